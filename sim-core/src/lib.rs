@@ -4,4 +4,6 @@
 //! `kafka`, then `scenario` (the language), `run` (sessions, seek, links) and `check` (ledger,
 //! invariants, sweeps). [`view`] is what an onlooker may see.
 
+pub mod kafka;
+pub mod log;
 pub mod view;

@@ -1,0 +1,4 @@
+//! A model of Apache Kafka 4.x.
+
+pub mod error;
+pub mod rules;

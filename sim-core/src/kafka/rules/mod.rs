@@ -1,0 +1,7 @@
+//! The rules of Kafka's protocols as pure functions and plain state.
+//!
+//! Nothing here knows events, messages or brokers: the state machines beside this folder ask these
+//! rules and carry out what they answer. That is also what lets the conformance cases drive the
+//! very code that a simulated cluster runs.
+
+pub mod murmur2;

@@ -1,0 +1,24 @@
+//! The replicated log as a data structure: records, batches, segments, leader epochs, retention.
+//!
+//! It follows `UnifiedLog`, `LocalLog`, `LogSegment` and `LeaderEpochFileCache` of Apache Kafka's
+//! storage module. It knows no broker, no network and no clock: whoever owns a log hands in the
+//! time. Producer state and transactions sit above it, in [`crate::kafka::rules`].
+//!
+//! Left out: index files, compression, message format versions, log directories.
+
+mod batch;
+mod config;
+mod epoch_cache;
+#[allow(clippy::module_inception)]
+mod log;
+mod record;
+mod retention;
+mod segment;
+
+pub use batch::{Batch, ControlMarker, ProducerStamp};
+pub use config::{CleanupPolicy, LogConfig};
+pub use epoch_cache::{EpochEnd, EpochEntry, LeaderEpochCache, NO_EPOCH, NO_OFFSET};
+pub use log::{AppendError, AppendInfo, Log, OutOfRange};
+pub use record::{KeyId, LogRecord, Record, RecordId};
+pub use retention::{Deleted, DeletionReason};
+pub use segment::{Segment, SegmentView};

@@ -1,0 +1,126 @@
+//! Retention: deleting whole segments from the head of a log.
+//!
+//! Follows `UnifiedLog.deleteOldSegments`: first what lies below the log start, then by size, then
+//! by time. A segment goes only if its end is at or below the high watermark. An expired active
+//! segment is rolled first. Readers see the new log start at once; that files stay on disk for
+//! `file.delete.delay.ms` has no effect anyone can see, and is left out.
+
+use std::sync::Arc;
+
+use super::log::Log;
+use super::record::LogRecord;
+use super::segment::Segment;
+
+/// Why a segment was deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeletionReason {
+    /// All of it lies below the log start offset.
+    LogStartOffset,
+    /// The log is larger than `retention.bytes`.
+    Size,
+    /// Its largest timestamp is older than `retention.ms`.
+    Time,
+}
+
+/// A segment that retention deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deleted {
+    /// Base offset of the segment.
+    pub base_offset: i64,
+    /// Offset after its last batch.
+    pub end_offset: i64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Why it went.
+    pub reason: DeletionReason,
+}
+
+impl<R: LogRecord> Log<R> {
+    /// One retention pass at `now_ms`; returns what was deleted, oldest first.
+    pub fn delete_old_segments(&mut self, now_ms: i64) -> Vec<Deleted> {
+        let mut deleted = Vec::new();
+        let start_offset = self.start_offset();
+        self.delete_head(
+            now_ms,
+            DeletionReason::LogStartOffset,
+            &mut deleted,
+            |_, end, next| next && end <= start_offset,
+        );
+        if !self.config().cleanup_policy.delete {
+            return deleted;
+        }
+        let retention_bytes = self.config().retention_bytes;
+        if let Ok(bound) = u64::try_from(retention_bytes) {
+            let mut excess = self.bytes().saturating_sub(bound);
+            self.delete_head(
+                now_ms,
+                DeletionReason::Size,
+                &mut deleted,
+                |segment, _, _| {
+                    let goes = excess > 0 && segment.bytes() <= excess;
+                    excess -= if goes { segment.bytes() } else { 0 };
+                    goes
+                },
+            );
+        }
+        let retention_ms = self.config().retention_ms;
+        if retention_ms >= 0 {
+            self.delete_head(
+                now_ms,
+                DeletionReason::Time,
+                &mut deleted,
+                |segment, _, _| now_ms - segment.largest_timestamp_ms() > retention_ms,
+            );
+        }
+        deleted
+    }
+
+    /// Deletes segments from the head while `goes(segment, its end, whether another follows)`.
+    fn delete_head(
+        &mut self,
+        now_ms: i64,
+        reason: DeletionReason,
+        deleted: &mut Vec<Deleted>,
+        mut goes: impl FnMut(&Segment<R>, i64, bool) -> bool,
+    ) {
+        let mut count = 0;
+        let mut includes_active = false;
+        loop {
+            let (segment, end, next) = match self.closed.get(count) {
+                Some(segment) => (segment.as_ref(), self.base_offset_after(count), true),
+                None => (&self.active, self.leo(), false),
+            };
+            let empty_active = !next && segment.is_empty();
+            if empty_active || self.high_watermark() < end || !goes(segment, end, next) {
+                break;
+            }
+            let (base_offset, bytes) = (segment.base_offset(), segment.bytes());
+            deleted.push(Deleted {
+                base_offset,
+                end_offset: end,
+                bytes,
+                reason,
+            });
+            if !next {
+                includes_active = true;
+                break;
+            }
+            count += 1;
+        }
+        if includes_active {
+            self.roll(self.leo(), now_ms);
+            count += 1;
+        }
+        if count > 0 {
+            Arc::make_mut(&mut self.closed).drain(..count);
+            self.maybe_increment_start_offset(self.first_segment().base_offset());
+        }
+    }
+
+    fn base_offset_after(&self, closed_index: usize) -> i64 {
+        match self.closed.get(closed_index + 1) {
+            Some(next) => next.base_offset(),
+            None => self.active.base_offset(),
+        }
+    }
+}
