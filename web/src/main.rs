@@ -3,6 +3,8 @@
 //! Only the entry point stands here so far: the panic hook, one heading, and the removal of the
 //! loading panel that `index.html` shows until the module runs.
 
+pub mod stage;
+
 use leptos::prelude::*;
 
 /// The whole page.
