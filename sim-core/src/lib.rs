@@ -5,5 +5,6 @@
 //! invariants, sweeps). [`view`] is what an onlooker may see.
 
 pub mod kafka;
+pub mod kernel;
 pub mod log;
 pub mod view;
