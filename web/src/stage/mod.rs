@@ -6,6 +6,10 @@
 //! canvas): the stage puts a closure into the [`FrameSlot`] when it mounts and takes it out when
 //! it is removed. The stage owns no simulation state and decides nothing about the run.
 
+mod choice;
+
+pub use choice::{Zoom, query};
+
 use std::sync::Arc;
 
 use leptos::prelude::*;
@@ -84,8 +88,12 @@ pub fn Stage(
     selected: RwSignal<Option<Selection>>,
     /// Opens the menu of faults (context menu, or the menu button on a node).
     on_menu: Callback<MenuRequest>,
+    /// How close to look; the stage reads and writes it. Pass one in to ask the engine for no more
+    /// than is on screen (see [`query`]).
+    #[prop(optional)]
+    zoom: Option<RwSignal<Zoom>>,
 ) -> impl IntoView {
-    let _ = (frame, on_menu);
+    let _ = (frame, on_menu, zoom);
     let pick = move |id: u32| selected.set(Some(Selection::Node(id)));
     view! {
         <ul class="stage-list" data-testid="stage">
@@ -106,4 +114,31 @@ pub fn Stage(
             />
         </ul>
     }
+}
+
+/// The table that says what the stage shows (nodes, role, health, leader epoch, ISR, log end, high
+/// watermark) for those who do not see it. Refreshed at most once a second; visually hidden unless
+/// it stands in an element with the class `stage-mirror-shown`.
+#[component]
+pub fn StageMirror(
+    /// The world as of the last publication.
+    #[prop(into)]
+    view: Signal<Arc<StageView>>,
+) -> impl IntoView {
+    view! { <div class="stage-mirror">{move || view.with(|v| v.control.clone())}</div> }
+}
+
+/// The messages under way as a list of buttons, by arrival. Refreshed at most twice a second.
+#[component]
+pub fn TokensList(
+    /// The world as of the last publication.
+    #[prop(into)]
+    view: Signal<Arc<StageView>>,
+    /// What is picked; shared with the stage.
+    selected: RwSignal<Option<Selection>>,
+    /// Opens the menu of faults for a message.
+    on_menu: Callback<MenuRequest>,
+) -> impl IntoView {
+    let _ = (selected, on_menu);
+    view! { <p class="stage-tokens">{move || view.with(|v| v.tokens.len())}</p> }
 }

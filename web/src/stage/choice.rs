@@ -1,0 +1,35 @@
+//! How close the learner looks, and what the engine is asked for because of it. Plain data.
+
+use sim_core::view::{StageQuery, StageView};
+
+/// Cells per lane that the widest strip can show.
+const CELLS_MAX: u32 = 64;
+/// Tokens painted at most; the view counts the others in `tokens_hidden`.
+const TOKENS_MAX: u32 = 2_000;
+
+/// How close the stage looks. A world with a single lane is always shown in full.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Zoom {
+    /// All lanes: in full if there is one, as a matrix if there are more, as counts beyond that.
+    #[default]
+    All,
+    /// One page of the matrix, where there are too many lanes for one.
+    Page(u32),
+    /// One lane in full, by its id.
+    Lane(String),
+}
+
+/// The projection that the stage needs for this zoom, so that a view costs only what is on screen.
+/// `last` is the view shown so far (the default one at the start).
+pub fn query(zoom: &Zoom, last: &StageView) -> StageQuery {
+    let in_full = matches!(zoom, Zoom::Lane(_)) || last.lanes.len() <= 1;
+    let lanes = match zoom {
+        Zoom::Lane(id) => vec![id.clone()],
+        Zoom::All | Zoom::Page(_) => Vec::new(),
+    };
+    StageQuery {
+        lanes,
+        cells_max: if in_full { CELLS_MAX } else { 0 },
+        tokens_max: TOKENS_MAX,
+    }
+}
