@@ -4,4 +4,9 @@
 //! rules and carry out what they answer. That is also what lets the conformance cases drive the
 //! very code that a simulated cluster runs.
 
+pub mod fetch;
+pub mod isr;
 pub mod murmur2;
+pub mod replica;
+pub mod replication;
+pub mod truncation;

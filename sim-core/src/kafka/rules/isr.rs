@@ -1,0 +1,562 @@
+//! The leader's side of a partition: its followers, the ISR, and the high watermark.
+//!
+//! Follows `Partition` of Apache Kafka 4.x. The rules people get wrong live here: an expansion
+//! counts for the high watermark before the controller has committed it and a shrink only after;
+//! the high watermark stands still below `min.insync.replicas`; a follower joins only at or above
+//! both the high watermark and the start of the leader's epoch. The log itself, requests and
+//! timers are the broker's; every function takes the leader's log end and the time.
+
+use std::collections::BTreeMap;
+
+use super::replica::{BrokerStatus, FollowerFetch, ReplicaState};
+use super::replication::{HighWatermarkOver, ReplicationRules};
+use crate::kafka::error::ErrorCode;
+
+/// What the metadata log says of a partition, as far as its leader needs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionMetadata {
+    /// All replicas in order of preference.
+    pub replicas: Vec<i32>,
+    /// The in-sync replicas.
+    pub isr: Vec<i32>,
+    /// Leader epoch.
+    pub leader_epoch: i32,
+    /// Partition epoch: grows with every change of the partition.
+    pub partition_epoch: i32,
+}
+
+/// Settings of the leader's side. Times in milliseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeaderConfig {
+    /// `replica.lag.time.max.ms`.
+    pub lag_max_ms: i64,
+    /// `min.insync.replicas` of the topic.
+    pub min_insync_replicas: i32,
+    /// The rules in force.
+    pub rules: ReplicationRules,
+}
+
+impl Default for LeaderConfig {
+    fn default() -> Self {
+        let rules = ReplicationRules::default();
+        Self {
+            lag_max_ms: 30_000,
+            min_insync_replicas: 1,
+            rules,
+        }
+    }
+}
+
+/// An AlterPartition request: the ISR the leader asks the controller for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IsrProposal {
+    /// Leader epoch of the sender.
+    pub leader_epoch: i32,
+    /// Partition epoch the proposal is based on.
+    pub partition_epoch: i32,
+    /// The ISR asked for: broker id and broker epoch (-1 where the leader knows none).
+    pub isr: Vec<(i32, i64)>,
+}
+
+impl IsrProposal {
+    /// The broker ids of the ISR asked for.
+    pub fn isr_ids(&self) -> Vec<i32> {
+        self.isr.iter().map(|(id, _)| *id).collect()
+    }
+}
+
+/// The controller's answer to an accepted AlterPartition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IsrCommit {
+    /// The committed ISR.
+    pub isr: Vec<i32>,
+    /// Leader epoch after the change.
+    pub leader_epoch: i32,
+    /// Partition epoch after the change.
+    pub partition_epoch: i32,
+}
+
+/// The leader's view of the ISR.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum IsrState {
+    /// As the controller committed it.
+    Committed,
+    /// One follower is on its way in.
+    PendingExpand {
+        /// The follower.
+        joining: i32,
+        /// What was asked for.
+        proposal: IsrProposal,
+    },
+    /// Some followers are on their way out.
+    PendingShrink {
+        /// The followers.
+        leaving: Vec<i32>,
+        /// What was asked for.
+        proposal: IsrProposal,
+    },
+}
+
+impl IsrState {
+    /// What was asked for and not yet answered.
+    pub fn proposal(&self) -> Option<&IsrProposal> {
+        match self {
+            Self::Committed => None,
+            Self::PendingExpand { proposal, .. } | Self::PendingShrink { proposal, .. } => {
+                Some(proposal)
+            }
+        }
+    }
+}
+
+/// What came of an answer to AlterPartition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AlterOutcome {
+    /// Metadata overtook the request; the answer means nothing any more.
+    Ignored,
+    /// The new ISR is in force; `hw_moved` tells whether the high watermark rose.
+    Committed {
+        /// Whether the high watermark rose.
+        hw_moved: bool,
+    },
+    /// The request certainly had no effect: back to the committed ISR.
+    RolledBack,
+    /// It is unknown what the controller did: stay pending until metadata arrives.
+    AwaitMetadata,
+    /// Send the same request again.
+    Retry,
+}
+
+/// What came of new metadata.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MetadataOutcome {
+    /// Older than what is known; nothing changed.
+    Stale,
+    /// Taken over.
+    Applied {
+        /// Whether a new leader epoch began.
+        new_epoch: bool,
+        /// Whether the high watermark rose.
+        hw_moved: bool,
+    },
+}
+
+/// What a follower's fetch led to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchOutcome {
+    /// Whether the high watermark rose.
+    pub hw_moved: bool,
+    /// An AlterPartition to send, if the follower may now join.
+    pub expand: Option<IsrProposal>,
+}
+
+/// How far a produce request with acks=all has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AcksProgress {
+    /// The high watermark has not passed the batch.
+    Waiting,
+    /// Committed.
+    Done,
+    /// Committed, but the ISR is by now too small: NOT_ENOUGH_REPLICAS_AFTER_APPEND.
+    NotEnoughReplicasAfterAppend,
+}
+
+/// The state of a partition at its leader.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionLeaderState {
+    local: i32,
+    local_broker_epoch: i64,
+    config: LeaderConfig,
+    isr: Vec<i32>,
+    state: IsrState,
+    /// An AlterPartition is on its way; one at a time per partition.
+    outstanding: bool,
+    followers: BTreeMap<i32, ReplicaState>,
+    leader_epoch: i32,
+    partition_epoch: i32,
+    epoch_start_offset: i64,
+    high_watermark: i64,
+}
+
+impl PartitionLeaderState {
+    /// Becomes leader at `now_ms` with a log that ends at `leo` and the high watermark its replica
+    /// had. The caller notes the leader epoch in its log at `leo` as well.
+    pub fn new(
+        local: i32,
+        local_broker_epoch: i64,
+        config: LeaderConfig,
+        metadata: &PartitionMetadata,
+        leo: i64,
+        high_watermark: i64,
+        now_ms: i64,
+    ) -> Self {
+        let mut state = Self {
+            local,
+            local_broker_epoch,
+            config,
+            isr: metadata.isr.clone(),
+            state: IsrState::Committed,
+            outstanding: false,
+            followers: BTreeMap::new(),
+            leader_epoch: metadata.leader_epoch,
+            partition_epoch: metadata.partition_epoch,
+            epoch_start_offset: leo,
+            high_watermark,
+        };
+        state.take_assignment(metadata);
+        state.reset_followers(true, now_ms, leo);
+        // With no broker known to be live, only ISR members can hold the high watermark back, which
+        // is right here: nobody else is caught up in a new leader's eyes.
+        state.maybe_increment_hw(leo, now_ms, &|_| None);
+        state
+    }
+
+    /// Takes over newer metadata that names this broker leader still. A new leader epoch starts at
+    /// `leo`, which the caller notes in its log. An equal partition epoch is accepted: the answer
+    /// to AlterPartition may have arrived first.
+    pub fn apply_metadata(
+        &mut self,
+        metadata: &PartitionMetadata,
+        leo: i64,
+        now_ms: i64,
+        brokers: &impl Fn(i32) -> Option<BrokerStatus>,
+    ) -> MetadataOutcome {
+        if metadata.partition_epoch < self.partition_epoch {
+            return MetadataOutcome::Stale;
+        }
+        self.isr.clone_from(&metadata.isr);
+        self.state = IsrState::Committed;
+        self.take_assignment(metadata);
+        let new_epoch = metadata.leader_epoch > self.leader_epoch;
+        if new_epoch {
+            self.leader_epoch = metadata.leader_epoch;
+            self.epoch_start_offset = leo;
+            self.reset_followers(false, now_ms, leo);
+        }
+        self.partition_epoch = metadata.partition_epoch;
+        let hw_moved = self.maybe_increment_hw(leo, now_ms, brokers);
+        MetadataOutcome::Applied {
+            new_epoch,
+            hw_moved,
+        }
+    }
+
+    /// Takes in a follower's fetch that was answered with data (or an empty answer), not with an
+    /// error or a diverging epoch.
+    pub fn update_follower_fetch(
+        &mut self,
+        fetch: &FollowerFetch,
+        leo: i64,
+        brokers: &impl Fn(i32) -> Option<BrokerStatus>,
+    ) -> Result<FetchOutcome, ErrorCode> {
+        let status = brokers(fetch.replica);
+        let Some(follower) = self.followers.get_mut(&fetch.replica) else {
+            // This leader's metadata may be behind the follower's: it asks again later.
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        };
+        let stale = status.is_some_and(|broker| broker.epoch > fetch.broker_epoch);
+        if fetch.broker_epoch != -1 && stale {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        let before = follower.log_end_offset;
+        follower.on_fetch(fetch, leo);
+        let expand = self.maybe_expand(fetch.replica, status);
+        let hw_moved =
+            before != fetch.offset && self.maybe_increment_hw(leo, fetch.now_ms, brokers);
+        Ok(FetchOutcome { hw_moved, expand })
+    }
+
+    /// Raises the high watermark if the rules allow; call it after an append as well, for the ISR
+    /// may be this broker alone.
+    pub fn maybe_increment_hw(
+        &mut self,
+        leo: i64,
+        now_ms: i64,
+        brokers: &impl Fn(i32) -> Option<BrokerStatus>,
+    ) -> bool {
+        if self.config.rules.strict_min_isr && self.is_under_min_isr() {
+            return false;
+        }
+        let mut candidate = leo;
+        for (id, follower) in &self.followers {
+            let holds = match self.config.rules.hw_over {
+                HighWatermarkOver::MaximalIsr => {
+                    self.is_in_maximal_isr(*id)
+                        || (follower.is_caught_up(leo, now_ms, self.config.lag_max_ms)
+                            && follower.is_isr_eligible(brokers(*id)))
+                }
+                HighWatermarkOver::CommittedOnly => self.isr.contains(id),
+                HighWatermarkOver::PendingOnly => self.proposed_isr_contains(*id),
+            };
+            if holds {
+                candidate = candidate.min(follower.log_end_offset);
+            }
+        }
+        let moves = candidate > self.high_watermark;
+        self.high_watermark = self.high_watermark.max(candidate);
+        moves
+    }
+
+    /// Followers of the ISR that are out of sync at `now_ms`; none while a change is pending.
+    pub fn out_of_sync(&self, leo: i64, now_ms: i64) -> Vec<i32> {
+        if self.is_in_flight() {
+            return Vec::new();
+        }
+        let lags = |id: &i32| match self.followers.get(id) {
+            Some(follower) => !follower.is_caught_up(leo, now_ms, self.config.lag_max_ms),
+            None => true,
+        };
+        self.isr
+            .iter()
+            .copied()
+            .filter(|id| *id != self.local && lags(id))
+            .collect()
+    }
+
+    /// The check every half `replica.lag.time.max.ms`: asks to drop followers that lag. `None` also
+    /// when an earlier AlterPartition is still on its way, in which case nothing becomes pending.
+    pub fn maybe_shrink(&mut self, leo: i64, now_ms: i64) -> Option<IsrProposal> {
+        let leaving = self.out_of_sync(leo, now_ms);
+        if leaving.is_empty() || self.outstanding {
+            return None;
+        }
+        let stays = self
+            .isr
+            .iter()
+            .copied()
+            .filter(|id| !leaving.contains(id))
+            .collect();
+        let proposal = self.propose(stays);
+        self.state = IsrState::PendingShrink {
+            leaving,
+            proposal: proposal.clone(),
+        };
+        Some(proposal)
+    }
+
+    fn maybe_expand(&mut self, id: i32, broker: Option<BrokerStatus>) -> Option<IsrProposal> {
+        let follower = self.followers.get(&id)?;
+        let reached = follower.log_end_offset;
+        let joins = !self.is_in_flight()
+            && !self.isr.contains(&id)
+            && follower.is_isr_eligible(broker)
+            && reached >= self.high_watermark
+            && (!self.config.rules.expand_requires_epoch_start
+                || reached >= self.epoch_start_offset);
+        if !joins || self.outstanding {
+            return None;
+        }
+        let isr = self.isr.iter().copied().chain([id]).collect();
+        let proposal = self.propose(isr);
+        self.state = IsrState::PendingExpand {
+            joining: id,
+            proposal: proposal.clone(),
+        };
+        Some(proposal)
+    }
+
+    fn propose(&mut self, isr: Vec<i32>) -> IsrProposal {
+        self.outstanding = true;
+        let epoch_of = |id: i32| {
+            if id == self.local {
+                return self.local_broker_epoch;
+            }
+            self.followers
+                .get(&id)
+                .and_then(|follower| follower.broker_epoch)
+                .unwrap_or(-1)
+        };
+        IsrProposal {
+            leader_epoch: self.leader_epoch,
+            partition_epoch: self.partition_epoch,
+            isr: isr.into_iter().map(|id| (id, epoch_of(id))).collect(),
+        }
+    }
+
+    /// Takes in the answer to `proposal`. After [`AlterOutcome::Retry`] send it again.
+    pub fn on_alter_partition_response(
+        &mut self,
+        proposal: &IsrProposal,
+        answer: Result<&IsrCommit, ErrorCode>,
+        leo: i64,
+        now_ms: i64,
+        brokers: &impl Fn(i32) -> Option<BrokerStatus>,
+    ) -> AlterOutcome {
+        self.outstanding = false;
+        if self.state.proposal() != Some(proposal) {
+            return AlterOutcome::Ignored;
+        }
+        match answer {
+            Ok(commit) if commit.leader_epoch != self.leader_epoch => AlterOutcome::AwaitMetadata,
+            Ok(commit) if commit.partition_epoch < self.partition_epoch => {
+                AlterOutcome::AwaitMetadata
+            }
+            Ok(commit) => {
+                self.isr.clone_from(&commit.isr);
+                self.partition_epoch = commit.partition_epoch;
+                self.state = IsrState::Committed;
+                let hw_moved = self.maybe_increment_hw(leo, now_ms, brokers);
+                AlterOutcome::Committed { hw_moved }
+            }
+            Err(ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica) => {
+                self.state = IsrState::Committed;
+                AlterOutcome::RolledBack
+            }
+            Err(
+                ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::FencedLeaderEpoch
+                | ErrorCode::InvalidUpdateVersion
+                | ErrorCode::InvalidRequest
+                | ErrorCode::NewLeaderElected,
+            ) => AlterOutcome::AwaitMetadata,
+            Err(_) => {
+                self.outstanding = true;
+                AlterOutcome::Retry
+            }
+        }
+    }
+
+    /// Whether a produce request may be appended: acks=all needs an ISR of `min.insync.replicas`,
+    /// other acks need nothing.
+    pub fn check_produce(&self, acks_all: bool) -> Result<(), ErrorCode> {
+        if acks_all && self.is_under_min_isr() {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        Ok(())
+    }
+
+    /// How far a request with acks=all has come, whose last record precedes `required_offset`.
+    pub fn acks_progress(&self, required_offset: i64) -> AcksProgress {
+        if self.high_watermark < required_offset {
+            AcksProgress::Waiting
+        } else if self.maximal_isr_len() < self.effective_min_isr() {
+            AcksProgress::NotEnoughReplicasAfterAppend
+        } else {
+            AcksProgress::Done
+        }
+    }
+
+    /// The committed ISR.
+    pub fn isr(&self) -> &[i32] {
+        &self.isr
+    }
+
+    /// The committed ISR and a pending expansion: what the high watermark waits for.
+    pub fn maximal_isr(&self) -> Vec<i32> {
+        let joining = match self.state {
+            IsrState::PendingExpand { joining, .. } => Some(joining),
+            IsrState::Committed | IsrState::PendingShrink { .. } => None,
+        };
+        self.isr.iter().copied().chain(joining).collect()
+    }
+
+    /// Whether an ISR change is pending.
+    pub fn is_in_flight(&self) -> bool {
+        self.state != IsrState::Committed
+    }
+
+    /// The ISR state, with what is pending.
+    pub fn isr_state(&self) -> &IsrState {
+        &self.state
+    }
+
+    /// `min.insync.replicas`, or the replication factor if that is smaller.
+    pub fn effective_min_isr(&self) -> i32 {
+        self.config
+            .min_insync_replicas
+            .min(count(self.followers.len() + 1))
+    }
+
+    /// Whether the committed ISR is below the effective `min.insync.replicas`.
+    pub fn is_under_min_isr(&self) -> bool {
+        count(self.isr.len()) < self.effective_min_isr()
+    }
+
+    /// The high watermark.
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The leader epoch.
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// The log end at which the leader epoch began.
+    pub fn epoch_start_offset(&self) -> i64 {
+        self.epoch_start_offset
+    }
+
+    /// The partition epoch.
+    pub fn partition_epoch(&self) -> i32 {
+        self.partition_epoch
+    }
+
+    /// What is known of the followers, by broker id.
+    pub fn followers(&self) -> &BTreeMap<i32, ReplicaState> {
+        &self.followers
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &LeaderConfig {
+        &self.config
+    }
+
+    /// Changes the settings (a dynamic `min.insync.replicas`, a rule switched).
+    pub fn set_config(&mut self, config: LeaderConfig) {
+        self.config = config;
+    }
+
+    /// Lowest log start of all live replicas: what DeleteRecords waits for.
+    pub fn low_watermark(
+        &self,
+        log_start_offset: i64,
+        brokers: &impl Fn(i32) -> Option<BrokerStatus>,
+    ) -> i64 {
+        let live = self
+            .followers
+            .iter()
+            .filter(|(id, _)| brokers(**id).is_some_and(|b| !b.fenced));
+        live.map(|(_, follower)| follower.log_start_offset)
+            .fold(log_start_offset, i64::min)
+    }
+
+    fn take_assignment(&mut self, metadata: &PartitionMetadata) {
+        let local = self.local;
+        self.followers
+            .retain(|id, _| metadata.replicas.contains(id));
+        for id in metadata.replicas.iter().filter(|id| **id != local) {
+            self.followers
+                .entry(*id)
+                .or_insert_with(|| ReplicaState::unknown(0));
+        }
+    }
+
+    fn reset_followers(&mut self, new_leader: bool, now_ms: i64, leo: i64) {
+        for (id, follower) in &mut self.followers {
+            follower.reset(new_leader, self.isr.contains(id), now_ms, leo);
+        }
+    }
+
+    fn is_in_maximal_isr(&self, id: i32) -> bool {
+        self.isr.contains(&id)
+            || matches!(self.state, IsrState::PendingExpand { joining, .. } if joining == id)
+    }
+
+    fn proposed_isr_contains(&self, id: i32) -> bool {
+        match self.state.proposal() {
+            Some(proposal) => proposal.isr.iter().any(|(member, _)| *member == id),
+            None => self.isr.contains(&id),
+        }
+    }
+
+    fn maximal_isr_len(&self) -> i32 {
+        let joining = matches!(self.state, IsrState::PendingExpand { .. });
+        count(self.isr.len()) + i32::from(joining)
+    }
+}
+
+/// A number of replicas; there are never more than a handful.
+fn count(replicas: usize) -> i32 {
+    i32::try_from(replicas).unwrap_or(i32::MAX)
+}
