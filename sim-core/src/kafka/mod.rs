@@ -1,4 +1,24 @@
-//! A model of Apache Kafka 4.x.
+//! A model of Apache Kafka 4.x: brokers, KRaft controllers, producers and standalone consumers.
+//!
+//! Rules follow apache/kafka trunk (4.5.0-SNAPSHOT of 2026-08) and the KIPs named at each rule.
+//! `rules` holds the decisions as pure functions; `broker`, `controller`, `producer` and `consumer`
+//! are the nodes that apply them; `protocol` is what they say to one another.
 
+pub mod broker;
+pub mod config;
+pub mod consumer;
+pub mod controller;
+mod describe;
 pub mod error;
+pub mod ids;
+pub mod metadata;
+mod node;
+pub mod note;
+pub mod producer;
+pub mod protocol;
 pub mod rules;
+pub mod settings;
+
+pub use node::{KafkaCx, Node, Order, Timer};
+pub use note::Note;
+pub use protocol::Msg;

@@ -28,7 +28,7 @@ pub use deed::{Deed, LinkChange, MessageDeed, Refusal};
 pub use digest::Digest;
 pub use disk::Disk;
 pub use link::{FilterRule, Link, LinkFault, LinkProfile};
-pub use process::{Cx, Input, Loss, Message, NodeId, Process, Scratch, TimerId};
+pub use process::{Context, Cx, Input, Loss, Message, NodeId, Process, Scratch, TimerId};
 pub use queue::{EventId, Nanos};
 pub use world::{Cpu, Executed, InFlight, Kind, NodeState, Slot, World};
 

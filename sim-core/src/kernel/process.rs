@@ -194,3 +194,77 @@ impl<P: Process> Cx<'_, P> {
         self.notes.push(note);
     }
 }
+
+/// A context as a system's own code sees it: its messages `M`, timers `T` and notes `N`, without
+/// knowing which other systems share the world. [`Cx`] is one; a test may bring another.
+pub trait Context<M, T, N> {
+    /// This node.
+    fn me(&self) -> NodeId;
+    /// Simulated time, ns.
+    fn now(&self) -> Nanos;
+    /// This node's wall clock, ms.
+    fn wall_ms(&self) -> i64;
+    /// The event being handled.
+    fn event(&self) -> EventId;
+    /// Sends a message now.
+    fn send(&mut self, to: NodeId, msg: M);
+    /// Sends a message at a later time, ns.
+    fn send_at(&mut self, at: Nanos, to: NodeId, msg: M);
+    /// Sets a timer to fire after `delay` ns of this node's clock.
+    fn set_timer(&mut self, delay: Nanos, timer: T) -> TimerId;
+    /// Cancels a timer.
+    fn cancel(&mut self, timer: TimerId);
+    /// Gives up the connection to a peer.
+    fn disconnect(&mut self, peer: NodeId);
+    /// Writes to the disk; returns when the write is done, ns.
+    fn disk_write(&mut self, bytes: u64) -> Nanos;
+    /// 64 uniform bits for this node, this purpose and this ordinal.
+    fn draw(&self, purpose: Purpose, ordinal: u64) -> u64;
+    /// Leaves a note.
+    fn note(&mut self, note: N);
+}
+
+impl<P, M, T, N> Context<M, T, N> for Cx<'_, P>
+where
+    P: Process,
+    M: Into<P::Msg>,
+    T: Into<P::Timer>,
+    N: Into<P::Note>,
+{
+    fn me(&self) -> NodeId {
+        self.me
+    }
+    fn now(&self) -> Nanos {
+        Cx::now(self)
+    }
+    fn wall_ms(&self) -> i64 {
+        Cx::wall_ms(self)
+    }
+    fn event(&self) -> EventId {
+        self.cause
+    }
+    fn send(&mut self, to: NodeId, msg: M) {
+        Cx::send(self, to, msg.into());
+    }
+    fn send_at(&mut self, at: Nanos, to: NodeId, msg: M) {
+        Cx::send_at(self, at, to, msg.into());
+    }
+    fn set_timer(&mut self, delay: Nanos, timer: T) -> TimerId {
+        Cx::set_timer(self, delay, timer.into())
+    }
+    fn cancel(&mut self, timer: TimerId) {
+        Cx::cancel(self, timer);
+    }
+    fn disconnect(&mut self, peer: NodeId) {
+        Cx::disconnect(self, peer);
+    }
+    fn disk_write(&mut self, bytes: u64) -> Nanos {
+        Cx::disk_write(self, bytes)
+    }
+    fn draw(&self, purpose: Purpose, ordinal: u64) -> u64 {
+        Cx::draw(self, purpose, ordinal)
+    }
+    fn note(&mut self, note: N) {
+        Cx::note(self, note.into());
+    }
+}

@@ -1,0 +1,186 @@
+//! Broker, topic, producer and consumer settings with the defaults of Kafka 4.x.
+//!
+//! Follows `ReplicationConfigs`, `LogConfig`, `KRaftConfigs`, `QuorumConfig`, `ProducerConfig` and
+//! `ConsumerConfig`. Only keys that the model obeys are listed; an unknown key is an error, never
+//! silently ignored. Times in ms and sizes in bytes, as in Kafka.
+
+use super::protocol::{Acks, Isolation};
+use super::settings::SettingValue;
+use crate::{settings, word_setting};
+use serde::Serialize;
+
+word_setting!(Acks, "0, 1, all", "all" => Acks::All, "-1" => Acks::All, "1" => Acks::Leader, "0" => Acks::None);
+word_setting!(Isolation, "read_uncommitted, read_committed",
+    "read_uncommitted" => Isolation::ReadUncommitted, "read_committed" => Isolation::ReadCommitted);
+
+/// `auto.offset.reset`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum OffsetReset {
+    /// To the log start.
+    Earliest,
+    /// To the end visible to the consumer.
+    Latest,
+    /// The application gets the exception.
+    None,
+}
+word_setting!(OffsetReset, "earliest, latest, none",
+    "earliest" => OffsetReset::Earliest, "latest" => OffsetReset::Latest, "none" => OffsetReset::None);
+
+/// A setting that may be left to follow from others (`enable.idempotence`).
+impl SettingValue for Option<bool> {
+    const EXPECTED: &'static str = "true or false";
+    fn parse(text: &str) -> Result<Self, String> {
+        <bool as SettingValue>::parse(text).map(Some)
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "(by acks and retries)".to_owned(), |b| b.to_string())
+    }
+}
+
+settings! {
+    /// Settings of a broker and of the controllers (one cluster, one set).
+    pub struct BrokerConfig {
+        "replica.lag.time.max.ms" => replica_lag_time_max_ms: i64 = 30_000, "A follower that has not caught up for this long leaves the ISR; checked every half of it.";
+        "replica.fetch.wait.max.ms" => replica_fetch_wait_max_ms: i64 = 500, "How long a leader may hold a follower's fetch when there is nothing to send.";
+        "replica.fetch.min.bytes" => replica_fetch_min_bytes: u32 = 1, "A follower's fetch is answered as soon as this much is there.";
+        "replica.fetch.max.bytes" => replica_fetch_max_bytes: u32 = 1_048_576, "Bytes per partition in a follower's fetch.";
+        "replica.fetch.backoff.ms" => replica_fetch_backoff_ms: i64 = 1_000, "Pause of the fetcher after an error.";
+        "replica.socket.timeout.ms" => replica_socket_timeout_ms: i64 = 30_000, "A follower gives an unanswered fetch up after this.";
+        "replica.high.watermark.checkpoint.interval.ms" => high_watermark_checkpoint_ms: i64 = 5_000, "How often the high watermark goes to disk.";
+        "min.insync.replicas" => min_insync_replicas: u32 = 1, "Cluster default: acks=all writes are refused below this ISR size, and the high watermark stands still.";
+        "unclean.leader.election.enable" => unclean_leader_election: bool = false, "Cluster default: elect a replica outside ISR and ELR rather than have no leader.";
+        "auto.leader.rebalance.enable" => auto_leader_rebalance: bool = true, "Give leadership back to the preferred replica from time to time.";
+        "leader.imbalance.check.interval.seconds" => leader_imbalance_check_s: i64 = 300, "How often.";
+        "broker.heartbeat.interval.ms" => broker_heartbeat_interval_ms: i64 = 2_000, "Broker to controller.";
+        "broker.session.timeout.ms" => broker_session_timeout_ms: i64 = 9_000, "Without a heartbeat for this long a broker is fenced.";
+        "controller.quorum.election.timeout.ms" => quorum_election_timeout_ms: i64 = 1_000, "A candidate without result tries again after this plus a random part as long again.";
+        "controller.quorum.fetch.timeout.ms" => quorum_fetch_timeout_ms: i64 = 2_000, "A voter that hears nothing from the leader for this long stands for election; a leader unheard by a majority for 1.5 times this resigns.";
+        "controller.quorum.election.backoff.max.ms" => quorum_election_backoff_max_ms: i64 = 1_000, "Largest random pause after a lost election.";
+        "controller.quorum.request.timeout.ms" => quorum_request_timeout_ms: i64 = 2_000, "A quorum request without answer is given up after this.";
+        "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "Broker to controller requests.";
+        "log.flush.writeback.ms" => writeback_ms: i64 = 30_000, "Not a Kafka key: how long the operating system keeps written pages before it puts them on the disk (vm.dirty_expire_centisecs).";
+        "eligible.leader.replicas.enable" => elr_enabled: bool = true, "Whether the ELR feature (KIP-966) is on, as in new 4.1+ clusters.";
+        "metadata.log.max.record.bytes.between.snapshots" => snapshot_bytes: u64 = 20_971_520, "A controller writes a snapshot after this much metadata.";
+    }
+}
+
+settings! {
+    /// Settings of a topic. `min.insync.replicas` and `unclean.leader.election.enable` of 0/unset fall back to the cluster's.
+    pub struct TopicConfig {
+        "min.insync.replicas" => min_insync_replicas: u32 = 0, "acks=all writes are refused below this ISR size (0 = the cluster's).";
+        "unclean.leader.election.enable" => unclean_leader_election: Option<bool> = None, "Elect a replica outside ISR and ELR rather than have no leader.";
+        "segment.bytes" => segment_bytes: u64 = 1_073_741_824, "A segment is closed before it would exceed this.";
+        "segment.ms" => segment_ms: i64 = 604_800_000, "A segment is closed when it spans more than this.";
+        "retention.ms" => retention_ms: i64 = 604_800_000, "Closed segments older than this go; -1 = never.";
+        "retention.bytes" => retention_bytes: i64 = -1, "Oldest closed segments go while the partition is larger; -1 = no bound.";
+        "max.message.bytes" => max_message_bytes: u32 = 1_048_588, "Largest batch a leader takes.";
+    }
+}
+
+settings! {
+    /// Settings of a producer.
+    pub struct ProducerConfig {
+        "acks" => acks: Acks = Acks::All, "What a write must have reached before it counts as done.";
+        "enable.idempotence" => enable_idempotence: Option<bool> = None, "Retries cause no duplicates and keep order; on unless acks or retries contradict it.";
+        "retries" => retries: u32 = 2_147_483_647, "Attempts after the first; delivery.timeout.ms usually ends it earlier.";
+        "max.in.flight.requests.per.connection" => max_in_flight: u32 = 5, "Unanswered requests per broker.";
+        "linger.ms" => linger_ms: i64 = 5, "How long a batch waits for company.";
+        "batch.size" => batch_size: u32 = 16_384, "A batch is full at this many bytes.";
+        "buffer.memory" => buffer_memory: u64 = 33_554_432, "Bytes of unsent records before send() blocks.";
+        "max.block.ms" => max_block_ms: i64 = 60_000, "How long send() blocks before it fails.";
+        "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "An unanswered request is given up, and its connection closed, after this.";
+        "delivery.timeout.ms" => delivery_timeout_ms: i64 = 120_000, "From send() to success or failure, at most.";
+        "retry.backoff.ms" => retry_backoff_ms: i64 = 100, "Pause before the first retry; doubles, with 20 % jitter.";
+        "retry.backoff.max.ms" => retry_backoff_max_ms: i64 = 1_000, "Largest pause.";
+        "max.request.size" => max_request_size: u32 = 1_048_576, "Largest request.";
+        "metadata.max.age.ms" => metadata_max_age_ms: i64 = 300_000, "Metadata is refreshed at least this often.";
+        "partitioner.adaptive.partitioning.enable" => adaptive_partitioning: bool = true, "Unkeyed records prefer brokers with short queues.";
+        "partitioner.ignore.keys" => ignore_keys: bool = false, "Treat keyed records as unkeyed.";
+    }
+}
+
+settings! {
+    /// Settings of a standalone consumer (assigned partitions, no group).
+    pub struct ConsumerConfig {
+        "auto.offset.reset" => auto_offset_reset: OffsetReset = OffsetReset::Latest, "Where to go without a valid position.";
+        "isolation.level" => isolation: Isolation = Isolation::ReadUncommitted, "Read up to the high watermark or the last stable offset.";
+        "fetch.min.bytes" => fetch_min_bytes: u32 = 1, "The broker answers as soon as this much is there …";
+        "fetch.max.wait.ms" => fetch_max_wait_ms: i64 = 500, "… or after this long.";
+        "fetch.max.bytes" => fetch_max_bytes: u32 = 52_428_800, "Largest answer.";
+        "max.partition.fetch.bytes" => max_partition_fetch_bytes: u32 = 1_048_576, "Largest part of an answer per partition.";
+        "max.poll.records" => max_poll_records: u32 = 500, "Records per poll().";
+        "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "An unanswered request is given up after this.";
+        "retry.backoff.ms" => retry_backoff_ms: i64 = 100, "Pause after an error.";
+        "metadata.max.age.ms" => metadata_max_age_ms: i64 = 300_000, "Metadata is refreshed at least this often.";
+    }
+}
+
+impl ProducerConfig {
+    /// Whether idempotence is in force (`ProducerConfig.postProcessParsedConfig`).
+    #[must_use]
+    pub fn idempotent(&self) -> bool {
+        self.enable_idempotence.unwrap_or(self.acks == Acks::All && self.retries > 0)
+    }
+
+    /// What Kafka's client would refuse at start, with its reason.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.enable_idempotence == Some(true) {
+            if self.acks != Acks::All {
+                found.push(("acks", "Must set acks to all in order to use the idempotent producer.".to_owned()));
+            }
+            if self.retries == 0 {
+                found.push(("retries", "Must set retries to non-zero when using the idempotent producer.".to_owned()));
+            }
+        }
+        if self.idempotent() && self.max_in_flight > 5 {
+            found.push((
+                "max.in.flight.requests.per.connection",
+                "Must set max.in.flight.requests.per.connection to at most 5 to use the idempotent producer.".to_owned(),
+            ));
+        }
+        if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms {
+            found.push((
+                "delivery.timeout.ms",
+                "delivery.timeout.ms should be equal to or larger than linger.ms + request.timeout.ms".to_owned(),
+            ));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idempotence_follows_acks_and_is_refused_against_them() {
+        let check = |pairs: &[(&str, &str)], idempotent: bool, problems: &[&str]| {
+            let mut config = ProducerConfig::default();
+            for (key, value) in pairs {
+                config.set(key, value).expect("a known key and value");
+            }
+            assert_eq!(config.idempotent(), idempotent, "{pairs:?}");
+            let found: Vec<&str> = config.problems().iter().map(|(key, _)| *key).collect();
+            assert_eq!(found, problems, "{pairs:?}");
+        };
+        check(&[], true, &[]);
+        check(&[("acks", "1")], false, &[]);
+        check(&[("retries", "0")], false, &[]);
+        check(&[("acks", "1"), ("enable.idempotence", "true")], true, &["acks"]);
+        let in_flight = "max.in.flight.requests.per.connection";
+        check(&[(in_flight, "6")], true, &[in_flight]);
+        check(&[(in_flight, "6"), ("acks", "0")], false, &[]);
+        check(&[("delivery.timeout.ms", "30000")], true, &["delivery.timeout.ms"]);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_told_apart() {
+        use crate::kafka::settings::SettingError;
+        let mut config = ConsumerConfig::default();
+        assert_eq!(config.set("acks", "all"), Err(SettingError::UnknownKey));
+        assert!(matches!(config.set("auto.offset.reset", "x"), Err(SettingError::BadValue(_))));
+        assert_eq!(config.set("auto.offset.reset", "earliest"), Ok(()));
+    }
+}

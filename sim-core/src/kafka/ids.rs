@@ -1,0 +1,60 @@
+//! Names of things in a cluster, small enough to travel in every message.
+
+use crate::kernel::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// A broker's `node.id` (also of a controller). `-1` means none in protocol fields.
+pub type BrokerId = i32;
+
+/// A topic by its number in the cluster; the name is in the metadata image.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default,
+)]
+pub struct TopicId(pub u16);
+
+/// A partition of a topic.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default,
+)]
+pub struct TopicPartition {
+    /// Which topic.
+    pub topic: TopicId,
+    /// Which partition of it.
+    pub partition: u16,
+}
+
+/// Which node of the world is which server; known to all, as `bootstrap.servers` and
+/// `controller.quorum.bootstrap.servers` are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct AddressBook {
+    /// Brokers by id, ascending.
+    pub brokers: Vec<(BrokerId, NodeId)>,
+    /// Controllers (voters) by id, ascending.
+    pub controllers: Vec<(BrokerId, NodeId)>,
+}
+
+impl AddressBook {
+    /// Where a broker is.
+    #[must_use]
+    pub fn broker(&self, id: BrokerId) -> Option<NodeId> {
+        self.brokers.iter().find(|(b, _)| *b == id).map(|(_, node)| *node)
+    }
+
+    /// Where a controller is.
+    #[must_use]
+    pub fn controller(&self, id: BrokerId) -> Option<NodeId> {
+        self.controllers.iter().find(|(c, _)| *c == id).map(|(_, node)| *node)
+    }
+
+    /// Which broker a node is.
+    #[must_use]
+    pub fn broker_at(&self, node: NodeId) -> Option<BrokerId> {
+        self.brokers.iter().find(|(_, n)| *n == node).map(|(b, _)| *b)
+    }
+
+    /// Which controller a node is.
+    #[must_use]
+    pub fn controller_at(&self, node: NodeId) -> Option<BrokerId> {
+        self.controllers.iter().find(|(_, n)| *n == node).map(|(c, _)| *c)
+    }
+}

@@ -1,0 +1,146 @@
+//! A node of a Kafka cluster, and what can be asked of it from outside.
+
+use super::broker::{Broker, BrokerTimer};
+use super::consumer::{Consumer, ConsumerTimer};
+use super::controller::{Controller, ControllerTimer};
+use super::note::Note;
+use super::producer::{Producer, ProducerTimer};
+use super::protocol::Msg;
+use crate::kernel::{Context, Input, Loss};
+use serde::{Deserialize, Serialize};
+
+/// The context of Kafka's nodes.
+pub type KafkaCx<'a> = dyn Context<Msg, Timer, Note> + 'a;
+
+/// What a Kafka node is called with.
+pub type KafkaInput<T> = Input<Msg, T, Order>;
+
+/// A node of a Kafka cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Node {
+    /// A broker.
+    Broker(Box<Broker>),
+    /// A KRaft controller (a voter of the metadata quorum).
+    Controller(Box<Controller>),
+    /// An application with a producer.
+    Producer(Box<Producer>),
+    /// An application with a standalone consumer.
+    Consumer(Box<Consumer>),
+}
+
+/// A timer of a Kafka node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Timer {
+    /// A broker's.
+    Broker(BrokerTimer),
+    /// A controller's.
+    Controller(ControllerTimer),
+    /// A producer's.
+    Producer(ProducerTimer),
+    /// A consumer's.
+    Consumer(ConsumerTimer),
+}
+
+/// What an operator or application can order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// To a broker: shut down in order (SIGTERM): move leadership away first.
+    ControlledShutdown,
+    /// To the active controller: elect preferred leaders now (`kafka-leader-election.sh`).
+    ElectPreferred,
+    /// To the active controller: elect a leader for this partition even if unclean.
+    ElectUnclean {
+        /// Topic name.
+        topic: String,
+        /// Partition number.
+        partition: u16,
+    },
+    /// To the active controller: set or delete a config (`kafka-configs.sh`).
+    AlterConfig {
+        /// Topic name, or `None` for the cluster default.
+        topic: Option<String>,
+        /// Real key.
+        key: String,
+        /// New value; `None` deletes it.
+        value: Option<String>,
+    },
+    /// To a producer: send this many records now.
+    Send {
+        /// How many.
+        records: u32,
+    },
+    /// To a producer: start or stop its load.
+    Load {
+        /// Whether it sends.
+        on: bool,
+    },
+    /// To a producer: change `acks` (closes the producer and opens a new one).
+    SetAcks {
+        /// `0`, `1` or `all`.
+        acks: String,
+    },
+    /// To a consumer: stop or go on polling.
+    Poll {
+        /// Whether it polls.
+        on: bool,
+    },
+}
+
+impl Node {
+    /// The one entry; see [`crate::kernel::Process::on`].
+    pub fn on(&mut self, input: KafkaInput<Timer>, cx: &mut KafkaCx<'_>) {
+        macro_rules! give {
+            ($node:expr, $kind:ident) => {{
+                let input = match input {
+                    Input::Boot => Input::Boot,
+                    Input::Message { from, msg } => Input::Message { from, msg },
+                    Input::Timer(Timer::$kind(timer)) => Input::Timer(timer),
+                    Input::Disconnected(peer) => Input::Disconnected(peer),
+                    Input::Order(order) => Input::Order(order),
+                    Input::Timer(_) => return,
+                };
+                $node.on(input, cx);
+            }};
+        }
+        match self {
+            Node::Broker(node) => give!(node, Broker),
+            Node::Controller(node) => give!(node, Controller),
+            Node::Producer(node) => give!(node, Producer),
+            Node::Consumer(node) => give!(node, Consumer),
+        }
+    }
+
+    /// Drops what a crash takes.
+    pub fn crash(&mut self, loss: Loss) {
+        match self {
+            Node::Broker(node) => node.crash(loss),
+            Node::Controller(node) => node.crash(loss),
+            Node::Producer(node) => node.crash(loss),
+            Node::Consumer(node) => node.crash(loss),
+        }
+    }
+
+    /// Why an order cannot be given to this node, if so.
+    #[must_use]
+    pub fn refuse(&self, order: &Order) -> Option<String> {
+        let fits = match order {
+            Order::ControlledShutdown => matches!(self, Node::Broker(_)),
+            Order::ElectPreferred | Order::ElectUnclean { .. } | Order::AlterConfig { .. } => {
+                matches!(self, Node::Controller(c) if c.is_active())
+            }
+            Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => {
+                matches!(self, Node::Producer(_))
+            }
+            Order::Poll { .. } => matches!(self, Node::Consumer(_)),
+        };
+        let who = match order {
+            Order::ControlledShutdown => "a broker",
+            Order::ElectPreferred | Order::ElectUnclean { .. } | Order::AlterConfig { .. } => {
+                "the active controller"
+            }
+            Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
+            Order::Poll { .. } => "a consumer",
+        };
+        (!fits).then(|| format!("only {who} takes this order"))
+    }
+}

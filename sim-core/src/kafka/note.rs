@@ -1,0 +1,161 @@
+//! What Kafka's nodes report while they work: rules that fired, and what clients saw.
+//!
+//! A note never decides anything. The ledger counts the clients' observations (it trusts no
+//! broker), "why?" walks from a value to the rule that last changed it, and the transcript prints
+//! both.
+
+use super::error::ErrorCode;
+use super::ids::{BrokerId, TopicPartition};
+use crate::kernel::NodeId;
+use crate::log::RecordId;
+
+/// A rule of the protocol that changed something.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rule {
+    /// High watermark moved forward. Before/after: offsets. `Partition.maybeIncrementLeaderHW`.
+    HighWatermark,
+    /// Follower took the leader's high watermark. Before/after: offsets.
+    FollowerHighWatermark,
+    /// Records were appended. Before/after: log end offsets.
+    Append,
+    /// A log was truncated. Before/after: log end offsets. KIP-101.
+    Truncate,
+    /// Leader asked the controller to shrink the ISR. Before/after: ISR sizes.
+    IsrShrinkProposed,
+    /// Leader asked the controller to expand the ISR. Before/after: ISR sizes.
+    IsrExpandProposed,
+    /// The ISR changed, as this node's metadata shows. Before/after: ISR sizes.
+    IsrChanged,
+    /// The ELR changed (KIP-966). Before/after: ELR sizes.
+    ElrChanged,
+    /// This node became leader. Before/after: leader epochs.
+    BecameLeader,
+    /// This node became follower. Before/after: leader epochs.
+    BecameFollower,
+    /// The controller elected a leader. Before/after: broker ids (-1 none).
+    LeaderElected,
+    /// The controller elected a leader outside ISR and ELR. Before/after: broker ids.
+    UncleanLeaderElected,
+    /// A broker registered. After: broker epoch.
+    BrokerRegistered,
+    /// A broker was fenced. Before/after: broker epoch.
+    BrokerFenced,
+    /// A broker was unfenced.
+    BrokerUnfenced,
+    /// A broker asked for controlled shutdown.
+    ControlledShutdown,
+    /// A voter became prospective (pre-vote). Before/after: quorum epochs.
+    QuorumProspective,
+    /// A voter became candidate. Before/after: quorum epochs.
+    QuorumCandidate,
+    /// A voter became leader of the quorum. Before/after: quorum epochs.
+    QuorumLeader,
+    /// A voter resigned. Before/after: quorum epochs.
+    QuorumResigned,
+    /// A request was refused. Before: error code number. After: -1.
+    Refused,
+    /// A produce waits for the ISR. After: last offset of the batch.
+    ProduceParked,
+    /// The log start moved (retention). Before/after: offsets.
+    LogStart,
+    /// Unflushed data was lost with the power. Before/after: log end offsets.
+    LostUnflushed,
+    /// A consumer's position jumped. Before/after: offsets.
+    PositionReset,
+    /// A producer gave a batch another try. After: attempt.
+    Retry,
+    /// A producer bumped its epoch. Before/after: producer epochs.
+    ProducerEpochBump,
+    /// Metadata was replayed. Before/after: metadata offsets.
+    MetadataReplayed,
+}
+
+/// A note.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// A rule fired at a node.
+    Rule {
+        /// Where.
+        node: NodeId,
+        /// Which.
+        rule: Rule,
+        /// For which partition, if for one.
+        tp: Option<TopicPartition>,
+        /// About which broker, if about one.
+        broker: Option<BrokerId>,
+        /// Value before.
+        before: i64,
+        /// Value after.
+        after: i64,
+    },
+    /// An application handed a record to `send()`.
+    Sent {
+        /// Producer.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Key number, if keyed.
+        key: Option<u32>,
+        /// Where it will go.
+        tp: TopicPartition,
+        /// The `acks` it was sent with asks for all in-sync replicas.
+        acks_all: bool,
+    },
+    /// The producer was told that a record is written.
+    Acknowledged {
+        /// Producer.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Where.
+        tp: TopicPartition,
+        /// Offset; -1 with acks=0.
+        offset: i64,
+    },
+    /// The producer gave a record up.
+    Failed {
+        /// Producer.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A leader or follower appended a record.
+    Stored {
+        /// Broker node.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Where.
+        tp: TopicPartition,
+        /// Offset.
+        offset: i64,
+        /// As leader.
+        as_leader: bool,
+    },
+    /// A log lost a record (truncation, power loss, disk loss, retention).
+    Dropped {
+        /// Broker node.
+        node: NodeId,
+        /// Partition.
+        tp: TopicPartition,
+        /// First offset dropped.
+        from: i64,
+        /// Offset after the last one dropped.
+        to: i64,
+        /// By retention, not by failure.
+        retention: bool,
+    },
+    /// `poll()` returned a record.
+    Delivered {
+        /// Consumer.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Where.
+        tp: TopicPartition,
+        /// Offset.
+        offset: i64,
+    },
+}

@@ -1,0 +1,146 @@
+//! Settings under their real Kafka keys, declared once: key, type, default and meaning.
+//!
+//! The scenario language, the inspector, the schema and the nodes all read the same declaration, so
+//! a key that a file may set is a key that the engine obeys.
+
+use serde::Serialize;
+
+/// A value that a setting can hold.
+pub trait SettingValue: Sized {
+    /// What a file may write, for error messages.
+    const EXPECTED: &'static str;
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    fn parse(text: &str) -> Result<Self, String>;
+    /// Writes the value as Kafka would.
+    fn show(&self) -> String;
+}
+
+macro_rules! integer_setting {
+    ($($ty:ty),+) => {$(
+        impl SettingValue for $ty {
+            const EXPECTED: &'static str = "a whole number";
+            fn parse(text: &str) -> Result<Self, String> {
+                text.trim().replace('_', "").parse().map_err(|_| format!("`{text}` is not {}", Self::EXPECTED))
+            }
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+};
+}
+integer_setting!(i64, u32, u64, i32);
+
+impl SettingValue for bool {
+    const EXPECTED: &'static str = "true or false";
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(format!("`{text}` is not true or false")),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// An enum setting with fixed words.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! word_setting {
+    ($ty:ty, $expected:literal, $($word:literal => $variant:path),+ $(,)?) => {
+        impl $crate::kafka::settings::SettingValue for $ty {
+            const EXPECTED: &'static str = $expected;
+            fn parse(text: &str) -> Result<Self, String> {
+                match text.trim() {
+                    $($word => Ok($variant),)+
+                    _ => Err(format!("`{text}` is not one of {}", Self::EXPECTED)),
+                }
+            }
+            #[allow(unreachable_patterns)] // several words may mean one value (acks = all, -1)
+            fn show(&self) -> String {
+                match self { $($variant => $word.to_owned(),)+ }
+            }
+        }
+    };
+}
+
+/// What a key means, for the schema, completion and errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct KeySpec {
+    /// The real key.
+    pub key: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// What may be written.
+    pub expected: &'static str,
+}
+
+/// Why a setting was not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SettingError {
+    /// No such key here.
+    UnknownKey,
+    /// The value does not fit; the sentence says why.
+    BadValue(String),
+}
+
+/// Declares a struct of settings.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! settings {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($key:literal => $field:ident: $ty:ty = $default:expr, $doc:literal;)+
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+        pub struct $name {
+            $(#[doc = $doc] #[doc = concat!(" (`", $key, "`)")] pub $field: $ty,)+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        impl $name {
+            /// All keys.
+            pub const KEYS: &'static [$crate::kafka::settings::KeySpec] = &[
+                $($crate::kafka::settings::KeySpec {
+                    key: $key,
+                    doc: $doc,
+                    expected: <$ty as $crate::kafka::settings::SettingValue>::EXPECTED,
+                },)+
+            ];
+
+            /// Sets one key from text.
+            ///
+            /// # Errors
+            /// If the key is unknown or the value does not fit.
+            pub fn set(&mut self, key: &str, text: &str)
+                -> Result<(), $crate::kafka::settings::SettingError>
+            {
+                use $crate::kafka::settings::{SettingError, SettingValue};
+                match key {
+                    $($key => {
+                        self.$field = <$ty as SettingValue>::parse(text)
+                            .map_err(SettingError::BadValue)?;
+                        Ok(())
+                    })+
+                    _ => Err(SettingError::UnknownKey),
+                }
+            }
+
+            /// Every key with its present value, as Kafka would write it.
+            #[must_use]
+            pub fn entries(&self) -> Vec<(&'static str, String)> {
+                use $crate::kafka::settings::SettingValue;
+                vec![$(($key, self.$field.show()),)+]
+            }
+        }
+    };
+}

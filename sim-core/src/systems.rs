@@ -1,0 +1,91 @@
+//! The register of systems: the one place that names them all.
+//!
+//! A new system is a folder beside `kafka/` and one line in the macro call below. The kernel is
+//! generic over [`Node`]; systems meet only through messages.
+
+use crate::kernel::{Cx, Digest, Input, Loss, Message, Process};
+use serde::{Deserialize, Serialize};
+
+macro_rules! systems {
+    ($($(#[$doc:meta])+ $name:ident in $module:path as $m:ident;)+) => {
+        $(use $module as $m;)+
+
+        /// A node of any system.
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+        pub enum Node { $($(#[$doc])+ $name($m::Node),)+ }
+
+        /// A message of any system.
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+        pub enum Msg { $($(#[$doc])+ $name($m::Msg),)+ }
+
+        /// A timer of any system.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+        pub enum Timer { $($(#[$doc])+ $name($m::Timer),)+ }
+
+        /// An order of any system.
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+        pub enum Order { $($(#[$doc])+ $name($m::Order),)+ }
+
+        /// A note of any system.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum Note { $($(#[$doc])+ $name($m::Note),)+ }
+
+        $(
+            impl From<$m::Msg> for Msg { fn from(it: $m::Msg) -> Self { Msg::$name(it) } }
+            impl From<$m::Timer> for Timer { fn from(it: $m::Timer) -> Self { Timer::$name(it) } }
+            impl From<$m::Note> for Note { fn from(it: $m::Note) -> Self { Note::$name(it) } }
+            impl From<$m::Order> for Order { fn from(it: $m::Order) -> Self { Order::$name(it) } }
+        )+
+
+        impl Message for Msg {
+            fn label(&self) -> &'static str { match self { $(Msg::$name(it) => it.label(),)+ } }
+            fn bytes(&self) -> u64 { match self { $(Msg::$name(it) => it.bytes(),)+ } }
+            fn fingerprint(&self, digest: &mut Digest) {
+                match self { $(Msg::$name(it) => it.fingerprint(digest),)+ }
+            }
+            fn describe(&self) -> String { match self { $(Msg::$name(it) => it.describe(),)+ } }
+        }
+
+        impl Process for Node {
+            type Msg = Msg;
+            type Timer = Timer;
+            type Order = Order;
+            type Note = Note;
+
+            fn on(&mut self, input: Input<Msg, Timer, Order>, cx: &mut Cx<'_, Self>) {
+                match self {
+                    $(Node::$name(node) => {
+                        #[allow(unreachable_patterns)] // with one system nothing is foreign
+                        let input = match input {
+                            Input::Boot => Input::Boot,
+                            Input::Message { from, msg: Msg::$name(msg) } => Input::Message { from, msg },
+                            Input::Timer(Timer::$name(timer)) => Input::Timer(timer),
+                            Input::Disconnected(peer) => Input::Disconnected(peer),
+                            Input::Order(Order::$name(order)) => Input::Order(order),
+                            // A message in a foreign protocol: the connection is of no use.
+                            _ => return,
+                        };
+                        node.on(input, cx);
+                    })+
+                }
+            }
+
+            fn crash(&mut self, loss: Loss) {
+                match self { $(Node::$name(node) => node.crash(loss),)+ }
+            }
+
+            fn refuse(&self, order: &Order) -> Option<String> {
+                #[allow(unreachable_patterns)] // with one system nothing is foreign
+                match (self, order) {
+                    $((Node::$name(node), Order::$name(order)) => node.refuse(order),)+
+                    _ => Some("this order belongs to another system".to_owned()),
+                }
+            }
+        }
+    };
+}
+
+systems! {
+    /// Apache Kafka.
+    Kafka in crate::kafka as kafka;
+}
