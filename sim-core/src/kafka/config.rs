@@ -119,7 +119,8 @@ impl ProducerConfig {
     /// Whether idempotence is in force (`ProducerConfig.postProcessParsedConfig`).
     #[must_use]
     pub fn idempotent(&self) -> bool {
-        self.enable_idempotence.unwrap_or(self.acks == Acks::All && self.retries > 0)
+        self.enable_idempotence
+            .unwrap_or(self.acks == Acks::All && self.retries > 0)
     }
 
     /// What Kafka's client would refuse at start, with its reason.
@@ -128,10 +129,16 @@ impl ProducerConfig {
         let mut found = Vec::new();
         if self.enable_idempotence == Some(true) {
             if self.acks != Acks::All {
-                found.push(("acks", "Must set acks to all in order to use the idempotent producer.".to_owned()));
+                found.push((
+                    "acks",
+                    "Must set acks to all in order to use the idempotent producer.".to_owned(),
+                ));
             }
             if self.retries == 0 {
-                found.push(("retries", "Must set retries to non-zero when using the idempotent producer.".to_owned()));
+                found.push((
+                    "retries",
+                    "Must set retries to non-zero when using the idempotent producer.".to_owned(),
+                ));
             }
         }
         if self.idempotent() && self.max_in_flight > 5 {
@@ -168,11 +175,19 @@ mod tests {
         check(&[], true, &[]);
         check(&[("acks", "1")], false, &[]);
         check(&[("retries", "0")], false, &[]);
-        check(&[("acks", "1"), ("enable.idempotence", "true")], true, &["acks"]);
+        check(
+            &[("acks", "1"), ("enable.idempotence", "true")],
+            true,
+            &["acks"],
+        );
         let in_flight = "max.in.flight.requests.per.connection";
         check(&[(in_flight, "6")], true, &[in_flight]);
         check(&[(in_flight, "6"), ("acks", "0")], false, &[]);
-        check(&[("delivery.timeout.ms", "30000")], true, &["delivery.timeout.ms"]);
+        check(
+            &[("delivery.timeout.ms", "30000")],
+            true,
+            &["delivery.timeout.ms"],
+        );
     }
 
     #[test]
@@ -180,7 +195,10 @@ mod tests {
         use crate::kafka::settings::SettingError;
         let mut config = ConsumerConfig::default();
         assert_eq!(config.set("acks", "all"), Err(SettingError::UnknownKey));
-        assert!(matches!(config.set("auto.offset.reset", "x"), Err(SettingError::BadValue(_))));
+        assert!(matches!(
+            config.set("auto.offset.reset", "x"),
+            Err(SettingError::BadValue(_))
+        ));
         assert_eq!(config.set("auto.offset.reset", "earliest"), Ok(()));
     }
 }

@@ -5,7 +5,7 @@ use crate::kernel::Message;
 
 /// A message in one line.
 #[must_use]
-pub fn message(msg: &Msg) -> String {
+pub(super) fn message(msg: &Msg) -> String {
     match msg {
         Msg::Request(_, request) => request_text(request),
         Msg::Response(_, response) => response_text(response, msg.label()),
@@ -31,7 +31,11 @@ fn request_text(request: &Request) -> String {
             ),
             many => format!("{name} of {} partitions", many.len()),
         },
-        Request::BrokerHeartbeat { broker, broker_epoch, .. } => {
+        Request::BrokerHeartbeat {
+            broker,
+            broker_epoch,
+            ..
+        } => {
             format!("{name} of broker {broker} (broker epoch {broker_epoch})")
         }
         Request::AlterPartition { partitions, .. } => {
@@ -44,7 +48,9 @@ fn request_text(request: &Request) -> String {
                 .collect();
             format!("{name}: {}", isr.join("; "))
         }
-        Request::Vote { epoch, candidate, .. } => {
+        Request::Vote {
+            epoch, candidate, ..
+        } => {
             format!("{name} for controller {candidate} in epoch {epoch}")
         }
         Request::BeginQuorumEpoch { epoch, leader } => {
@@ -65,8 +71,11 @@ fn response_text(response: &Response, name: &str) -> String {
             many => format!("{name} for {} partitions", many.len()),
         },
         Response::Fetch { partitions } => {
-            let records: usize =
-                partitions.iter().flat_map(|p| &p.batches).map(|b| b.records.len()).sum();
+            let records: usize = partitions
+                .iter()
+                .flat_map(|p| &p.batches)
+                .map(|b| b.records.len())
+                .sum();
             match partitions.as_slice() {
                 [one] if one.error.is_error() => format!("{name}: {}", one.error.name()),
                 [one] => match one.diverging {
@@ -74,7 +83,10 @@ fn response_text(response: &Response, name: &str) -> String {
                         "{name}: logs diverge at epoch {}, offset {}",
                         end.epoch, end.end_offset
                     ),
-                    None => format!("{name}: {records} records, high watermark {}", one.high_watermark),
+                    None => format!(
+                        "{name}: {records} records, high watermark {}",
+                        one.high_watermark
+                    ),
                 },
                 _ => format!("{name}: {records} records"),
             }
@@ -82,16 +94,25 @@ fn response_text(response: &Response, name: &str) -> String {
         Response::Vote { granted, .. } => {
             format!("{name}: {}", if *granted { "granted" } else { "refused" })
         }
-        Response::BrokerHeartbeat { error, is_fenced, .. } if !error.is_error() => {
+        Response::BrokerHeartbeat {
+            error, is_fenced, ..
+        } if !error.is_error() => {
             format!("{name}: {}", if *is_fenced { "fenced" } else { "unfenced" })
         }
         Response::BrokerRegistration { broker_epoch, .. } => {
             format!("{name}: broker epoch {broker_epoch}")
         }
         Response::AlterPartition { partitions, .. } => {
-            let errors: Vec<&str> =
-                partitions.iter().filter(|p| p.error.is_error()).map(|p| p.error.name()).collect();
-            if errors.is_empty() { format!("{name}: accepted") } else { format!("{name}: {}", errors.join(", ")) }
+            let errors: Vec<&str> = partitions
+                .iter()
+                .filter(|p| p.error.is_error())
+                .map(|p| p.error.name())
+                .collect();
+            if errors.is_empty() {
+                format!("{name}: accepted")
+            } else {
+                format!("{name}: {}", errors.join(", "))
+            }
         }
         Response::FetchMetadata { batches, .. } => {
             let records: usize = batches.iter().map(|b| b.records.len()).sum();

@@ -6,7 +6,7 @@
 macro_rules! error_codes {
     ($($(#[$meta:meta])+ $variant:ident, $name:literal, $retriable:literal;)+) => {
         /// An error code of the Kafka protocol.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize)]
         pub enum ErrorCode {
             $($(#[$meta])+ $variant,)+
         }

@@ -37,24 +37,36 @@ impl AddressBook {
     /// Where a broker is.
     #[must_use]
     pub fn broker(&self, id: BrokerId) -> Option<NodeId> {
-        self.brokers.iter().find(|(b, _)| *b == id).map(|(_, node)| *node)
+        self.brokers
+            .iter()
+            .find(|(b, _)| *b == id)
+            .map(|(_, node)| *node)
     }
 
     /// Where a controller is.
     #[must_use]
     pub fn controller(&self, id: BrokerId) -> Option<NodeId> {
-        self.controllers.iter().find(|(c, _)| *c == id).map(|(_, node)| *node)
+        self.controllers
+            .iter()
+            .find(|(c, _)| *c == id)
+            .map(|(_, node)| *node)
     }
 
     /// Which broker a node is.
     #[must_use]
     pub fn broker_at(&self, node: NodeId) -> Option<BrokerId> {
-        self.brokers.iter().find(|(_, n)| *n == node).map(|(b, _)| *b)
+        self.brokers
+            .iter()
+            .find(|(_, n)| *n == node)
+            .map(|(b, _)| *b)
     }
 
     /// Which controller a node is.
     #[must_use]
     pub fn controller_at(&self, node: NodeId) -> Option<BrokerId> {
-        self.controllers.iter().find(|(_, n)| *n == node).map(|(c, _)| *c)
+        self.controllers
+            .iter()
+            .find(|(_, n)| *n == node)
+            .map(|(c, _)| *c)
     }
 }

@@ -144,7 +144,10 @@ impl MetadataImage {
             MetadataRecord::Partition { tp, state } => {
                 self.partitions.insert(*tp, (**state).clone());
             }
-            MetadataRecord::RegisterBroker { broker, incarnation } => {
+            MetadataRecord::RegisterBroker {
+                broker,
+                incarnation,
+            } => {
                 let state = BrokerState {
                     epoch: offset,
                     incarnation: *incarnation,
@@ -167,7 +170,11 @@ impl MetadataImage {
                         in_controlled_shutdown.unwrap_or(state.in_controlled_shutdown);
                 }
             }
-            MetadataRecord::Config { resource, key, value } => {
+            MetadataRecord::Config {
+                resource,
+                key,
+                value,
+            } => {
                 let key = (*resource, key.clone());
                 match value {
                     Some(value) => self.configs.insert(key, value.clone()),
@@ -183,7 +190,9 @@ impl MetadataImage {
     /// A broker that may lead and be in an ISR.
     #[must_use]
     pub fn is_active(&self, broker: BrokerId) -> bool {
-        self.brokers.get(&broker).is_some_and(|b| !b.fenced && !b.in_controlled_shutdown)
+        self.brokers
+            .get(&broker)
+            .is_some_and(|b| !b.fenced && !b.in_controlled_shutdown)
     }
 
     /// A config value: the topic's own, else the cluster's.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub type KafkaCx<'a> = dyn Context<Msg, Timer, Note> + 'a;
 
 /// What a Kafka node is called with.
-pub type KafkaInput<T> = Input<Msg, T, Order>;
+pub(super) type KafkaInput<T> = Input<Msg, T, Order>;
 
 /// A node of a Kafka cluster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

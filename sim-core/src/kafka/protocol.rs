@@ -321,7 +321,10 @@ impl Request {
     pub fn name(&self) -> &'static str {
         match self {
             Request::Produce { .. } => "Produce",
-            Request::Fetch { fetcher: Fetcher::Replica { .. }, .. } => "ReplicaFetch",
+            Request::Fetch {
+                fetcher: Fetcher::Replica { .. },
+                ..
+            } => "ReplicaFetch",
             Request::Fetch { .. } => "Fetch",
             Request::Metadata => "Metadata",
             Request::ListOffsets { .. } => "ListOffsets",
@@ -444,9 +447,7 @@ impl Message for Msg {
 fn stamp(digest: &mut Digest, tp: TopicPartition, batch: &Batch) {
     digest.word((u64::from(tp.topic.0) << 48) ^ (u64::from(tp.partition) << 32));
     digest.word(batch.base_offset as u64);
-    digest.word(
-        (u64::from(batch.last_offset_delta) << 32) ^ u64::from(batch.leader_epoch as u32),
-    );
+    digest.word((u64::from(batch.last_offset_delta) << 32) ^ u64::from(batch.leader_epoch as u32));
     digest.word(batch.producer.id as u64 ^ ((batch.producer.base_sequence as u64) << 20));
     digest.word(batch.records.first().map_or(0, |r| r.id.0));
 }

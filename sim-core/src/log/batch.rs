@@ -14,7 +14,7 @@ const BATCH_OVERHEAD_BYTES: u32 = 61;
 const CONTROL_RECORD_BYTES: u32 = 17;
 
 /// Who wrote a batch: producer id, its epoch, and the sequence number of the first record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct ProducerStamp {
     /// Producer id, -1 when the producer is not idempotent.
     pub id: i64,
@@ -39,7 +39,7 @@ impl ProducerStamp {
 }
 
 /// What a control batch says. Control batches take one offset and are never shown to applications.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
 pub enum ControlMarker {
     /// The transaction of this producer id is committed.
     Commit,
@@ -50,7 +50,7 @@ pub enum ControlMarker {
 }
 
 /// A batch of records with consecutive offsets (with gaps once compaction removed some).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Batch<R = Record> {
     /// Offset of the first record as it was appended; set by the leader.
     pub base_offset: i64,

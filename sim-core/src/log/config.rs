@@ -3,7 +3,7 @@
 //! Follows `LogConfig`. Defaults are those of Kafka 4.x.
 
 /// `cleanup.policy`: both, one or (since 4.2) none may be set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct CleanupPolicy {
     /// Old segments are deleted by time and size.
     pub delete: bool,
@@ -30,7 +30,7 @@ impl CleanupPolicy {
 }
 
 /// Settings of one log. Times in milliseconds, sizes in bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is closed before it would exceed this.
     pub segment_bytes: u64,

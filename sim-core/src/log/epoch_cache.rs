@@ -9,7 +9,7 @@ pub const NO_EPOCH: i32 = -1;
 pub const NO_OFFSET: i64 = -1;
 
 /// A leader epoch and the offset of its first record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct EpochEntry {
     /// Leader epoch.
     pub epoch: i32,
@@ -18,7 +18,7 @@ pub struct EpochEntry {
 }
 
 /// An answer to "where does this epoch end?" (`OffsetForLeaderEpoch`, diverging epoch).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct EpochEnd {
     /// The largest epoch the log knows that is not above the one asked for.
     pub epoch: i32,
@@ -40,7 +40,7 @@ impl EpochEnd {
 }
 
 /// Leader epochs of one log, oldest first; epochs and start offsets both grow strictly.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct LeaderEpochCache {
     entries: Vec<EpochEntry>,
 }

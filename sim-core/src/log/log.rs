@@ -14,7 +14,7 @@ use super::record::{LogRecord, Record};
 use super::segment::{Segment, SegmentView};
 
 /// Offsets given to an appended batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct AppendInfo {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -26,7 +26,7 @@ pub struct AppendInfo {
 }
 
 /// Why a batch was not appended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum AppendError {
     /// The batch begins below the log end (`UnexpectedAppendOffsetException`).
     UnexpectedOffset {
@@ -38,7 +38,7 @@ pub enum AppendError {
 }
 
 /// A read below the log start or above the log end (`OFFSET_OUT_OF_RANGE`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct OutOfRange {
     /// The offset asked for.
     pub offset: i64,
@@ -49,7 +49,7 @@ pub struct OutOfRange {
 }
 
 /// One replica's log of a partition.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Log<R = Record> {
     config: LogConfig,
     start_offset: i64,

@@ -5,15 +5,15 @@
 //! of Kafka's message format v2, without headers.
 
 /// The identity of a record in the run's ledger; unique within a run and never reused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
 pub struct RecordId(pub u64);
 
 /// A key, as an index into the scenario's key space.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
 pub struct KeyId(pub u32);
 
 /// One record of a data partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Record {
     /// Ledger identity.
     pub id: RecordId,

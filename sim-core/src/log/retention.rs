@@ -12,7 +12,7 @@ use super::record::LogRecord;
 use super::segment::Segment;
 
 /// Why a segment was deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum DeletionReason {
     /// All of it lies below the log start offset.
     LogStartOffset,
@@ -23,7 +23,7 @@ pub enum DeletionReason {
 }
 
 /// A segment that retention deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Deleted {
     /// Base offset of the segment.
     pub base_offset: i64,

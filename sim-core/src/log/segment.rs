@@ -15,7 +15,7 @@ use super::record::Record;
 const CHUNK_BATCHES: usize = 64;
 
 /// A run of batches with one base offset; only the last segment of a log is appended to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Segment<R = Record> {
     base_offset: i64,
     created_ms: i64,
@@ -28,7 +28,7 @@ pub struct Segment<R = Record> {
 }
 
 /// What an onlooker sees of a segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct SegmentView {
     /// Offset at which the segment was opened.
     pub base_offset: i64,

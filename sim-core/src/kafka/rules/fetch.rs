@@ -71,7 +71,7 @@ pub fn follower_high_watermark(leader_high_watermark: i64, log_end_offset: i64) 
 }
 
 /// What a follower does when its fetch is refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum FetchErrorAction {
     /// Stop fetching this partition until new metadata names a leader and an epoch.
     StopUntilMetadata,
@@ -95,7 +95,7 @@ pub fn on_fetch_error(error: ErrorCode) -> FetchErrorAction {
 }
 
 /// Who asks for offsets, which decides how far ListOffsets may see.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum OffsetView {
     /// A follower: up to the log end.
     Replica,

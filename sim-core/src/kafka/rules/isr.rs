@@ -13,7 +13,7 @@ use super::replication::{HighWatermarkOver, ReplicationRules};
 use crate::kafka::error::ErrorCode;
 
 /// What the metadata log says of a partition, as far as its leader needs it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct PartitionMetadata {
     /// All replicas in order of preference.
     pub replicas: Vec<i32>,
@@ -26,7 +26,7 @@ pub struct PartitionMetadata {
 }
 
 /// Settings of the leader's side. Times in milliseconds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct LeaderConfig {
     /// `replica.lag.time.max.ms`.
     pub lag_max_ms: i64,
@@ -48,7 +48,7 @@ impl Default for LeaderConfig {
 }
 
 /// An AlterPartition request: the ISR the leader asks the controller for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct IsrProposal {
     /// Leader epoch of the sender.
     pub leader_epoch: i32,
@@ -66,7 +66,7 @@ impl IsrProposal {
 }
 
 /// The controller's answer to an accepted AlterPartition.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct IsrCommit {
     /// The committed ISR.
     pub isr: Vec<i32>,
@@ -77,7 +77,7 @@ pub struct IsrCommit {
 }
 
 /// The leader's view of the ISR.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum IsrState {
     /// As the controller committed it.
     Committed,
@@ -110,7 +110,7 @@ impl IsrState {
 }
 
 /// What came of an answer to AlterPartition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum AlterOutcome {
     /// Metadata overtook the request; the answer means nothing any more.
     Ignored,
@@ -128,7 +128,7 @@ pub enum AlterOutcome {
 }
 
 /// What came of new metadata.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum MetadataOutcome {
     /// Older than what is known; nothing changed.
     Stale,
@@ -142,7 +142,7 @@ pub enum MetadataOutcome {
 }
 
 /// What a follower's fetch led to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct FetchOutcome {
     /// Whether the high watermark rose.
     pub hw_moved: bool,
@@ -151,7 +151,7 @@ pub struct FetchOutcome {
 }
 
 /// How far a produce request with acks=all has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum AcksProgress {
     /// The high watermark has not passed the batch.
     Waiting,
@@ -162,7 +162,7 @@ pub enum AcksProgress {
 }
 
 /// The state of a partition at its leader.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct PartitionLeaderState {
     local: i32,
     local_broker_epoch: i64,

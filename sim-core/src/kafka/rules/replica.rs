@@ -6,7 +6,7 @@
 use crate::log::NO_OFFSET;
 
 /// What the leader's metadata says of a broker.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct BrokerStatus {
     /// Broker epoch of its current registration.
     pub epoch: i64,
@@ -17,7 +17,7 @@ pub struct BrokerStatus {
 }
 
 /// The state of one follower, as its fetches told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct ReplicaState {
     /// Log start offset of the follower, -1 until it fetched.
     pub log_start_offset: i64,
@@ -96,7 +96,7 @@ impl ReplicaState {
 }
 
 /// A follower's fetch, as far as the leader's bookkeeping goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct FollowerFetch {
     /// Broker id of the follower.
     pub replica: i32,

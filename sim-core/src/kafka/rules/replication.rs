@@ -6,7 +6,7 @@
 use super::truncation::TruncationRule;
 
 /// Over which set of replicas the leader takes the minimum for its high watermark.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize)]
 pub enum HighWatermarkOver {
     /// The committed ISR and a pending expansion, and recently caught-up followers that may join.
     #[default]
@@ -19,7 +19,7 @@ pub enum HighWatermarkOver {
 }
 
 /// The rules a run follows. The default is Kafka 4.x.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct ReplicationRules {
     /// Over which replicas the high watermark is taken.
     pub hw_over: HighWatermarkOver,

@@ -7,7 +7,7 @@
 use crate::log::{EpochEnd, LeaderEpochCache, LogRecord, NO_EPOCH};
 
 /// Which protocol a follower uses to truncate.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize)]
 pub enum TruncationRule {
     /// Before 0.11: a new follower cuts its log back to its own high watermark.
     HighWatermark,
@@ -23,7 +23,7 @@ pub enum TruncationRule {
 }
 
 /// What a follower does first in a new leader epoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum FollowerStart {
     /// Cut the log to this offset, then fetch.
     Truncate {
@@ -40,7 +40,7 @@ pub enum FollowerStart {
 }
 
 /// Where a follower cuts its log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Truncation {
     /// The new log end.
     pub offset: i64,
@@ -50,7 +50,7 @@ pub struct Truncation {
 }
 
 /// What the rules need to know of a follower's log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct FollowerLog<'a> {
     /// Its leader epochs.
     pub epochs: &'a LeaderEpochCache,
@@ -167,7 +167,7 @@ impl TruncationRule {
 }
 
 /// What a follower does when its leader answers OFFSET_OUT_OF_RANGE.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum OutOfRangeAction {
     /// The leader's log is shorter, which only an unclean election can cause: cut to its end.
     TruncateTo {
