@@ -18,6 +18,7 @@ pub mod producer;
 pub mod protocol;
 pub mod rules;
 pub mod settings;
+pub mod spec;
 
 pub use node::{KafkaCx, Node, Order, Timer};
 pub use note::Note;

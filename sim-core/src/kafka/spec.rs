@@ -1,0 +1,151 @@
+//! What a Kafka cluster and its clients are made of: the plain data from which the nodes are built.
+//!
+//! The scenario language fills these in (its `[kafka]` section); tests write them by hand.
+
+use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
+use super::ids::BrokerId;
+use super::rules::replication::ReplicationRules;
+use crate::kernel::Nanos;
+use serde::Serialize;
+
+/// A cluster with its clients. Node order in the world: brokers, controllers, producers,
+/// consumers, each in the order given here.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct ClusterSpec {
+    /// Brokers: (name in the scenario, `node.id`).
+    pub brokers: Vec<(String, BrokerId)>,
+    /// Controllers: (name, `node.id`); ids differ from the brokers'.
+    pub controllers: Vec<(String, BrokerId)>,
+    /// Settings of all brokers and controllers.
+    pub config: BrokerConfig,
+    /// Protocol rules; the default is Kafka 4.x.
+    pub rules: ReplicationRules,
+    /// Topics, in order of their numbers.
+    pub topics: Vec<TopicSpec>,
+    /// Producers.
+    pub producers: Vec<ProducerSpec>,
+    /// Consumers.
+    pub consumers: Vec<ConsumerSpec>,
+}
+
+/// A topic.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// Replicas of each partition in preference order (the first is the preferred leader).
+    pub assignment: Vec<Vec<BrokerId>>,
+    /// Its settings.
+    pub config: TopicConfig,
+}
+
+/// A producer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ProducerSpec {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Where it writes.
+    pub topic: String,
+    /// Its settings.
+    pub config: ProducerConfig,
+    /// What its application sends.
+    pub load: LoadSpec,
+}
+
+/// A standalone consumer with assigned partitions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ConsumerSpec {
+    /// Its name in the scenario.
+    pub name: String,
+    /// What it reads.
+    pub topic: String,
+    /// Which partitions; empty = all.
+    pub partitions: Vec<u16>,
+    /// Its settings.
+    pub config: ConsumerConfig,
+    /// When it starts to poll, ns.
+    pub start: Nanos,
+}
+
+/// How records come, over time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Arrivals {
+    /// Nothing by itself; only orders.
+    None,
+    /// One record every so many ns.
+    Constant {
+        /// The gap, ns.
+        gap: Nanos,
+    },
+    /// Exponential gaps (a Poisson process).
+    Poisson {
+        /// Mean gap, ns.
+        mean_gap: Nanos,
+    },
+    /// Constant gaps during bursts, silence between them.
+    Bursts {
+        /// Gap inside a burst, ns.
+        gap: Nanos,
+        /// Length of a burst, ns.
+        on: Nanos,
+        /// Silence after it, ns.
+        off: Nanos,
+    },
+}
+
+/// Which key a record gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Keys {
+    /// No key: the built-in partitioner's sticky choice.
+    None,
+    /// Keys 0..n in turn.
+    Cycle {
+        /// Number of keys.
+        n: u32,
+    },
+    /// Keys 0..n, each equally likely.
+    Uniform {
+        /// Number of keys.
+        n: u32,
+    },
+    /// Keys 0..n by Zipf's law: key k has weight 1/(k+1)^s.
+    Zipf {
+        /// Number of keys.
+        n: u32,
+        /// Exponent s in thousandths.
+        exponent_milli: u32,
+    },
+}
+
+/// What an application sends.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LoadSpec {
+    /// When.
+    pub arrivals: Arrivals,
+    /// With which keys.
+    pub keys: Keys,
+    /// Text before the key's number: key 17 of prefix `user-` is `user-17` (hashed by murmur2).
+    pub key_prefix: String,
+    /// Bytes of key and value.
+    pub record_bytes: u32,
+    /// First record at, ns.
+    pub start: Nanos,
+    /// No record from here on, ns.
+    pub stop: Option<Nanos>,
+    /// At most this many records.
+    pub limit: Option<u64>,
+}
+
+impl Default for LoadSpec {
+    fn default() -> Self {
+        LoadSpec {
+            arrivals: Arrivals::None,
+            keys: Keys::None,
+            key_prefix: "key-".to_owned(),
+            record_bytes: 100,
+            start: 0,
+            stop: None,
+            limit: None,
+        }
+    }
+}
