@@ -4,10 +4,12 @@
 //! rules and carry out what they answer. That is also what lets the conformance cases drive the
 //! very code that a simulated cluster runs.
 
+pub mod broker_state;
 pub mod election;
 pub mod fetch;
 pub mod isr;
 pub mod murmur2;
+pub mod partition_control;
 pub mod replica;
 pub mod replication;
 pub mod truncation;
