@@ -4,8 +4,11 @@
 //! [`kafka`], then `scenario` (the language), `run` (sessions, seek, links) and `check` (ledger,
 //! invariants, sweeps). [`view`] is what an onlooker may see.
 
+pub mod check;
 pub mod kafka;
 pub mod kernel;
 pub mod log;
+pub mod run;
+pub mod shared;
 pub mod systems;
 pub mod view;

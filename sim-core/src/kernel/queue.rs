@@ -60,6 +60,14 @@ impl<B> Queue<B> {
         self.live
     }
 
+    /// Lets time pass up to `at` without an event; not past the next one.
+    pub(super) fn idle_until(&mut self, at: Nanos) {
+        let next = self.peek_time().unwrap_or(Nanos::MAX);
+        if at > self.now && at <= next && self.instant.is_empty() {
+            self.now = at;
+        }
+    }
+
     /// Takes the next id for something that is an event without waiting in the queue (a deed).
     pub(super) fn take_id(&mut self) -> EventId {
         let id = self.next_id;

@@ -235,6 +235,12 @@ impl<P: Process> World<P> {
         self.core.queue.peek_time()
     }
 
+    /// Lets time pass up to `at` without an event (a deed is done *at* a time); never past the next
+    /// event, which would then lie in the past.
+    pub fn idle_until(&mut self, at: Nanos) {
+        self.core.queue.idle_until(at);
+    }
+
     /// Events that wait.
     #[must_use]
     pub fn pending(&self) -> u32 {
