@@ -88,6 +88,8 @@ const DELIVERED: u8 = 4;
 const LOST: u8 = 8;
 const DUPLICATED: u8 = 16;
 const REORDERED: u8 = 32;
+/// The acknowledgement said where (any `acks` but 0).
+const PLACED: u8 = 64;
 
 /// What the ledger knows of one record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -189,6 +191,7 @@ impl Ledger {
             Observation::Sent { record, key, lane } => self.sent(record, key, lane),
             Observation::Acknowledged { record, offset } => {
                 self.set(record, ACKNOWLEDGED, true);
+                self.set(record, PLACED, offset >= 0);
                 self.check_acknowledged(record, offset, truth);
             }
             Observation::Failed { record } => self.set(record, FAILED, true),
@@ -349,21 +352,11 @@ impl Ledger {
             // With acks=0 nobody says where a record is: it is gone once a later one is there.
             let passed = newest.get(&source).is_some_and(|top| *top > ordinal);
             let told = entry.is(ACKNOWLEDGED) && entry.offset < 0;
-            self.set(
-                id,
-                LOST,
-                told && (end || passed || entry.is(LOST) || self.knew_place(id)),
-            );
+            self.set(id, LOST, told && (end || passed || entry.is(PLACED)));
         }
         if let Some(book) = self.lanes.get_mut(&lane) {
             book.latest = latest;
         }
-    }
-
-    /// Whether the record was acknowledged with a place (any acks but 0); then it is lost as soon
-    /// as the newest leader does not have it.
-    fn knew_place(&self, _record: RecordId) -> bool {
-        true
     }
 
     fn set(&mut self, record: RecordId, flag: u8, on: bool) {
