@@ -250,7 +250,8 @@ impl<R: LogRecord> Log<R> {
     /// watermark and the flushed offset follow the log end down. Returns whether anything changed.
     pub fn truncate_to(&mut self, offset: i64) -> bool {
         if offset >= self.end_offset {
-            self.epochs.truncate_from_end(offset);
+            // A leader that wrote nothing left an epoch at the log end; the next leader's may clash.
+            self.epochs.truncate_from_end(self.end_offset);
             return false;
         }
         if offset < self.first_segment().base_offset() {

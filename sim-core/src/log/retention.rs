@@ -50,14 +50,14 @@ impl<R: LogRecord> Log<R> {
             return deleted;
         }
         let retention_bytes = self.config().retention_bytes;
-        if let Ok(bound) = u64::try_from(retention_bytes) {
-            let mut excess = self.bytes().saturating_sub(bound);
+        let bound = u64::try_from(retention_bytes).ok();
+        if let Some(mut excess) = bound.and_then(|bound| self.bytes().checked_sub(bound)) {
             self.delete_head(
                 now_ms,
                 DeletionReason::Size,
                 &mut deleted,
                 |segment, _, _| {
-                    let goes = excess > 0 && segment.bytes() <= excess;
+                    let goes = segment.bytes() <= excess;
                     excess -= if goes { segment.bytes() } else { 0 };
                     goes
                 },
