@@ -30,6 +30,22 @@ macro_rules! systems {
         #[derive(Clone, PartialEq, Eq, Debug)]
         pub enum Note { $($(#[$doc])+ $name($m::Note),)+ }
 
+        /// What a scenario says of a system.
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+        pub enum Spec { $($(#[$doc])+ $name(Box<$m::scenario::Spec>),)+ }
+
+        /// What a scenario's predicate asks of a system.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+        pub enum Probe { $($(#[$doc])+ $name($m::scenario::Probe),)+ }
+
+        impl Order {
+            /// The order that takes this one back, if one does.
+            #[must_use]
+            pub fn inverse(&self) -> Option<Order> {
+                match self { $(Order::$name(it) => it.inverse().map(Order::$name),)+ }
+            }
+        }
+
         $(
             impl From<$m::Msg> for Msg { fn from(it: $m::Msg) -> Self { Msg::$name(it) } }
             impl From<$m::Timer> for Timer { fn from(it: $m::Timer) -> Self { Timer::$name(it) } }

@@ -17,6 +17,7 @@ pub mod note;
 pub mod producer;
 pub mod protocol;
 pub mod rules;
+pub mod scenario;
 pub mod settings;
 pub mod spec;
 

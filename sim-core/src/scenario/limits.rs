@@ -1,0 +1,27 @@
+//! The limits of a scenario: a file that is too big for a browser tab is refused with a sentence,
+//! not with a frozen page.
+
+use crate::kernel::{Nanos, SECOND};
+
+/// Bytes of a scenario text.
+pub const TEXT_BYTES: usize = 256 * 1024;
+/// Nodes of all systems together (a set of nodes is one 64-bit mask).
+pub const NODES: usize = 64;
+/// Partitions times replicas.
+pub const REPLICAS: usize = 1_000;
+/// Firings of the timeline, entries that repeat counted as often as they fire.
+pub const FIRINGS: u64 = 10_000;
+/// Captions, and expectations.
+pub const SENTENCES: usize = 1_000;
+/// Simulated time, ns.
+pub const DURATION: Nanos = 30 * 24 * 3_600 * SECOND;
+/// Events a run may be expected to take, by a rough count from its load and its timers.
+pub const EVENTS: u64 = 50_000_000;
+/// Depth of a predicate.
+pub const DEPTH: u32 = 64;
+/// Characters of a predicate.
+pub const PREDICATE_CHARS: usize = 4_096;
+/// Characters of a name.
+pub const NAME_CHARS: usize = 64;
+/// Problems reported for one text.
+pub const DIAGNOSTICS: usize = 200;
