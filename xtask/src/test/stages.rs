@@ -138,6 +138,7 @@ fn cross_target(in_browser: bool) -> Outcome<Totals> {
         "--target",
         WASM,
     ]);
+    command.arg("--no-fail-fast");
     for name in &names {
         command.args(["--test", name]);
     }
