@@ -20,6 +20,8 @@ pub mod rules;
 pub mod scenario;
 pub mod settings;
 pub mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use node::{KafkaCx, Node, Order, Timer};
 pub use note::Note;

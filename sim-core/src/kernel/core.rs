@@ -267,6 +267,22 @@ impl<P: Process> Core<P> {
         self.link(b, a).reset();
     }
 
+    /// Ends the connection between two nodes; the peer is told unless a cut keeps the news from it.
+    pub(super) fn close(&mut self, node: NodeId, peer: NodeId, cause: EventId) {
+        self.disconnect(node, peer);
+        let now = self.now();
+        let link = self.link(node, peer);
+        if !link.fault.cut {
+            let at = now + link.profile.delay + link.fault.slow_by;
+            let reset = Body::Reset {
+                node: peer,
+                peer: node,
+                cause: cause.0,
+            };
+            self.queue.push(at, reset);
+        }
+    }
+
     pub(super) fn disk_write(&mut self, node: NodeId, bytes: u64) -> Nanos {
         let now = self.now();
         self.machines[node.0 as usize].disk.write(now, bytes)

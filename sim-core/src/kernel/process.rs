@@ -94,6 +94,21 @@ pub struct TimerId {
     pub(super) slot: u32,
 }
 
+#[cfg(test)]
+impl TimerId {
+    /// A timer of a test's own context.
+    pub(crate) fn of_test(number: u32) -> Self {
+        TimerId {
+            id: EventId(u64::from(number)),
+            slot: number,
+        }
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.slot
+    }
+}
+
 /// Buffers of one step, reused between steps; not part of the world's state.
 #[derive(Clone, Debug)]
 pub struct Scratch<P: Process> {
@@ -177,6 +192,12 @@ impl<P: Process> Cx<'_, P> {
         self.core.disconnect(self.me, peer);
     }
 
+    /// Closes the connection as the side that serves it, or refuses it: what is under way on it,
+    /// both ways, is lost, and the peer is told.
+    pub fn close(&mut self, peer: NodeId) {
+        self.core.close(self.me, peer, self.cause);
+    }
+
     /// Writes to the disk; returns when the write is done, ns.
     pub fn disk_write(&mut self, bytes: u64) -> Nanos {
         self.core.disk_write(self.me, bytes)
@@ -216,6 +237,8 @@ pub trait Context<M, T, N> {
     fn cancel(&mut self, timer: TimerId);
     /// Gives up the connection to a peer.
     fn disconnect(&mut self, peer: NodeId);
+    /// Closes or refuses a connection; the peer is told.
+    fn close(&mut self, peer: NodeId);
     /// Writes to the disk; returns when the write is done, ns.
     fn disk_write(&mut self, bytes: u64) -> Nanos;
     /// 64 uniform bits for this node, this purpose and this ordinal.
@@ -257,6 +280,9 @@ where
     }
     fn disconnect(&mut self, peer: NodeId) {
         Cx::disconnect(self, peer);
+    }
+    fn close(&mut self, peer: NodeId) {
+        Cx::close(self, peer);
     }
     fn disk_write(&mut self, bytes: u64) -> Nanos {
         Cx::disk_write(self, bytes)
