@@ -12,6 +12,7 @@ mod isr_types;
 pub mod murmur2;
 pub mod partition_control;
 pub mod partition_log;
+pub mod partitioner;
 pub mod producer_append;
 pub mod producer_state;
 pub mod quorum;
