@@ -7,6 +7,7 @@
 pub mod broker_state;
 pub mod election;
 pub mod fetch;
+pub mod follower;
 pub mod isr;
 mod isr_types;
 pub mod murmur2;

@@ -69,28 +69,13 @@ impl<'a> FollowerLog<'a> {
             high_watermark: log.high_watermark(),
         }
     }
-
-    fn end_offset_for(&self, epoch: i32) -> Option<EpochEnd> {
-        let end = self.epochs.end_offset_for(epoch, self.log_end_offset);
-        (!end.is_undefined()).then_some(end)
-    }
-
-    /// The fallback without epochs: never above the log end.
-    fn to_high_watermark(self) -> Truncation {
-        let offset = self.high_watermark.min(self.log_end_offset);
-        Truncation {
-            offset,
-            completed: true,
-        }
-    }
 }
 
 impl TruncationRule {
     /// What a follower does when it starts to follow in a new leader epoch.
     pub fn on_become_follower(self, log: &FollowerLog<'_>) -> FollowerStart {
-        let to_high_watermark = FollowerStart::Truncate {
-            offset: log.to_high_watermark().offset,
-        };
+        let offset = log.high_watermark.min(log.log_end_offset);
+        let to_high_watermark = FollowerStart::Truncate { offset };
         match (self, log.epochs.latest_epoch()) {
             (Self::HighWatermark, _) | (_, None) => to_high_watermark,
             (Self::Kip101 | Self::Kip279, Some(epoch)) => FollowerStart::AskLeader { epoch },
@@ -135,33 +120,37 @@ impl TruncationRule {
 
     /// Where the follower truncates, given the leader's answer (or diverging epoch).
     pub fn truncation_offset(self, answer: EpochEnd, log: &FollowerLog<'_>) -> Truncation {
-        if self == Self::HighWatermark || answer.end_offset < 0 {
-            return log.to_high_watermark();
-        }
-        let leader_end = Truncation {
-            offset: answer.end_offset.min(log.log_end_offset),
-            completed: true,
+        self.truncation_with(answer, log.log_end_offset, log.high_watermark, |epoch| {
+            log.epochs.end_offset_for(epoch, log.log_end_offset)
+        })
+    }
+
+    /// The same for a follower whose own epoch ends `own_end` gives.
+    pub fn truncation_with(
+        self,
+        answer: EpochEnd,
+        log_end_offset: i64,
+        high_watermark: i64,
+        own_end: impl FnOnce(i32) -> EpochEnd,
+    ) -> Truncation {
+        let cut = |offset: i64, completed| Truncation {
+            offset: offset.min(log_end_offset),
+            completed,
         };
-        if answer.epoch == NO_EPOCH {
-            return leader_end;
+        if self == Self::HighWatermark || answer.end_offset < 0 {
+            return cut(high_watermark, true);
         }
-        match log.end_offset_for(answer.epoch) {
-            Some(own) if own.epoch == answer.epoch => {
-                let offset = own.end_offset.min(leader_end.offset);
-                Truncation {
-                    offset,
-                    completed: true,
-                }
-            }
+        if answer.epoch == NO_EPOCH {
+            return cut(answer.end_offset, true);
+        }
+        let own = own_end(answer.epoch);
+        if own.is_undefined() {
+            cut(answer.end_offset, true)
+        } else if own.epoch == answer.epoch {
+            cut(own.end_offset.min(answer.end_offset), true)
+        } else {
             // The follower does not know that epoch: cut to the end of its next smaller one.
-            Some(own) => {
-                let offset = own.end_offset.min(log.log_end_offset);
-                Truncation {
-                    offset,
-                    completed: false,
-                }
-            }
-            None => leader_end,
+            cut(own.end_offset, false)
         }
     }
 }
