@@ -5,7 +5,7 @@
 
 use super::ids::{BrokerId, TopicId, TopicPartition};
 use super::rules::election::PartitionRegistration;
-use crate::log::LogRecord;
+use crate::log::{Batch, LogRecord};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -185,6 +185,17 @@ impl MetadataImage {
         }
         self.next_offset = offset + 1;
         self.epoch = epoch;
+    }
+
+    /// Replays a whole batch.
+    pub fn replay_batch(&mut self, batch: &Batch<MetadataRecord>) {
+        let mut offset = batch.base_offset;
+        for record in batch.records.iter() {
+            self.replay(offset, batch.leader_epoch, record);
+            offset += 1;
+        }
+        self.next_offset = batch.next_offset();
+        self.epoch = batch.leader_epoch;
     }
 
     /// A broker that may lead and be in an ISR.

@@ -12,6 +12,7 @@ mod describe;
 pub mod error;
 pub mod ids;
 pub mod metadata;
+pub mod metadata_log;
 mod node;
 pub mod note;
 pub mod producer;

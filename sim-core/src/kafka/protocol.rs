@@ -218,6 +218,9 @@ pub enum Request {
         fetch_offset: i64,
         last_fetched_epoch: i32,
         max_wait_ms: i64,
+        /// The fetcher's own high watermark, -1 if unknown: a leader with a higher one answers at
+        /// once (KIP-1166).
+        high_watermark: i64,
     },
 }
 
