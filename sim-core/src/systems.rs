@@ -44,6 +44,20 @@ macro_rules! systems {
             pub fn inverse(&self) -> Option<Order> {
                 match self { $(Order::$name(it) => it.inverse().map(Order::$name),)+ }
             }
+
+            /// The order in a few words.
+            #[must_use]
+            pub fn words(&self) -> String {
+                match self { $(Order::$name(it) => it.words(),)+ }
+            }
+        }
+
+        impl Note {
+            /// A rule that changed something (and not a client's observation).
+            #[must_use]
+            pub fn is_rule(&self) -> bool {
+                match self { $(Note::$name(it) => it.is_rule(),)+ }
+            }
         }
 
         $(

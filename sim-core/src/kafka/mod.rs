@@ -5,12 +5,15 @@
 //! are the nodes that apply them; `protocol` is what they say to one another.
 
 pub mod broker;
+pub mod cluster;
 pub mod config;
 pub mod consumer;
 pub mod controller;
 mod describe;
 pub mod error;
+pub mod facts;
 pub mod ids;
+pub mod invariants;
 pub mod metadata;
 pub mod metadata_log;
 mod node;
@@ -23,7 +26,10 @@ pub mod settings;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod truth;
+pub mod view;
+pub mod why;
 
-pub use node::{KafkaCx, Node, Order, Timer};
+pub use node::{KafkaCx, Node, Order, Timer, config_of, orders_of};
 pub use note::Note;
 pub use protocol::Msg;

@@ -144,3 +144,92 @@ impl Node {
         (!fits).then(|| format!("only {who} takes this order"))
     }
 }
+
+impl Order {
+    /// The order in a few words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Order::ControlledShutdown => "shut down in order".to_owned(),
+            Order::ElectPreferred => "elect preferred leaders".to_owned(),
+            Order::ElectUnclean { topic, partition } => {
+                format!("elect a leader of {topic}-{partition}, unclean if need be")
+            }
+            Order::AlterConfig { topic, key, value } => {
+                let whose = topic.as_deref().unwrap_or("the cluster");
+                match value {
+                    Some(value) => format!("set {key}={value} for {whose}"),
+                    None => format!("take {key} off {whose}"),
+                }
+            }
+            Order::Send { records } => format!("send {records} records"),
+            Order::Load { on: true } => "start the load".to_owned(),
+            Order::Load { on: false } => "stop the load".to_owned(),
+            Order::SetAcks { acks } => format!("use acks={acks}"),
+            Order::Poll { on: true } => "poll again".to_owned(),
+            Order::Poll { on: false } => "stop polling".to_owned(),
+        }
+    }
+}
+
+/// Orders that a palette offers for a node: stable name, words, order.
+#[must_use]
+pub fn orders_of(node: &Node) -> Vec<(&'static str, &'static str, Order)> {
+    match node {
+        Node::Broker(_) => {
+            vec![(
+                "controlled-shutdown",
+                "Shut it down in order",
+                Order::ControlledShutdown,
+            )]
+        }
+        Node::Controller(_) => {
+            vec![(
+                "elect-preferred",
+                "Elect preferred leaders",
+                Order::ElectPreferred,
+            )]
+        }
+        Node::Producer(_) => vec![
+            ("send-one", "Send one record", Order::Send { records: 1 }),
+            ("load-off", "Stop its load", Order::Load { on: false }),
+            ("load-on", "Start its load", Order::Load { on: true }),
+            (
+                "acks-0",
+                "Use acks=0",
+                Order::SetAcks {
+                    acks: "0".to_owned(),
+                },
+            ),
+            (
+                "acks-1",
+                "Use acks=1",
+                Order::SetAcks {
+                    acks: "1".to_owned(),
+                },
+            ),
+            (
+                "acks-all",
+                "Use acks=all",
+                Order::SetAcks {
+                    acks: "all".to_owned(),
+                },
+            ),
+        ],
+        Node::Consumer(_) => vec![
+            ("poll-off", "Stop polling", Order::Poll { on: false }),
+            ("poll-on", "Poll again", Order::Poll { on: true }),
+        ],
+    }
+}
+
+/// The settings of a node under their real keys.
+#[must_use]
+pub fn config_of(node: &Node) -> Vec<(&'static str, String)> {
+    match node {
+        Node::Broker(broker) => broker.config().entries(),
+        Node::Controller(controller) => controller.config().entries(),
+        Node::Producer(producer) => producer.config().entries(),
+        Node::Consumer(consumer) => consumer.config().entries(),
+    }
+}

@@ -159,3 +159,11 @@ pub enum Note {
         offset: i64,
     },
 }
+
+impl Note {
+    /// A rule that changed something (and not a client's observation).
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        matches!(self, Note::Rule { .. })
+    }
+}

@@ -1,5 +1,8 @@
 //! A KRaft controller.
 
+use super::config::BrokerConfig;
+use super::ids::BrokerId;
+use super::metadata::MetadataImage;
 use super::node::{KafkaCx, KafkaInput};
 use crate::kernel::Loss;
 use serde::Serialize;
@@ -26,5 +29,41 @@ impl Controller {
     #[must_use]
     pub fn is_active(&self) -> bool {
         false
+    }
+
+    /// Its `node.id`.
+    #[must_use]
+    pub fn id(&self) -> BrokerId {
+        -1
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        unreachable!()
+    }
+
+    /// The committed metadata as it knows it.
+    #[must_use]
+    pub fn image(&self) -> &MetadataImage {
+        unreachable!()
+    }
+
+    /// The quorum epoch it is in.
+    #[must_use]
+    pub fn quorum_epoch(&self) -> i32 {
+        0
+    }
+
+    /// Its quorum state, e.g. `Leader`, `Follower`, `Prospective`.
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        "Unattached"
+    }
+
+    /// Unclean elections that it made.
+    #[must_use]
+    pub fn unclean_elections(&self) -> u64 {
+        0
     }
 }

@@ -1,0 +1,399 @@
+//! What must hold in every run of a correct configuration, checked after each event that could
+//! break it.
+//!
+//! The names are those of the public TLA+ specifications of Kafka's replication
+//! (hachikuji/kafka-specification): **OneLeaderPerEpoch**, **StrongIsr** (each member of the
+//! controller's ISR has all that any leader counts as committed), **HwAgreement** (replicas agree
+//! below both their high watermarks), **LogMatching** (equal offset and epoch, equal record),
+//! **HwMonotone**, and **CommittedNeverLost** (a new leader has all that was committed).
+//!
+//! Checks look at the end of what changed and rely on the prefix having been checked before; the
+//! whole logs are compared when the run ends. After an unclean election, or once as many replicas
+//! lost their data as `min.insync.replicas` promises to survive, a partition's committed past is
+//! taken as given up (Kafka promises no more); that is a loss in the ledger and not a broken
+//! invariant.
+
+use super::ids::{BrokerId, TopicPartition};
+use super::metadata::MetadataImage;
+use super::node::Node as KafkaNode;
+use super::note::{Note, Rule};
+use super::spec::ClusterSpec;
+use super::truth::Logs;
+use crate::kernel::{NodeId, NodeState, World};
+use crate::log::{Log, RecordId};
+use crate::systems::Node;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An invariant that does not hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Violation {
+    /// Which invariant.
+    pub name: &'static str,
+    /// Where.
+    pub tp: TopicPartition,
+    /// When, ns.
+    pub time: u64,
+    /// What was seen.
+    pub text: String,
+}
+
+/// A partition's past as far as it is promised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+struct Committed {
+    /// Highest high watermark of any leader.
+    hw: i64,
+    /// What stands right below it: (leader epoch of the batch, record).
+    last: Option<(i32, RecordId)>,
+}
+
+/// The invariants of a cluster and what they found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Invariants {
+    /// Where each broker is.
+    nodes: BTreeMap<BrokerId, NodeId>,
+    controllers: Vec<NodeId>,
+    min_isr: BTreeMap<u16, u32>,
+    leaders: BTreeMap<(TopicPartition, i32), NodeId>,
+    committed: BTreeMap<TopicPartition, Committed>,
+    /// Replicas that lost data with their power or disk.
+    bereft: BTreeSet<(TopicPartition, NodeId)>,
+    /// Unclean elections whose leader has not taken over yet.
+    unclean: BTreeSet<TopicPartition>,
+    unclean_elections: u64,
+    found: Vec<Violation>,
+}
+
+impl Invariants {
+    /// For a cluster.
+    #[must_use]
+    pub fn new(spec: &ClusterSpec) -> Self {
+        let brokers = spec.brokers.len() as u32;
+        let nodes = (0..)
+            .zip(&spec.brokers)
+            .map(|(i, (_, id))| (*id, NodeId(i)))
+            .collect();
+        let controllers = (0..spec.controllers.len() as u32)
+            .map(|i| NodeId(brokers + i))
+            .collect();
+        let min_isr = (0..)
+            .zip(&spec.topics)
+            .map(|(i, topic)| {
+                let own = topic.config.min_insync_replicas;
+                (
+                    i,
+                    if own > 0 {
+                        own
+                    } else {
+                        spec.config.min_insync_replicas
+                    },
+                )
+            })
+            .collect();
+        Invariants {
+            nodes,
+            controllers,
+            min_isr,
+            ..Invariants::default()
+        }
+    }
+
+    /// What was found so far, each kind once per partition.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.found
+    }
+
+    /// Unclean elections so far.
+    #[must_use]
+    pub fn unclean_elections(&self) -> u64 {
+        self.unclean_elections
+    }
+
+    /// Looks at what a note could have broken. Returns a sentence if something newly is.
+    pub fn observe(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
+        let Note::Rule {
+            node,
+            rule,
+            tp: Some(tp),
+            before,
+            after,
+            ..
+        } = *note
+        else {
+            return None;
+        };
+        let before_count = self.found.len();
+        match rule {
+            Rule::BecameLeader => self.new_leader(node, tp, after as i32, world),
+            Rule::HighWatermark => {
+                if after < before {
+                    let text = format!("the leader's high watermark went from {before} to {after}");
+                    self.report("HwMonotone", tp, world, text);
+                }
+                self.leader_hw(node, tp, after, world);
+            }
+            Rule::FollowerHighWatermark => self.follower_hw(node, tp, after, world),
+            Rule::Truncate => self.truncated(node, tp, after, world),
+            Rule::LostUnflushed => {
+                self.bereft.insert((tp, node));
+            }
+            Rule::UncleanLeaderElected => {
+                self.unclean.insert(tp);
+                self.unclean_elections += 1;
+            }
+            _ => {}
+        }
+        (self.found.len() > before_count)
+            .then(|| self.found.last().map(|v| format!("{}: {}", v.name, v.text)))
+            .flatten()
+    }
+
+    fn report(
+        &mut self,
+        name: &'static str,
+        tp: TopicPartition,
+        world: &World<Node>,
+        text: String,
+    ) {
+        if !self.found.iter().any(|v| v.name == name && v.tp == tp) {
+            self.found.push(Violation {
+                name,
+                tp,
+                time: world.now(),
+                text,
+            });
+        }
+    }
+
+    /// As many replicas lost data as the setting promises to survive.
+    fn given_up(&self, tp: TopicPartition) -> bool {
+        let lost = self
+            .bereft
+            .range((tp, NodeId(0))..=(tp, NodeId(u32::MAX)))
+            .count() as u32;
+        lost >= self.min_isr.get(&tp.topic.0).copied().unwrap_or(1).max(1)
+    }
+
+    fn new_leader(&mut self, node: NodeId, tp: TopicPartition, epoch: i32, world: &World<Node>) {
+        let other = *self.leaders.entry((tp, epoch)).or_insert(node);
+        if other != node {
+            let text = format!(
+                "nodes {} and {} both lead in epoch {epoch}",
+                other.0, node.0
+            );
+            self.report("OneLeaderPerEpoch", tp, world, text);
+        }
+        let Some(log) = Logs(world).log(node, tp) else {
+            return;
+        };
+        let committed = self.committed.get(&tp).copied().unwrap_or_default();
+        let missing = !holds(log, &committed);
+        if self.unclean.remove(&tp) || (missing && self.given_up(tp)) {
+            let hw = committed.hw.min(log.leo());
+            self.committed.insert(
+                tp,
+                Committed {
+                    hw,
+                    last: below(log, hw),
+                },
+            );
+        } else if missing {
+            let (leo, hw) = (log.leo(), committed.hw);
+            let text = format!(
+                "the leader of epoch {epoch} has a log that ends at {leo} and lacks records that \
+                 were committed up to {hw}"
+            );
+            self.report("CommittedNeverLost", tp, world, text);
+            // Said once; what follows from it would only repeat it.
+            self.committed.insert(
+                tp,
+                Committed {
+                    hw: hw.min(leo),
+                    last: below(log, hw.min(leo)),
+                },
+            );
+        }
+    }
+
+    fn leader_hw(&mut self, node: NodeId, tp: TopicPartition, hw: i64, world: &World<Node>) {
+        let Some(log) = Logs(world).log(node, tp) else {
+            return;
+        };
+        let now = Committed {
+            hw,
+            last: below(log, hw),
+        };
+        let known = self.committed.entry(tp).or_default();
+        if hw >= known.hw {
+            *known = now;
+        }
+        let Some(image) = self.control_image(world) else {
+            return;
+        };
+        let Some(state) = image.partitions.get(&tp) else {
+            return;
+        };
+        for member in state.isr.clone() {
+            let Some(at) = self.nodes.get(&member).copied() else {
+                continue;
+            };
+            let up = world
+                .nodes()
+                .get(at.0 as usize)
+                .is_some_and(|s| !matches!(s.state, NodeState::Down { silent: true, .. }));
+            if at == node || !up || self.bereft.contains(&(tp, at)) {
+                continue;
+            }
+            let agrees = Logs(world).log(at, tp).is_some_and(|log| holds(log, &now));
+            if !agrees {
+                let leo = Logs(world).log(at, tp).map_or(0, Log::leo);
+                let text = format!(
+                    "a leader counts records below {hw} as committed, but broker {member}, in the \
+                     controller's ISR, has a log that ends at {leo} or differs below that"
+                );
+                self.report("StrongIsr", tp, world, text);
+            }
+        }
+    }
+
+    fn follower_hw(&mut self, node: NodeId, tp: TopicPartition, hw: i64, world: &World<Node>) {
+        let logs = Logs(world);
+        let Some(mine) = logs.log(node, tp).and_then(|log| below(log, hw)) else {
+            return;
+        };
+        for at in self
+            .nodes
+            .values()
+            .copied()
+            .filter(|at| *at != node)
+            .collect::<Vec<_>>()
+        {
+            let Some(other) = logs.log(at, tp).filter(|log| log.high_watermark() >= hw) else {
+                continue;
+            };
+            if below(other, hw).is_some_and(|theirs| theirs != mine) {
+                let text = format!(
+                    "nodes {} and {} hold different records at offset {}, below both high \
+                     watermarks",
+                    node.0,
+                    at.0,
+                    hw - 1
+                );
+                self.report("HwAgreement", tp, world, text);
+            }
+        }
+    }
+
+    fn truncated(&mut self, node: NodeId, tp: TopicPartition, to: i64, world: &World<Node>) {
+        let committed = self.committed.get(&tp).copied().unwrap_or_default();
+        if to >= committed.hw || self.unclean.contains(&tp) || self.bereft.contains(&(tp, node)) {
+            return;
+        }
+        let Some(image) = self.control_image(world) else {
+            return;
+        };
+        let in_isr = image.partitions.get(&tp).is_some_and(|state| {
+            state
+                .isr
+                .iter()
+                .any(|member| self.nodes.get(member) == Some(&node))
+        });
+        // What it cut may have been another record than the committed one at that offset.
+        if in_isr {
+            let hw = committed.hw;
+            let text = format!(
+                "node {} is in the controller's ISR and cut its log back to {to}, below the high \
+                 watermark {hw}",
+                node.0
+            );
+            self.report("StrongIsr", tp, world, text);
+        }
+    }
+
+    /// The metadata as the active controller has committed it; without one, the newest.
+    fn control_image<'a>(&self, world: &'a World<Node>) -> Option<&'a MetadataImage> {
+        self.controllers
+            .iter()
+            .filter_map(|node| match world.process(*node)? {
+                Node::Kafka(KafkaNode::Controller(controller)) => Some(controller.image()),
+                Node::Kafka(_) => None,
+            })
+            .max_by_key(|image| image.next_offset)
+    }
+
+    /// The run is over: compares whole logs. Returns sentences for what is newly found.
+    pub fn settle(&mut self, world: &World<Node>) -> Vec<String> {
+        let count = self.found.len();
+        let tps: Vec<TopicPartition> = self.committed.keys().copied().collect();
+        for tp in tps {
+            let logs: Vec<(NodeId, &Log)> = self
+                .nodes
+                .values()
+                .filter_map(|node| Logs(world).log(*node, tp).map(|log| (*node, log)))
+                .collect();
+            for (i, (a, left)) in logs.iter().enumerate() {
+                for (b, right) in &logs[i + 1..] {
+                    self.compare(tp, (*a, left), (*b, right), world);
+                }
+            }
+        }
+        self.found[count..]
+            .iter()
+            .map(|v| format!("{}: {}", v.name, v.text))
+            .collect()
+    }
+
+    fn compare(
+        &mut self,
+        tp: TopicPartition,
+        (a, left): (NodeId, &Log),
+        (b, right): (NodeId, &Log),
+        world: &World<Node>,
+    ) {
+        let from = left.start_offset().max(right.start_offset());
+        let to = left.leo().min(right.leo());
+        let agreed = left.high_watermark().min(right.high_watermark());
+        for (offset, batch, record) in left.records(from, to) {
+            let Some(other) = right.batch_at(offset) else {
+                continue;
+            };
+            let same = right.record_at(offset).is_some_and(|r| r.id == record.id);
+            if same {
+                continue;
+            }
+            if batch.leader_epoch == other.leader_epoch {
+                let text = format!(
+                    "nodes {} and {} hold different records at offset {offset} of epoch {}",
+                    a.0, b.0, batch.leader_epoch
+                );
+                self.report("LogMatching", tp, world, text);
+            }
+            if offset < agreed {
+                let text = format!(
+                    "nodes {} and {} hold different records at offset {offset}, below both high \
+                     watermarks",
+                    a.0, b.0
+                );
+                self.report("HwAgreement", tp, world, text);
+            }
+            return;
+        }
+    }
+}
+
+/// What stands right below an offset.
+fn below(log: &Log, offset: i64) -> Option<(i32, RecordId)> {
+    let at = offset - 1;
+    Some((log.batch_at(at)?.leader_epoch, log.record_at(at)?.id))
+}
+
+/// Whether a log holds what was committed (retention may have taken it since).
+fn holds(log: &Log, committed: &Committed) -> bool {
+    if log.leo() < committed.hw {
+        return false;
+    }
+    committed.hw <= log.start_offset()
+        || committed.last.is_none()
+        || below(log, committed.hw) == committed.last
+}

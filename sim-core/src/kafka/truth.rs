@@ -1,0 +1,103 @@
+//! What the ledger asks of a Kafka world: logs as they are, and clients' notes as observations.
+
+use super::ids::{TopicId, TopicPartition};
+use super::node::Node as KafkaNode;
+use super::note::{Note, Rule};
+use crate::check::{Lane, Observation, Truth};
+use crate::kernel::{NodeId, World};
+use crate::log::{Log, RecordId};
+use crate::systems::Node;
+
+/// The lane of a partition.
+#[must_use]
+pub fn lane(tp: TopicPartition) -> Lane {
+    Lane((u32::from(tp.topic.0) << 16) | u32::from(tp.partition))
+}
+
+/// The partition of a lane.
+#[must_use]
+pub fn partition(lane: Lane) -> TopicPartition {
+    TopicPartition {
+        topic: TopicId((lane.0 >> 16) as u16),
+        partition: lane.0 as u16,
+    }
+}
+
+/// The logs of a world.
+#[derive(Clone, Copy, Debug)]
+pub struct Logs<'a>(pub &'a World<Node>);
+
+impl<'a> Logs<'a> {
+    /// A broker's log of a partition, whether or not the broker runs.
+    #[must_use]
+    pub fn log(self, node: NodeId, tp: TopicPartition) -> Option<&'a Log> {
+        match self.0.process(node)? {
+            Node::Kafka(KafkaNode::Broker(broker)) => broker.log(tp),
+            Node::Kafka(_) => None,
+        }
+    }
+}
+
+impl Truth for Logs<'_> {
+    fn record_at(&self, node: NodeId, lane: Lane, offset: i64) -> Option<RecordId> {
+        self.log(node, partition(lane))?
+            .record_at(offset)
+            .map(|record| record.id)
+    }
+
+    fn start_of(&self, node: NodeId, lane: Lane) -> i64 {
+        self.log(node, partition(lane)).map_or(0, Log::start_offset)
+    }
+
+    fn scan(&self, node: NodeId, lane: Lane, each: &mut dyn FnMut(i64, RecordId)) {
+        let Some(log) = self.log(node, partition(lane)) else {
+            return;
+        };
+        for (offset, batch, record) in log.records(log.start_offset(), log.leo()) {
+            if !batch.is_control() {
+                each(offset, record.id);
+            }
+        }
+    }
+}
+
+/// What a note means to the ledger, if anything.
+#[must_use]
+pub fn observation(note: &Note) -> Option<Observation> {
+    Some(match *note {
+        Note::Sent {
+            record, key, tp, ..
+        } => Observation::Sent {
+            record,
+            key,
+            lane: lane(tp),
+        },
+        Note::Acknowledged { record, offset, .. } => Observation::Acknowledged { record, offset },
+        Note::Failed { record, .. } => Observation::Failed { record },
+        Note::Stored {
+            node,
+            record,
+            tp,
+            offset,
+            as_leader: true,
+        } => Observation::Stored {
+            node,
+            record,
+            lane: lane(tp),
+            offset,
+        },
+        Note::Delivered { record, .. } => Observation::Delivered { record },
+        Note::Rule {
+            node,
+            rule: Rule::BecameLeader,
+            tp: Some(tp),
+            after,
+            ..
+        } => Observation::Leads {
+            node,
+            lane: lane(tp),
+            epoch: after as i32,
+        },
+        _ => return None,
+    })
+}

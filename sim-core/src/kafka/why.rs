@@ -1,0 +1,289 @@
+//! Answers to "why?": each rule in words with its source, and the chain from a value to its causes.
+
+use super::ids::TopicPartition;
+use super::note::{Note, Rule};
+use super::truth::Logs;
+use crate::kernel::{NodeId, World};
+use crate::log::RecordId;
+use crate::systems::Node;
+
+/// A rule's name, what it did (`{b}` before, `{a}` after, `{o}` the other broker) and its source.
+#[must_use]
+pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
+    match rule {
+        Rule::HighWatermark => (
+            "high-watermark",
+            "high watermark {b} → {a}: every replica that counts has reported {a} by fetching from there",
+            "Partition.maybeIncrementLeaderHW",
+        ),
+        Rule::FollowerHighWatermark => (
+            "follower-high-watermark",
+            "took the leader's high watermark from the fetch response: {b} → {a}",
+            "ReplicaFetcherThread",
+        ),
+        Rule::Append => (
+            "append",
+            "log end {b} → {a}: records were appended",
+            "UnifiedLog.append",
+        ),
+        Rule::Truncate => (
+            "truncate",
+            "log cut back from {b} to {a}: what lies behind was not the leader's",
+            "KIP-101, KIP-279",
+        ),
+        Rule::IsrShrinkProposed => (
+            "isr-shrink",
+            "asked the controller to shrink the ISR from {b} to {a}: a follower had not caught up \
+             for replica.lag.time.max.ms",
+            "Partition.maybeShrinkIsr",
+        ),
+        Rule::IsrExpandProposed => (
+            "isr-expand",
+            "asked the controller to expand the ISR from {b} to {a}: a follower has caught up with \
+             the high watermark and with this leader's epoch",
+            "Partition.maybeExpandIsr, KIP-497",
+        ),
+        Rule::IsrChanged => (
+            "isr-changed",
+            "the ISR has {a} members (it had {b})",
+            "AlterPartition",
+        ),
+        Rule::ElrChanged => (
+            "elr-changed",
+            "the ELR has {a} members (it had {b})",
+            "KIP-966",
+        ),
+        Rule::BecameLeader => (
+            "became-leader",
+            "leads from now on, in epoch {a}",
+            "ReplicaManager.applyDelta",
+        ),
+        Rule::BecameFollower => (
+            "became-follower",
+            "follows from now on, in epoch {a}",
+            "ReplicaManager.applyDelta",
+        ),
+        Rule::LeaderElected => (
+            "leader-elected",
+            "the controller made broker {a} leader in place of {b}: the first live replica in \
+             preference order that is in the ISR",
+            "PartitionChangeBuilder.electLeader",
+        ),
+        Rule::UncleanLeaderElected => (
+            "unclean-leader-elected",
+            "the controller made broker {a} leader although it is in neither ISR nor ELR",
+            "PartitionChangeBuilder.electLeader",
+        ),
+        Rule::BrokerRegistered => (
+            "broker-registered",
+            "broker {o} registered with broker epoch {a}",
+            "ClusterControlManager",
+        ),
+        Rule::BrokerFenced => (
+            "broker-fenced",
+            "broker {o} was fenced: no heartbeat for broker.session.timeout.ms",
+            "BrokerHeartbeatManager",
+        ),
+        Rule::BrokerUnfenced => (
+            "broker-unfenced",
+            "broker {o} was unfenced",
+            "BrokerHeartbeatManager",
+        ),
+        Rule::ControlledShutdown => (
+            "controlled-shutdown",
+            "broker {o} shuts down in order",
+            "BrokerHeartbeatManager",
+        ),
+        Rule::QuorumProspective => (
+            "quorum-prospective",
+            "heard nothing from the quorum's leader and asks for pre-votes (epoch {a})",
+            "KIP-996",
+        ),
+        Rule::QuorumCandidate => (
+            "quorum-candidate",
+            "stands for election in epoch {a}",
+            "KIP-595",
+        ),
+        Rule::QuorumLeader => (
+            "quorum-leader",
+            "a majority voted: leads the quorum in epoch {a}",
+            "KIP-595",
+        ),
+        Rule::QuorumResigned => (
+            "quorum-resigned",
+            "resigned in epoch {b}: a majority had not fetched for 1.5 × fetch timeout",
+            "KafkaRaftClient, LeaderState",
+        ),
+        Rule::Refused => ("refused", "refused a request", "Errors"),
+        Rule::ProduceParked => (
+            "produce-parked",
+            "an acks=all write waits until the high watermark has passed offset {a}",
+            "DelayedProduce",
+        ),
+        Rule::LogStart => (
+            "log-start",
+            "log start {b} → {a}: retention",
+            "UnifiedLog.deleteOldSegments",
+        ),
+        Rule::LostUnflushed => (
+            "lost-unflushed",
+            "the log came back with end {a} instead of {b}: the rest was in the page cache only",
+            "docs/operations/hardware-and-os.md",
+        ),
+        Rule::PositionReset => (
+            "position-reset",
+            "position {b} → {a}",
+            "SubscriptionState, KIP-320",
+        ),
+        Rule::Retry => ("retry", "tries a batch again (attempt {a})", "Sender"),
+        Rule::ProducerEpochBump => ("producer-epoch", "producer epoch {b} → {a}", "KIP-360"),
+        Rule::MetadataReplayed => (
+            "metadata",
+            "knows the metadata up to offset {a}",
+            "MetadataLoader",
+        ),
+        #[allow(unreachable_patterns)] // rules added since have their own words below
+        _ => ("rule", "{b} → {a}", ""),
+    }
+}
+
+/// Where a rule fired and what it did, in words.
+#[must_use]
+pub fn rule_words(note: &Note, names: &[String]) -> (String, String) {
+    let Note::Rule {
+        node,
+        rule,
+        tp,
+        broker,
+        before,
+        after,
+    } = note
+    else {
+        return (String::new(), String::new());
+    };
+    let (_, template, _) = rule_text(*rule);
+    let text = template
+        .replace("{b}", &before.to_string())
+        .replace("{a}", &after.to_string())
+        .replace(
+            "{o}",
+            &broker.map_or_else(|| "?".to_owned(), |b| b.to_string()),
+        );
+    let place = tp.map_or_else(String::new, |tp| format!("partition {}: ", tp.partition));
+    let name = names.get(node.0 as usize).cloned().unwrap_or_default();
+    (name, format!("{place}{text}"))
+}
+
+/// What a note tells of one record's life, if anything.
+#[must_use]
+pub fn life_words(
+    note: &Note,
+    record: RecordId,
+    world: &World<Node>,
+    names: &[String],
+) -> Option<String> {
+    let name = |node: NodeId| names.get(node.0 as usize).map_or("?", String::as_str);
+    Some(match note {
+        Note::Sent {
+            node, record: r, ..
+        } if *r == record => {
+            format!("{}: given to send()", name(*node))
+        }
+        Note::Acknowledged {
+            node,
+            record: r,
+            offset,
+            ..
+        } if *r == record => {
+            if *offset < 0 {
+                format!("{}: taken as written (acks=0 asks nobody)", name(*node))
+            } else {
+                format!("{}: acknowledged at offset {offset}", name(*node))
+            }
+        }
+        Note::Failed {
+            node,
+            record: r,
+            error,
+        } if *r == record => {
+            format!("{}: given up with {}", name(*node), error.name())
+        }
+        Note::Stored {
+            node,
+            record: r,
+            offset,
+            as_leader,
+            ..
+        } if *r == record => {
+            let role = if *as_leader { "leader" } else { "follower" };
+            format!("{}: appended as {role} at offset {offset}", name(*node))
+        }
+        Note::Delivered {
+            node,
+            record: r,
+            offset,
+            ..
+        } if *r == record => {
+            format!(
+                "{}: handed to the application (offset {offset})",
+                name(*node)
+            )
+        }
+        Note::Rule {
+            node,
+            rule: Rule::HighWatermark,
+            tp: Some(tp),
+            before,
+            after,
+            ..
+        } => {
+            let log = Logs(world).log(*node, *tp)?;
+            let passed = log
+                .records(*before, *after)
+                .find(|(_, _, r)| r.id == record)?;
+            format!(
+                "{}: below the high watermark {after} (offset {})",
+                name(*node),
+                passed.0
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// What a subject such as `n0/orders-0/hw` asks for: node (if any), partition name, value.
+#[must_use]
+pub fn subject(text: &str) -> Option<(Option<NodeId>, &str, &str)> {
+    let mut parts = text.split('/');
+    let first = parts.next()?;
+    match first.strip_prefix('n').and_then(|n| n.parse::<u32>().ok()) {
+        Some(node) => Some((Some(NodeId(node)), parts.next()?, parts.next()?)),
+        None => Some((None, first, parts.next()?)),
+    }
+}
+
+/// Whether a rule note explains a value.
+#[must_use]
+pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &str) -> bool {
+    let Note::Rule {
+        node: by, rule, tp, ..
+    } = note
+    else {
+        return false;
+    };
+    if *tp != Some(at) || node.is_some_and(|node| node != *by) {
+        return false;
+    }
+    match what {
+        "hw" => matches!(rule, Rule::HighWatermark | Rule::FollowerHighWatermark),
+        "leo" => matches!(rule, Rule::Append | Rule::Truncate | Rule::LostUnflushed),
+        "role" | "epoch" => matches!(rule, Rule::BecameLeader | Rule::BecameFollower),
+        "start" => matches!(rule, Rule::LogStart),
+        "isr" => matches!(
+            rule,
+            Rule::IsrChanged | Rule::LeaderElected | Rule::UncleanLeaderElected
+        ),
+        "elr" => matches!(rule, Rule::ElrChanged),
+        _ => false,
+    }
+}

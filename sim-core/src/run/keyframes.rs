@@ -1,0 +1,127 @@
+//! Keyframes: clones of a run from which any of its moments is reached by running on.
+//!
+//! A clone costs nodes and tails, not history (see `shared`, `log`). Frames are taken every
+//! [`SPACING`] events; when there are more than [`FRAMES_MAX`], every other one goes and the spacing
+//! doubles, so that memory stays bounded and a seek re-runs at most one spacing.
+
+use crate::kernel::Nanos;
+
+/// Events between frames at first.
+const SPACING: u64 = 4_096;
+
+/// Most frames kept.
+const FRAMES_MAX: usize = 128;
+
+/// A clone of a run after `event` executed events.
+#[derive(Clone, Debug)]
+struct Frame<R> {
+    event: u64,
+    time: Nanos,
+    run: R,
+}
+
+/// The frames of one branch, in order.
+#[derive(Clone, Debug)]
+pub(super) struct Keyframes<R> {
+    frames: Vec<Frame<R>>,
+    spacing: u64,
+}
+
+impl<R: Clone> Keyframes<R> {
+    /// With the beginning as first frame.
+    pub(super) fn new(beginning: R) -> Self {
+        Keyframes {
+            frames: vec![Frame {
+                event: 0,
+                time: 0,
+                run: beginning,
+            }],
+            spacing: SPACING,
+        }
+    }
+
+    /// Whether a frame is due after this many events.
+    pub(super) fn due(&self, event: u64) -> bool {
+        self.frames
+            .last()
+            .is_none_or(|last| event >= last.event + self.spacing)
+    }
+
+    /// Adds a frame; it must lie behind the last one.
+    pub(super) fn add(&mut self, event: u64, time: Nanos, run: R) {
+        debug_assert!(self.frames.last().is_none_or(|last| last.event < event));
+        self.frames.push(Frame { event, time, run });
+        if self.frames.len() > FRAMES_MAX {
+            self.spacing *= 2;
+            let spacing = self.spacing;
+            let mut last_kept = None;
+            self.frames.retain(|frame| {
+                let keep = last_kept.is_none_or(|kept| frame.event >= kept + spacing);
+                if keep {
+                    last_kept = Some(frame.event);
+                }
+                keep
+            });
+        }
+    }
+
+    /// The last frame at or before both an event count and a time strictly after which nothing
+    /// wanted has happened.
+    pub(super) fn before_event(&self, event: u64) -> (u64, &R) {
+        let i = self
+            .frames
+            .partition_point(|frame| frame.event <= event)
+            .saturating_sub(1);
+        (self.frames[i].event, &self.frames[i].run)
+    }
+
+    /// The last frame whose last event is not after `time`.
+    pub(super) fn before_time(&self, time: Nanos) -> (u64, &R) {
+        let i = self
+            .frames
+            .partition_point(|frame| frame.time <= time)
+            .saturating_sub(1);
+        (self.frames[i].event, &self.frames[i].run)
+    }
+
+    /// Drops frames after `event` executed events.
+    pub(super) fn truncate(&mut self, event: u64) {
+        let keep = self
+            .frames
+            .partition_point(|frame| frame.event <= event)
+            .max(1);
+        self.frames.truncate(keep);
+    }
+
+    /// Number of frames.
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_stay_few_and_near() {
+        let mut frames = Keyframes::new(0_u64);
+        for event in 1..2_000_000_u64 {
+            if frames.due(event) {
+                frames.add(event, event * 10, event);
+            }
+        }
+        assert!(frames.len() <= FRAMES_MAX, "{}", frames.len());
+        for wanted in [0, 1, 4_095, 4_096, 777_777, 1_999_999] {
+            let (event, run) = frames.before_event(wanted);
+            assert!(
+                event <= wanted && wanted - event <= 2 * frames.spacing,
+                "{wanted}: {event}"
+            );
+            assert_eq!(event, *run);
+            assert_eq!(frames.before_time(wanted * 10).0, event);
+        }
+        frames.truncate(777_777);
+        assert!(frames.before_event(u64::MAX).0 <= 777_777);
+    }
+}

@@ -1,0 +1,327 @@
+//! What can be seen of a session: stage, ledger, inspector, transcript, space-time diagram, charts.
+//!
+//! Everything is projected on demand from the present state or made by running a stretch again.
+
+use super::history::Step;
+use super::session::Session;
+use super::words;
+use crate::kafka;
+use crate::kernel::{EventId, InFlight, Kind, Nanos, NodeId};
+use crate::log::RecordId;
+use crate::systems::{Msg, Node, Note};
+use crate::view::{
+    Fact, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView, RecordLife, Series,
+    SpaceTimeMessage, StageQuery, StageView, TimeMark, Token,
+};
+
+/// Most lines a transcript returns at once.
+const LINES_MAX: u32 = 5_000;
+
+impl Session {
+    /// The stage.
+    #[must_use]
+    pub fn stage(&self, query: &StageQuery) -> StageView {
+        let world = self.run().world();
+        let names = &self.scenario().nodes;
+        let nodes = (0..)
+            .zip(world.nodes())
+            .map(|(i, slot)| {
+                let name = names.get(i as usize).map_or("?", String::as_str);
+                let Node::Kafka(node) = &slot.process;
+                kafka::view::node(world, NodeId(i), node, name, query)
+            })
+            .collect();
+        let (tokens, tokens_hidden) = self.tokens(query.tokens_max);
+        let links = world
+            .links()
+            .filter(|(_, link)| !link.fault.is_none())
+            .map(|(from, link)| LinkView {
+                from: from.0,
+                to: link.to.0,
+                cut: link.fault.cut,
+                slow_by: link.fault.slow_by,
+                loss_ppm: link.fault.loss_ppm,
+            })
+            .collect();
+        StageView {
+            now: self.now(),
+            nodes,
+            lanes: kafka::view::lane_summaries(world, names),
+            control: kafka::view::control_line(world, names),
+            tokens,
+            tokens_hidden,
+            links,
+        }
+    }
+
+    /// Messages under way, at most so many, and how many more there are.
+    #[must_use]
+    pub fn tokens(&self, most: u32) -> (Vec<Token>, u32) {
+        let under_way: Vec<InFlight<'_, Msg>> = self.run().world().in_flight();
+        let hidden = under_way.len().saturating_sub(most as usize) as u32;
+        let tokens = under_way
+            .iter()
+            .take(most as usize)
+            .map(kafka::view::token)
+            .collect();
+        (tokens, hidden)
+    }
+
+    /// The ledger's counters.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerView {
+        let run = self.run();
+        run.ledger()
+            .view(kafka::facts::committed(run.world(), run.ledger()))
+    }
+
+    /// All that is known of a node, for the inspector.
+    #[must_use]
+    pub fn inspect(&self, node: u32) -> Vec<Fact> {
+        let world = self.run().world();
+        let Some(Node::Kafka(it)) = world.process(NodeId(node)) else {
+            return Vec::new();
+        };
+        let clock = world.clock(NodeId(node));
+        let name = self
+            .scenario()
+            .nodes
+            .get(node as usize)
+            .map_or("?", String::as_str);
+        let query = StageQuery {
+            cells_max: 0,
+            ..StageQuery::default()
+        };
+        let view: NodeView = kafka::view::node(world, NodeId(node), it, name, &query);
+        let mut facts = view.summary;
+        if clock.skew != 0 || clock.drift_ppb != 0 {
+            let wall = clock.wall(world.now()) - world.now() as i64;
+            let sign = if wall < 0 { "behind" } else { "ahead" };
+            facts.push(Fact {
+                label: "wall clock".to_owned(),
+                value: format!("{} {sign}", words::span(wall.unsigned_abs())),
+                subject: None,
+            });
+        }
+        for lane in view.lanes {
+            facts.extend(lane.facts.into_iter().map(|fact| Fact {
+                label: format!("{} · {}", lane.id, fact.label),
+                ..fact
+            }));
+        }
+        let config = kafka::config_of(it);
+        facts.extend(config.into_iter().map(|(key, value)| Fact {
+            label: key.to_owned(),
+            value,
+            subject: None,
+        }));
+        facts
+    }
+
+    /// Marks for the timeline.
+    #[must_use]
+    pub fn marks(&self) -> Vec<TimeMark> {
+        let marks = self.history().marks().iter();
+        marks
+            .map(|m| TimeMark {
+                time: m.time,
+                kind: m.kind,
+                text: m.text.clone(),
+            })
+            .collect()
+    }
+
+    /// Events per bucket between 0 and the end.
+    #[must_use]
+    pub fn density(&self, buckets: u32) -> Vec<u32> {
+        self.history().density(self.duration(), buckets)
+    }
+
+    /// Runs `from..to` (event numbers) again on a copy and calls `see` after each event.
+    fn replay(&self, from: u64, to: u64, mut see: impl FnMut(u64, &Session)) {
+        let mut copy = self.clone();
+        copy.set_gates(Vec::new());
+        copy.seek_event(from);
+        copy.record(true);
+        while copy.event() < to {
+            let number = copy.event();
+            if !copy.step() {
+                break;
+            }
+            see(number, &copy);
+        }
+    }
+
+    /// Lines of the transcript from event `from` on.
+    #[must_use]
+    pub fn transcript(&self, from: u64, count: u32) -> Vec<LogLine> {
+        let count = count.min(LINES_MAX);
+        let mut lines = Vec::new();
+        let to = (from + u64::from(count)).min(self.history().len());
+        let names = self.scenario().nodes.clone();
+        self.replay(from, to, |number, copy| {
+            let Some(step) = copy.history().step(number).copied() else {
+                return;
+            };
+            line(number, &step, copy.text(), &names, &mut lines);
+            for note in copy.history().rules_of(number) {
+                let Note::Kafka(note) = note;
+                let (node, text) = kafka::why::rule_words(note, &names);
+                lines.push(LogLine {
+                    event: number,
+                    time: step.time,
+                    kind: LineKind::Rule,
+                    node,
+                    text,
+                });
+            }
+        });
+        for mark in self.history().marks() {
+            if (from..to).contains(&mark.event) && mark.kind != LineKind::Deed {
+                lines.push(LogLine {
+                    event: mark.event,
+                    time: mark.time,
+                    kind: mark.kind,
+                    node: String::new(),
+                    text: mark.text.clone(),
+                });
+            }
+        }
+        lines.sort_by_key(|line| line.event);
+        lines
+    }
+
+    /// Messages that were under way between two times.
+    #[must_use]
+    pub fn spacetime(&self, from: Nanos, to: Nanos, most: u32) -> Vec<SpaceTimeMessage> {
+        let first = self.history().first_after(from.saturating_sub(1));
+        let mut found: Vec<SpaceTimeMessage> = Vec::new();
+        let end = self.history().len();
+        for (_, step) in self.history().steps(first, end) {
+            if found.len() >= most as usize {
+                break;
+            }
+            let (
+                Kind::Message {
+                    from: sender,
+                    label,
+                    depart,
+                },
+                node,
+            ) = (step.kind, step.node)
+            else {
+                continue;
+            };
+            if depart > to && step.time > to {
+                break;
+            }
+            if depart <= to && step.time >= from {
+                found.push(SpaceTimeMessage {
+                    id: step.id.0,
+                    cause: step.cause.0,
+                    from: sender.0,
+                    to: node,
+                    depart,
+                    arrive: Some(step.time),
+                    shape: kafka::view::shape_of(label),
+                    label,
+                });
+            }
+        }
+        found
+    }
+
+    /// The life of a record, told by running up to now again.
+    #[must_use]
+    pub fn life(&self, record: u64) -> Option<RecordLife> {
+        self.run().ledger().record(RecordId(record))?;
+        let names = self.scenario().nodes.clone();
+        let mut steps = Vec::new();
+        self.replay(0, self.event(), |number, copy| {
+            for note in copy.notes() {
+                let Note::Kafka(note) = note;
+                if let Some(text) =
+                    kafka::why::life_words(note, RecordId(record), copy.run().world(), &names)
+                {
+                    let time = copy.run().world().now();
+                    steps.push(LifeStep {
+                        time,
+                        event: number,
+                        text,
+                    });
+                }
+            }
+        });
+        Some(RecordLife { record, steps })
+    }
+
+    /// Counters over time, for charts: sampled at `samples` moments up to now.
+    #[must_use]
+    pub fn series(&self, samples: u32) -> Vec<Series> {
+        let samples = samples.clamp(2, 200);
+        let mut copy = self.clone();
+        copy.set_gates(Vec::new());
+        let names = [
+            "records sent",
+            "records acknowledged",
+            "records delivered",
+            "records lost",
+        ];
+        let mut series: Vec<Series> = names
+            .iter()
+            .map(|name| Series {
+                name: (*name).to_owned(),
+                points: Vec::new(),
+            })
+            .collect();
+        for i in 0..=samples {
+            let at = (u128::from(self.now()) * u128::from(i) / u128::from(samples)) as Nanos;
+            copy.seek(at);
+            let ledger = copy.run().ledger().view(0);
+            let values = [
+                ledger.sent,
+                ledger.acknowledged,
+                ledger.delivered,
+                ledger.lost,
+            ];
+            for (series, value) in series.iter_mut().zip(values) {
+                series.points.push((at, value as i64));
+            }
+        }
+        series
+    }
+
+    /// The event with this id, if it ran.
+    #[must_use]
+    pub fn number_of(&self, id: u64) -> Option<u64> {
+        self.history().number(EventId(id))
+    }
+}
+
+fn line(number: u64, step: &Step, text: &str, names: &[String], out: &mut Vec<LogLine>) {
+    let name = |id: u32| names.get(id as usize).cloned().unwrap_or_default();
+    let (kind, text) = match step.kind {
+        Kind::Message { from, label, .. } => {
+            let text = if text.is_empty() { label } else { text };
+            (LineKind::Message, format!("from {}: {text}", name(from.0)))
+        }
+        Kind::Undelivered { from, label } => (
+            LineKind::Message,
+            format!("{label} from {} found nobody", name(from.0)),
+        ),
+        Kind::Timer => (LineKind::Timer, text.to_owned()),
+        Kind::Reset { peer } => (
+            LineKind::Message,
+            format!("connection to {} is gone", name(peer.0)),
+        ),
+        Kind::Deed => (LineKind::Deed, text.to_owned()),
+        Kind::Internal => return,
+    };
+    out.push(LogLine {
+        event: number,
+        time: step.time,
+        kind,
+        node: name(step.node),
+        text,
+    });
+}
