@@ -116,7 +116,7 @@ if (typeof WebAssembly !== "object" || typeof TransformStream !== "function") {
         ? "This page was not kept on your device yet. Open it once while online and it will work without."
         : "Part of the page could not be loaded. Reloading often helps; if it does not, a content " +
             "blocker or a proxy may be holding back the .wasm file.",
-      error.stack || error,
+      error.message || error,
     );
   }
   keep_offline().catch((error) => console.info("No offline copy is kept:", error.message));
