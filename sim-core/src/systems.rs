@@ -58,6 +58,12 @@ macro_rules! systems {
             pub fn is_rule(&self) -> bool {
                 match self { $(Note::$name(it) => it.is_rule(),)+ }
             }
+
+            /// Name of the rule, empty for an observation.
+            #[must_use]
+            pub fn rule_name(&self) -> &'static str {
+                match self { $(Note::$name(it) => it.rule_name(),)+ }
+            }
         }
 
         $(

@@ -1,5 +1,9 @@
 //! Checks on a run: the truth ledger, invariants after each event, and sweeps over seeds.
 
+mod faults;
 mod ledger;
+mod sweep;
 
+pub use faults::{FaultProfile, faults, servers};
 pub use ledger::{Lane, Ledger, Observation, SourceRecord, Truth};
+pub use sweep::{RunPlan, RunReport};

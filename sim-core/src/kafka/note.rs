@@ -166,4 +166,13 @@ impl Note {
     pub fn is_rule(&self) -> bool {
         matches!(self, Note::Rule { .. })
     }
+
+    /// Name of the rule, empty for an observation.
+    #[must_use]
+    pub fn rule_name(&self) -> &'static str {
+        match self {
+            Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
+            _ => "",
+        }
+    }
 }

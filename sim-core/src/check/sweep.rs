@@ -1,0 +1,131 @@
+//! One seed of a sweep: run it to the end, and say what was broken and what was reached.
+
+use super::faults::{FaultProfile, faults, servers};
+use crate::kernel::Nanos;
+use crate::run::{Action, Occurrence, Run, RunScratch};
+use crate::scenario::Scenario;
+use crate::view::{LedgerView, Verdict};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one run came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RunReport {
+    /// Seed.
+    pub seed: u64,
+    /// Executed events.
+    pub events: u64,
+    /// Simulated time reached, ns.
+    pub time: Nanos,
+    /// Rolling digest at the end, 16 hexadecimal digits.
+    pub digest: String,
+    /// The ledger.
+    pub ledger: LedgerView,
+    /// Broken invariants, in words.
+    pub violations: Vec<String>,
+    /// The scenario's expectations.
+    pub verdicts: Vec<Verdict>,
+    /// Deeds that could not be done, in words.
+    pub refused: Vec<String>,
+    /// How often each rule fired: proof that a sweep reached interesting states.
+    pub reached: BTreeMap<&'static str, u64>,
+}
+
+impl RunReport {
+    /// No invariant broken, no expectation broken.
+    #[must_use]
+    pub fn good(&self) -> bool {
+        self.violations.is_empty()
+            && self
+                .verdicts
+                .iter()
+                .all(|v| v.state != crate::view::VerdictState::Broken)
+    }
+}
+
+/// What a run is asked.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The scenario.
+    pub scenario: Arc<Scenario>,
+    /// Seed.
+    pub seed: u64,
+    /// Acts besides the scenario's own timeline.
+    pub actions: Vec<Action>,
+    /// Stop here, ns, if before the scenario's end.
+    pub until: Option<Nanos>,
+}
+
+impl RunPlan {
+    /// The scenario as written, with one seed.
+    #[must_use]
+    pub fn of(scenario: Arc<Scenario>, seed: u64) -> Self {
+        RunPlan {
+            scenario,
+            seed,
+            actions: Vec::new(),
+            until: None,
+        }
+    }
+
+    /// With random faults for its seed.
+    #[must_use]
+    pub fn with_faults(mut self, profile: &FaultProfile) -> Self {
+        let run = Run::new(Arc::clone(&self.scenario), self.seed, Arc::new(Vec::new()));
+        let nodes: Vec<_> = run
+            .world()
+            .nodes()
+            .iter()
+            .map(|slot| slot.process.clone())
+            .collect();
+        self.actions = faults(self.seed, &servers(&nodes), profile);
+        self
+    }
+
+    /// Runs it. `progress` is called now and then with the simulated time; it says whether to go
+    /// on.
+    pub fn run(&self, mut progress: impl FnMut(Nanos, u64) -> bool) -> RunReport {
+        let actions = Arc::new(self.actions.clone());
+        let mut run = Run::new(Arc::clone(&self.scenario), self.seed, actions);
+        let mut scratch = RunScratch::default();
+        let mut violations = Vec::new();
+        let mut refused = Vec::new();
+        let mut reached: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut steps = 0_u64;
+        while let Some(at) = run.peek() {
+            if self.until.is_some_and(|until| at > until) {
+                break;
+            }
+            steps += 1;
+            if steps % 65_536 == 0 && !progress(at, run.world().executed()) {
+                break;
+            }
+            if run.step(&mut scratch).is_none() {
+                break;
+            }
+            for note in scratch.kernel.notes.iter().filter(|note| note.is_rule()) {
+                *reached.entry(note.rule_name()).or_default() += 1;
+            }
+            for occurrence in scratch.occurrences.drain(..) {
+                match occurrence {
+                    Occurrence::Violation(text) => violations.push(text),
+                    Occurrence::Refused(text) => refused.push(text),
+                    _ => {}
+                }
+            }
+        }
+        let committed = crate::kafka::facts::committed(run.world(), run.ledger());
+        RunReport {
+            seed: self.seed,
+            events: run.world().executed(),
+            time: run.world().now(),
+            digest: format!("{:016x}", run.world().digest()),
+            ledger: run.ledger().view(committed),
+            violations,
+            verdicts: run.judge().view(&self.scenario),
+            refused,
+            reached,
+        }
+    }
+}
