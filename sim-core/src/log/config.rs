@@ -46,6 +46,63 @@ pub struct LogConfig {
     pub max_message_bytes: u32,
     /// `message.timestamp.after.max.ms`: how far ahead of the broker's clock a record may be.
     pub timestamp_after_max_ms: i64,
+    /// Tiered storage (KIP-405).
+    pub tier: TierConfig,
+}
+
+impl LogConfig {
+    /// Whether the log is tiered: compacted topics never are.
+    pub fn remote_log_enabled(&self) -> bool {
+        self.tier.remote_storage_enable && !self.cleanup_policy.compact
+    }
+
+    /// Whether closed segments are being copied to remote storage.
+    pub fn remote_copy_enabled(&self) -> bool {
+        self.remote_log_enabled() && !self.tier.remote_copy_disable
+    }
+
+    /// Retention of the local log in ms and bytes. While segments are copied the local settings
+    /// govern, which -2 lets inherit; with copying off the full ones do.
+    pub(super) fn local_retention(&self) -> (i64, i64) {
+        let inherit = |local: i64, full: i64| {
+            if self.remote_copy_enabled() && local != INHERIT {
+                local
+            } else {
+                full
+            }
+        };
+        (
+            inherit(self.tier.local_retention_ms, self.retention_ms),
+            inherit(self.tier.local_retention_bytes, self.retention_bytes),
+        )
+    }
+}
+
+/// `local.retention.*` takes the value of `retention.*`.
+const INHERIT: i64 = -2;
+
+/// Settings of tiered storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct TierConfig {
+    /// `remote.storage.enable` of the topic, on brokers that have remote storage.
+    pub remote_storage_enable: bool,
+    /// `remote.log.copy.disable`: nothing more is copied.
+    pub remote_copy_disable: bool,
+    /// `local.retention.ms`; -2 takes `retention.ms`.
+    pub local_retention_ms: i64,
+    /// `local.retention.bytes`; -2 takes `retention.bytes`.
+    pub local_retention_bytes: i64,
+}
+
+impl Default for TierConfig {
+    fn default() -> Self {
+        Self {
+            remote_storage_enable: false,
+            remote_copy_disable: false,
+            local_retention_ms: INHERIT,
+            local_retention_bytes: INHERIT,
+        }
+    }
 }
 
 impl Default for LogConfig {
@@ -58,6 +115,7 @@ impl Default for LogConfig {
             cleanup_policy: CleanupPolicy::DELETE,
             max_message_bytes: 1_048_588,
             timestamp_after_max_ms: 3_600_000,
+            tier: TierConfig::default(),
         }
     }
 }

@@ -37,7 +37,8 @@ pub enum AppendError {
     },
 }
 
-/// A read below the log start or above the log end (`OFFSET_OUT_OF_RANGE`).
+/// A read below the log start or above the log end (`OFFSET_OUT_OF_RANGE`); of a tiered log also
+/// one of an offset that is in remote storage only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct OutOfRange {
     /// The offset asked for.
@@ -53,6 +54,10 @@ pub struct OutOfRange {
 pub struct Log<R = Record> {
     config: LogConfig,
     start_offset: i64,
+    /// First offset still on local disk; above `start_offset` only when the log is tiered.
+    local_start_offset: i64,
+    /// Last offset that is in remote storage, -1 for none.
+    highest_remote_offset: i64,
     end_offset: i64,
     high_watermark: i64,
     flushed_offset: i64,
@@ -72,6 +77,8 @@ impl<R: LogRecord> Log<R> {
         Self {
             config,
             start_offset,
+            local_start_offset: start_offset,
+            highest_remote_offset: -1,
             end_offset: start_offset,
             high_watermark: start_offset,
             flushed_offset: start_offset,
@@ -99,6 +106,31 @@ impl<R: LogRecord> Log<R> {
     /// Log start offset: the first offset a reader may ask for.
     pub fn start_offset(&self) -> i64 {
         self.start_offset
+    }
+
+    /// The first offset that is still on local disk. Offsets from the log start up to here are in
+    /// remote storage only, which [`Self::read`] does not reach.
+    pub fn local_start_offset(&self) -> i64 {
+        self.local_start_offset
+    }
+
+    /// Last offset in remote storage, -1 for none.
+    pub fn highest_remote_offset(&self) -> i64 {
+        self.highest_remote_offset
+    }
+
+    /// Notes that everything up to `offset` is in remote storage.
+    pub fn set_highest_remote_offset(&mut self, offset: i64) {
+        self.highest_remote_offset = self.highest_remote_offset.max(offset);
+    }
+
+    /// Retention removed local segments below `offset`: the local start moves, and the log start
+    /// too unless remote storage still serves what went.
+    pub(super) fn local_segments_deleted(&mut self, offset: i64) {
+        self.local_start_offset = self.local_start_offset.max(offset);
+        if !self.config.remote_copy_enabled() {
+            self.maybe_increment_start_offset(offset);
+        }
     }
 
     /// The replica's high watermark.
@@ -216,7 +248,7 @@ impl<R: LogRecord> Log<R> {
         upper_bound_offset: i64,
         min_one: bool,
     ) -> Result<Vec<Batch<R>>, OutOfRange> {
-        if from_offset < self.start_offset || from_offset > self.end_offset {
+        if from_offset < self.local_start_offset || from_offset > self.end_offset {
             return Err(OutOfRange {
                 offset: from_offset,
                 log_start_offset: self.start_offset,
@@ -268,6 +300,7 @@ impl<R: LogRecord> Log<R> {
         self.epochs.truncate_from_end(offset);
         self.end_offset = offset;
         self.start_offset = self.start_offset.min(offset);
+        self.local_start_offset = self.local_start_offset.min(offset);
         self.high_watermark = self.high_watermark.min(offset);
         self.flushed_offset = self.flushed_offset.min(offset);
         true
@@ -311,6 +344,7 @@ impl<R: LogRecord> Log<R> {
             return false;
         }
         self.start_offset = offset;
+        self.local_start_offset = self.local_start_offset.max(offset);
         self.high_watermark = self.high_watermark.max(offset);
         self.flushed_offset = self.flushed_offset.max(offset);
         self.epochs.truncate_from_start(offset);

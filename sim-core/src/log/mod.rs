@@ -16,7 +16,7 @@ mod retention;
 mod segment;
 
 pub use batch::{Batch, ControlMarker, ProducerStamp};
-pub use config::{CleanupPolicy, LogConfig};
+pub use config::{CleanupPolicy, LogConfig, TierConfig};
 pub use epoch_cache::{EpochEnd, EpochEntry, LeaderEpochCache, NO_EPOCH, NO_OFFSET};
 pub use log::{AppendError, AppendInfo, Log, OutOfRange};
 pub use record::{KeyId, LogRecord, Record, RecordId};

@@ -3,7 +3,8 @@
 //! Follows `UnifiedLog.deleteOldSegments`: first what lies below the log start, then by size, then
 //! by time. A segment goes only if its end is at or below the high watermark. An expired active
 //! segment is rolled first. Readers see the new log start at once; that files stay on disk for
-//! `file.delete.delay.ms` has no effect anyone can see, and is left out.
+//! `file.delete.delay.ms` has no effect anyone can see, and is left out. Of a tiered log only
+//! segments that are in remote storage may leave the local disk.
 
 use std::sync::Arc;
 
@@ -39,7 +40,12 @@ impl<R: LogRecord> Log<R> {
     /// One retention pass at `now_ms`; returns what was deleted, oldest first.
     pub fn delete_old_segments(&mut self, now_ms: i64) -> Vec<Deleted> {
         let mut deleted = Vec::new();
-        let start_offset = self.start_offset();
+        let tiered = self.config().remote_log_enabled();
+        let start_offset = if tiered {
+            self.local_start_offset()
+        } else {
+            self.start_offset()
+        };
         self.delete_head(
             now_ms,
             DeletionReason::LogStartOffset,
@@ -49,7 +55,7 @@ impl<R: LogRecord> Log<R> {
         if !self.config().cleanup_policy.delete {
             return deleted;
         }
-        let retention_bytes = self.config().retention_bytes;
+        let (retention_ms, retention_bytes) = self.config().local_retention();
         let bound = u64::try_from(retention_bytes).ok();
         if let Some(mut excess) = bound.and_then(|bound| self.bytes().checked_sub(bound)) {
             self.delete_head(
@@ -63,7 +69,6 @@ impl<R: LogRecord> Log<R> {
                 },
             );
         }
-        let retention_ms = self.config().retention_ms;
         if retention_ms >= 0 {
             self.delete_head(
                 now_ms,
@@ -94,6 +99,13 @@ impl<R: LogRecord> Log<R> {
             if empty_active || self.high_watermark() < end || !goes(segment, end, next) {
                 break;
             }
+            if !self.may_leave_disk(end, next) {
+                // An active segment that breaks the bounds is closed, so that it can be copied.
+                if !next {
+                    self.roll(self.leo(), now_ms);
+                }
+                break;
+            }
             let (base_offset, bytes) = (segment.base_offset(), segment.bytes());
             deleted.push(Deleted {
                 base_offset,
@@ -113,8 +125,16 @@ impl<R: LogRecord> Log<R> {
         }
         if count > 0 {
             Arc::make_mut(&mut self.closed).drain(..count);
-            self.maybe_increment_start_offset(self.first_segment().base_offset());
+            self.local_segments_deleted(self.first_segment().base_offset());
         }
+    }
+
+    /// Whether a segment that ends at `end` is safe elsewhere, or below the log start.
+    fn may_leave_disk(&self, end: i64, next: bool) -> bool {
+        let below_start = next && self.start_offset() >= end;
+        !self.config().remote_copy_enabled()
+            || below_start
+            || (end > 0 && end - 1 <= self.highest_remote_offset())
     }
 
     fn base_offset_after(&self, closed_index: usize) -> i64 {
