@@ -20,11 +20,33 @@ struct Route {
 }
 
 /// The application's own addresses besides the home page.
-const ROUTES: [Route; 1] = [Route {
-    path: "sandbox",
-    title: "Sandbox · Strandline",
-    description: "Build a cluster of your own, put it under load and break it.",
-}];
+const ROUTES: [Route; 5] = [
+    Route {
+        path: "course",
+        title: "Course · Strandline",
+        description: "Lessons that ask what you expect before they show what happens.",
+    },
+    Route {
+        path: "sandbox",
+        title: "Sandbox · Strandline",
+        description: "Build a cluster of your own, put it under load and break it.",
+    },
+    Route {
+        path: "scenarios",
+        title: "Scenarios · Strandline",
+        description: "Failure stories of streaming systems, one file each, to run and to break.",
+    },
+    Route {
+        path: "run",
+        title: "A run · Strandline",
+        description: "A run that somebody shared: the same events, byte for byte.",
+    },
+    Route {
+        path: "reference",
+        title: "Reference · Strandline",
+        description: "Glossary, rules, what is left out, and the keyboard.",
+    },
+];
 
 /// Finds the site's root from an address below it: the 404 page cannot know how deep it is shown.
 const FIND_ROOT: &str = r#"(async () => {

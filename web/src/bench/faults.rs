@@ -1,0 +1,436 @@
+//! Faults: the palette under the stage and the menu on a node, link or message. Both show what the
+//! engine offers for the target; what it does not offer now stays visible and says why.
+
+use leptos::html;
+use leptos::prelude::*;
+use sim_core::view::Role;
+use wasm_bindgen::JsCast;
+
+use super::{Bench, use_bench};
+use crate::host::{Offer, Target};
+use crate::stage::{MenuTarget, Selection};
+use crate::ui::icon;
+use crate::ui::tabs::focus_by_id;
+
+/// The engine's name for what a menu is for.
+fn target_of(target: MenuTarget) -> Target {
+    match target {
+        MenuTarget::Node(n) => Target::Node(n),
+        MenuTarget::Link(a, b) => Target::Link(a, b),
+        MenuTarget::Message(m) => Target::Message(m),
+    }
+}
+
+/// What a target is called on screen.
+fn title_of(bench: Bench, target: MenuTarget) -> String {
+    let node = |id: u32| {
+        bench.view.with_untracked(|v| {
+            v.nodes
+                .iter()
+                .find(|n| n.id == id)
+                .map_or_else(|| id.to_string(), |n| n.title.clone())
+        })
+    };
+    match target {
+        MenuTarget::Node(n) => node(n),
+        MenuTarget::Link(a, b) => format!("{} → {}", node(a), node(b)),
+        MenuTarget::Message(m) => bench.view.with_untracked(|v| {
+            let token = v.tokens.iter().find(|t| t.id == m);
+            token.map_or_else(
+                || "A message that has arrived".to_owned(),
+                |t| format!("{} from {} to {}", t.label, node(t.from), node(t.to)),
+            )
+        }),
+    }
+}
+
+/// Does what an offer offers, or says why not.
+fn take(bench: Bench, offer: &Offer, target: MenuTarget) {
+    match (&offer.deed, &offer.disabled_because) {
+        (Some(deed), None) => {
+            let label = format!("{}: {}", title_of(bench, target), offer.label);
+            bench.act(deed.clone(), &label);
+        }
+        (_, Some(reason)) => bench.notices.say(crate::ui::Tone::Sand, reason.clone()),
+        (None, None) => {}
+    }
+}
+
+fn offers(bench: Bench, target: MenuTarget) -> Vec<Offer> {
+    bench
+        .ask(|s| s.offers(&target_of(target)))
+        .unwrap_or_default()
+}
+
+/// Moves the focus to the palette.
+pub(crate) fn focus_palette() {
+    focus_by_id("palette-target");
+}
+
+/// What the palette aims at: the selection if it can be harmed, else the chosen target.
+fn aimed(bench: Bench, chosen: RwSignal<Option<MenuTarget>>) -> Option<MenuTarget> {
+    match bench.selected.get() {
+        Some(Selection::Node(n) | Selection::Lane { node: n, .. }) => Some(MenuTarget::Node(n)),
+        Some(Selection::Link(a, b)) => Some(MenuTarget::Link(a, b)),
+        Some(Selection::Message(m)) => Some(MenuTarget::Message(m)),
+        _ => chosen.get(),
+    }
+}
+
+/// A target as the value of an option.
+fn encode(target: MenuTarget) -> String {
+    match target {
+        MenuTarget::Node(n) => format!("n{n}"),
+        MenuTarget::Link(a, b) => format!("l{a}-{b}"),
+        MenuTarget::Message(m) => format!("m{m}"),
+    }
+}
+
+fn decode(text: &str) -> Option<MenuTarget> {
+    let (kind, rest) = text.split_at_checked(1)?;
+    match kind {
+        "n" => rest.parse().ok().map(MenuTarget::Node),
+        "m" => rest.parse().ok().map(MenuTarget::Message),
+        "l" => {
+            let (a, b) = rest.split_once('-')?;
+            Some(MenuTarget::Link(a.parse().ok()?, b.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// The row of faults under the stage.
+#[component]
+pub(crate) fn Palette() -> impl IntoView {
+    let bench = use_bench();
+    let chosen = RwSignal::new(None::<MenuTarget>);
+    // The nodes change only with the run; comparing names keeps the list from being rebuilt.
+    let nodes = Memo::new(move |_| {
+        bench.view.with(|v| {
+            let mut nodes: Vec<(u32, String, Role)> = v
+                .nodes
+                .iter()
+                .map(|n| (n.id, n.title.clone(), n.role))
+                .collect();
+            nodes.sort_by_key(|(id, _, role)| (*role != Role::Store, *id));
+            nodes
+        })
+    });
+    let target = Memo::new(move |_| {
+        aimed(bench, chosen)
+            .or_else(|| nodes.with(|n| n.first().map(|(id, ..)| MenuTarget::Node(*id))))
+    });
+    // Offers hold while nothing happens; asked again with each publication, drawn only on change.
+    let list = Memo::new(move |_| {
+        bench.tick.track();
+        let offers = target.get().map(|t| offers(bench, t)).unwrap_or_default();
+        let rows = offers
+            .iter()
+            .map(|o| (o.id, o.label.clone(), o.disabled_because.clone()));
+        rows.collect::<Vec<_>>()
+    });
+    let choose = move |ev| {
+        chosen.set(decode(&event_target_value(&ev)));
+        bench.selected.set(match chosen.get_untracked() {
+            Some(MenuTarget::Node(n)) => Some(Selection::Node(n)),
+            Some(MenuTarget::Link(a, b)) => Some(Selection::Link(a, b)),
+            Some(MenuTarget::Message(m)) => Some(Selection::Message(m)),
+            None => None,
+        });
+    };
+    view! {
+        <div class="palette" data-testid="palette">
+            <label class="palette-target">
+                <span>"Break"</span>
+                <select class="select" id="palette-target" data-testid="palette-target" on:change=choose>
+                    <TargetOptions bench nodes target />
+                </select>
+            </label>
+            <div class="palette-tools" role="toolbar" aria-label="Faults" on:keydown=rove>
+                {move || {
+                    list.get()
+                        .into_iter()
+                        .enumerate()
+                        .map(|(i, (id, label, because))| {
+                            view! { <Tool bench target first=i == 0 id label because /> }
+                        })
+                        .collect_view()
+                }}
+            </div>
+            <UndoButton bench />
+        </div>
+    }
+}
+
+#[component]
+fn TargetOptions(
+    bench: Bench,
+    nodes: Memo<Vec<(u32, String, Role)>>,
+    target: Memo<Option<MenuTarget>>,
+) -> impl IntoView {
+    let node_options = move || {
+        nodes.with(|n| {
+            n.iter()
+                .map(|(id, title, _)| {
+                    let this = MenuTarget::Node(*id);
+                    view! {
+                        <option value=encode(this) selected=move || target.get() == Some(this)>
+                            {title.clone()}
+                        </option>
+                    }
+                })
+                .collect_view()
+        })
+    };
+    let link_options = move || {
+        nodes.with(|all| {
+            let pairs = all.iter().flat_map(|a| all.iter().map(move |b| (a, b)));
+            pairs
+                .filter(|(a, b)| a.0 < b.0 && (a.2 == Role::Store || b.2 == Role::Store))
+                .map(|(a, b)| {
+                    let this = MenuTarget::Link(a.0, b.0);
+                    view! {
+                        <option value=encode(this) selected=move || target.get() == Some(this)>
+                            {format!("{} – {}", a.1, b.1)}
+                        </option>
+                    }
+                })
+                .collect_view()
+        })
+    };
+    let other = move || {
+        let this = target.get()?;
+        let listed = match this {
+            MenuTarget::Node(_) => true,
+            MenuTarget::Link(a, b) => a < b,
+            MenuTarget::Message(_) => false,
+        };
+        (!listed).then(|| {
+            view! {
+                <option value=encode(this) selected=true>
+                    {title_of(bench, this)}
+                </option>
+            }
+        })
+    };
+    view! {
+        {other}
+        <optgroup label="Nodes">{node_options}</optgroup>
+        <optgroup label="Links">{link_options}</optgroup>
+    }
+}
+
+#[component]
+fn Tool(
+    bench: Bench,
+    target: Memo<Option<MenuTarget>>,
+    first: bool,
+    id: &'static str,
+    label: String,
+    because: Option<String>,
+) -> impl IntoView {
+    let act = move |_| {
+        let Some(target) = target.get_untracked() else {
+            return;
+        };
+        if let Some(offer) = offers(bench, target).iter().find(|o| o.id == id) {
+            take(bench, offer, target);
+        }
+    };
+    let disabled = because.is_some();
+    let title = because.map_or_else(|| label.clone(), |b| format!("{label}: {b}"));
+    view! {
+        <button
+            type="button"
+            class="tool"
+            data-testid=format!("fault-{id}")
+            tabindex=if first { "0" } else { "-1" }
+            aria-disabled=disabled.to_string()
+            title=title.clone()
+            aria-label=title
+            on:click=act
+        >
+            {icon(id)}
+            <span aria-hidden="true">{label}</span>
+        </button>
+    }
+}
+
+#[component]
+fn UndoButton(bench: Bench) -> impl IntoView {
+    let what = move || bench.hud.with(|h| h.undo.clone());
+    view! {
+        <button
+            type="button"
+            class="button small undo"
+            data-testid="undo"
+            disabled=move || what().is_none()
+            title=move || what().map_or("Nothing to undo".to_owned(), |w| format!("Undo: {w} (u)"))
+            on:click=move |_| bench.undo()
+        >
+            {icon("undo")}
+            "Undo"
+        </button>
+    }
+}
+
+/// Arrow keys move the focus among the children of a toolbar or menu.
+fn rove(ev: web_sys::KeyboardEvent) {
+    let Some(holder) = ev
+        .current_target()
+        .and_then(|t| t.dyn_into::<web_sys::Element>().ok())
+    else {
+        return;
+    };
+    let Ok(items) = holder.query_selector_all("button") else {
+        return;
+    };
+    let items: Vec<web_sys::HtmlElement> = (0..items.length())
+        .filter_map(|i| items.get(i)?.dyn_into().ok())
+        .collect();
+    let focused = document().active_element();
+    let at = items
+        .iter()
+        .position(|e| focused.as_ref().is_some_and(|f| f.is_same_node(Some(e))));
+    let (Some(at), n) = (at, items.len()) else {
+        return;
+    };
+    let to = match ev.key().as_str() {
+        "ArrowRight" | "ArrowDown" => (at + 1) % n,
+        "ArrowLeft" | "ArrowUp" => (at + n - 1) % n,
+        "Home" => 0,
+        "End" => n - 1,
+        _ => return,
+    };
+    ev.prevent_default();
+    ev.stop_propagation();
+    items[at].set_tab_index(-1);
+    items[to].set_tab_index(0);
+    // An item that cannot take the focus leaves it where it is.
+    let _ = items[to].focus();
+}
+
+/// The menu on a node, link or message.
+#[component]
+pub(crate) fn FaultMenu() -> impl IntoView {
+    let bench = use_bench();
+    move || {
+        let request = bench.menu.get()?;
+        Some(view! { <OpenMenu bench target=request.target x=request.x y=request.y /> })
+    }
+}
+
+#[component]
+fn OpenMenu(bench: Bench, target: MenuTarget, x: f64, y: f64) -> impl IntoView {
+    let node = NodeRef::<html::Div>::new();
+    let before = StoredValue::new_local(document().active_element());
+    let close = move || {
+        bench.menu.set(None);
+        let back = before
+            .get_value()
+            .and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok());
+        if let Some(back) = back {
+            // What had the focus may be gone; then the page keeps it.
+            let _ = back.focus();
+        }
+    };
+    Effect::new(move |_| {
+        let Some(menu) = node.get() else { return };
+        keep_inside(&menu, x, y);
+        if let Ok(Some(first)) = menu.query_selector("button")
+            && let Ok(first) = first.dyn_into::<web_sys::HtmlElement>()
+        {
+            let _ = first.focus();
+        }
+    });
+    let outside = window_event_listener(leptos::ev::pointerdown, move |ev| {
+        let inside = ev
+            .target()
+            .and_then(|t| t.dyn_into::<web_sys::Element>().ok());
+        let inside = inside
+            .and_then(|e| e.closest(".menu").ok().flatten())
+            .is_some();
+        if !inside {
+            bench.menu.set(None);
+        }
+    });
+    on_cleanup(move || outside.remove());
+    let on_key = move |ev: web_sys::KeyboardEvent| match ev.key().as_str() {
+        "Escape" | "Tab" => {
+            ev.prevent_default();
+            ev.stop_propagation();
+            close();
+        }
+        _ => rove(ev),
+    };
+    let items = offers(bench, target)
+        .into_iter()
+        .map(|offer| view! { <MenuItem bench target offer close=Callback::new(move |()| close()) /> })
+        .collect_view();
+    view! {
+        <div class="menu" role="menu" node_ref=node data-testid="fault-menu" on:keydown=on_key>
+            <p class="menu-title">{title_of(bench, target)}</p>
+            {items}
+        </div>
+    }
+}
+
+#[component]
+fn MenuItem(bench: Bench, target: MenuTarget, offer: Offer, close: Callback<()>) -> impl IntoView {
+    let because = offer.disabled_because.clone();
+    let (id, label, disabled) = (offer.id, offer.label.clone(), because.is_some());
+    let act = move |_| {
+        take(bench, &offer, target);
+        if offer.disabled_because.is_none() {
+            close.run(());
+        }
+    };
+    view! {
+        <button
+            type="button"
+            role="menuitem"
+            tabindex="-1"
+            data-testid=format!("menu-{id}")
+            aria-disabled=disabled.to_string()
+            on:click=act
+        >
+            {icon(id)}
+            <span>{label}</span>
+            {because.map(|b| view! { <span class="because">{b}</span> })}
+        </button>
+    }
+}
+
+/// Puts a menu at a place, moved so that all of it can be seen.
+fn keep_inside(menu: &web_sys::HtmlElement, x: f64, y: f64) {
+    let room = |v: Result<wasm_bindgen::JsValue, _>| v.ok().and_then(|v| v.as_f64());
+    let width = room(window().inner_width()).unwrap_or(1000.0);
+    let height = room(window().inner_height()).unwrap_or(800.0);
+    let rect = menu.get_bounding_client_rect();
+    let left = x.min(width - rect.width() - 8.0).max(8.0);
+    let top = y.min(height - rect.height() - 8.0).max(8.0);
+    let style = web_sys::HtmlElement::style(menu);
+    for (property, value) in [("left", left), ("top", top)] {
+        // The names are right, so this cannot fail.
+        let _ = style.set_property(property, &format!("{value:.0}px"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_survive_the_round_trip_through_an_option() {
+        for t in [
+            MenuTarget::Node(7),
+            MenuTarget::Link(3, 10),
+            MenuTarget::Message(1 << 60),
+        ] {
+            assert_eq!(decode(&encode(t)), Some(t));
+        }
+        for text in ["", "n", "x3", "l3", "l3-", "é"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The workbench: one run with its stage, its time, its faults and its papers. Home, lessons,
+//! sandbox and scenarios all show this one, with more or less of it on view.
+//!
+//! [`Bench`] is the handle that the parts share. The run itself lives in a [`Host`] outside the
+//! reactive graph; ten times a second at most, what has changed is published to a few signals, and
+//! the parts that are on screen ask the run for the rest themselves.
+
+mod announce;
+mod branches;
+mod compare;
+mod debug;
+mod events;
+mod faults;
+mod inspector;
+mod keys;
+mod ledger;
+mod metrics;
+mod panels;
+mod script;
+mod share;
+mod spacetime;
+mod state;
+mod timeline;
+mod transport;
+mod verdicts;
+mod work;
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use sim_core::view::{LedgerView, StageQuery, StageView};
+
+use crate::host::{Deed, Diagnostic, Host, Recipe, Session};
+use crate::raf::{self, FrameId};
+use crate::stage::{Frame, FrameSlot, MenuRequest, Selection, Zoom, query};
+use crate::ui::{Notices, Tone};
+
+pub(crate) use keys::KeysTable;
+pub(crate) use panels::{Extent, Workbench};
+pub(crate) use state::{Hud, Tab};
+pub(crate) use verdicts::Verdicts;
+pub(crate) use work::{Opening, linked_run, open_saved_or};
+
+/// Main-thread time that simulating may take per frame, ms.
+const BUDGET_MS: f64 = 5.0;
+/// Least time between two publications while time runs, ms.
+const PUBLISH_EVERY_MS: f64 = 100.0;
+/// Tokens asked for per frame.
+const TOKENS_MAX: u32 = 2_000;
+
+/// A question the inspector answers: what to ask the engine, and how the panel is headed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct WhyQuestion {
+    /// Subject as the engine names it.
+    pub(crate) subject: String,
+    /// Heading, e.g. `Why is the high watermark 127?`.
+    pub(crate) title: String,
+}
+
+/// The shared handle of a workbench. Cheap to copy; dies with the page that made it.
+#[derive(Clone, Copy)]
+pub(crate) struct Bench {
+    host: StoredValue<Option<Host>, LocalStorage>,
+    frame_id: StoredValue<Option<FrameId>>,
+    since_publish: StoredValue<f64>,
+    /// Where the stage leaves its drawing.
+    pub(crate) frame: FrameSlot,
+    /// Time, pace, counts.
+    pub(crate) hud: RwSignal<Hud>,
+    /// The world, for what is DOM.
+    pub(crate) view: RwSignal<Arc<StageView>>,
+    /// The truth ledger's counters.
+    pub(crate) ledger: RwSignal<LedgerView>,
+    /// The caption in force.
+    pub(crate) caption: RwSignal<Option<String>>,
+    /// Grows with each publication; parts that ask the run themselves depend on it.
+    pub(crate) tick: RwSignal<u64>,
+    /// Grows when the run itself was changed: a deed, an undo, another branch, another recipe.
+    pub(crate) edits: RwSignal<u64>,
+    /// What is wrong with the scenario that was to be opened.
+    pub(crate) problems: RwSignal<Vec<Diagnostic>>,
+    /// The text of a scenario that the engine refused, for the script tab.
+    pub(crate) refused: RwSignal<Option<String>>,
+    /// What the learner has picked.
+    pub(crate) selected: RwSignal<Option<Selection>>,
+    /// How close the stage looks.
+    pub(crate) zoom: RwSignal<Zoom>,
+    /// The open menu of faults.
+    pub(crate) menu: RwSignal<Option<MenuRequest>>,
+    /// The question the inspector is answering.
+    pub(crate) why: RwSignal<Option<WhyQuestion>>,
+    /// The tab on view.
+    pub(crate) tab: RwSignal<&'static str>,
+    /// The dialog that shares the run.
+    pub(crate) share_open: RwSignal<bool>,
+    /// The dialog that lists the keys.
+    pub(crate) keys_open: RwSignal<bool>,
+    /// The two runs that the compare tab shows.
+    pub(crate) compared: RwSignal<Option<(u32, u32)>>,
+    /// The page's notices.
+    pub(crate) notices: Notices,
+}
+
+impl Bench {
+    /// Makes a workbench for the page under construction and registers it with the frame loop.
+    pub(crate) fn new() -> Bench {
+        let bench = Bench {
+            host: StoredValue::new_local(None),
+            frame_id: StoredValue::new(None),
+            since_publish: StoredValue::new(0.0),
+            frame: StoredValue::new_local(None),
+            hud: RwSignal::new(Hud::default()),
+            view: RwSignal::new(Arc::default()),
+            ledger: RwSignal::new(LedgerView::default()),
+            caption: RwSignal::new(None),
+            tick: RwSignal::new(0),
+            edits: RwSignal::new(0),
+            problems: RwSignal::new(Vec::new()),
+            refused: RwSignal::new(None),
+            selected: RwSignal::new(None),
+            zoom: RwSignal::new(Zoom::default()),
+            menu: RwSignal::new(None),
+            why: RwSignal::new(None),
+            tab: RwSignal::new(Tab::STAGE),
+            share_open: RwSignal::new(false),
+            keys_open: RwSignal::new(false),
+            compared: RwSignal::new(None),
+            notices: expect_context::<Notices>(),
+        };
+        let id = raf::register(move |step| bench.on_frame(step));
+        bench.frame_id.set_value(Some(id));
+        on_cleanup(move || raf::remove(id));
+        provide_context(bench);
+        bench
+    }
+
+    /// Opens a run and shows it. A recipe the engine refuses leaves the bench as it is and is
+    /// reported in `problems`.
+    pub(crate) fn open(self, recipe: Recipe, speed: f64) -> bool {
+        let text = recipe.scenario.clone();
+        match Host::open(recipe, speed) {
+            Ok(host) => {
+                self.host.set_value(Some(host));
+                self.problems.set(Vec::new());
+                self.refused.set(None);
+                self.selected.set(None);
+                self.why.set(None);
+                self.compared.set(None);
+                self.edited();
+                true
+            }
+            Err(problems) => {
+                self.problems.set(problems);
+                self.refused.set(Some(text));
+                false
+            }
+        }
+    }
+
+    /// Asks the run something. `None` while no run is open.
+    pub(crate) fn ask<T>(self, question: impl FnOnce(&Session) -> T) -> Option<T> {
+        self.host
+            .try_with_value(|host| host.as_ref().map(|h| question(h.session())))
+            .flatten()
+    }
+
+    /// The run's rolling digest at this moment.
+    pub(crate) fn digest(self) -> Option<u64> {
+        self.ask(|s| u64::from_str_radix(&s.digest(), 16).ok())
+            .flatten()
+    }
+
+    /// Asks or changes the host, without publishing.
+    pub(crate) fn host<T>(self, change: impl FnOnce(&mut Host) -> T) -> Option<T> {
+        self.host
+            .try_update_value(|host| host.as_mut().map(change))
+            .flatten()
+    }
+
+    /// Moves in time, then publishes.
+    pub(crate) fn travel<T>(self, change: impl FnOnce(&mut Host) -> T) -> Option<T> {
+        let out = self.host(change);
+        self.publish();
+        self.wake();
+        out
+    }
+
+    /// Starts or stops time.
+    pub(crate) fn set_playing(self, playing: bool) {
+        self.travel(|h| h.set_playing(playing));
+    }
+
+    /// Starts time if it stands, stops it if it runs.
+    pub(crate) fn toggle(self) {
+        let playing = self.hud.with_untracked(|h| h.playing);
+        self.set_playing(!playing);
+    }
+
+    /// Goes to a time, keeping the pace as it is.
+    pub(crate) fn seek(self, ns: u64) {
+        self.travel(|h| h.seek(ns));
+    }
+
+    /// Does a deed; says why if the engine refuses it.
+    pub(crate) fn act(self, deed: Deed, label: &str) {
+        match self.host(|h| h.act(deed, label)) {
+            Some(Ok(())) => self.edited(),
+            Some(Err(refusal)) => self.notices.say(Tone::Sand, refusal.to_string()),
+            None => {}
+        }
+    }
+
+    /// Takes the last deed back.
+    pub(crate) fn undo(self) {
+        if let Some(label) = self.host(Host::undo).flatten() {
+            self.notices.say(Tone::Sea, format!("Undone: {label}."));
+            self.edited();
+        }
+    }
+
+    /// Publishes after a change of the run itself.
+    pub(crate) fn edited(self) {
+        self.publish();
+        self.edits.update(|n| *n += 1);
+        self.wake();
+    }
+
+    /// Asks for one frame (and more while time runs).
+    pub(crate) fn wake(self) {
+        if let Some(id) = self.frame_id.try_get_value().flatten() {
+            raf::wake(id);
+        }
+    }
+
+    fn on_frame(self, step_ms: f64) -> bool {
+        let moved = self
+            .host(|h| h.frame(step_ms, BUDGET_MS, now_ms))
+            .unwrap_or_default();
+        self.draw();
+        let waited = self.since_publish.try_update_value(|since| {
+            *since += step_ms;
+            *since
+        });
+        if moved.halted || (moved.changed && waited.is_some_and(|w| w >= PUBLISH_EVERY_MS)) {
+            self.publish();
+        }
+        self.host(|h| h.playing()).unwrap_or(false)
+    }
+
+    /// Draws what moves, at the run's present time.
+    fn draw(self) {
+        let mounted = self.frame.try_with_value(Option::is_some).unwrap_or(false);
+        if !mounted {
+            return;
+        }
+        // No lane has this name: only tokens and links are wanted, sixty times a second.
+        let wanted = StageQuery {
+            lanes: vec![String::from("-")],
+            cells_max: 0,
+            tokens_max: TOKENS_MAX,
+        };
+        let Some(view) = self.ask(|s| s.stage(&wanted)) else {
+            return;
+        };
+        self.frame.try_update_value(|draw| {
+            if let Some(draw) = draw {
+                draw(&Frame {
+                    now_ns: view.now as f64,
+                    tokens: &view.tokens,
+                    tokens_hidden: view.tokens_hidden,
+                    links: &view.links,
+                });
+            }
+        });
+    }
+
+    /// Publishes the run's present state to the signals.
+    pub(crate) fn publish(self) {
+        self.since_publish.try_set_value(0.0);
+        let wanted = self
+            .view
+            .with_untracked(|last| query(&self.zoom.get_untracked(), last));
+        let Some(Some((hud, view, ledger, caption))) = self.host.try_with_value(|host| {
+            let host = host.as_ref()?;
+            let session = host.session();
+            Some((
+                Hud::of(host),
+                session.stage(&wanted),
+                session.ledger(),
+                session.caption().map(|c| c.text),
+            ))
+        }) else {
+            return;
+        };
+        // `try_set`: the page may have been left while a frame was under way.
+        let _ = self.view.try_set(Arc::new(view));
+        set_if_new(self.hud, hud);
+        set_if_new(self.ledger, ledger);
+        set_if_new(self.caption, caption);
+        self.tick.try_update(|n| *n += 1);
+    }
+}
+
+fn set_if_new<T: PartialEq + Clone + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal
+        .try_with_untracked(|old| *old != value)
+        .unwrap_or(false)
+    {
+        let _ = signal.try_set(value);
+    }
+}
+
+/// A monotonic clock, ms.
+pub(crate) fn now_ms() -> f64 {
+    web_sys::window()
+        .and_then(|w| w.performance())
+        .map_or(0.0, |p| p.now())
+}
+
+/// The workbench that the page has made.
+pub(crate) fn use_bench() -> Bench {
+    expect_context::<Bench>()
+}
+
+/// True if the visitor asked for less motion.
+pub(crate) fn calm() -> bool {
+    let query = web_sys::window().and_then(|w| {
+        w.match_media("(prefers-reduced-motion: reduce)")
+            .ok()
+            .flatten()
+    });
+    query.is_some_and(|q| q.matches())
+}

@@ -1,0 +1,194 @@
+//! Time under the hand: rewind, step, play, speed, jumps, and the reading of the clock. The
+//! timeline stands beside it.
+
+use leptos::prelude::*;
+
+use super::branches::Branches;
+use super::timeline::{MarkList, Timeline};
+use super::{Bench, use_bench};
+use crate::format::{SPEEDS, clock, clock_micros, count};
+use crate::host::Host;
+use crate::ui::icon;
+
+/// Which way a jump goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// Towards the start.
+    Back,
+    /// Towards the end.
+    On,
+}
+
+/// Goes to the next mark of the timeline (fault, caption, violation, election) that way, if one
+/// is known, and stops there.
+pub(crate) fn jump_to_mark(bench: Bench, way: Way) {
+    let to = bench.ask(|s| {
+        let (now, marks) = (s.now(), s.marks());
+        let mut times = marks.iter().map(|m| m.time);
+        match way {
+            Way::On => times.filter(|t| *t > now).min(),
+            Way::Back => times.rfind(|t| *t < now),
+        }
+    });
+    match to.flatten() {
+        Some(time) => {
+            bench.travel(|h| {
+                h.set_playing(false);
+                h.seek(time);
+            });
+        }
+        None if way == Way::On => bench.notices.say(
+            crate::ui::Tone::Sea,
+            "Nothing is marked after this moment yet. Let the run go on to find what comes.",
+        ),
+        None => bench.seek(0),
+    }
+}
+
+/// Changes the speed by some steps of the scale.
+pub(crate) fn change_speed(bench: Bench, by: isize) {
+    bench.travel(|h| h.set_speed(h.speed().saturating_add_signed(by)));
+}
+
+/// The whole foot of the workbench.
+#[component]
+pub(crate) fn Transport(
+    /// With jumps, speed and branches; without, only play and step.
+    full: bool,
+) -> impl IntoView {
+    let bench = use_bench();
+    view! {
+        <div class="transport" data-testid="transport">
+            <div class="transport-row">
+                <Controls bench full />
+                <Reading bench />
+                {full.then(|| view! { <Speed bench /> })}
+            </div>
+            <div class="timeline-row">
+                <Timeline />
+                {full.then(|| view! { <MarkList /> <Branches /> })}
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn Controls(bench: Bench, full: bool) -> impl IntoView {
+    let playing = move || bench.hud.with(|h| h.playing);
+    let button = move |id, label: &'static str, glyph, act: fn(Bench)| {
+        let id: &'static str = id;
+        let jump = id.ends_with("mark");
+        view! {
+            <button
+                type="button"
+                class="icon-button"
+                class:jump=jump
+                data-testid=id
+                aria-label=label
+                title=label
+                on:click=move |_| act(bench)
+            >
+                {icon(glyph)}
+            </button>
+        }
+    };
+    view! {
+        <div class="transport-buttons" role="group" aria-label="Time">
+            {button("rewind", "To the start", "rewind", |b| b.seek(0))}
+            {full
+                .then(|| {
+                    button("prev-mark", "To the previous mark (j)", "prev-mark", |b| {
+                        jump_to_mark(b, Way::Back);
+                    })
+                })}
+            {button(
+                "step-back",
+                "One event back (←)",
+                "step-back",
+                |b| {
+                    b.travel(Host::step_back);
+                },
+            )}
+            <button
+                type="button"
+                class="play-button"
+                data-testid="play"
+                aria-label=move || if playing() { "Pause" } else { "Play" }
+                title="Play or pause (space)"
+                on:click=move |_| bench.toggle()
+            >
+                {move || icon(if playing() { "pause" } else { "play" })}
+            </button>
+            {button(
+                "step",
+                "One event on (→)",
+                "step",
+                |b| {
+                    b.travel(Host::step);
+                },
+            )}
+            {full
+                .then(|| {
+                    button("next-mark", "To the next mark (k)", "next-mark", |b| {
+                        jump_to_mark(b, Way::On);
+                    })
+                })}
+        </div>
+    }
+}
+
+#[component]
+fn Reading(bench: Bench) -> impl IntoView {
+    view! {
+        <div class="reading">
+            <span class="clock mono" data-testid="clock">
+                {move || bench.hud.with(|h| clock(h.now))}
+                <span class="clock-fine">{move || bench.hud.with(|h| clock_micros(h.now))}</span>
+            </span>
+            <span class="event-number" data-testid="event-number">
+                {move || bench.hud.with(|h| format!("event {}", count(h.event)))}
+            </span>
+            <span class="slow-note" role="status">
+                {move || {
+                    bench.hud.with(|h| h.slow).then_some("running slower than requested")
+                }}
+            </span>
+        </div>
+    }
+}
+
+#[component]
+fn Speed(bench: Bench) -> impl IntoView {
+    let choose = move |ev| {
+        if let Ok(index) = event_target_value(&ev).parse() {
+            bench.travel(|h| h.set_speed(index));
+        }
+    };
+    view! {
+        <label class="speed">
+            <span class="sr-only">"Speed: simulated time per real time"</span>
+            <select
+                class="select mono"
+                data-testid="speed"
+                title="Speed ([ and ])"
+                prop:value=move || bench.hud.with(|h| h.speed.to_string())
+                on:change=choose
+            >
+                {SPEEDS
+                    .iter()
+                    .enumerate()
+                    .map(|(i, (_, label))| {
+                        view! {
+                            <option
+                                value=i.to_string()
+                                selected=move || bench.hud.with(|h| h.speed == i)
+                            >
+                                {*label}
+                            </option>
+                        }
+                    })
+                    .collect_view()}
+            </select>
+        </label>
+    }
+}
