@@ -143,6 +143,9 @@ pub struct AlteredPartition {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)] // fields carry the names of Kafka's own message definitions
 pub enum Request {
+    /// The first request on every connection of a client; a broker answers at once. Until then the
+    /// client sends nothing else: a broker that cannot be reached costs no attempt of a batch.
+    ApiVersions,
     Produce {
         acks: Acks,
         timeout_ms: i64,
@@ -228,6 +231,8 @@ pub enum Request {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)] // fields carry the names of Kafka's own message definitions
 pub enum Response {
+    /// The connection is usable.
+    ApiVersions,
     /// Per batch: partition, error, base offset (-1 on error), log append time, log start offset,
     /// hint at the new leader.
     Produce {
@@ -323,6 +328,7 @@ impl Request {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Request::ApiVersions => "ApiVersions",
             Request::Produce { .. } => "Produce",
             Request::Fetch {
                 fetcher: Fetcher::Replica { .. },
@@ -351,6 +357,7 @@ impl Response {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Response::ApiVersions => "ApiVersionsResponse",
             Response::Produce { .. } => "ProduceResponse",
             Response::Fetch { .. } => "FetchResponse",
             Response::Metadata { .. } => "MetadataResponse",
