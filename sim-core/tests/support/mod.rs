@@ -15,6 +15,8 @@ use serde_json::Value;
 pub struct Case {
     /// Its id, unique in the file.
     pub id: String,
+    /// The file of the test it restates.
+    pub path: String,
     /// The test it restates.
     pub test: String,
     /// What is given.
@@ -33,6 +35,7 @@ pub fn cases(file: &str) -> Vec<Case> {
     let string = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let case = |value: &Value| Case {
         id: string(&value["id"]),
+        path: string(&value["source"]["path"]),
         test: string(&value["source"]["test"]),
         input: value["input"].clone(),
         expect: value["expect"].clone(),
