@@ -1,4 +1,6 @@
 //! Conformance: the controller - elections, eligible leader replicas, fencing, broker states.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -474,5 +476,5 @@ fn check(case: &Case) {
 
 #[test]
 fn controller_election() {
-    run("controller-election.json", check);
+    run!("controller-election.json", check);
 }

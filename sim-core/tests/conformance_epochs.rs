@@ -1,4 +1,6 @@
 //! Conformance: the leader epoch cache.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -49,5 +51,5 @@ fn check(case: &Case) {
 
 #[test]
 fn leader_epoch_cache() {
-    run("leader-epoch-cache.json", check);
+    run!("leader-epoch-cache.json", check);
 }

@@ -1,4 +1,6 @@
 //! Conformance: the follower's fetch loop - truncation, divergence, out of range, fencing.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -325,5 +327,5 @@ fn check(case: &Case) {
 
 #[test]
 fn follower_truncation() {
-    run("follower-truncation.json", check);
+    run!("follower-truncation.json", check);
 }

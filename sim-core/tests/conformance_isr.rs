@@ -1,4 +1,6 @@
 //! Conformance: the leader's side of a partition - fetch validation, ISR, high watermark.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -403,5 +405,5 @@ fn check(case: &Case) {
 
 #[test]
 fn partition_isr_and_high_watermark() {
-    run("partition-isr-hw.json", check);
+    run!("partition-isr-hw.json", check);
 }

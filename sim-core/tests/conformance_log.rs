@@ -1,4 +1,6 @@
 //! Conformance: the log - high watermark, read bounds, rolling, retention, tiers, LSO.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -507,5 +509,5 @@ fn check(case: &Case) {
 
 #[test]
 fn log_high_watermark_lso_and_retention() {
-    run("log-hw-lso-retention.json", check);
+    run!("log-hw-lso-retention.json", check);
 }

@@ -1,4 +1,6 @@
 //! Conformance: where a producer sends a record - murmur2, keys, sticky, adaptive, racks.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -237,5 +239,5 @@ fn check(case: &Case) {
 
 #[test]
 fn partitioner() {
-    run("partitioner.json", check);
+    run!("partitioner.json", check);
 }

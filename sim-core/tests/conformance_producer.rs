@@ -1,4 +1,6 @@
 //! Conformance: producer state on the broker - sequences, epochs, duplicates, markers, expiry.
+// A test may fail by panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -469,5 +471,5 @@ fn check(case: &Case) {
 
 #[test]
 fn producer_state() {
-    run("producer-state.json", check);
+    run!("producer-state.json", check);
 }

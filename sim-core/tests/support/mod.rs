@@ -6,7 +6,6 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -25,13 +24,25 @@ pub struct Case {
     pub expect: Value,
 }
 
-/// All cases of `tests/conformance/kafka/<file>`.
-pub fn cases(file: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/conformance/kafka")
-        .join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    let json: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+/// Runs every case of `tests/conformance/kafka/<file>`.
+macro_rules! run {
+    ($file:literal, $check:expr) => {
+        crate::support::run_cases(
+            $file,
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/conformance/kafka/",
+                $file
+            )),
+            $check,
+        )
+    };
+}
+pub(crate) use run;
+
+/// All cases of a file's text.
+fn cases(file: &str, text: &str) -> Vec<Case> {
+    let json: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{file}: {e}"));
     let string = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let case = |value: &Value| Case {
         id: string(&value["id"]),
@@ -44,8 +55,8 @@ pub fn cases(file: &str) -> Vec<Case> {
 }
 
 /// Runs every case of a file and reports all that fail, by id.
-pub fn run(file: &str, check: impl Fn(&Case)) {
-    let cases = cases(file);
+pub fn run_cases(file: &str, text: &str, check: impl Fn(&Case)) {
+    let cases = cases(file, text);
     assert!(!cases.is_empty(), "{file} holds no case");
     let fails = |case: &Case| catch_unwind(AssertUnwindSafe(|| check(case))).is_err();
     let failed: Vec<String> = cases
