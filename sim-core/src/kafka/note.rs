@@ -68,6 +68,12 @@ pub enum Rule {
     ProducerEpochBump,
     /// Metadata was replayed. Before/after: metadata offsets.
     MetadataReplayed,
+    /// A voter knows no leader (any more). Before/after: quorum epochs.
+    QuorumUnattached,
+    /// A voter follows a leader of the quorum, the broker named. Before/after: quorum epochs.
+    QuorumFollower,
+    /// The quorum's leader took up the work of the active controller. After: quorum epoch.
+    ControllerActive,
 }
 
 /// A note.

@@ -142,6 +142,22 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "knows the metadata up to offset {a}",
             "MetadataLoader",
         ),
+        Rule::QuorumUnattached => (
+            "quorum-unattached",
+            "knows no leader of the quorum; epoch {b} → {a}",
+            "KIP-595",
+        ),
+        Rule::QuorumFollower => (
+            "quorum-follower",
+            "follows controller {o}, which leads epoch {a} (it was in epoch {b})",
+            "KIP-595",
+        ),
+        Rule::ControllerActive => (
+            "controller-active",
+            "a record of its own epoch {a} is committed: it is the active controller, and every \
+             broker's session starts anew",
+            "QuorumController.claim",
+        ),
         #[allow(unreachable_patterns)] // rules added since have their own words below
         _ => ("rule", "{b} → {a}", ""),
     }
