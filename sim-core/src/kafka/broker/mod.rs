@@ -1,77 +1,334 @@
-//! A broker.
+//! A broker: it serves clients, replicates partitions and reports to the controller.
+//!
+//! Follows `BrokerServer` with its parts `ReplicaManager`, `Partition`, `ReplicaFetcherThread`,
+//! `BrokerLifecycleManager`, `AlterPartitionManager` and the two purgatories of Apache Kafka 4.x.
+//! A broker never stops serving because it cannot reach the controller: a leader that was deposed
+//! goes on until its own metadata says so, and only epochs and the ISR keep it from doing harm.
+//! Left out: transactions' coordinators, groups, quotas, log directories, compaction, fetch
+//! sessions, follower fetching by consumers (KIP-392), and the local copy of the metadata log: a
+//! restarted broker reads it all again, which it could not apply before asking the quorum anyway.
+
+mod alarm;
+mod channel;
+mod config;
+mod fetch;
+mod fetcher;
+mod fetcher_answers;
+mod isr;
+mod lifecycle;
+mod metadata;
+mod metadata_api;
+mod offsets;
+mod partition;
+mod produce;
+mod producer_ids;
+mod purgatory;
+mod replica_manager;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod view;
 
 use super::config::BrokerConfig;
-use super::ids::{BrokerId, TopicPartition};
+use super::ids::{AddressBook, BrokerId, TopicPartition};
 use super::metadata::MetadataImage;
-use super::node::{KafkaCx, KafkaInput};
-use crate::kernel::Loss;
-use crate::log::Log;
+use super::node::{KafkaCx, KafkaInput, Order, Timer};
+use super::note::{Note, Rule};
+use super::protocol::{Msg, Request, Response};
+use super::rules::replication::ReplicationRules;
+use crate::kernel::{Input, Loss, Nanos, NodeId};
+use alarm::Alarm;
+use channel::Outstanding;
+use fetcher::FetcherThread;
+use isr::AlterPartitionManager;
+use lifecycle::Lifecycle;
+use metadata::MetadataLoader;
+use partition::Partition;
+use producer_ids::ProducerIdBlock;
+use purgatory::{Connection, Wake};
 use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub use lifecycle::BrokerState;
+pub use view::{FollowerView, PartitionView, RoleView};
 
 /// Timers of this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum BrokerTimer {
-    /// Regular work.
-    Tick,
+    /// The next registration or heartbeat is due.
+    Lifecycle,
+    /// Ask for metadata again after a failure.
+    Metadata,
+    /// Look for requests that were not answered in time.
+    RequestTimeouts,
+    /// Look for parked requests whose time is up.
+    Purgatory,
+    /// The fetcher of this leader goes on after a backoff or a disk write.
+    Fetcher(BrokerId),
+    /// Send ISR changes again.
+    AlterPartition,
+    /// Look for followers that lag (every half `replica.lag.time.max.ms`).
+    IsrExpiration,
+    /// Write the high watermarks to disk.
+    HighWatermarkCheckpoint,
+    /// The operating system writes dirty pages.
+    Writeback,
+    /// Delete old segments (`log.retention.check.interval.ms`), forget idle producers.
+    Retention,
+}
+
+/// What a crash leaves, besides the logs.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+struct Disk {
+    /// How often the process started; stands for the random incarnation id, so it survives all.
+    boots: u64,
+    /// The clean-shutdown file with the broker epoch of that run (KIP-966).
+    clean_shutdown_epoch: Option<i64>,
+    /// Records that a crash took, to be reported at the next start: from, to (exclusive).
+    lost: Vec<(TopicPartition, i64, i64)>,
 }
 
 /// The node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Broker {}
+pub struct Broker {
+    id: BrokerId,
+    book: Arc<AddressBook>,
+    config: Arc<BrokerConfig>,
+    rules: Arc<ReplicationRules>,
+    disk: Disk,
+    /// Hosted replicas. Their logs and checkpoints are on disk, the rest is volatile.
+    partitions: BTreeMap<TopicPartition, Partition>,
+    image: Arc<MetadataImage>,
+    metadata: MetadataLoader,
+    lifecycle: Lifecycle,
+    /// Requests to controllers that wait for their answer.
+    outstanding: Vec<Outstanding>,
+    request_timeouts: Alarm,
+    fetchers: BTreeMap<BrokerId, FetcherThread>,
+    alter_partition: AlterPartitionManager,
+    producer_ids: ProducerIdBlock,
+    connections: BTreeMap<NodeId, Connection>,
+    purgatory: Alarm,
+    /// What happened in this step that parked requests may wait for; empty between steps.
+    wakes: VecDeque<Wake>,
+    /// Connections whose next request can be taken; empty between steps.
+    ready: VecDeque<NodeId>,
+    next_correlation: u32,
+}
 
 impl Broker {
+    /// A broker with empty disk; it does nothing until it boots.
+    #[must_use]
+    pub fn new(
+        id: BrokerId,
+        book: Arc<AddressBook>,
+        config: Arc<BrokerConfig>,
+        rules: Arc<ReplicationRules>,
+    ) -> Self {
+        Broker {
+            id,
+            book,
+            config,
+            rules,
+            disk: Disk::default(),
+            partitions: BTreeMap::new(),
+            image: Arc::default(),
+            metadata: MetadataLoader::default(),
+            lifecycle: Lifecycle::default(),
+            outstanding: Vec::new(),
+            request_timeouts: Alarm::default(),
+            fetchers: BTreeMap::new(),
+            alter_partition: AlterPartitionManager::default(),
+            producer_ids: ProducerIdBlock::default(),
+            connections: BTreeMap::new(),
+            purgatory: Alarm::default(),
+            wakes: VecDeque::new(),
+            ready: VecDeque::new(),
+            next_correlation: 0,
+        }
+    }
+
     /// The one entry.
-    pub fn on(&mut self, _input: KafkaInput<BrokerTimer>, _cx: &mut KafkaCx<'_>) {}
+    pub fn on(&mut self, input: KafkaInput<BrokerTimer>, cx: &mut KafkaCx<'_>) {
+        if self.lifecycle.is_shut_down() {
+            // The process is gone; what is left of it refuses connections until the node restarts.
+            match input {
+                Input::Boot => self.boot(cx),
+                Input::Message { from, .. } => cx.close(from),
+                Input::Timer(_) | Input::Disconnected(_) | Input::Order(_) => {}
+            }
+            return;
+        }
+        match input {
+            Input::Boot => self.boot(cx),
+            Input::Message { from, msg } => match msg {
+                Msg::Request(correlation, request) => {
+                    self.on_request(from, correlation, *request, cx);
+                }
+                Msg::Response(correlation, response) => {
+                    self.on_response(from, correlation, *response, cx);
+                }
+            },
+            Input::Timer(timer) => self.on_timer(timer, cx),
+            Input::Disconnected(peer) => self.on_disconnected(peer, cx),
+            Input::Order(Order::ControlledShutdown) => self.begin_controlled_shutdown(cx),
+            Input::Order(_) => {}
+        }
+        self.settle(cx);
+    }
+
+    fn on_timer(&mut self, timer: BrokerTimer, cx: &mut KafkaCx<'_>) {
+        match timer {
+            BrokerTimer::Lifecycle => self.on_lifecycle_timer(cx),
+            BrokerTimer::Metadata => self.on_metadata_timer(cx),
+            BrokerTimer::RequestTimeouts => self.on_request_timeouts(cx),
+            BrokerTimer::Purgatory => self.on_purgatory_timer(cx),
+            BrokerTimer::Fetcher(leader) => self.on_fetcher_timer(leader, cx),
+            BrokerTimer::AlterPartition => self.on_alter_partition_timer(cx),
+            BrokerTimer::IsrExpiration => self.on_isr_expiration(cx),
+            BrokerTimer::HighWatermarkCheckpoint => self.on_high_watermark_checkpoint(cx),
+            BrokerTimer::Writeback => self.on_writeback(cx),
+            BrokerTimer::Retention => self.on_retention(cx),
+        }
+    }
+
+    /// Starts the process from what the disk holds.
+    fn boot(&mut self, cx: &mut KafkaCx<'_>) {
+        self.forget_volatile();
+        for (tp, from, to) in std::mem::take(&mut self.disk.lost) {
+            self.note_rule(Rule::LostUnflushed, Some(tp), None, to, from, cx);
+            self.note_dropped(tp, from, to, false, cx);
+        }
+        let wall_ms = cx.wall_ms();
+        for partition in self.partitions.values_mut() {
+            partition.load(wall_ms);
+        }
+        self.disk.boots += 1;
+        let previous_epoch = self.disk.clean_shutdown_epoch.take().unwrap_or(-1);
+        self.lifecycle.start(self.disk.boots, previous_epoch);
+        self.start_upkeep(cx);
+        self.fetch_metadata(cx);
+    }
 
     /// Drops what a crash takes.
-    pub fn crash(&mut self, _loss: Loss) {}
-
-    /// Its `node.id`.
-    #[must_use]
-    pub fn id(&self) -> BrokerId {
-        -1
+    pub fn crash(&mut self, loss: Loss) {
+        let mut lost = std::mem::take(&mut self.disk.lost);
+        for (tp, partition) in &mut self.partitions {
+            let range = match loss {
+                Loss::Process => None,
+                Loss::Power => partition.log.lose_unflushed(0),
+                Loss::Disk => {
+                    let log = partition.log.log();
+                    Some((log.start_offset(), log.leo())).filter(|(from, to)| from < to)
+                }
+            };
+            lost.extend(range.map(|(from, to)| (*tp, from, to)));
+        }
+        if loss == Loss::Disk {
+            self.partitions.clear();
+            self.disk.clean_shutdown_epoch = None;
+        }
+        self.disk.lost = lost;
+        self.forget_volatile();
     }
 
-    /// Epoch of its registration; -1 before it.
-    #[must_use]
-    pub fn broker_epoch(&self) -> i64 {
-        -1
+    fn forget_volatile(&mut self) {
+        for partition in self.partitions.values_mut() {
+            partition.forget_volatile();
+        }
+        self.image = Arc::default();
+        self.metadata = MetadataLoader::default();
+        self.lifecycle = Lifecycle::default();
+        self.outstanding.clear();
+        self.request_timeouts = Alarm::default();
+        self.fetchers.clear();
+        self.alter_partition = AlterPartitionManager::default();
+        self.producer_ids = ProducerIdBlock::default();
+        self.connections.clear();
+        self.purgatory = Alarm::default();
+        self.wakes.clear();
+        self.ready.clear();
     }
 
-    /// Its settings.
-    #[must_use]
-    pub fn config(&self) -> &BrokerConfig {
-        unreachable!()
+    /// A server or a client is gone: what was asked of it fails, what it asked is dropped.
+    fn on_disconnected(&mut self, peer: NodeId, cx: &mut KafkaCx<'_>) {
+        self.connections.remove(&peer);
+        self.fail_requests_to(peer, cx);
     }
 
-    /// The metadata as it knows it.
-    #[must_use]
-    pub fn image(&self) -> &MetadataImage {
-        unreachable!()
+    fn correlation(&mut self) -> u32 {
+        self.next_correlation = self.next_correlation.wrapping_add(1);
+        self.next_correlation
     }
 
-    /// Its log of a partition (also while it is down: what its disk and page cache hold).
-    #[must_use]
-    pub fn log(&self, _tp: TopicPartition) -> Option<&Log> {
-        None
+    fn note_rule(
+        &self,
+        rule: Rule,
+        tp: Option<TopicPartition>,
+        broker: Option<BrokerId>,
+        before: i64,
+        after: i64,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let node = cx.me();
+        cx.note(Note::Rule {
+            node,
+            rule,
+            tp,
+            broker,
+            before,
+            after,
+        });
     }
 
-    /// A hosted partition as this broker sees it.
-    #[must_use]
-    pub fn partition(&self, _tp: TopicPartition) -> Option<PartitionView> {
-        None
+    fn note_dropped(
+        &self,
+        tp: TopicPartition,
+        from: i64,
+        to: i64,
+        retention: bool,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let node = cx.me();
+        cx.note(Note::Dropped {
+            node,
+            tp,
+            from,
+            to,
+            retention,
+        });
     }
 }
 
-/// A partition as one broker sees it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PartitionView {
-    /// It believes that it leads.
-    pub leads: bool,
-    /// The leader epoch it is in.
-    pub leader_epoch: i32,
-    /// The leader it knows, -1 = none.
-    pub leader: BrokerId,
-    /// The ISR it knows.
-    pub isr: Vec<BrokerId>,
+/// Sends a response.
+fn respond(to: NodeId, correlation: u32, response: Response, cx: &mut KafkaCx<'_>) {
+    cx.send(to, Msg::Response(correlation, Box::new(response)));
+}
+
+/// Sends a request.
+fn request(to: NodeId, correlation: u32, request: Request, cx: &mut KafkaCx<'_>) {
+    cx.send(to, Msg::Request(correlation, Box::new(request)));
+}
+
+/// Milliseconds of a setting as a span of simulated time; negative ones count as none.
+fn span(ms: i64) -> Nanos {
+    u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000)
+}
+
+/// The clock by which a leader judges its followers, in ms. It counts from long ago, as real clocks
+/// do: "never caught up" is time 0, which must not look recent.
+fn clock_ms(cx: &KafkaCx<'_>) -> i64 {
+    clock_of(cx.now())
+}
+
+fn clock_of(now: Nanos) -> i64 {
+    const LONG_AGO: i64 = 1 << 40;
+    i64::try_from(now / 1_000_000).map_or(i64::MAX, |ms| ms.saturating_add(LONG_AGO))
+}
+
+impl From<BrokerTimer> for Timer {
+    fn from(timer: BrokerTimer) -> Self {
+        Timer::Broker(timer)
+    }
 }

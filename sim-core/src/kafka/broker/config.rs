@@ -1,0 +1,62 @@
+//! Settings of hosted partitions, as the metadata has them.
+//!
+//! Follows `LogConfig` and `DynamicBrokerConfig`: a topic's own entry, else the cluster's, else the
+//! default. A value that cannot be read is left out of account; the controller refuses such.
+
+use super::Broker;
+use crate::kafka::config::TopicConfig;
+use crate::kafka::ids::TopicId;
+use crate::kafka::rules::isr::LeaderConfig;
+use crate::log::LogConfig;
+
+impl Broker {
+    pub(super) fn topic_config(&self, topic: TopicId) -> TopicConfig {
+        let mut config = TopicConfig::default();
+        for key in TopicConfig::KEYS {
+            if let Some(value) = self.image.config(topic, key.key) {
+                // Unreadable values keep the default.
+                let _ = config.set(key.key, value);
+            }
+        }
+        config
+    }
+
+    pub(super) fn leader_config(&self, config: &TopicConfig) -> LeaderConfig {
+        let min = match config.min_insync_replicas {
+            0 => self.config.min_insync_replicas,
+            own => own,
+        };
+        LeaderConfig {
+            lag_max_ms: self.config.replica_lag_time_max_ms,
+            min_insync_replicas: i32::try_from(min).unwrap_or(i32::MAX),
+            rules: (*self.rules).clone(),
+        }
+    }
+
+    /// Puts changed settings in force. The high watermark is not looked at again, as in Kafka: a
+    /// lowered `min.insync.replicas` shows with the next append or ISR change.
+    pub(super) fn refresh_configs(&mut self) {
+        let hosted: Vec<_> = self.partitions.keys().copied().collect();
+        for tp in hosted {
+            let topic = self.topic_config(tp.topic);
+            let leader = self.leader_config(&topic);
+            if let Some(partition) = self.partitions.get_mut(&tp) {
+                partition.log.set_config(log_config(&topic));
+                if let Some(state) = partition.leader_mut() {
+                    state.set_config(leader);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn log_config(topic: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: topic.segment_bytes,
+        segment_ms: topic.segment_ms,
+        retention_ms: topic.retention_ms,
+        retention_bytes: topic.retention_bytes,
+        max_message_bytes: topic.max_message_bytes,
+        ..LogConfig::default()
+    }
+}

@@ -1,0 +1,281 @@
+//! Fetch: reading for followers and consumers, and the long poll.
+//!
+//! Follows `ReplicaManager.fetchMessages`, `Partition.fetchRecords` and `DelayedFetch`. A follower's
+//! fetch is its acknowledgement; the leader reads first and counts it after, so the answer still
+//! carries the high watermark from before. Left out: the special case of a fetch from an older
+//! segment, which ends a long poll even below min bytes.
+
+use super::partition::{Partition, statuses};
+use super::purgatory::{Parked, Wake};
+use super::{Broker, clock_ms, respond};
+use crate::kafka::error::ErrorCode;
+use crate::kafka::ids::TopicPartition;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::protocol::{FetchPartition, FetchedPartition, Fetcher, Isolation, Response};
+use crate::kafka::rules::fetch::{OffsetView, check_divergence, check_replica};
+use crate::kafka::rules::isr::FetchOutcome;
+use crate::kafka::rules::isr::PartitionLeaderState;
+use crate::kafka::rules::replica::FollowerFetch;
+use crate::kernel::{Nanos, NodeId};
+use serde::Serialize;
+
+/// A fetch, parked or about to be served.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct DelayedFetch {
+    pub(super) correlation: u32,
+    pub(super) fetcher: Fetcher,
+    pub(super) min_bytes: u32,
+    pub(super) max_bytes: u32,
+    pub(super) partitions: Vec<FetchPartition>,
+    pub(super) deadline: Nanos,
+}
+
+impl DelayedFetch {
+    fn view(&self) -> OffsetView {
+        match self.fetcher {
+            Fetcher::Replica { .. } => OffsetView::Replica,
+            Fetcher::Consumer(isolation) => view_of(isolation),
+        }
+    }
+}
+
+/// How far a consumer sees.
+pub(super) fn view_of(isolation: Isolation) -> OffsetView {
+    match isolation {
+        Isolation::ReadUncommitted => OffsetView::ReadUncommitted,
+        Isolation::ReadCommitted => OffsetView::ReadCommitted,
+    }
+}
+
+/// What was read for a fetch.
+struct Reading {
+    partitions: Vec<FetchedPartition>,
+    bytes: u64,
+    /// An error or a diverging epoch: answer at once.
+    urgent: bool,
+}
+
+impl Broker {
+    pub(super) fn on_fetch(&mut self, from: NodeId, fetch: DelayedFetch, cx: &mut KafkaCx<'_>) {
+        let reading = self.read_all(&fetch, true, cx);
+        let enough = reading.bytes >= u64::from(fetch.min_bytes);
+        let no_wait = fetch.deadline <= cx.now() || fetch.partitions.is_empty();
+        if enough || reading.urgent || no_wait {
+            let partitions = reading.partitions;
+            respond(from, fetch.correlation, Response::Fetch { partitions }, cx);
+            return;
+        }
+        let watched: Vec<TopicPartition> = fetch.partitions.iter().map(|it| it.tp).collect();
+        self.park(from, Parked::Fetch(fetch), watched.into_iter(), cx);
+    }
+
+    /// Answers a parked fetch with whatever there is now.
+    pub(super) fn complete_fetch(&mut self, node: NodeId, cx: &mut KafkaCx<'_>) {
+        if let Some(Parked::Fetch(fetch)) = self.unpark(node) {
+            let partitions = self.read_all(&fetch, false, cx).partitions;
+            respond(node, fetch.correlation, Response::Fetch { partitions }, cx);
+        }
+    }
+
+    /// Reads every partition of a fetch; `counts` if it is to count as acknowledgement.
+    fn read_all(&mut self, fetch: &DelayedFetch, counts: bool, cx: &mut KafkaCx<'_>) -> Reading {
+        let mut reading = Reading {
+            partitions: Vec::with_capacity(fetch.partitions.len()),
+            bytes: 0,
+            urgent: false,
+        };
+        for asked in &fetch.partitions {
+            let left = u64::from(fetch.max_bytes).saturating_sub(reading.bytes);
+            let budget = u32::try_from(left).unwrap_or(u32::MAX).min(asked.max_bytes);
+            let read = self.read(fetch, asked, budget, reading.bytes == 0);
+            let fetched = match read {
+                Ok(fetched) => fetched,
+                Err(error) => self.refused(asked.tp, error),
+            };
+            let bytes: u64 = fetched.batches.iter().map(|b| u64::from(b.bytes)).sum();
+            reading.bytes += bytes;
+            reading.urgent |= fetched.error.is_error() || fetched.diverging.is_some();
+            let served = !fetched.error.is_error() && fetched.diverging.is_none();
+            reading.partitions.push(fetched);
+            if counts
+                && served
+                && let Fetcher::Replica { id, broker_epoch } = fetch.fetcher
+            {
+                let outcome = self.count_fetch(asked, id, broker_epoch, cx);
+                if let (Err(error), Some(last)) = (outcome, reading.partitions.len().checked_sub(1))
+                {
+                    reading.bytes -= bytes;
+                    reading.urgent = true;
+                    reading.partitions[last] = self.refused(asked.tp, error);
+                }
+            }
+        }
+        reading
+    }
+
+    /// Reads one partition, after the checks of epoch, role and divergence.
+    fn read(
+        &self,
+        fetch: &DelayedFetch,
+        asked: &FetchPartition,
+        budget: u32,
+        min_one: bool,
+    ) -> Result<FetchedPartition, ErrorCode> {
+        let (partition, state) = self.leading(fetch, asked)?;
+        let log = partition.log.log();
+        let mut fetched = FetchedPartition {
+            tp: asked.tp,
+            error: ErrorCode::None,
+            high_watermark: log.high_watermark(),
+            last_stable_offset: partition.log.last_stable_offset(),
+            log_start_offset: log.start_offset(),
+            diverging: None,
+            current_leader: None,
+            batches: Vec::new(),
+        };
+        if let Fetcher::Replica { id, .. } = fetch.fetcher
+            && !state.followers().contains_key(&id)
+        {
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        }
+        let epoch = Some(asked.last_fetched_epoch);
+        fetched.diverging = check_divergence(log, epoch, asked.fetch_offset)?;
+        if fetched.diverging.is_some() {
+            return Ok(fetched);
+        }
+        let read = partition
+            .log
+            .read(fetch.view(), asked.fetch_offset, budget, min_one);
+        fetched.batches = read.map_err(|_| ErrorCode::OffsetOutOfRange)?.batches;
+        Ok(fetched)
+    }
+
+    /// The partition, if this broker leads it in the epoch that the fetch names.
+    fn leading(
+        &self,
+        fetch: &DelayedFetch,
+        asked: &FetchPartition,
+    ) -> Result<(&Partition, &PartitionLeaderState), ErrorCode> {
+        let partition = self.partitions.get(&asked.tp);
+        let partition = partition.ok_or_else(|| self.missing_replica(asked.tp))?;
+        let state = partition.leader_state();
+        let checks = match fetch.fetcher {
+            Fetcher::Replica { .. } => self.fences_replicas(),
+            Fetcher::Consumer(_) => true,
+        };
+        let epoch = checks.then_some(asked.current_leader_epoch);
+        check_replica(epoch, partition.leader_epoch, state.is_some(), true)?;
+        let state = state.ok_or(ErrorCode::NotLeaderOrFollower)?;
+        Ok((partition, state))
+    }
+
+    /// Whether leader and follower must be in one epoch to talk (KIP-320).
+    pub(super) fn fences_replicas(&self) -> bool {
+        self.rules.fence_fetch_epoch && self.rules.truncation.fences_epochs()
+    }
+
+    fn refused(&self, tp: TopicPartition, error: ErrorCode) -> FetchedPartition {
+        let hint = self.partitions.get(&tp).and_then(Partition::hint);
+        let stale = matches!(
+            error,
+            ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+        );
+        FetchedPartition {
+            tp,
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            diverging: None,
+            current_leader: hint.filter(|_| stale),
+            batches: Vec::new(),
+        }
+    }
+
+    /// The fetch of a follower acknowledges what it has: the high watermark may rise, and the
+    /// follower may join the ISR.
+    fn count_fetch(
+        &mut self,
+        asked: &FetchPartition,
+        replica: i32,
+        broker_epoch: i64,
+        cx: &mut KafkaCx<'_>,
+    ) -> Result<(), ErrorCode> {
+        let Some(partition) = self.partitions.get_mut(&asked.tp) else {
+            return Ok(());
+        };
+        let fetch = FollowerFetch {
+            replica,
+            offset: asked.fetch_offset,
+            log_start_offset: asked.log_start_offset,
+            broker_epoch,
+            leader_epoch: Some(asked.current_leader_epoch).filter(|epoch| *epoch >= 0),
+            now_ms: clock_ms(cx),
+        };
+        let leo = partition.log.log().leo();
+        let Some(state) = partition.leader_mut() else {
+            return Ok(());
+        };
+        let FetchOutcome { hw_moved, expand } =
+            state.update_follower_fetch(&fetch, leo, &statuses(&self.image))?;
+        if hw_moved {
+            partition.sync_high_watermark(asked.tp, &mut self.wakes, cx);
+        }
+        if let Some(proposal) = expand {
+            self.propose_expansion(asked.tp, proposal, cx);
+        }
+        Ok(())
+    }
+
+    /// Whether what happened may end the wait of a parked fetch.
+    pub(super) fn fetch_may_end(&self, fetch: &DelayedFetch, wake: Wake) -> bool {
+        let replica = matches!(fetch.fetcher, Fetcher::Replica { .. });
+        match wake {
+            Wake::Appended(_) if !replica => false,
+            Wake::HighWatermark(_) if replica => false,
+            Wake::Appended(tp) | Wake::HighWatermark(tp) if fetch.min_bytes <= 1 => {
+                // The least that can be asked for: anything new in this partition is enough.
+                let asked = fetch.partitions.iter().find(|it| it.tp == tp);
+                asked.is_some_and(|asked| self.available(fetch, asked, 1).is_none_or(|b| b > 0))
+            }
+            _ => self.fetch_is_ready(fetch),
+        }
+    }
+
+    fn fetch_is_ready(&self, fetch: &DelayedFetch) -> bool {
+        let wanted = u64::from(fetch.min_bytes);
+        let mut bytes = 0;
+        for asked in &fetch.partitions {
+            match self.available(fetch, asked, wanted) {
+                None => return true,
+                Some(more) => bytes += more,
+            }
+        }
+        bytes >= wanted
+    }
+
+    /// Bytes that a reader could have now, counted up to `wanted`; `None` if it must be told of an
+    /// error.
+    fn available(&self, fetch: &DelayedFetch, asked: &FetchPartition, wanted: u64) -> Option<u64> {
+        let (partition, _) = self.leading(fetch, asked).ok()?;
+        let log = partition.log.log();
+        let bound = match fetch.view() {
+            OffsetView::Replica => log.leo(),
+            OffsetView::ReadUncommitted => log.high_watermark(),
+            OffsetView::ReadCommitted => partition.log.last_stable_offset(),
+        };
+        if asked.fetch_offset < log.start_offset() {
+            return None;
+        }
+        let mut bytes = 0;
+        if asked.fetch_offset < bound {
+            for batch in log.batches_from(asked.fetch_offset) {
+                if bytes >= wanted || batch.last_offset() >= bound {
+                    break;
+                }
+                bytes += u64::from(batch.bytes);
+            }
+        }
+        Some(bytes.min(u64::from(asked.max_bytes)))
+    }
+}

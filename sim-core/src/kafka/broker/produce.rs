@@ -1,0 +1,270 @@
+//! Produce: the leader's append, and the wait for the in-sync replicas.
+//!
+//! Follows `ReplicaManager.appendRecords`, `Partition.appendRecordsToLeader` and `DelayedProduce`.
+//! acks=0 gets no answer; if it fails, the connection is closed, which is how the producer learns
+//! to refresh its metadata.
+
+use super::partition::statuses;
+use super::purgatory::{Parked, Wake};
+use super::{Broker, clock_ms, span};
+use crate::kafka::error::ErrorCode;
+use crate::kafka::ids::TopicPartition;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::note::{Note, Rule};
+use crate::kafka::protocol::{Acks, Msg, ProducedPartition, Response};
+use crate::kafka::rules::isr::AcksProgress;
+use crate::kafka::rules::partition_log::{Appended, LeaderAppend};
+use crate::kernel::{Nanos, NodeId};
+use crate::log::Batch;
+use serde::Serialize;
+
+/// A produce with acks=all that waits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct DelayedProduce {
+    correlation: u32,
+    partitions: Vec<ProduceStatus>,
+    /// When the append is on the leader's disk.
+    written: Nanos,
+    pub(super) deadline: Nanos,
+}
+
+/// How far one partition of a produce has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+struct ProduceStatus {
+    tp: TopicPartition,
+    error: ErrorCode,
+    base_offset: i64,
+    /// The high watermark that the batch needs.
+    required_offset: i64,
+    acks_pending: bool,
+}
+
+impl Broker {
+    pub(super) fn on_produce(
+        &mut self,
+        from: NodeId,
+        correlation: u32,
+        acks: Acks,
+        timeout_ms: i64,
+        batches: Vec<(TopicPartition, Batch)>,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let mut partitions = Vec::with_capacity(batches.len());
+        let mut bytes = 0;
+        for (tp, batch) in batches {
+            let size = u64::from(batch.bytes);
+            let status = match self.append(tp, batch, acks, cx) {
+                Ok((base_offset, last_offset)) => {
+                    bytes += size;
+                    ProduceStatus {
+                        tp,
+                        error: ErrorCode::None,
+                        base_offset,
+                        required_offset: last_offset + 1,
+                        acks_pending: acks == Acks::All,
+                    }
+                }
+                Err(error) => {
+                    let number = error as i64;
+                    self.note_rule(Rule::Refused, Some(tp), None, number, -1, cx);
+                    ProduceStatus {
+                        tp,
+                        error,
+                        base_offset: -1,
+                        required_offset: -1,
+                        acks_pending: false,
+                    }
+                }
+            };
+            partitions.push(status);
+        }
+        let written = if bytes > 0 {
+            cx.disk_write(bytes)
+        } else {
+            cx.now()
+        };
+        let mut produce = DelayedProduce {
+            correlation,
+            partitions,
+            written,
+            deadline: cx.now().saturating_add(span(timeout_ms)),
+        };
+        if acks == Acks::None {
+            if produce.partitions.iter().any(|it| it.error.is_error()) {
+                self.connections.remove(&from);
+                cx.close(from);
+            }
+            return;
+        }
+        self.update_statuses(&mut produce, None);
+        if !produce.partitions.iter().any(|it| it.acks_pending) {
+            self.answer_produce(from, produce, cx);
+            return;
+        }
+        for status in produce.partitions.iter().filter(|it| it.acks_pending) {
+            let (tp, last) = (status.tp, status.required_offset - 1);
+            self.note_rule(Rule::ProduceParked, Some(tp), None, -1, last, cx);
+        }
+        let pending = produce.partitions.clone();
+        let watched = pending.iter().filter(|it| it.acks_pending).map(|it| it.tp);
+        self.park(from, Parked::Produce(produce), watched, cx);
+    }
+
+    /// Appends one batch as leader; returns its first and last offset.
+    fn append(
+        &mut self,
+        tp: TopicPartition,
+        batch: Batch,
+        acks: Acks,
+        cx: &mut KafkaCx<'_>,
+    ) -> Result<(i64, i64), ErrorCode> {
+        let missing = self.missing_replica(tp);
+        let Some(partition) = self.partitions.get_mut(&tp) else {
+            return Err(missing);
+        };
+        let Some(state) = partition.leader_state() else {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        };
+        state.check_produce(acks == Acks::All)?;
+        let append = LeaderAppend::client(state.leader_epoch(), cx.wall_ms());
+        let before = partition.log.log().leo();
+        let records = batch.records.clone();
+        let info = match partition.log.append_as_leader(batch, append)? {
+            Appended::Duplicate(known) => return Ok((known.first_offset(), known.last_offset)),
+            Appended::New(info) => info,
+        };
+        if let Some(rolled_at) = info.rolled_at {
+            partition.log.flush_to(rolled_at);
+        }
+        let after = partition.log.log().leo();
+        if let Some(state) = partition.leader_mut() {
+            state.maybe_increment_hw(after, clock_ms(cx), &statuses(&self.image));
+        }
+        let node = cx.me();
+        cx.note(Note::Rule {
+            node,
+            rule: Rule::Append,
+            tp: Some(tp),
+            broker: None,
+            before,
+            after,
+        });
+        for record in records.iter() {
+            cx.note(Note::Stored {
+                node,
+                record: record.id,
+                tp,
+                offset: info.first_offset + i64::from(record.offset_delta),
+                as_leader: true,
+            });
+        }
+        self.wakes.push_back(Wake::Appended(tp));
+        partition.sync_high_watermark(tp, &mut self.wakes, cx);
+        Ok((info.first_offset, info.last_offset))
+    }
+
+    /// Why a partition that is not hosted cannot be served: the topic exists elsewhere, or this
+    /// broker has not heard of it.
+    pub(super) fn missing_replica(&self, tp: TopicPartition) -> ErrorCode {
+        if self.image.partitions.contains_key(&tp) {
+            ErrorCode::NotLeaderOrFollower
+        } else {
+            ErrorCode::UnknownTopicOrPartition
+        }
+    }
+
+    /// Looks how far the pending partitions have come; all of them, or one.
+    fn update_statuses(&self, produce: &mut DelayedProduce, only: Option<TopicPartition>) {
+        let pending = produce.partitions.iter_mut().filter(|it| it.acks_pending);
+        for status in pending.filter(|it| only.is_none_or(|tp| it.tp == tp)) {
+            let Some(partition) = self.partitions.get(&status.tp) else {
+                status.error = self.missing_replica(status.tp);
+                status.acks_pending = false;
+                continue;
+            };
+            let Some(state) = partition.leader_state() else {
+                status.error = ErrorCode::NotLeaderOrFollower;
+                status.acks_pending = false;
+                continue;
+            };
+            match state.acks_progress(status.required_offset) {
+                AcksProgress::Waiting => {}
+                AcksProgress::Done => status.acks_pending = false,
+                AcksProgress::NotEnoughReplicasAfterAppend => {
+                    status.error = ErrorCode::NotEnoughReplicasAfterAppend;
+                    status.acks_pending = false;
+                }
+            }
+        }
+    }
+
+    /// Returns whether the produce still waits for the partition of `wake`.
+    pub(super) fn try_complete_produce(
+        &mut self,
+        node: NodeId,
+        wake: Wake,
+        cx: &mut KafkaCx<'_>,
+    ) -> bool {
+        let only = match wake {
+            Wake::Appended(_) => return true,
+            Wake::HighWatermark(tp) | Wake::Changed(tp) => Some(tp),
+            Wake::Connection(_) => None,
+        };
+        let Some(connection) = self.connections.get_mut(&node) else {
+            return false;
+        };
+        let Some(Parked::Produce(mut produce)) = connection.parked.take() else {
+            return false;
+        };
+        self.update_statuses(&mut produce, only);
+        let waits = |it: &&ProduceStatus| it.acks_pending && only.is_none_or(|tp| it.tp == tp);
+        let here = produce.partitions.iter().any(|it| waits(&it));
+        let anywhere = produce.partitions.iter().any(|it| it.acks_pending);
+        if let Some(connection) = self.connections.get_mut(&node) {
+            connection.parked = Some(Parked::Produce(produce));
+        }
+        if !anywhere {
+            self.finish_produce(node, cx);
+        }
+        here
+    }
+
+    /// The time of a parked produce is up. The records stay in the log and may yet be committed.
+    pub(super) fn expire_produce(&mut self, node: NodeId, cx: &mut KafkaCx<'_>) {
+        if let Some(Parked::Produce(produce)) = self
+            .connections
+            .get_mut(&node)
+            .and_then(|it| it.parked.as_mut())
+        {
+            for status in produce.partitions.iter_mut().filter(|it| it.acks_pending) {
+                status.error = ErrorCode::RequestTimedOut;
+                status.acks_pending = false;
+            }
+        }
+        self.finish_produce(node, cx);
+    }
+
+    fn finish_produce(&mut self, node: NodeId, cx: &mut KafkaCx<'_>) {
+        if let Some(Parked::Produce(produce)) = self.unpark(node) {
+            self.answer_produce(node, produce, cx);
+        }
+    }
+
+    fn answer_produce(&self, to: NodeId, produce: DelayedProduce, cx: &mut KafkaCx<'_>) {
+        let answer = |status: ProduceStatus| {
+            let refused = status.error.is_error();
+            let hint = self.partitions.get(&status.tp).and_then(|it| it.hint());
+            ProducedPartition {
+                tp: status.tp,
+                error: status.error,
+                base_offset: if refused { -1 } else { status.base_offset },
+                current_leader: hint.filter(|_| status.error == ErrorCode::NotLeaderOrFollower),
+            }
+        };
+        let response = Response::Produce {
+            partitions: produce.partitions.into_iter().map(answer).collect(),
+        };
+        let msg = Msg::Response(produce.correlation, Box::new(response));
+        cx.send_at(produce.written, to, msg);
+    }
+}

@@ -1,0 +1,69 @@
+//! InitProducerId: producer ids out of a block that the controller gave this broker.
+//!
+//! Follows `RPCProducerIdManager`: while a block is on its way clients are told to try again. A
+//! block that a crash takes is never used again.
+
+use super::channel::Ask;
+use super::{Broker, respond, span};
+use crate::kafka::error::ErrorCode;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::protocol::{Request, Response};
+use crate::kernel::NodeId;
+use serde::Serialize;
+
+/// Ids not given out yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub(super) struct ProducerIdBlock {
+    next: i64,
+    end: i64,
+}
+
+impl Broker {
+    pub(super) fn on_init_producer_id(
+        &mut self,
+        from: NodeId,
+        correlation: u32,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let block = &mut self.producer_ids;
+        let given = (block.next < block.end).then_some(block.next);
+        block.next += i64::from(given.is_some());
+        if given.is_none() {
+            self.allocate_producer_ids(cx);
+        }
+        let response = Response::InitProducerId {
+            error: match given {
+                Some(_) => ErrorCode::None,
+                None => ErrorCode::CoordinatorLoadInProgress,
+            },
+            producer_id: given.unwrap_or(-1),
+            producer_epoch: if given.is_some() { 0 } else { -1 },
+        };
+        respond(from, correlation, response, cx);
+    }
+
+    fn allocate_producer_ids(&mut self, cx: &mut KafkaCx<'_>) {
+        let Some(controller) = self.controller_node() else {
+            return;
+        };
+        if self.is_asking(Ask::ProducerIds) {
+            return;
+        }
+        let request = Request::AllocateProducerIds {
+            broker: self.id,
+            broker_epoch: self.lifecycle.epoch,
+        };
+        let timeout = span(self.config.request_timeout_ms);
+        self.ask(Ask::ProducerIds, controller, timeout, request, cx);
+    }
+
+    pub(super) fn on_producer_ids(&mut self, error: ErrorCode, start: i64, len: i64) {
+        // After an error the next client's request asks again.
+        if !error.is_error() && len > 0 {
+            self.producer_ids = ProducerIdBlock {
+                next: start,
+                end: start.saturating_add(len),
+            };
+        }
+    }
+}

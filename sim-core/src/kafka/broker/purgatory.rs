@@ -1,0 +1,269 @@
+//! Connections, and requests that wait on them.
+//!
+//! Follows `SocketServer` (one request of a connection at a time, answers in order) and
+//! `DelayedOperationPurgatory`: a fetch without enough data and a produce with acks=all wait until
+//! what they need happens or their time is up. Several things may need a waiting request in one
+//! step; they are collected as [`Wake`]s and looked at when the step is otherwise done, as Kafka's
+//! action queue does.
+
+use super::fetch::DelayedFetch;
+use super::produce::DelayedProduce;
+use super::{Broker, BrokerTimer, respond};
+use crate::kafka::ids::TopicPartition;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::protocol::{Request, Response};
+use crate::kernel::{Nanos, NodeId};
+use serde::Serialize;
+use std::collections::VecDeque;
+
+/// A client's connection. While a request is parked, what follows waits behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub(super) struct Connection {
+    pub(super) parked: Option<Parked>,
+    queue: VecDeque<(u32, Request)>,
+}
+
+/// A request that waits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) enum Parked {
+    /// For data.
+    Fetch(DelayedFetch),
+    /// For the in-sync replicas.
+    Produce(DelayedProduce),
+}
+
+impl Parked {
+    fn deadline(&self) -> Nanos {
+        match self {
+            Parked::Fetch(fetch) => fetch.deadline,
+            Parked::Produce(produce) => produce.deadline,
+        }
+    }
+}
+
+/// Something that parked requests may wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub(super) enum Wake {
+    /// The leader's log grew.
+    Appended(TopicPartition),
+    /// The leader's high watermark rose.
+    HighWatermark(TopicPartition),
+    /// Leadership, epoch or ISR changed.
+    Changed(TopicPartition),
+    /// The connection waited for a replica that is gone.
+    Connection(NodeId),
+}
+
+impl Broker {
+    pub(super) fn on_request(
+        &mut self,
+        from: NodeId,
+        correlation: u32,
+        request: Request,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        if !self.lifecycle.serves() {
+            // The sockets open once the broker has caught up.
+            cx.close(from);
+            return;
+        }
+        let connection = self.connections.entry(from).or_default();
+        if connection.parked.is_some() || !connection.queue.is_empty() {
+            connection.queue.push_back((correlation, request));
+            return;
+        }
+        self.serve(from, correlation, request, cx);
+    }
+
+    fn serve(&mut self, from: NodeId, correlation: u32, request: Request, cx: &mut KafkaCx<'_>) {
+        match request {
+            Request::ApiVersions => respond(from, correlation, Response::ApiVersions, cx),
+            Request::Produce {
+                acks,
+                timeout_ms,
+                batches,
+            } => self.on_produce(from, correlation, acks, timeout_ms, batches, cx),
+            Request::Fetch {
+                fetcher,
+                max_wait_ms,
+                min_bytes,
+                max_bytes,
+                partitions,
+            } => {
+                let fetch = DelayedFetch {
+                    correlation,
+                    fetcher,
+                    min_bytes,
+                    max_bytes,
+                    partitions,
+                    deadline: cx.now().saturating_add(super::span(max_wait_ms)),
+                };
+                self.on_fetch(from, fetch, cx);
+            }
+            Request::Metadata => self.on_metadata_request(from, correlation, cx),
+            Request::ListOffsets {
+                tp,
+                timestamp,
+                current_leader_epoch,
+                isolation,
+            } => self.on_list_offsets(
+                from,
+                correlation,
+                tp,
+                timestamp,
+                current_leader_epoch,
+                isolation,
+                cx,
+            ),
+            Request::OffsetsForLeaderEpoch {
+                replica,
+                tp,
+                current_leader_epoch,
+                leader_epoch,
+            } => self.on_offsets_for_leader_epoch(
+                from,
+                correlation,
+                replica,
+                tp,
+                current_leader_epoch,
+                leader_epoch,
+                cx,
+            ),
+            Request::InitProducerId => self.on_init_producer_id(from, correlation, cx),
+            // Meant for a controller: a broker does not listen for these.
+            Request::AllocateProducerIds { .. }
+            | Request::BrokerRegistration { .. }
+            | Request::BrokerHeartbeat { .. }
+            | Request::AlterPartition { .. }
+            | Request::Vote { .. }
+            | Request::BeginQuorumEpoch { .. }
+            | Request::EndQuorumEpoch { .. }
+            | Request::FetchMetadata { .. } => cx.close(from),
+        }
+    }
+
+    /// Does what this step made possible, until nothing more follows from it.
+    pub(super) fn settle(&mut self, cx: &mut KafkaCx<'_>) {
+        loop {
+            if let Some(wake) = self.wakes.pop_front() {
+                self.on_wake(wake, cx);
+            } else if let Some(node) = self.ready.pop_front() {
+                self.serve_next(node, cx);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn serve_next(&mut self, node: NodeId, cx: &mut KafkaCx<'_>) {
+        let Some(connection) = self.connections.get_mut(&node) else {
+            return;
+        };
+        if connection.parked.is_some() {
+            return;
+        }
+        if let Some((correlation, request)) = connection.queue.pop_front() {
+            self.serve(node, correlation, request, cx);
+            self.ready.push_back(node);
+        }
+    }
+
+    /// Parks a request on its connection; `watched` are the partitions whose changes may end it.
+    pub(super) fn park(
+        &mut self,
+        node: NodeId,
+        parked: Parked,
+        watched: impl Iterator<Item = TopicPartition>,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        for tp in watched {
+            if let Some(partition) = self.partitions.get_mut(&tp)
+                && !partition.watchers.contains(&node)
+            {
+                partition.watchers.push(node);
+            }
+        }
+        self.purgatory
+            .by(parked.deadline(), BrokerTimer::Purgatory, cx);
+        self.connections.entry(node).or_default().parked = Some(parked);
+    }
+
+    /// Takes the parked request off its connection, whose next request may then be served.
+    pub(super) fn unpark(&mut self, node: NodeId) -> Option<Parked> {
+        let connection = self.connections.get_mut(&node)?;
+        let parked = connection.parked.take();
+        if !connection.queue.is_empty() {
+            self.ready.push_back(node);
+        }
+        parked
+    }
+
+    fn on_wake(&mut self, wake: Wake, cx: &mut KafkaCx<'_>) {
+        let tp = match wake {
+            Wake::Appended(tp) | Wake::HighWatermark(tp) | Wake::Changed(tp) => tp,
+            Wake::Connection(node) => {
+                self.try_complete(node, wake, cx);
+                return;
+            }
+        };
+        let Some(partition) = self.partitions.get_mut(&tp) else {
+            return;
+        };
+        let mut watchers = std::mem::take(&mut partition.watchers);
+        watchers.retain(|node| self.try_complete(*node, wake, cx));
+        if let Some(partition) = self.partitions.get_mut(&tp) {
+            partition.watchers = watchers;
+        }
+    }
+
+    /// Completes a parked request if what happened is enough. Returns whether it still waits for
+    /// the partition.
+    fn try_complete(&mut self, node: NodeId, wake: Wake, cx: &mut KafkaCx<'_>) -> bool {
+        let parked = self
+            .connections
+            .get(&node)
+            .and_then(|it| it.parked.as_ref());
+        match parked {
+            None => false,
+            Some(Parked::Fetch(fetch)) => {
+                if self.fetch_may_end(fetch, wake) {
+                    self.complete_fetch(node, cx);
+                    return false;
+                }
+                true
+            }
+            Some(Parked::Produce(_)) => self.try_complete_produce(node, wake, cx),
+        }
+    }
+
+    pub(super) fn on_purgatory_timer(&mut self, cx: &mut KafkaCx<'_>) {
+        self.purgatory.fired();
+        let now = cx.now();
+        let mut due = Vec::new();
+        let mut next: Option<Nanos> = None;
+        for (node, connection) in &self.connections {
+            let Some(deadline) = connection.parked.as_ref().map(Parked::deadline) else {
+                continue;
+            };
+            if deadline <= now {
+                due.push(*node);
+            } else {
+                next = Some(next.map_or(deadline, |at| at.min(deadline)));
+            }
+        }
+        for node in due {
+            match self
+                .connections
+                .get(&node)
+                .and_then(|it| it.parked.as_ref())
+            {
+                Some(Parked::Fetch(_)) => self.complete_fetch(node, cx),
+                Some(Parked::Produce(_)) => self.expire_produce(node, cx),
+                None => {}
+            }
+        }
+        if let Some(at) = next {
+            self.purgatory.by(at, BrokerTimer::Purgatory, cx);
+        }
+    }
+}

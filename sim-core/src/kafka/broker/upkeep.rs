@@ -1,0 +1,74 @@
+//! Regular work: checkpoints, writeback, retention.
+//!
+//! Follows `ReplicaManager.checkpointHighWatermarks`, `LogManager.cleanupLogs` and, for writeback,
+//! the operating system: Kafka itself does not flush while it runs, except a segment that is closed.
+
+use super::{Broker, BrokerTimer, span};
+use crate::kafka::node::KafkaCx;
+use crate::kafka::note::Rule;
+use crate::kernel::Nanos;
+
+/// `log.retention.check.interval.ms`.
+const RETENTION_CHECK_MS: i64 = 300_000;
+/// Shortest pause between two rounds of regular work, so that a setting of 0 stops no clock.
+const SHORTEST_PAUSE: Nanos = 1_000_000;
+
+impl Broker {
+    pub(super) fn start_upkeep(&mut self, cx: &mut KafkaCx<'_>) {
+        self.set_isr_expiration(cx);
+        self.set_checkpoint(cx);
+        self.set_writeback(cx);
+        set(RETENTION_CHECK_MS, BrokerTimer::Retention, cx);
+    }
+
+    pub(super) fn set_isr_expiration(&self, cx: &mut KafkaCx<'_>) {
+        let half = self.config.replica_lag_time_max_ms / 2;
+        set(half, BrokerTimer::IsrExpiration, cx);
+    }
+
+    fn set_checkpoint(&self, cx: &mut KafkaCx<'_>) {
+        let every = self.config.high_watermark_checkpoint_ms;
+        set(every, BrokerTimer::HighWatermarkCheckpoint, cx);
+    }
+
+    fn set_writeback(&self, cx: &mut KafkaCx<'_>) {
+        set(self.config.writeback_ms, BrokerTimer::Writeback, cx);
+    }
+
+    pub(super) fn on_high_watermark_checkpoint(&mut self, cx: &mut KafkaCx<'_>) {
+        self.set_checkpoint(cx);
+        for partition in self.partitions.values_mut() {
+            partition.write_checkpoint();
+        }
+    }
+
+    pub(super) fn on_writeback(&mut self, cx: &mut KafkaCx<'_>) {
+        self.set_writeback(cx);
+        for partition in self.partitions.values_mut() {
+            partition.log.flush();
+        }
+    }
+
+    pub(super) fn on_retention(&mut self, cx: &mut KafkaCx<'_>) {
+        set(RETENTION_CHECK_MS, BrokerTimer::Retention, cx);
+        let wall_ms = cx.wall_ms();
+        let mut moved = Vec::new();
+        for (tp, partition) in &mut self.partitions {
+            partition.log.remove_expired_producers(wall_ms);
+            let before = partition.log.log().start_offset();
+            partition.log.delete_old_segments(wall_ms);
+            let after = partition.log.log().start_offset();
+            if before != after {
+                moved.push((*tp, before, after));
+            }
+        }
+        for (tp, before, after) in moved {
+            self.note_rule(Rule::LogStart, Some(tp), None, before, after, cx);
+            self.note_dropped(tp, before, after, true, cx);
+        }
+    }
+}
+
+fn set(ms: i64, timer: BrokerTimer, cx: &mut KafkaCx<'_>) {
+    cx.set_timer(span(ms).max(SHORTEST_PAUSE), timer.into());
+}
