@@ -233,6 +233,12 @@ fn a_truncated_marker_opens_its_transaction_again() {
         ..CLIENT
     };
     log.append_as_leader(marker, coordinator).unwrap();
+    log.set_high_watermark(1);
+    assert_eq!(
+        log.last_stable_offset(),
+        0,
+        "the marker at 1 is not below the high watermark"
+    );
     log.set_high_watermark(2);
     assert_eq!((log.last_stable_offset(), log.aborted_txns().len()), (2, 1));
     let read = log.read(OffsetView::ReadCommitted, 0, 1000, true).unwrap();

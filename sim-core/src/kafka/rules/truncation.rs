@@ -88,11 +88,6 @@ impl TruncationRule {
         self == Self::Epoch
     }
 
-    /// Whether requests between replicas are refused when the two sides are on different epochs.
-    pub fn fences_epochs(self) -> bool {
-        self == Self::Epoch
-    }
-
     /// The leader's answer to "where does `epoch` end?".
     pub fn leader_answer(
         self,
