@@ -88,6 +88,13 @@ impl TruncationRule {
         self == Self::Epoch
     }
 
+    /// Whether the rule belongs to a protocol in which replicas on different epochs refuse each
+    /// other; [`ReplicationRules::fence_fetch_epoch`](super::replication::ReplicationRules) can
+    /// still switch that off.
+    pub fn fences_epochs(self) -> bool {
+        self == Self::Epoch
+    }
+
     /// The leader's answer to "where does `epoch` end?".
     pub fn leader_answer(
         self,
