@@ -1,8 +1,105 @@
-//! Builds a cluster's nodes.
+//! Builds a cluster's nodes from its description.
+//!
+//! Node order: brokers, controllers, producers, consumers. Topics and their settings are handed to
+//! the controllers, whose first active one writes them; nothing is there at time 0. With the
+//! default settings a controller is active after 1 to 3 s (see [`super::controller`]) and the
+//! topics exist as soon as the brokers have registered and caught up, some tens of ms later.
 
-use super::spec::ClusterSpec;
-use crate::kernel::World;
+use super::broker::Broker;
+use super::config::TopicConfig;
+use super::controller::Controller;
+use super::ids::{AddressBook, TopicId, TopicPartition};
+use super::metadata::{ConfigResource, MetadataRecord};
+use super::node::Node as KafkaNode;
+use super::rules::election::PartitionRegistration;
+use super::spec::{ClusterSpec, TopicSpec};
+use crate::kernel::{LinkProfile, NodeId, World};
 use crate::systems::Node;
+use std::sync::Arc;
 
-/// Adds all nodes of a cluster to a world: brokers, controllers, producers, consumers.
-pub fn populate(_spec: &ClusterSpec, _world: &mut World<Node>) {}
+/// Adds all nodes of a cluster to a world.
+pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
+    let book = Arc::new(address_book(spec, world.nodes().len() as u32));
+    let config = Arc::new(spec.config.clone());
+    let rules = Arc::new(spec.rules.clone());
+    for (_, id) in &spec.brokers {
+        let (book, config, rules) = (Arc::clone(&book), Arc::clone(&config), Arc::clone(&rules));
+        let broker = Broker::new(*id, book, config, rules);
+        world.add(Node::Kafka(KafkaNode::Broker(Box::new(broker))));
+    }
+    let bootstrap = bootstrap(spec);
+    for (_, id) in &spec.controllers {
+        let (book, config, rules) = (Arc::clone(&book), Arc::clone(&config), Arc::clone(&rules));
+        let controller = Controller::new(*id, book, config, rules, bootstrap.clone());
+        world.add(Node::Kafka(KafkaNode::Controller(Box::new(controller))));
+    }
+}
+
+/// A world with this cluster and nothing else; not yet booted.
+#[must_use]
+pub fn build(spec: &ClusterSpec, seed: u64, default_link: LinkProfile) -> World<Node> {
+    let mut world = World::new(seed, default_link);
+    populate(spec, &mut world);
+    world
+}
+
+/// The names of the nodes, in node order.
+#[must_use]
+pub fn names(spec: &ClusterSpec) -> Vec<String> {
+    let servers = spec.brokers.iter().chain(&spec.controllers);
+    let servers = servers.map(|(name, _)| name.clone());
+    let producers = spec.producers.iter().map(|p| p.name.clone());
+    let consumers = spec.consumers.iter().map(|c| c.name.clone());
+    servers.chain(producers).chain(consumers).collect()
+}
+
+/// Who is where, if the first broker is node number `first`.
+fn address_book(spec: &ClusterSpec, first: u32) -> AddressBook {
+    let nodes = (first..).map(NodeId);
+    let servers = spec.brokers.iter().chain(&spec.controllers);
+    let mut placed: Vec<_> = servers.map(|(_, id)| *id).zip(nodes).collect();
+    let mut controllers = placed.split_off(spec.brokers.len());
+    placed.sort_unstable_by_key(|(id, _)| *id);
+    controllers.sort_unstable_by_key(|(id, _)| *id);
+    AddressBook {
+        brokers: placed,
+        controllers,
+    }
+}
+
+/// What the first active controller writes: topics with partitions, and settings that differ from
+/// the defaults.
+fn bootstrap(spec: &ClusterSpec) -> Vec<MetadataRecord> {
+    let mut records = Vec::new();
+    for (number, topic) in (0..).zip(&spec.topics) {
+        let id = TopicId(number);
+        records.push(MetadataRecord::Topic {
+            id,
+            name: topic.name.clone(),
+        });
+        for (partition, replicas) in (0..).zip(&topic.assignment) {
+            let tp = TopicPartition {
+                topic: id,
+                partition,
+            };
+            records.push(MetadataRecord::Partition {
+                tp,
+                state: Box::new(PartitionRegistration::new(replicas.clone())),
+            });
+        }
+        records.extend(topic_configs(id, topic));
+    }
+    records
+}
+
+fn topic_configs(id: TopicId, topic: &TopicSpec) -> impl Iterator<Item = MetadataRecord> {
+    let entries = topic.config.entries().into_iter();
+    let differs = entries.zip(TopicConfig::default().entries());
+    differs
+        .filter(|(own, default)| own != default)
+        .map(move |((key, value), _)| MetadataRecord::Config {
+            resource: ConfigResource::Topic(id),
+            key: key.to_owned(),
+            value: Some(value),
+        })
+}

@@ -23,6 +23,8 @@ mod partitions;
 mod quorum;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_active;
 mod transition;
 
 pub use brokers::Session;
@@ -207,40 +209,37 @@ impl Controller {
         if !self.settle(peer, correlation) {
             return;
         }
-        match response {
+        let (error, epoch, leader) = match &response {
             Response::Vote {
                 error,
                 epoch,
                 leader,
-                granted,
                 ..
-            } => {
-                if !self.on_common_response(error, epoch, leader, now, cx) {
-                    self.on_vote_response(peer, granted, now, cx);
-                }
             }
-            Response::BeginQuorumEpoch {
+            | Response::BeginQuorumEpoch {
                 error,
                 epoch,
                 leader,
-            } => {
-                if !self.on_common_response(error, epoch, leader, now, cx)
-                    && let Some(state) = &mut self.leader
-                {
+            }
+            | Response::EndQuorumEpoch {
+                error,
+                epoch,
+                leader,
+            } => (*error, *epoch, *leader),
+            Response::FetchMetadata { .. } => return self.on_fetched(peer, &response, now, cx),
+            _ => return,
+        };
+        if self.on_common_response(error, epoch, leader, now, cx) {
+            return;
+        }
+        match response {
+            Response::Vote { granted, .. } => self.on_vote_response(peer, granted, now, cx),
+            Response::EndQuorumEpoch { .. } => self.on_resignation_heard(peer),
+            _ => {
+                if let Some(state) = &mut self.leader {
                     state.acknowledge(peer);
                 }
             }
-            Response::EndQuorumEpoch {
-                error,
-                epoch,
-                leader,
-            } => {
-                if !self.on_common_response(error, epoch, leader, now, cx) {
-                    self.on_resignation_heard(peer);
-                }
-            }
-            Response::FetchMetadata { .. } => self.on_fetched(peer, &response, now, cx),
-            _ => {}
         }
     }
 

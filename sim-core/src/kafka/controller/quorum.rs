@@ -148,7 +148,7 @@ impl Controller {
             at if at >= successors.len() => max,
             at => {
                 let halvings = (successors.len() - 1).min(20);
-                let base = max / MILLISECOND >> halvings;
+                let base = (max / MILLISECOND) >> halvings;
                 (base << (at - 1).min(20))
                     .saturating_mul(MILLISECOND)
                     .min(max)
