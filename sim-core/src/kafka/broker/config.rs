@@ -13,7 +13,7 @@ impl Broker {
     pub(super) fn topic_config(&self, topic: TopicId) -> TopicConfig {
         let mut config = TopicConfig::default();
         for key in TopicConfig::KEYS {
-            if let Some(value) = self.image.config(topic, key.key) {
+            if let Some(value) = self.meta.image().config(topic, key.key) {
                 // Unreadable values keep the default.
                 let _ = config.set(key.key, value);
             }

@@ -217,7 +217,7 @@ impl Broker {
             return Ok(());
         };
         let FetchOutcome { hw_moved, expand } =
-            state.update_follower_fetch(&fetch, leo, &statuses(&self.image))?;
+            state.update_follower_fetch(&fetch, leo, &statuses(self.meta.image()))?;
         if hw_moved {
             partition.sync_high_watermark(asked.tp, &mut self.wakes, cx);
         }

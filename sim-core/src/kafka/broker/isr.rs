@@ -139,7 +139,7 @@ impl Broker {
         answer: Result<IsrCommit, ErrorCode>,
         cx: &mut KafkaCx<'_>,
     ) {
-        let image = Arc::clone(&self.image);
+        let image = Arc::clone(self.meta.image());
         let now_ms = clock_ms(cx);
         let Some(partition) = self.partitions.get_mut(&tp) else {
             return;

@@ -132,7 +132,7 @@ impl Broker {
             let request = Request::BrokerHeartbeat {
                 broker: self.id,
                 broker_epoch: self.lifecycle.epoch,
-                current_metadata_offset: self.image.next_offset - 1,
+                current_metadata_offset: self.meta.image().next_offset - 1,
                 want_fence: !self.lifecycle.ready_to_unfence,
                 want_shut_down: self.lifecycle.state == BrokerState::PendingControlledShutdown,
             };

@@ -1,21 +1,21 @@
 //! The broker's own copy of the cluster metadata, read from the quorum at its own pace.
 //!
 //! Follows the observer side of `KafkaRaftClient` and `MetadataLoader`: the broker fetches the
-//! metadata log from the quorum's leader with a long poll, keeps what is not committed apart, and
-//! replays only records below the high watermark. Nothing is published before the broker has caught
-//! up with the end it saw first. If no leader is known it asks the voters one after the other.
+//! metadata log from the quorum's leader with a long poll and acts only on what is committed.
+//! Nothing is published before the broker has caught up with the end it saw first. If no leader is
+//! known it asks the voters one after the other.
 
 use super::alarm::Alarm;
 use super::channel::Ask;
 use super::{Broker, BrokerTimer, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{BrokerId, TopicPartition};
-use crate::kafka::metadata::{MetadataImage, MetadataRecord, Snapshot};
+use crate::kafka::metadata::{MetadataImage, MetadataRecord};
+use crate::kafka::metadata_log::Fetched;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
 use crate::kafka::protocol::{Request, Response};
 use crate::kernel::NodeId;
-use crate::log::{Batch, EpochEnd};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const MAX_WAIT_MS: i64 = 500;
 /// Pause after a failed metadata fetch (`controller.quorum.retry.backoff.ms`).
 const RETRY_BACKOFF_MS: i64 = 20;
 
-/// What is known of the quorum, and the fetched records that are not committed yet.
+/// What is known of the quorum.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(super) struct MetadataLoader {
     /// Leader of the quorum.
@@ -33,8 +33,6 @@ pub(super) struct MetadataLoader {
     /// Its epoch, or the highest one heard of.
     epoch: i32,
     next_voter: u32,
-    fetched: Vec<Batch<MetadataRecord>>,
-    high_watermark: i64,
     /// The image reached the high watermark once.
     loaded: bool,
     /// The broker acts on changes of its image.
@@ -55,6 +53,17 @@ pub(super) struct MetadataDelta {
     pub(super) configs: bool,
 }
 
+impl MetadataDelta {
+    /// Everything that may differ.
+    fn between(before: &MetadataImage, after: &MetadataImage) -> Self {
+        let known = before.partitions.keys();
+        MetadataDelta {
+            partitions: known.chain(after.partitions.keys()).copied().collect(),
+            configs: true,
+        }
+    }
+}
+
 impl Broker {
     /// Sends the next metadata fetch, unless one is under way.
     pub(super) fn fetch_metadata(&mut self, cx: &mut KafkaCx<'_>) {
@@ -73,15 +82,15 @@ impl Broker {
         if known.is_none() {
             self.metadata.next_voter = self.metadata.next_voter.wrapping_add(1);
         }
-        let last = self.metadata.fetched.last();
+        let last_fetched_epoch = self.meta.last_epoch();
         let request = Request::FetchMetadata {
             replica: self.id,
             voter: false,
-            epoch: self.metadata.epoch,
-            fetch_offset: last.map_or(self.image.next_offset, Batch::next_offset),
-            last_fetched_epoch: last.map_or(self.image.epoch, |batch| batch.leader_epoch),
+            epoch: self.metadata.epoch.max(last_fetched_epoch),
+            fetch_offset: self.meta.leo(),
+            last_fetched_epoch,
             max_wait_ms: MAX_WAIT_MS,
-            high_watermark: self.metadata.high_watermark,
+            high_watermark: self.meta.high_watermark().unwrap_or(-1),
         };
         let timeout = span(self.config.quorum_request_timeout_ms);
         self.ask(Ask::Metadata, to, timeout, request, cx);
@@ -120,118 +129,67 @@ impl Broker {
             self.metadata_failed(asked, cx);
             return;
         }
-        let before = self.metadata.leader;
+        let before = (self.metadata.epoch, self.metadata.leader);
         let named = (leader >= 0).then_some(leader);
         if epoch > self.metadata.epoch || named.is_some() {
             self.metadata.leader = named;
         }
         self.metadata.epoch = epoch;
+        let news = (self.metadata.epoch, self.metadata.leader) != before;
         if error == ErrorCode::None && named == asked {
-            self.take_metadata(high_watermark, diverging, batches, snapshot, cx);
+            let fetched = Fetched {
+                high_watermark,
+                diverging,
+                batches: &batches,
+                snapshot: snapshot.as_deref(),
+            };
+            self.take_metadata(&fetched, cx);
             self.fetch_metadata(cx);
-        } else if self.metadata.leader.is_some() && self.metadata.leader != asked {
+        } else if self.metadata.leader.is_some() && news {
             self.fetch_metadata(cx);
         } else {
             let at = cx.now().saturating_add(span(RETRY_BACKOFF_MS));
             self.metadata.retry.by(at, BrokerTimer::Metadata, cx);
         }
-        if self.metadata.leader.is_some() && self.metadata.leader != before {
+        if self.metadata.leader.is_some() && news {
             self.controller_found(cx);
         }
     }
 
-    fn take_metadata(
-        &mut self,
-        high_watermark: i64,
-        diverging: Option<EpochEnd>,
-        batches: Vec<Batch<MetadataRecord>>,
-        snapshot: Option<Box<Snapshot>>,
-        cx: &mut KafkaCx<'_>,
-    ) {
-        if let Some(end) = diverging {
-            self.truncate_metadata(end);
+    fn take_metadata(&mut self, fetched: &Fetched<'_>, cx: &mut KafkaCx<'_>) {
+        let known = Arc::clone(self.meta.image());
+        let done = self.meta.on_fetched(fetched);
+        let image = self.meta.image();
+        if self
+            .meta
+            .high_watermark()
+            .is_some_and(|it| image.next_offset >= it)
+        {
+            self.metadata.loaded |= fetched.high_watermark >= 0;
+        }
+        if !done.image_changed() {
             return;
         }
-        let before = self.image.next_offset;
-        let mut delta = MetadataDelta::default();
-        if let Some(snapshot) = snapshot {
-            self.load_snapshot(*snapshot, &mut delta);
-        }
-        for batch in batches {
-            let end = self.metadata_end();
-            if batch.base_offset == end {
-                self.metadata.fetched.push(batch);
-            }
-        }
-        self.metadata.high_watermark = self.metadata.high_watermark.max(high_watermark);
-        self.replay_committed(&mut delta);
-        let after = self.image.next_offset;
-        if high_watermark >= 0 && after >= self.metadata.high_watermark {
-            self.metadata.loaded = true;
-        }
-        if after != before {
-            self.note_rule(Rule::MetadataReplayed, None, None, before, after, cx);
-            if self.metadata.published {
-                self.apply_delta(&delta, cx);
-            }
-        }
-    }
-
-    fn metadata_end(&self) -> i64 {
-        let last = self.metadata.fetched.last();
-        last.map_or(self.image.next_offset, Batch::next_offset)
-    }
-
-    /// The leader's log parts from what was fetched: drop the uncommitted part of it. If even the
-    /// committed part is not in the leader's log, the quorum has lost its log; read it anew.
-    fn truncate_metadata(&mut self, end: EpochEnd) {
-        let before = self.metadata.fetched.len();
-        let agrees = |batch: &Batch<MetadataRecord>| {
-            batch.leader_epoch <= end.epoch && batch.next_offset() <= end.end_offset
+        let (before, after) = (known.next_offset, image.next_offset);
+        let delta = if done.reloaded {
+            MetadataDelta::between(&known, image)
+        } else {
+            self.replayed(done.applied)
         };
-        let keep = self
-            .metadata
-            .fetched
-            .iter()
-            .take_while(|it| agrees(it))
-            .count();
-        self.metadata.fetched.truncate(keep);
-        if before == 0 {
-            self.image = Arc::default();
-            self.metadata.high_watermark = 0;
+        // Not before the delta is taken: the log then starts above it.
+        self.meta.maybe_snapshot(self.config.snapshot_bytes);
+        self.note_rule(Rule::MetadataReplayed, None, None, before, after, cx);
+        if self.metadata.published {
+            self.apply_delta(&delta, cx);
         }
     }
 
-    fn load_snapshot(&mut self, snapshot: Snapshot, delta: &mut MetadataDelta) {
-        if snapshot.end_offset <= self.image.next_offset {
-            return;
-        }
-        let Snapshot {
-            image,
-            end_offset,
-            epoch,
-        } = snapshot;
-        delta.partitions.extend(self.image.partitions.keys());
-        delta.partitions.extend(image.partitions.keys());
-        delta.configs = true;
-        self.image = Arc::new(MetadataImage {
-            next_offset: end_offset,
-            epoch,
-            ..image
-        });
-        self.metadata.fetched.clear();
-    }
-
-    fn replay_committed(&mut self, delta: &mut MetadataDelta) {
-        let high_watermark = self.metadata.high_watermark;
-        let committed = |batch: &Batch<MetadataRecord>| batch.next_offset() <= high_watermark;
-        let count = self.metadata.fetched.partition_point(committed);
-        if count == 0 {
-            return;
-        }
-        let image = Arc::make_mut(&mut self.image);
-        for batch in self.metadata.fetched.drain(..count) {
-            for (offset, record) in (batch.base_offset..).zip(batch.records.iter()) {
+    /// What the records in this range of offsets change.
+    fn replayed(&self, (from, to): (i64, i64)) -> MetadataDelta {
+        let mut delta = MetadataDelta::default();
+        let batches = self.meta.log().batches_from(from);
+        for batch in batches.take_while(|it| it.next_offset() <= to) {
+            for record in batch.records.iter() {
                 match record {
                     MetadataRecord::Partition { tp, .. } => {
                         delta.partitions.insert(*tp);
@@ -239,21 +197,15 @@ impl Broker {
                     MetadataRecord::Config { .. } => delta.configs = true,
                     _ => {}
                 }
-                image.replay(offset, batch.leader_epoch, record);
             }
-            // A control batch carries no records but takes its offset.
-            image.next_offset = batch.next_offset();
-            image.epoch = batch.leader_epoch;
         }
+        delta
     }
 
     /// The broker has caught up and begins to act on its image.
     pub(super) fn publish_first_image(&mut self, cx: &mut KafkaCx<'_>) {
         self.metadata.published = true;
-        let delta = MetadataDelta {
-            partitions: self.image.partitions.keys().copied().collect(),
-            configs: true,
-        };
+        let delta = MetadataDelta::between(&MetadataImage::default(), self.meta.image());
         self.apply_delta(&delta, cx);
     }
 }

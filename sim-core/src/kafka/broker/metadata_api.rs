@@ -15,7 +15,7 @@ impl Broker {
         correlation: u32,
         cx: &mut KafkaCx<'_>,
     ) {
-        let image = &self.image;
+        let image = self.meta.image();
         let live = |id: i32| image.brokers.get(&id).is_some_and(|broker| !broker.fenced);
         let partitions = image
             .partitions

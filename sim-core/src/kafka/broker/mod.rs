@@ -5,8 +5,7 @@
 //! A broker never stops serving because it cannot reach the controller: a leader that was deposed
 //! goes on until its own metadata says so, and only epochs and the ISR keep it from doing harm.
 //! Left out: transactions' coordinators, groups, quotas, log directories, compaction, fetch
-//! sessions, follower fetching by consumers (KIP-392), and the local copy of the metadata log: a
-//! restarted broker reads it all again, which it could not apply before asking the quorum anyway.
+//! sessions, follower fetching by consumers (KIP-392).
 
 mod alarm;
 mod channel;
@@ -31,7 +30,7 @@ mod view;
 
 use super::config::BrokerConfig;
 use super::ids::{AddressBook, BrokerId, TopicPartition};
-use super::metadata::MetadataImage;
+use super::metadata_log::MetadataReplica;
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::note::{Note, Rule};
 use super::protocol::{Msg, Request, Response};
@@ -99,7 +98,8 @@ pub struct Broker {
     disk: Disk,
     /// Hosted replicas. Their logs and checkpoints are on disk, the rest is volatile.
     partitions: BTreeMap<TopicPartition, Partition>,
-    image: Arc<MetadataImage>,
+    /// The metadata log is on disk, its image is volatile.
+    meta: MetadataReplica,
     metadata: MetadataLoader,
     lifecycle: Lifecycle,
     /// Requests to controllers that wait for their answer.
@@ -133,7 +133,7 @@ impl Broker {
             rules,
             disk: Disk::default(),
             partitions: BTreeMap::new(),
-            image: Arc::default(),
+            meta: MetadataReplica::new(),
             metadata: MetadataLoader::default(),
             lifecycle: Lifecycle::default(),
             outstanding: Vec::new(),
@@ -230,6 +230,7 @@ impl Broker {
             self.disk.clean_shutdown_epoch = None;
         }
         self.disk.lost = lost;
+        self.meta.crash(loss);
         self.forget_volatile();
     }
 
@@ -237,7 +238,6 @@ impl Broker {
         for partition in self.partitions.values_mut() {
             partition.forget_volatile();
         }
-        self.image = Arc::default();
         self.metadata = MetadataLoader::default();
         self.lifecycle = Lifecycle::default();
         self.outstanding.clear();

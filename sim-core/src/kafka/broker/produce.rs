@@ -138,7 +138,7 @@ impl Broker {
         }
         let after = partition.log.log().leo();
         if let Some(state) = partition.leader_mut() {
-            state.maybe_increment_hw(after, clock_ms(cx), &statuses(&self.image));
+            state.maybe_increment_hw(after, clock_ms(cx), &statuses(self.meta.image()));
         }
         let node = cx.me();
         cx.note(Note::Rule {
@@ -166,7 +166,7 @@ impl Broker {
     /// Why a partition that is not hosted cannot be served: the topic exists elsewhere, or this
     /// broker has not heard of it.
     pub(super) fn missing_replica(&self, tp: TopicPartition) -> ErrorCode {
-        if self.image.partitions.contains_key(&tp) {
+        if self.meta.image().partitions.contains_key(&tp) {
             ErrorCode::NotLeaderOrFollower
         } else {
             ErrorCode::UnknownTopicOrPartition

@@ -20,7 +20,7 @@ use std::sync::Arc;
 impl Broker {
     /// Brings the hosted replicas in line with what changed in the image.
     pub(super) fn apply_delta(&mut self, delta: &MetadataDelta, cx: &mut KafkaCx<'_>) {
-        let image = Arc::clone(&self.image);
+        let image = Arc::clone(self.meta.image());
         let mut fetch_from = BTreeSet::new();
         for &tp in &delta.partitions {
             match image.partitions.get(&tp) {
@@ -71,7 +71,7 @@ impl Broker {
         registration: &PartitionRegistration,
         cx: &mut KafkaCx<'_>,
     ) {
-        let image = Arc::clone(&self.image);
+        let image = Arc::clone(self.meta.image());
         let config = self.leader_config(&self.topic_config(tp.topic));
         let (id, broker_epoch, now_ms) = (self.id, self.lifecycle.epoch, clock_ms(cx));
         let metadata = PartitionMetadata {

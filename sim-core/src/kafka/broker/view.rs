@@ -129,7 +129,7 @@ impl Broker {
     /// Its metadata, at its own offset.
     #[must_use]
     pub fn image(&self) -> &MetadataImage {
-        &self.image
+        self.meta.image()
     }
 
     /// How many requests are parked at it.
@@ -155,7 +155,7 @@ impl Broker {
 
     fn view<'a>(&'a self, tp: TopicPartition, partition: &'a Partition) -> PartitionView<'a> {
         let leader_state = partition.leader_state();
-        let registered = self.image.partitions.get(&tp);
+        let registered = self.meta.image().partitions.get(&tp);
         let log = partition.log.log();
         PartitionView {
             role: match &partition.role {

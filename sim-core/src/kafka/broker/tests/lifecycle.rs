@@ -185,7 +185,7 @@ fn a_clean_stop_is_told_at_the_next_registration() {
         rig.cx.clear_timers();
         rig.cx.take_sent();
         rig.on(Input::Boot);
-        rig.answer_metadata();
+        rig.keep_waiting();
         let requests = rig.cx.take_requests(CONTROLLER);
         let told = requests.iter().find_map(|(_, request)| match request {
             Request::BrokerRegistration {
