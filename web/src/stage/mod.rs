@@ -7,6 +7,10 @@
 //! it is removed. The stage owns no simulation state and decides nothing about the run.
 
 mod choice;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
+pub mod plan;
+pub mod scene;
 
 pub use choice::{Zoom, query};
 

@@ -1,0 +1,270 @@
+//! Where things stand: from the outline of a world and the size of the stage to boxes and paths.
+//!
+//! A plan depends on structure only (which nodes there are, which lanes they hold, how close the
+//! learner looks), never on values, so that nothing jumps while the world runs. Everything is in
+//! CSS pixels and free of web types. What is written into the boxes is made in `scene`.
+
+pub mod axis;
+mod full;
+pub mod geom;
+mod matrix;
+mod outline;
+pub mod route;
+#[cfg(test)]
+mod tests;
+
+pub use outline::{Mode, Outline, OutlineNode, ROWS_MAX};
+
+use geom::Rect;
+use sim_core::view::Role;
+
+/// How much room there is across.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    /// One column; clients above and below the brokers.
+    Phone,
+    /// Clients in one column on the left.
+    Mid,
+    /// Sources on the left, sinks on the right.
+    Wide,
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A small round button in the quorum.
+    Control,
+    /// A source or sink.
+    Client,
+    /// A store with a strip.
+    Card,
+    /// A store that holds nothing of what is shown.
+    Slim,
+    /// A store as the head of a column of the matrix.
+    Head,
+    /// Nodes for which there is no room, together.
+    More,
+}
+
+/// A node's place. Of the nodes in a [`Kind::More`] place the first stands for all.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Place {
+    /// The node.
+    pub node: u32,
+    /// Its part in the system.
+    pub role: Role,
+    /// What is drawn there.
+    pub kind: Kind,
+    /// Its box.
+    pub rect: Rect,
+    /// Its strip of cells ([`Kind::Card`] only).
+    pub strip: Option<Rect>,
+    /// The nodes gathered here ([`Kind::More`] only).
+    pub gathers: Vec<u32>,
+}
+
+/// One row of the matrix.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// The lanes in it, by index into the outline: one, or a whole page of them.
+    pub lanes: Vec<usize>,
+    /// The button with the lane's name.
+    pub label: Rect,
+    /// Top and height of the cells.
+    pub y: f64,
+    /// Height of the cells.
+    pub h: f64,
+}
+
+/// Where paths run.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Gutters {
+    /// Line along which the quorum talks to stores.
+    pub rail_x: f64,
+    /// Height at which quorum paths leave the quorum's row.
+    pub control_y: f64,
+    /// Right edge of the stores, where arcs between them begin.
+    pub arc_x: f64,
+    /// Room for those arcs.
+    pub arc_w: f64,
+    /// Line along which clients of a narrow stage or of the matrix reach the stores.
+    pub bus_x: f64,
+    /// The same for sinks on the right.
+    pub bus_right_x: f64,
+    /// Height of the lines above the heads of the matrix.
+    pub band_y: f64,
+}
+
+/// Where everything stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// Width of the stage.
+    pub width: f64,
+    /// Height that the plan needs.
+    pub height: f64,
+    /// How much room there is across.
+    pub size: Width,
+    /// What is shown.
+    pub mode: Mode,
+    /// Places of nodes.
+    pub places: Vec<Place>,
+    /// The box for the words about the quorum.
+    pub control_text: Rect,
+    /// The box for the word before the quorum's buttons.
+    pub control_label: Rect,
+    /// Column of the strips: from the first to the last slot (`Mode::Full`).
+    pub strip_x: f64,
+    /// Number of slots on a strip.
+    pub slots: usize,
+    /// From one cell to the next.
+    pub pitch: f64,
+    /// Upper edge of the row with the strandline's tag.
+    pub tag_y: f64,
+    /// Upper edge of the row with the axis' numbers.
+    pub ruler_y: f64,
+    /// The rows of the matrix.
+    pub rows: Vec<Row>,
+    /// Where paths run.
+    pub gutters: Gutters,
+}
+
+/// Height of the strandline's tag.
+pub const TAG_H: f64 = 22.0;
+/// Height of the axis' numbers.
+pub const RULER_H: f64 = 16.0;
+
+impl Plan {
+    /// Lays a world out on a stage of the given width; `height` is how much there is to fill (the
+    /// plan may need more).
+    pub fn new(outline: &Outline, mode: Mode, width: f64, height: f64) -> Self {
+        let size = match width {
+            w if w < 640.0 => Width::Phone,
+            w if w < 900.0 => Width::Mid,
+            _ => Width::Wide,
+        };
+        let mut plan = Self {
+            width,
+            height: 0.0,
+            size,
+            mode,
+            places: Vec::new(),
+            control_text: Rect::default(),
+            control_label: Rect::default(),
+            strip_x: 0.0,
+            slots: 0,
+            pitch: 26.0,
+            tag_y: 0.0,
+            ruler_y: 0.0,
+            rows: Vec::new(),
+            gutters: Gutters::default(),
+        };
+        match plan.mode.clone() {
+            Mode::Full { lane } => full::lay(&mut plan, outline, lane, height),
+            Mode::Matrix { rows } => matrix::lay(&mut plan, outline, &rows, height),
+        }
+        plan
+    }
+
+    /// The place of a node, be it its own or shared.
+    pub fn place(&self, node: u32) -> Option<&Place> {
+        self.places.iter().find(|p| p.node == node || p.gathers.contains(&node))
+    }
+
+    /// Whether the matrix is drawn.
+    pub fn is_matrix(&self) -> bool {
+        matches!(self.mode, Mode::Matrix { .. })
+    }
+
+    /// The quorum's row: word, round buttons, two lines of text. Returns its lower edge.
+    fn lay_control(&mut self, outline: &Outline, x: f64) -> f64 {
+        let chip = 28.0;
+        let ids: Vec<u32> = outline.of(Role::Control).map(|n| n.id).collect();
+        let label_w = match self.size {
+            _ if ids.is_empty() => 0.0,
+            Width::Phone => 64.0,
+            _ => 122.0,
+        };
+        self.control_label = Rect::new(x, 4.0, label_w, 36.0);
+        let mut cx = x + label_w;
+        // Beyond nine the rest is told by the text; a quorum has three or five.
+        for &id in ids.iter().take(9) {
+            self.places.push(Place {
+                node: id,
+                role: Role::Control,
+                kind: Kind::Control,
+                rect: Rect::new(cx, 8.0, chip, chip),
+                strip: None,
+                gathers: Vec::new(),
+            });
+            cx += chip + 6.0;
+        }
+        let text_x = if ids.is_empty() { x } else { cx + 8.0 };
+        let below = self.size == Width::Phone && !ids.is_empty();
+        if below {
+            self.control_text = Rect::new(x, 42.0, self.width - x - 4.0, 36.0);
+            self.gutters.control_y = 40.0;
+            82.0
+        } else {
+            self.control_text = Rect::new(text_x, 4.0, (self.width - text_x - 4.0).max(0.0), 36.0);
+            self.gutters.control_y = 44.0;
+            48.0
+        }
+    }
+
+    /// A column of clients, spread over the given height; what has no room is gathered at its end.
+    fn lay_column(&mut self, ids: &[(u32, Role)], area: Rect) {
+        let gap = 12.0;
+        let (least, most) = (48.0, 84.0);
+        let fit = (((area.h + gap) / (least + gap)).floor() as usize).max(1);
+        let shown = ids.len().min(fit);
+        if shown == 0 {
+            return;
+        }
+        let h = ((area.h + gap) / shown as f64 - gap).clamp(least, most);
+        let pitch = if shown == 1 { 0.0 } else { (area.h - h) / (shown - 1) as f64 };
+        let pitch = pitch.min(h + 56.0);
+        let top = area.y + ((area.h - h - pitch * (shown - 1) as f64) / 2.0).max(0.0);
+        for i in 0..shown {
+            let last = i + 1 == shown && ids.len() > shown;
+            let (node, role) = ids[i];
+            self.places.push(Place {
+                node,
+                role,
+                kind: if last { Kind::More } else { Kind::Client },
+                rect: Rect::new(area.x, top + pitch * i as f64, area.w, h),
+                strip: None,
+                gathers: if last { ids[i..].iter().map(|x| x.0).collect() } else { Vec::new() },
+            });
+        }
+    }
+
+    /// Clients in rows of two, at most two rows. Returns the lower edge.
+    fn lay_pairs(&mut self, ids: &[(u32, Role)], x: f64, y: f64, w: f64) -> f64 {
+        if ids.is_empty() {
+            return y;
+        }
+        let (gap, h, per) = (8.0, 48.0, 2);
+        let across = if ids.len() == 1 { 1 } else { per };
+        let each = ((w - gap * (across - 1) as f64) / across as f64).min(220.0);
+        let shown = ids.len().min(per * 2);
+        for i in 0..shown {
+            let last = i + 1 == shown && ids.len() > shown;
+            let (node, role) = ids[i];
+            let (col, row) = ((i % per) as f64, (i / per) as f64);
+            self.places.push(Place {
+                node,
+                role,
+                kind: if last { Kind::More } else { Kind::Client },
+                rect: Rect::new(x + col * (each + gap), y + row * (h + gap), each, h),
+                strip: None,
+                gathers: if last { ids[i..].iter().map(|x| x.0).collect() } else { Vec::new() },
+            });
+        }
+        y + shown.div_ceil(per) as f64 * (h + gap) - gap
+    }
+}
+
+/// Node numbers and roles, for the columns.
+fn ids(outline: &Outline, role: Role) -> Vec<(u32, Role)> {
+    outline.of(role).map(|n| (n.id, n.role)).collect()
+}

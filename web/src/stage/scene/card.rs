@@ -1,0 +1,152 @@
+//! The words on a node: title, chips, note, values, and what a screen reader says.
+
+use sim_core::view::{Health, NodeView, Role, StageView, Tone};
+
+use crate::stage::plan::{Kind, Place};
+
+/// A short word in a rounded box.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chip {
+    /// The word.
+    pub text: String,
+    /// How it is toned.
+    pub tone: Tone,
+    /// Filled: the one that matters most on this card.
+    pub strong: bool,
+}
+
+/// What is written on a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeScene {
+    /// The node.
+    pub node: u32,
+    /// What is drawn there.
+    pub kind: Kind,
+    /// Name for people.
+    pub title: String,
+    /// Name in the scenario, for where there is no room.
+    pub name: String,
+    /// Part in the system.
+    pub role: Role,
+    /// What its machine does.
+    pub health: Health,
+    /// Its copy of the lane in full leads.
+    pub leads: bool,
+    /// Its copy of the lane in full is in sync; `None` if it has none.
+    pub in_sync: Option<bool>,
+    /// Chips, most telling first.
+    pub chips: Vec<Chip>,
+    /// A line beside the chips.
+    pub note: String,
+    /// Values: name and value.
+    pub facts: Vec<(String, String)>,
+    /// What a screen reader says.
+    pub aria: String,
+}
+
+/// What is written on a place; `lane` is the lane shown in full, if one is.
+pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> NodeScene {
+    let found = view.nodes.iter().find(|n| n.id == place.node);
+    let Some(node) = found.filter(|_| place.kind != Kind::More) else {
+        return gathered(view, place);
+    };
+    let copy = lane.and_then(|id| node.lanes.iter().find(|l| l.id == *id));
+    let mut chips: Vec<Chip> = Vec::new();
+    if let Some(word) = machine(node) {
+        chips.push(Chip { text: word.to_owned(), tone: health_tone(node.health), strong: false });
+    }
+    if let Some(copy) = copy {
+        for badge in &copy.badges {
+            let strong = copy.leads && badge.tone == Tone::Sea;
+            chips.push(Chip { text: badge.text.clone(), tone: badge.tone, strong });
+        }
+    }
+    for badge in &node.badges {
+        chips.push(Chip { text: badge.text.clone(), tone: badge.tone, strong: false });
+    }
+    let facts: Vec<(String, String)> =
+        node.summary.iter().map(|f| (f.label.clone(), f.value.clone())).collect();
+    let note = copy.map(|c| c.note.clone()).unwrap_or_default();
+    let mut scene = NodeScene {
+        node: node.id,
+        kind: place.kind,
+        title: node.title.clone(),
+        name: node.name.clone(),
+        role: node.role,
+        health: node.health,
+        leads: copy.is_some_and(|c| c.leads) || node.role == Role::Control && active(node),
+        in_sync: copy.map(|c| c.in_sync),
+        chips,
+        note,
+        facts,
+        aria: String::new(),
+    };
+    scene.aria = aria(&scene);
+    scene
+}
+
+/// Whether a controller's badges say that it leads.
+fn active(node: &NodeView) -> bool {
+    node.badges.iter().any(|b| b.tone == Tone::Sea)
+}
+
+/// The word for what the machine does, unless a badge already says it.
+fn machine(node: &NodeView) -> Option<&'static str> {
+    let word = match node.health {
+        Health::Up => return None,
+        Health::Down => "down",
+        Health::Paused => "paused",
+        Health::Slow => "slow",
+    };
+    let said = node.badges.iter().any(|b| b.text.to_lowercase().contains(word));
+    (!said).then_some(word)
+}
+
+fn health_tone(health: Health) -> Tone {
+    match health {
+        Health::Up => Tone::Plain,
+        Health::Down => Tone::Harm,
+        Health::Paused | Health::Slow => Tone::Sand,
+    }
+}
+
+/// Nodes that share one place.
+fn gathered(view: &StageView, place: &Place) -> NodeScene {
+    let nodes: Vec<&NodeView> =
+        view.nodes.iter().filter(|n| place.gathers.contains(&n.id)).collect();
+    let down = nodes.iter().filter(|n| n.health != Health::Up).count();
+    let title = format!("+{} more", nodes.len());
+    let note = if down > 0 { format!("{down} not up") } else { String::new() };
+    NodeScene {
+        node: place.node,
+        kind: Kind::More,
+        aria: format!("{} more nodes without room on the stage, {down} not up", nodes.len()),
+        name: format!("+{}", nodes.len()),
+        title,
+        role: place.role,
+        health: if down > 0 { Health::Down } else { Health::Up },
+        leads: false,
+        in_sync: None,
+        chips: Vec::new(),
+        note,
+        facts: Vec::new(),
+    }
+}
+
+fn aria(scene: &NodeScene) -> String {
+    let mut out = scene.title.clone();
+    let mut say = |text: &str| {
+        if !text.is_empty() {
+            out.push_str(", ");
+            out.push_str(text);
+        }
+    };
+    for chip in &scene.chips {
+        say(&chip.text);
+    }
+    say(&scene.note);
+    for (label, value) in &scene.facts {
+        say(&format!("{label} {value}"));
+    }
+    out
+}

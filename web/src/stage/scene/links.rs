@@ -1,0 +1,126 @@
+//! Links: those with faults always, those in use faintly while the picture stays legible.
+
+use sim_core::view::StageView;
+
+use super::words;
+use crate::stage::plan::Plan;
+use crate::stage::plan::geom::Pt;
+use crate::stage::plan::route::Routes;
+
+/// Links in use drawn at most; beyond that the tokens themselves show the way.
+const QUIET_MAX: usize = 24;
+
+/// How a link is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkLook {
+    /// Nothing passes.
+    Cut,
+    /// Delayed or lossy.
+    Bad,
+    /// As it should be, and in use.
+    Quiet,
+}
+
+/// A link as it is drawn.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LinkScene {
+    /// Sender.
+    pub from: u32,
+    /// Receiver.
+    pub to: u32,
+    /// How it is drawn.
+    pub look: LinkLook,
+    /// The fault holds in the other direction too.
+    pub both: bool,
+    /// SVG path data.
+    pub path: String,
+    /// Where its mark stands.
+    pub mid: Pt,
+    /// Direction there, degrees.
+    pub heading: f64,
+    /// Words beside the mark.
+    pub label: String,
+    /// What a screen reader says.
+    pub aria: String,
+}
+
+/// Where on its path the mark of a fault stands; held tokens queue before it.
+pub(crate) const MARK_AT: f64 = 0.5;
+
+pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkScene> {
+    let mut out: Vec<LinkScene> = Vec::new();
+    for link in &view.links {
+        let look = if link.cut { LinkLook::Cut } else { LinkLook::Bad };
+        let twin = out.iter_mut().find(|l| (l.from, l.to) == (link.to, link.from));
+        if let Some(twin) = twin.filter(|t| t.look == look && look == LinkLook::Cut) {
+            twin.both = true;
+            twin.aria = format!(
+                "Link between {} and {}, cut both ways",
+                words::title(view, link.to),
+                words::title(view, link.from)
+            );
+            continue;
+        }
+        let (label, state) = words_for(link.cut, link.slow_by, link.loss_ppm);
+        let names = (words::title(view, link.from), words::title(view, link.to));
+        let aria = format!("Link from {} to {}, {state}", names.0, names.1);
+        out.extend(scene(routes, link.from, link.to, look, label, aria));
+    }
+    if plan.is_matrix() {
+        return out;
+    }
+    for token in &view.tokens {
+        let known = |l: &LinkScene| {
+            (l.from, l.to) == (token.from, token.to) || (l.from, l.to) == (token.to, token.from)
+        };
+        if out.len() >= QUIET_MAX + view.links.len() {
+            break;
+        }
+        if !out.iter().any(known) {
+            // One line for both ways, drawn along the way with the smaller number first.
+            let (a, b) = (token.from.min(token.to), token.from.max(token.to));
+            let aria =
+                format!("Link between {} and {}", words::title(view, a), words::title(view, b));
+            out.extend(scene(routes, a, b, LinkLook::Quiet, String::new(), aria));
+        }
+    }
+    out
+}
+
+fn words_for(cut: bool, slow_by: u64, loss_ppm: u32) -> (String, String) {
+    if cut {
+        return (String::new(), "cut".to_owned());
+    }
+    let mut parts = Vec::new();
+    if slow_by > 0 {
+        parts.push(format!("+{}", words::duration(slow_by)));
+    }
+    if loss_ppm > 0 {
+        let percent = f64::from(loss_ppm) / 10_000.0;
+        parts.push(format!("{percent} % lost"));
+    }
+    let text = parts.join(", ");
+    (text.clone(), text)
+}
+
+fn scene(
+    routes: &Routes,
+    from: u32,
+    to: u32,
+    look: LinkLook,
+    label: String,
+    aria: String,
+) -> Option<LinkScene> {
+    let path = routes.get(from, to)?;
+    Some(LinkScene {
+        from,
+        to,
+        look,
+        both: false,
+        path: path.to_svg(),
+        mid: path.at(MARK_AT),
+        heading: path.heading(MARK_AT).to_degrees(),
+        label,
+        aria,
+    })
+}

@@ -1,0 +1,243 @@
+//! The matrix: for each copy of each lane a bar on its row's own offset axis.
+//!
+//! Bars of a column are gathered into few SVG paths, so that a publication changes a handful of
+//! attributes and not a thousand elements.
+
+use std::fmt::Write;
+
+use sim_core::view::{Health, Lane, NodeView, StageView};
+
+use super::{copies, leading, words};
+use crate::stage::plan::geom::Rect;
+use crate::stage::plan::{Kind, Outline, Place, Plan, Row};
+
+/// Offsets on a row's axis.
+const WINDOW: i64 = 32;
+
+/// The words of a row.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RowScene {
+    /// Lane id, or the range of lanes of a page.
+    pub name: String,
+    /// Its number, for where there is no room.
+    pub number: String,
+    /// Copies in sync of all copies, e.g. `3/3`; for a page the number of lanes.
+    pub sync: String,
+    /// Not all copies are in sync, or nobody leads.
+    pub short: bool,
+    /// What a screen reader says.
+    pub aria: String,
+}
+
+/// A copy's cell in the matrix.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MatrixCell {
+    /// Row, by index.
+    pub row: usize,
+    /// Lane id (the first of a page).
+    pub lane: String,
+    /// A page of lanes rather than one.
+    pub page: bool,
+    /// Number shown in the cell, if there is room.
+    pub text: String,
+    /// What a screen reader says.
+    pub aria: String,
+}
+
+/// A column of the matrix as path data, one path for each manner of drawing.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Column {
+    /// The node.
+    pub node: u32,
+    /// Its machine does not run.
+    pub down: bool,
+    /// Behind the strandline.
+    pub kept: String,
+    /// Behind the strandline, on the leader.
+    pub kept_lead: String,
+    /// Beyond the strandline.
+    pub tail: String,
+    /// Copies out of sync.
+    pub stale: String,
+    /// Marks of leaders.
+    pub leads: String,
+    /// The strandline.
+    pub line: String,
+    /// Cells that can be picked.
+    pub cells: Vec<MatrixCell>,
+}
+
+pub(super) fn matrix(
+    view: &StageView,
+    outline: &Outline,
+    plan: &Plan,
+) -> (Vec<RowScene>, Vec<Column>) {
+    let rows = plan.rows.iter().map(|row| row_scene(view, outline, row)).collect();
+    let heads = plan.places.iter().filter(|p| p.kind == Kind::Head);
+    let columns = heads.map(|head| column(view, outline, plan, head)).collect();
+    (rows, columns)
+}
+
+fn row_scene(view: &StageView, outline: &Outline, row: &Row) -> RowScene {
+    let first = &outline.lanes[row.lanes[0]];
+    let number = first.rsplit_once('-').map_or("", |x| x.1).to_owned();
+    if let [only] = row.lanes[..] {
+        let id = &outline.lanes[only];
+        let held = copies(view, id).count();
+        let summary = view.lanes.iter().find(|l| l.id == *id);
+        let synced = summary.map_or(0, |l| l.in_sync.len());
+        let leader = summary.and_then(|l| l.leader);
+        let text = summary.map(|l| l.text.clone()).unwrap_or_default();
+        return RowScene {
+            name: id.clone(),
+            number,
+            sync: format!("{synced}/{held}"),
+            short: synced < held || leader.is_none(),
+            aria: format!("Open {id}: {text}"),
+        };
+    }
+    let last = &outline.lanes[row.lanes[row.lanes.len() - 1]];
+    let tail = last.rsplit_once('-').map_or(last.as_str(), |x| x.1);
+    let same_topic = topic(first) == topic(last);
+    let name =
+        if same_topic { format!("{first}…{tail}") } else { format!("{first} … {last}") };
+    let ids = || row.lanes.iter().map(|&i| &outline.lanes[i]);
+    let short = ids().filter(|id| is_short(view, id)).count();
+    RowScene {
+        name,
+        number,
+        sync: row.lanes.len().to_string(),
+        short: short > 0,
+        aria: format!(
+            "Open {} lanes, {first} to {last}: {short} with copies out of sync",
+            row.lanes.len()
+        ),
+    }
+}
+
+fn topic(id: &str) -> &str {
+    id.rsplit_once('-').map_or(id, |x| x.0)
+}
+
+fn is_short(view: &StageView, id: &str) -> bool {
+    let summary = view.lanes.iter().find(|l| l.id == id);
+    summary.is_none_or(|l| l.leader.is_none()) || copies(view, id).any(|(_, l)| !l.in_sync)
+}
+
+fn column(view: &StageView, outline: &Outline, plan: &Plan, head: &Place) -> Column {
+    let mut column = Column { node: head.node, ..Column::default() };
+    let Some(node) = view.nodes.iter().find(|n| n.id == head.node) else {
+        return column;
+    };
+    column.down = node.health == Health::Down;
+    for (i, row) in plan.rows.iter().enumerate() {
+        let cell = Rect::new(head.rect.x, row.y, head.rect.w, row.h);
+        if row.lanes.len() > 1 {
+            count_cell(&mut column, node, outline, i, row, cell);
+            continue;
+        }
+        let id = &outline.lanes[row.lanes[0]];
+        let Some(lane) = node.lanes.iter().find(|l| l.id == *id) else { continue };
+        let end = copies(view, id).map(|(_, l)| l.end).max().unwrap_or(lane.end);
+        bar(&mut column, lane, leading(view, id), end, cell);
+        let behind = end - lane.end;
+        column.cells.push(MatrixCell {
+            row: i,
+            lane: id.clone(),
+            page: false,
+            text: if behind > 0 { format!("−{behind}") } else { lane.end.to_string() },
+            aria: cell_words(node, lane),
+        });
+    }
+    column
+}
+
+/// Told without moving numbers, so that it is not rewritten with every record.
+fn cell_words(node: &NodeView, lane: &Lane) -> String {
+    let part = if lane.leads { "leader" } else { "follower" };
+    let sync = if lane.in_sync { "in sync" } else { "out of sync" };
+    format!("{} on {}: {part}, {sync}, machine {}", lane.id, node.title, words::health(node.health))
+}
+
+/// The bar's box in a cell: left of it the leader's mark.
+fn bar_box(cell: Rect) -> Rect {
+    let (left, right) = if cell.w < 40.0 { (3.0, 3.0) } else { (13.0, 6.0) };
+    let h = if cell.h >= 30.0 { 12.0 } else { 10.0 };
+    let y = if cell.h >= 36.0 && cell.w >= 64.0 { cell.y + 7.0 } else { cell.cy() - h / 2.0 };
+    Rect::new(cell.x + left, y, cell.w - left - right, h)
+}
+
+fn rect_to(path: &mut String, x: f64, y: f64, w: f64, h: f64) {
+    if w > 0.2 {
+        // Writing to a string cannot fail.
+        let _ = write!(path, "M{x:.1} {y:.1}h{w:.1}v{h:.1}h{:.1}z", -w);
+    }
+}
+
+fn bar(column: &mut Column, lane: &Lane, leading: Option<&Lane>, end: i64, cell: Rect) {
+    let b = bar_box(cell);
+    // The axis moves by steps, like that of the full strip.
+    let from = ((end - WINDOW * 3 / 4).max(0)).div_euclid(WINDOW / 4) * (WINDOW / 4);
+    let x = |offset: i64| {
+        b.x + b.w * ((offset - from) as f64 / WINDOW as f64).clamp(0.0, 1.0)
+    };
+    let line = leading.map_or(lane.strandline, |l| l.strandline);
+    let (x0, x_line, x_end) = (b.x, x(line.min(lane.end)), x(lane.end));
+    if lane.in_sync {
+        let kept = if lane.leads { &mut column.kept_lead } else { &mut column.kept };
+        rect_to(kept, x0, b.y, x_line - x0, b.h);
+        rect_to(&mut column.tail, x_line, b.y, x_end - x_line, b.h);
+        rect_to(&mut column.line, x(line) - 0.8, b.y - 2.0, 1.6, b.h + 4.0);
+    } else {
+        rect_to(&mut column.stale, x0 + 0.5, b.y + 0.5, (x_end - x0).max(3.0) - 1.0, b.h - 1.0);
+    }
+    if lane.leads {
+        let (r, cx, cy) = if cell.w < 40.0 {
+            (2.6, b.x + 4.2, b.y + b.h / 2.0)
+        } else {
+            (3.4, cell.x + 6.5, b.y + b.h / 2.0)
+        };
+        let _ = write!(
+            column.leads,
+            "M{:.1} {cy:.1}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z",
+            cx - r,
+            d = r * 2.0
+        );
+    }
+}
+
+/// A page of lanes on one node: how many it leads, follows in sync, and holds out of sync.
+fn count_cell(
+    column: &mut Column,
+    node: &NodeView,
+    outline: &Outline,
+    index: usize,
+    row: &Row,
+    cell: Rect,
+) {
+    let held = || {
+        node.lanes.iter().filter(|lane| row.lanes.iter().any(|&i| outline.lanes[i] == lane.id))
+    };
+    let leads = held().filter(|l| l.leads).count();
+    let stale = held().filter(|l| !l.in_sync).count();
+    let all = held().count();
+    if all == 0 {
+        return;
+    }
+    let b = bar_box(cell);
+    let part = |n: usize| b.w * n as f64 / row.lanes.len() as f64;
+    let following = all.saturating_sub(leads + stale);
+    rect_to(&mut column.kept_lead, b.x, b.y, part(leads), b.h);
+    rect_to(&mut column.kept, b.x + part(leads), b.y, part(following), b.h);
+    rect_to(&mut column.stale, b.x + part(leads + following), b.y + 0.5, part(stale), b.h - 1.0);
+    column.cells.push(MatrixCell {
+        row: index,
+        lane: outline.lanes[row.lanes[0]].clone(),
+        page: true,
+        text: format!("{leads} · {all}"),
+        aria: format!(
+            "{}: leads {leads}, follows {following} in sync, {stale} out of sync",
+            node.title
+        ),
+    });
+}

@@ -1,0 +1,167 @@
+//! What is written and drawn into the boxes of a plan: from values to words, cells and lines.
+//!
+//! Made anew for each published view, without web types. Everything here can be compared, so that
+//! the page changes only what differs from one publication to the next.
+
+mod card;
+mod links;
+mod matrix;
+mod strip;
+#[cfg(test)]
+mod tests;
+pub mod words;
+
+pub use card::{Chip, NodeScene};
+pub use links::{LinkLook, LinkScene};
+pub use matrix::{Column, MatrixCell, RowScene};
+pub use strip::{CellFace, Flag, Label, SlotScene, StripScene};
+
+use sim_core::view::{Lane, MarkKind, NodeView, StageView};
+
+use super::plan::axis::{Axis, Slot, Span};
+use super::plan::geom::{Face, Rect, text_width};
+use super::plan::route::Routes;
+use super::plan::{Kind, Mode, Outline, Plan, TAG_H};
+
+/// The strandline across the cards.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    /// Where it stands.
+    pub x: f64,
+    /// Its offset.
+    pub offset: i64,
+    /// Its name for people.
+    pub label: String,
+    /// The tag that bears the name.
+    pub tag: Rect,
+    /// From where to where it runs: over neighbouring copies that are in sync.
+    pub runs: Vec<(f64, f64)>,
+}
+
+/// A number on the offset axis.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tick {
+    /// The offset.
+    pub offset: i64,
+    /// Middle of its cell.
+    pub x: f64,
+}
+
+/// All that is drawn for one published view, besides what moves.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Scene {
+    /// Words on the places of the plan, in its order.
+    pub nodes: Vec<NodeScene>,
+    /// Strips of the places of the plan, in its order.
+    pub strips: Vec<Option<StripScene>>,
+    /// The offsets on show.
+    pub axis: Axis,
+    /// Numbers of the axis.
+    pub ticks: Vec<Tick>,
+    /// The strandline, if the lane in full has one.
+    pub line: Option<Line>,
+    /// Rows of the matrix, in the plan's order.
+    pub rows: Vec<RowScene>,
+    /// Columns of the matrix, by the plan's heads in order.
+    pub columns: Vec<Column>,
+    /// Links with faults, then links in use.
+    pub links: Vec<LinkScene>,
+    /// The two lines about the quorum and the lane.
+    pub control: (String, String),
+}
+
+impl Scene {
+    /// The scene of a view on a plan.
+    pub fn new(view: &StageView, outline: &Outline, plan: &Plan, routes: &Routes) -> Self {
+        let lane = match plan.mode {
+            Mode::Full { lane } => lane.and_then(|i| outline.lanes.get(i)),
+            Mode::Matrix { .. } => None,
+        };
+        let mut scene = Self {
+            nodes: plan.places.iter().map(|p| card::node(view, p, lane)).collect(),
+            links: links::links(view, plan, routes),
+            ..Self::default()
+        };
+        let summary = lane.and_then(|id| view.lanes.iter().find(|l| l.id == *id));
+        let lane_text = summary.map(|l| format!("{} · {}", l.id, l.text)).unwrap_or_default();
+        scene.control = (view.control.clone(), lane_text);
+        match lane {
+            Some(id) => scene.fill_strips(view, plan, id),
+            None => scene.strips = vec![None; plan.places.len()],
+        }
+        if plan.is_matrix() {
+            (scene.rows, scene.columns) = matrix::matrix(view, outline, plan);
+        }
+        scene
+    }
+
+    fn fill_strips(&mut self, view: &StageView, plan: &Plan, id: &str) {
+        let copies = || copies(view, id);
+        let start = copies().map(|(_, l)| l.start).min().unwrap_or(0);
+        let end = copies().map(|(_, l)| l.end).max().unwrap_or(0);
+        let holder = leading(view, id);
+        let offset = holder.map(|lane| lane.strandline);
+        self.axis = Axis::new(Span { start, end, strandline: offset }, plan.slots);
+        self.ticks = ticks(&self.axis, plan);
+        self.line = holder.and_then(|lane| line(lane, view, plan, &self.axis, id));
+        let strip = |place: &super::plan::Place| {
+            let rect = place.strip?;
+            let node = view.nodes.iter().find(|n| n.id == place.node)?;
+            let lane = node.lanes.iter().find(|l| l.id == id)?;
+            Some(strip::strip(node, lane, rect, plan, &self.axis, offset))
+        };
+        self.strips = plan.places.iter().map(strip).collect();
+    }
+}
+
+/// The copies of a lane, in node order.
+pub fn copies<'a>(
+    view: &'a StageView,
+    id: &'a str,
+) -> impl Iterator<Item = (&'a NodeView, &'a Lane)> {
+    view.nodes.iter().filter_map(move |n| n.lanes.iter().find(|l| l.id == id).map(|l| (n, l)))
+}
+
+/// The copy whose strandline counts: the leader's, or without one the furthest of those in sync.
+pub fn leading<'a>(view: &'a StageView, id: &'a str) -> Option<&'a Lane> {
+    let lanes = || copies(view, id).map(|(_, lane)| lane);
+    lanes().find(|l| l.leads).or_else(|| lanes().filter(|l| l.in_sync).max_by_key(|l| l.strandline))
+}
+
+fn ticks(axis: &Axis, plan: &Plan) -> Vec<Tick> {
+    let at = |i: usize| plan.strip_x + (i as f64 + 0.5) * plan.pitch - 1.0;
+    (0..axis.slots)
+        .filter_map(|i| match axis.slot(i)? {
+            Slot::Offset(offset) if offset % 5 == 0 => Some(Tick { offset, x: at(i) }),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The strandline: its tag above the cards and its runs over copies that are in sync.
+fn line(lane: &Lane, view: &StageView, plan: &Plan, axis: &Axis, id: &str) -> Option<Line> {
+    let x = plan.strip_x + axis.line(lane.strandline)? * plan.pitch - 1.0;
+    let label = lane
+        .marks
+        .iter()
+        .find(|m| m.kind == MarkKind::Strandline)
+        .map_or_else(|| format!("strandline {}", lane.strandline), |m| m.label.clone());
+    let w = (text_width(&label, Face::Text, 13.5) + 26.0).ceil();
+    let (least, most) = (2.0, (plan.width - 2.0 - w).max(2.0));
+    let tag = Rect::new((x - w / 2.0).clamp(least, most), plan.tag_y, w, TAG_H);
+    let mut runs: Vec<(f64, f64)> = Vec::new();
+    let mut joined = false;
+    for place in plan.places.iter().filter(|p| p.kind == Kind::Card) {
+        let Some(strip) = place.strip else { continue };
+        let synced =
+            copies(view, id).any(|(node, copy)| node.id == place.node && copy.in_sync);
+        let low = strip.bottom() + 7.0;
+        match runs.last_mut() {
+            Some(run) if synced && joined => run.1 = low,
+            _ if synced => runs.push((strip.y - 9.0, low)),
+            _ => {}
+        }
+        joined = synced;
+    }
+    Some(Line { x, offset: lane.strandline, label, tag, runs })
+}

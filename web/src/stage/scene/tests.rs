@@ -1,0 +1,142 @@
+//! What must hold of every scene: words fit, the line stands at one place, nothing is hidden.
+
+use sim_core::view::{MarkKind, StageView};
+
+use super::{LinkLook, Scene, SlotScene};
+use crate::stage::Zoom;
+use crate::stage::fixture::{Situation, view};
+use crate::stage::plan::geom::Rect;
+use crate::stage::plan::route::Routes;
+use crate::stage::plan::{Kind, Outline, Plan};
+
+fn scene(view: &StageView, zoom: &Zoom, width: f64) -> (Plan, Scene) {
+    let outline = Outline::new(view);
+    let plan = Plan::new(&outline, outline.mode(zoom), width, 640.0);
+    let routes = Routes::new(&plan);
+    let scene = Scene::new(view, &outline, &plan, &routes);
+    (plan, scene)
+}
+
+const WIDTHS: [f64; 5] = [296.0, 390.0, 700.0, 1010.0, 1600.0];
+
+#[test]
+fn the_strandline_stands_at_one_place_for_all_copies() {
+    for tick in 0..60 {
+        for width in WIDTHS {
+            let (plan, scene) = scene(&view(Situation::Calm, tick), &Zoom::All, width);
+            let line = scene.line.expect("a strandline");
+            let slot = (line.x + 1.0 - plan.strip_x) / plan.pitch;
+            assert!((slot - slot.round()).abs() < 1e-9, "between two cells");
+            for strip in scene.strips.iter().flatten() {
+                for (i, cell) in strip.slots.iter().enumerate() {
+                    if let SlotScene::Cell(cell) = cell {
+                        assert_eq!(cell.committed, (i as f64) < slot, "{}", cell.aria);
+                    }
+                }
+            }
+            assert_eq!(line.runs.len(), 1, "one line over three copies in sync");
+        }
+    }
+}
+
+#[test]
+fn the_strandline_does_not_reach_copies_out_of_sync() {
+    let mut view = view(Situation::Calm, 0);
+    view.nodes[4].lanes[0].in_sync = false;
+    let (plan, scene) = scene(&view, &Zoom::All, 1010.0);
+    let line = scene.line.expect("a strandline");
+    assert_eq!(line.runs.len(), 2);
+    let card = plan.place(4).expect("card").rect;
+    for (from, to) in line.runs {
+        assert!(to <= card.y || from >= card.bottom(), "{from}–{to} crosses {card:?}");
+    }
+}
+
+#[test]
+fn words_under_strips_fit_and_do_not_overlap() {
+    for situation in [Situation::Calm, Situation::LeaderDied] {
+        for tick in 0..40 {
+            for width in WIDTHS {
+                let (plan, scene) = scene(&view(situation, tick), &Zoom::All, width);
+                for (place, strip) in plan.places.iter().zip(&scene.strips) {
+                    let Some(strip) = strip else { continue };
+                    let shown: Vec<Rect> = strip
+                        .labels
+                        .iter()
+                        .filter(|l| !l.text.is_empty())
+                        .map(|l| Rect::new(l.x, 0.0, l.w, 1.0))
+                        .collect();
+                    for (i, a) in shown.iter().enumerate() {
+                        assert!(a.x >= place.rect.x && a.right() <= place.rect.right());
+                        assert!(shown[i + 1..].iter().all(|b| !a.overlaps(b)), "{width}");
+                    }
+                    let end = strip.labels.iter().find(|l| l.kind == MarkKind::End);
+                    assert!(end.is_some_and(|l| !l.text.is_empty()), "the log end is always told");
+                }
+                let tag = scene.line.expect("a strandline").tag;
+                assert!(tag.x >= 0.0 && tag.right() <= plan.width, "{width}: {tag:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_link_is_drawn_once_with_its_mark_on_the_stage() {
+    for width in WIDTHS {
+        let (plan, scene) = scene(&view(Situation::LeaderDied, 0), &Zoom::All, width);
+        let cut: Vec<_> = scene.links.iter().filter(|l| l.look == LinkLook::Cut).collect();
+        assert_eq!(cut.len(), 1);
+        assert!(cut[0].both && cut[0].aria.ends_with("cut both ways"));
+        let mid = cut[0].mid;
+        assert!(mid.x <= plan.width - 11.0, "{width}: the mark is cut off at {mid:?}");
+        let bad: Vec<_> = scene.links.iter().filter(|l| l.look == LinkLook::Bad).collect();
+        assert_eq!(bad[0].label, "+200 ms, 5 % lost");
+    }
+}
+
+#[test]
+fn every_copy_has_a_cell_in_the_matrix() {
+    let view = view(Situation::Wide, 3);
+    let copies: usize = view.nodes.iter().map(|n| n.lanes.len()).sum();
+    for width in WIDTHS {
+        let (plan, scene) = scene(&view, &Zoom::All, width);
+        let cells: usize = scene.columns.iter().map(|c| c.cells.len()).sum();
+        assert_eq!(cells, copies, "{width}");
+        assert_eq!(scene.columns.len(), 10);
+        assert_eq!(scene.rows.len(), 24);
+        assert!(scene.rows.iter().any(|r| r.short) && scene.rows.iter().any(|r| !r.short));
+        let dots: usize = scene.columns.iter().map(|c| c.leads.matches('z').count()).sum();
+        assert_eq!(dots, 24, "one leader a lane");
+        assert!(plan.places.iter().filter(|p| p.kind == Kind::Head).count() == 10);
+    }
+}
+
+#[test]
+fn beyond_that_lanes_are_counted() {
+    let view = view(Situation::Vast, 0);
+    let (plan, vast) = scene(&view, &Zoom::All, 1010.0);
+    assert!(plan.rows.len() <= 24 && plan.rows.len() >= 8);
+    assert!(vast.columns.iter().all(|c| c.cells.iter().all(|cell| cell.page)));
+    let (plan, page) = scene(&view, &Zoom::Page(1), 1010.0);
+    assert!(plan.rows.iter().all(|r| r.lanes.len() == 1));
+    assert!(page.columns.iter().any(|c| !c.cells.is_empty()));
+}
+
+#[test]
+fn diverged_tails_and_new_epochs_are_marked() {
+    let (_, scene) = scene(&view(Situation::LeaderDied, 0), &Zoom::All, 1010.0);
+    let strip = |node: u32| {
+        scene.strips.iter().flatten().find(|s| s.node == node).expect("a strip")
+    };
+    let diverged = |node: u32| -> Vec<i64> {
+        let cells = strip(node).slots.iter().filter_map(|s| match s {
+            SlotScene::Cell(c) if c.diverged => Some(c.offset),
+            _ => None,
+        });
+        cells.collect()
+    };
+    assert_eq!(diverged(3), [129, 130, 131]);
+    assert_eq!(diverged(4), [129, 130, 131]);
+    assert_eq!(strip(4).flags.last().map(|f| f.epoch), Some(8));
+    assert_eq!(strip(3).flags.len(), 1);
+}
