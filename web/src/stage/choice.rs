@@ -27,5 +27,9 @@ pub fn query(zoom: &Zoom, last: &StageView) -> StageQuery {
         Zoom::Lane(id) => vec![id.clone()],
         Zoom::All | Zoom::Page(_) => Vec::new(),
     };
-    StageQuery { lanes, cells_max: if in_full { CELLS_MAX } else { 0 }, tokens_max: TOKENS_MAX }
+    StageQuery {
+        lanes,
+        cells_max: if in_full { CELLS_MAX } else { 0 },
+        tokens_max: TOKENS_MAX,
+    }
 }

@@ -9,15 +9,29 @@
 mod choice;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
-pub mod plan;
-pub mod scene;
+mod input;
+mod observe;
+mod paint;
+mod parts;
+mod plan;
+mod scene;
+mod shapes;
+mod stops;
 
 pub use choice::{Zoom, query};
+pub use parts::{StageMirror, TokensList};
 
 use std::sync::Arc;
 
+use leptos::html;
 use leptos::prelude::*;
 use sim_core::view::{LinkView, StageView, Token};
+
+use paint::{Painter, Theme};
+use parts::{Layout, Legend, PainterCell, Plane, Shared, ZoomBar};
+use plan::route::Routes;
+use plan::{Outline, Plan};
+use scene::Scene;
 
 /// What a learner has picked, on the stage or elsewhere; the inspector shows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -80,7 +94,8 @@ pub type DrawFrame = Box<dyn FnMut(&Frame<'_>)>;
 /// Where a mounted stage leaves its [`DrawFrame`]; empty while no stage is mounted.
 pub type FrameSlot = StoredValue<Option<DrawFrame>, LocalStorage>;
 
-/// The stage. See the module's text for who calls what.
+/// The stage. See the module's text for who calls what. An element around it with the attribute
+/// `data-stage-frame` bounds its height: cards grow to fill it.
 #[component]
 pub fn Stage(
     /// The world as of the last publication (at most ten a second).
@@ -97,52 +112,174 @@ pub fn Stage(
     #[prop(optional)]
     zoom: Option<RwSignal<Zoom>>,
 ) -> impl IntoView {
-    let _ = (frame, on_menu, zoom);
-    let pick = move |id: u32| selected.set(Some(Selection::Node(id)));
+    let zoom = zoom.unwrap_or_else(|| RwSignal::new(Zoom::All));
+    let size = RwSignal::new((0.0, 0.0));
+    let outline = Memo::new(move |_| Arc::new(view.with(|v| Outline::new(v))));
+    let layout = Memo::new(move |_| Arc::new(lay_out(outline.get(), zoom.get(), size.get())));
+    let scene = Memo::new(move |_| {
+        layout.with(|l| Arc::new(view.with(|v| Scene::new(v, &l.outline, &l.plan, &l.routes))))
+    });
+    let picked_link = Memo::new(move |_| match selected.get() {
+        Some(Selection::Link(a, b)) => Some((a, b)),
+        _ => None,
+    });
+    let painter = StoredValue::new_local(PainterCell::default());
+    let tip = RwSignal::new(None);
+    let shared = Shared {
+        view,
+        layout,
+        scene,
+        selected,
+        picked_link,
+        zoom,
+        on_menu,
+        painter,
+        tip,
+    };
+    let (plane, canvas) = (NodeRef::<html::Div>::new(), NodeRef::<html::Canvas>::new());
+    mount(shared, plane, canvas, size, frame);
+    let width = move || match layout.with(|l| l.plan.size) {
+        plan::Width::Phone => "phone",
+        plan::Width::Mid => "mid",
+        plan::Width::Wide => "wide",
+    };
     view! {
-        <ul class="stage-list" data-testid="stage">
-            <For
-                each=move || {
-                    view.get().nodes.iter().map(|n| (n.id, n.title.clone())).collect::<Vec<_>>()
-                }
-                key=|node| node.clone()
-                children=move |(id, title)| {
-                    view! {
-                        <li>
-                            <button type="button" on:click=move |_| pick(id)>
-                                {title}
-                            </button>
-                        </li>
-                    }
-                }
-            />
-        </ul>
+        <section class="stage" data-testid="stage" data-width=width>
+            <ZoomBar shared=shared />
+            <Plane shared=shared plane=plane canvas=canvas />
+            <Legend shared=shared />
+            <p id="stage-hint" class="stage-hint">
+                "Arrow keys go from thing to thing, Enter selects, Shift and F10 open the faults."
+            </p>
+        </section>
     }
 }
 
-/// The table that says what the stage shows (nodes, role, health, leader epoch, ISR, log end, high
-/// watermark) for those who do not see it. Refreshed at most once a second; visually hidden unless
-/// it stands in an element with the class `stage-mirror-shown`.
-#[component]
-pub fn StageMirror(
-    /// The world as of the last publication.
-    #[prop(into)]
-    view: Signal<Arc<StageView>>,
-) -> impl IntoView {
-    view! { <div class="stage-mirror">{move || view.with(|v| v.control.clone())}</div> }
+/// Before the first measurement a stage is laid out for a phone and hidden by its lack of width.
+fn lay_out(outline: Arc<Outline>, zoom: Zoom, (width, height): (f64, f64)) -> Layout {
+    let mode = outline.mode(&zoom);
+    let plan = Plan::new(&outline, mode, width.max(280.0), height);
+    let routes = Arc::new(Routes::new(&plan));
+    Layout {
+        outline,
+        plan,
+        routes,
+    }
 }
 
-/// The messages under way as a list of buttons, by arrival. Refreshed at most twice a second.
-#[component]
-pub fn TokensList(
-    /// The world as of the last publication.
-    #[prop(into)]
-    view: Signal<Arc<StageView>>,
-    /// What is picked; shared with the stage.
-    selected: RwSignal<Option<Selection>>,
-    /// Opens the menu of faults for a message.
-    on_menu: Callback<MenuRequest>,
-) -> impl IntoView {
-    let _ = (selected, on_menu);
-    view! { <p class="stage-tokens">{move || view.with(|v| v.tokens.len())}</p> }
+/// Ties canvas, observers and frames to the mounted elements.
+fn mount(
+    shared: Shared,
+    plane: NodeRef<html::Div>,
+    canvas: NodeRef<html::Canvas>,
+    size: RwSignal<(f64, f64)>,
+    frame: FrameSlot,
+) {
+    let cell = shared.painter.get_value();
+    // Frames come while time runs; what changes between them (size, theme, selection) is drawn
+    // from the published view.
+    let repaint = {
+        let cell = cell.clone();
+        move || {
+            let Some(view) = shared.view.try_get_untracked() else {
+                return;
+            };
+            if let Some(painter) = cell.borrow_mut().as_mut() {
+                painter.draw(view.now as f64, &view.tokens);
+            }
+        }
+    };
+    Effect::new({
+        let (cell, repaint) = (cell.clone(), repaint.clone());
+        move || {
+            let (Some(plane), Some(canvas)) = (plane.get(), canvas.get()) else {
+                return;
+            };
+            let Some(theme) = Theme::read(&plane) else {
+                return;
+            };
+            *cell.borrow_mut() = Painter::new(canvas, theme);
+            observe::on_resize(&plane, move |w, h| {
+                let new = (w.floor(), h.round());
+                if size.try_get_untracked().is_some_and(|old| old != new) {
+                    size.set(new);
+                }
+            });
+            let (cell, repaint) = (cell.clone(), repaint.clone());
+            observe::on_theme(move || {
+                if let (Some(painter), Some(theme)) =
+                    (cell.borrow_mut().as_mut(), Theme::read(&plane))
+                {
+                    painter.set_theme(theme);
+                }
+                repaint();
+            });
+        }
+    });
+    Effect::new({
+        let (cell, repaint) = (cell.clone(), repaint.clone());
+        move || {
+            let layout = shared.layout.get();
+            canvas.track();
+            if let Some(painter) = cell.borrow_mut().as_mut() {
+                let plan = &layout.plan;
+                let scale = if plan.is_matrix() { 0.8 } else { 1.0 };
+                painter.set_plan(layout.routes.clone(), (plan.width, plan.height), scale);
+            }
+            repaint();
+            if let Some(plane) = plane.get() {
+                input::ensure_tab_stop(&plane);
+            }
+        }
+    });
+    let framed_at = StoredValue::new(0.0);
+    follow(shared, &cell, framed_at, repaint);
+    let drawer: DrawFrame = {
+        let cell = cell.clone();
+        Box::new(move |frame: &Frame<'_>| {
+            let _ = framed_at.try_set_value(now_ms());
+            if let Some(painter) = cell.borrow_mut().as_mut() {
+                painter.draw(frame.now_ns, frame.tokens);
+            }
+        })
+    };
+    frame.set_value(Some(drawer));
+    on_cleanup(move || {
+        let _ = frame.try_set_value(None);
+    });
+}
+
+fn now_ms() -> f64 {
+    web_sys::window()
+        .and_then(|w| w.performance())
+        .map_or(0.0, |p| p.now())
+}
+
+/// Draws anew when a view is published between frames, or another token is picked.
+fn follow(
+    shared: Shared,
+    cell: &PainterCell,
+    framed_at: StoredValue<f64>,
+    repaint: impl Fn() + Clone + 'static,
+) {
+    Effect::new({
+        let repaint = repaint.clone();
+        move || {
+            shared.view.track();
+            if now_ms() - framed_at.get_value() > 60.0 {
+                repaint();
+            }
+        }
+    });
+    let cell = cell.clone();
+    Effect::new(move || {
+        let token = match shared.selected.get() {
+            Some(Selection::Message(id)) => Some(id),
+            _ => None,
+        };
+        if let Some(painter) = cell.borrow_mut().as_mut() {
+            painter.select(token);
+        }
+        repaint();
+    });
 }

@@ -7,18 +7,18 @@
 
 /// A run of offsets in neighbouring slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// First slot.
-    pub slot: usize,
+    pub(crate) slot: usize,
     /// First offset.
-    pub from: i64,
+    pub(crate) from: i64,
     /// The offset after the last.
-    pub to: i64,
+    pub(crate) to: i64,
 }
 
 /// What a slot holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Slot {
+pub(crate) enum Slot {
     /// Room for the record with this offset.
     Offset(i64),
     /// The gap of a broken axis, with the number of offsets left out.
@@ -27,22 +27,22 @@ pub enum Slot {
 
 /// Which offsets are on show.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// One run, or two with a slot between them for the break.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// Number of slots.
-    pub slots: usize,
+    pub(crate) slots: usize,
 }
 
 /// What the axis must show of a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Span {
+pub(crate) struct Span {
     /// First offset that any copy keeps.
-    pub start: i64,
+    pub(crate) start: i64,
     /// The largest log end of any copy.
-    pub end: i64,
+    pub(crate) end: i64,
     /// The strandline, if there is one.
-    pub strandline: Option<i64>,
+    pub(crate) strandline: Option<i64>,
 }
 
 fn ceil_to(value: i64, step: i64) -> i64 {
@@ -51,16 +51,27 @@ fn ceil_to(value: i64, step: i64) -> i64 {
 
 impl Axis {
     /// The axis for a lane, with room for `slots` cells.
-    pub fn new(span: Span, slots: usize) -> Self {
+    pub(crate) fn new(span: Span, slots: usize) -> Self {
         let n = slots.max(4) as i64;
         let start = span.start.max(0);
         // One slot stays free after the newest record: there its caret stands.
         let window = |n: i64| {
             let step = (n / 4).max(1);
-            if span.end + 1 <= start + n { start } else { ceil_to(span.end + 1 - n, step) }
+            if span.end + 1 <= start + n {
+                start
+            } else {
+                ceil_to(span.end + 1 - n, step)
+            }
         };
         let from = window(n);
-        let whole = Self { runs: vec![Run { slot: 0, from, to: from + n }], slots };
+        let whole = Self {
+            runs: vec![Run {
+                slot: 0,
+                from,
+                to: from + n,
+            }],
+            slots,
+        };
         let Some(line) = span.strandline.filter(|&line| line < from) else {
             return whole;
         };
@@ -74,15 +85,23 @@ impl Axis {
         }
         Self {
             runs: vec![
-                Run { slot: 0, from: left_from, to: left_to },
-                Run { slot: left as usize + 1, from: right_from, to: right_from + right },
+                Run {
+                    slot: 0,
+                    from: left_from,
+                    to: left_to,
+                },
+                Run {
+                    slot: left as usize + 1,
+                    from: right_from,
+                    to: right_from + right,
+                },
             ],
             slots,
         }
     }
 
     /// What stands in a slot.
-    pub fn slot(&self, index: usize) -> Option<Slot> {
+    pub(crate) fn slot(&self, index: usize) -> Option<Slot> {
         if index >= self.slots {
             return None;
         }
@@ -102,7 +121,7 @@ impl Axis {
     /// The place of the line *before* an offset, in slots from the left (may be fractional inside
     /// the break); `None` if it is left of all that is shown. Lines beyond the right end stand
     /// there.
-    pub fn line(&self, offset: i64) -> Option<f64> {
+    pub(crate) fn line(&self, offset: i64) -> Option<f64> {
         let mut last = None;
         for run in &self.runs {
             if offset < run.from {
@@ -118,7 +137,7 @@ impl Axis {
     }
 
     /// First offset shown.
-    pub fn first(&self) -> i64 {
+    pub(crate) fn first(&self) -> i64 {
         self.runs.first().map_or(0, |run| run.from)
     }
 }
@@ -128,7 +147,14 @@ mod tests {
     use super::*;
 
     fn axis(start: i64, end: i64, line: Option<i64>, slots: usize) -> Axis {
-        Axis::new(Span { start, end, strandline: line }, slots)
+        Axis::new(
+            Span {
+                start,
+                end,
+                strandline: line,
+            },
+            slots,
+        )
     }
 
     #[test]
@@ -138,7 +164,10 @@ mod tests {
                 let a = axis(0, end, Some(end), slots);
                 assert_eq!(a.runs.len(), 1, "{slots} slots, end {end}");
                 let caret = a.line(end).expect("caret on axis");
-                assert!(caret <= slots as f64 - 1.0, "{slots} slots, end {end}: caret {caret}");
+                assert!(
+                    caret <= slots as f64 - 1.0,
+                    "{slots} slots, end {end}: caret {caret}"
+                );
                 if end > 0 {
                     let newest = (0..slots).any(|i| a.slot(i) == Some(Slot::Offset(end - 1)));
                     assert!(newest, "{slots} slots, end {end}");
@@ -160,8 +189,15 @@ mod tests {
             for (end, slots) in [(300, 24), (5_000, 24), (300, 13), (90_000, 13)] {
                 let a = axis(0, end, Some(line), slots);
                 let at = a.line(line).expect("strandline on axis");
-                assert!((0.0..slots as f64).contains(&at), "line {line} of {end}: {at}");
-                assert_eq!(at.fract(), 0.0, "line {line} of {end} must not fall into the break");
+                assert!(
+                    (0.0..slots as f64).contains(&at),
+                    "line {line} of {end}: {at}"
+                );
+                assert_eq!(
+                    at.fract(),
+                    0.0,
+                    "line {line} of {end} must not fall into the break"
+                );
                 assert!(a.line(end).is_some());
             }
         }

@@ -69,7 +69,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
         Width::Wide => (sources.clone(), sinks.clone()),
     };
     // Without clients there still is the quorum's rail.
-    let x = if left.is_empty() { 20.0 } else { m.side + m.gutter };
+    let x = if left.is_empty() {
+        20.0
+    } else {
+        m.side + m.gutter
+    };
     let end = plan.width - m.arcs - if right.is_empty() { 0.0 } else { m.side };
     let stores = Rect::new(x, 0.0, end - x, 0.0);
     let mut y = plan.lay_control(outline, if plan.size == Width::Phone { 4.0 } else { x });
@@ -78,7 +82,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     }
     plan.tag_y = y;
     plan.ruler_y = y + TAG_H + 4.0;
-    let top = if lane.is_some() { plan.ruler_y + RULER_H + 4.0 } else { y + 8.0 };
+    let top = if lane.is_some() {
+        plan.ruler_y + RULER_H + 4.0
+    } else {
+        y + 8.0
+    };
     let bottom = lay_cards(plan, outline, lane, &m, Rect { y: top, ..stores }, height);
     plan.gutters.rail_x = x - 11.0;
     plan.gutters.arc_x = end;
@@ -98,7 +106,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     let column = |x: f64, n: usize| Rect::new(x, top, m.side, span(n));
     plan.lay_column(&left, column(0.0, left.len()));
     plan.lay_column(&right, column(plan.width - m.side, right.len()));
-    let lowest = plan.places.iter().map(|p| p.rect.bottom()).fold(bottom, f64::max);
+    let lowest = plan
+        .places
+        .iter()
+        .map(|p| p.rect.bottom())
+        .fold(bottom, f64::max);
     plan.height = lowest + 8.0;
 }
 
@@ -112,8 +124,16 @@ fn lay_cards(
     height: f64,
 ) -> f64 {
     let holds = |node: &&super::OutlineNode| lane.is_some_and(|l| node.holds.contains(&l));
-    let cards: Vec<u32> = outline.of(Role::Store).filter(holds).map(|n| n.id).collect();
-    let slim: Vec<u32> = outline.of(Role::Store).filter(|n| !holds(n)).map(|n| n.id).collect();
+    let cards: Vec<u32> = outline
+        .of(Role::Store)
+        .filter(holds)
+        .map(|n| n.id)
+        .collect();
+    let slim: Vec<u32> = outline
+        .of(Role::Store)
+        .filter(|n| !holds(n))
+        .map(|n| n.id)
+        .collect();
     let (least, most, gap) = m.card;
     let slim_h = if lane.is_some() { 34.0 } else { 60.0 };
     let per_row = ((area.w + 8.0) / 158.0).floor().max(1.0) as usize;
@@ -148,10 +168,19 @@ fn lay_cards(
             node,
             role: Role::Store,
             kind: Kind::Slim,
-            rect: Rect::new(area.x + col * (each + 8.0), y + row * (slim_h + 8.0), each, slim_h),
+            rect: Rect::new(
+                area.x + col * (each + 8.0),
+                y + row * (slim_h + 8.0),
+                each,
+                slim_h,
+            ),
             strip: None,
             gathers: Vec::new(),
         });
     }
-    if slim.is_empty() { y - gap } else { y + rest - 8.0 }
+    if slim.is_empty() {
+        y - gap
+    } else {
+        y + rest - 8.0
+    }
 }

@@ -2,59 +2,60 @@
 
 /// A point, from the top left of the stage.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Pt {
+pub(crate) struct Pt {
     /// To the right.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Downwards.
-    pub y: f64,
+    pub(crate) y: f64,
 }
 
 /// Shorthand for a point.
-pub fn pt(x: f64, y: f64) -> Pt {
+pub(crate) fn pt(x: f64, y: f64) -> Pt {
     Pt { x, y }
 }
 
 /// A box, from the top left of the stage.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Rect {
+pub(crate) struct Rect {
     /// Left edge.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Upper edge.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Width.
-    pub w: f64,
+    pub(crate) w: f64,
     /// Height.
-    pub h: f64,
+    pub(crate) h: f64,
 }
 
 impl Rect {
     /// A box by its upper left corner and size.
-    pub fn new(x: f64, y: f64, w: f64, h: f64) -> Self {
+    pub(crate) fn new(x: f64, y: f64, w: f64, h: f64) -> Self {
         Self { x, y, w, h }
     }
 
     /// Right edge.
-    pub fn right(&self) -> f64 {
+    pub(crate) fn right(&self) -> f64 {
         self.x + self.w
     }
 
     /// Lower edge.
-    pub fn bottom(&self) -> f64 {
+    pub(crate) fn bottom(&self) -> f64 {
         self.y + self.h
     }
 
     /// Middle, across.
-    pub fn cx(&self) -> f64 {
+    pub(crate) fn cx(&self) -> f64 {
         self.x + self.w / 2.0
     }
 
     /// Middle, down.
-    pub fn cy(&self) -> f64 {
+    pub(crate) fn cy(&self) -> f64 {
         self.y + self.h / 2.0
     }
 
     /// Whether two boxes share more than an edge.
-    pub fn overlaps(&self, other: &Rect) -> bool {
+    #[cfg(test)]
+    pub(crate) fn overlaps(&self, other: &Rect) -> bool {
         self.x < other.right() - 0.01
             && other.x < self.right() - 0.01
             && self.y < other.bottom() - 0.01
@@ -62,7 +63,8 @@ impl Rect {
     }
 
     /// Whether the other box lies inside this one.
-    pub fn holds(&self, other: &Rect) -> bool {
+    #[cfg(test)]
+    pub(crate) fn holds(&self, other: &Rect) -> bool {
         other.x >= self.x - 0.01
             && other.y >= self.y - 0.01
             && other.right() <= self.right() + 0.01
@@ -72,7 +74,7 @@ impl Rect {
 
 /// Which typeface a text is set in; widths differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Face {
+pub(crate) enum Face {
     /// The text face (Atkinson Hyperlegible Next).
     Text,
     /// The face of offsets and times (JetBrains Mono).
@@ -81,7 +83,7 @@ pub enum Face {
 
 /// An upper estimate of the width of a text at a font size. The text face is estimated by classes
 /// of letters; measured against the real font it errs by a few per cent to the wide side.
-pub fn text_width(text: &str, face: Face, size: f64) -> f64 {
+pub(crate) fn text_width(text: &str, face: Face, size: f64) -> f64 {
     let em: f64 = match face {
         Face::Mono => 0.602 * text.chars().count() as f64,
         Face::Text => text.chars().map(letter_em).sum(),
@@ -102,16 +104,16 @@ fn letter_em(c: char) -> f64 {
 
 /// A label that wants to stand near a place on a line.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// Where its middle would like to be.
-    pub at: f64,
+    pub(crate) at: f64,
     /// Its width.
-    pub width: f64,
+    pub(crate) width: f64,
 }
 
 /// Gives each label a left edge so that none overlaps another or leaves `[from, to]`; `None` for a
 /// label for which there is no room left. Earlier labels have the first choice of being shown.
-pub fn settle(wishes: &[Wish], from: f64, to: f64, gap: f64) -> Vec<Option<f64>> {
+pub(crate) fn settle(wishes: &[Wish], from: f64, to: f64, gap: f64) -> Vec<Option<f64>> {
     let mut shown: Vec<usize> = Vec::new();
     let mut room = to - from;
     for (i, wish) in wishes.iter().enumerate() {
@@ -143,7 +145,10 @@ mod tests {
     use super::*;
 
     fn check(wishes: &[(f64, f64)], expect: &[Option<f64>]) {
-        let wishes: Vec<Wish> = wishes.iter().map(|&(at, width)| Wish { at, width }).collect();
+        let wishes: Vec<Wish> = wishes
+            .iter()
+            .map(|&(at, width)| Wish { at, width })
+            .collect();
         assert_eq!(settle(&wishes, 0.0, 100.0, 4.0), expect, "{wishes:?}");
     }
 
@@ -156,7 +161,10 @@ mod tests {
         check(&[(50.0, 20.0), (52.0, 20.0)], &[Some(40.0), Some(64.0)]);
         check(&[(95.0, 20.0), (99.0, 20.0)], &[Some(56.0), Some(80.0)]);
         // The third does not fit: the first two are kept.
-        check(&[(50.0, 60.0), (52.0, 30.0), (5.0, 20.0)], &[Some(6.0), Some(70.0), None]);
+        check(
+            &[(50.0, 60.0), (52.0, 30.0), (5.0, 20.0)],
+            &[Some(6.0), Some(70.0), None],
+        );
     }
 
     #[test]

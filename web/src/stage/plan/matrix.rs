@@ -34,7 +34,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
     let head_y = y + band;
     plan.gutters.band_y = head_y - 12.0;
     plan.gutters.bus_x = if phone { 6.0 } else { side + gutter / 2.0 };
-    plan.gutters.bus_right_x = if right.is_empty() { end } else { end + gutter / 2.0 + 4.0 };
+    plan.gutters.bus_right_x = if right.is_empty() {
+        end
+    } else {
+        end + gutter / 2.0 + 4.0
+    };
     plan.gutters.rail_x = x;
     // On the narrowest stages the rows are known by number alone.
     let label_w = match plan.width {
@@ -42,7 +46,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
         _ if phone => 58.0,
         _ => 112.0,
     };
-    lay_heads(plan, outline, Rect::new(x + label_w, head_y, end - x - label_w, head_h));
+    lay_heads(
+        plan,
+        outline,
+        Rect::new(x + label_w, head_y, end - x - label_w, head_h),
+    );
     let top = head_y + head_h + 4.0;
     let below = if phone { 0.0 } else { 8.0 };
     let row_h = ((height - top - below) / rows.len().max(1) as f64).clamp(ROW_MIN, 44.0);
@@ -66,7 +74,12 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
     let column = |x: f64| Rect::new(x, head_y, side, bottom - head_y);
     plan.lay_column(&left, column(0.0));
     plan.lay_column(&right, column(plan.width - side));
-    plan.height = plan.places.iter().map(|p| p.rect.bottom()).fold(bottom, f64::max) + 8.0;
+    plan.height = plan
+        .places
+        .iter()
+        .map(|p| p.rect.bottom())
+        .fold(bottom, f64::max)
+        + 8.0;
 }
 
 /// Heads of the columns; stores for which there is no room are gathered in the last.
@@ -86,7 +99,11 @@ fn lay_heads(plan: &mut Plan, outline: &Outline, area: Rect) {
             kind: if last { Kind::More } else { Kind::Head },
             rect: Rect::new(area.x + i as f64 * w, area.y, w, area.h),
             strip: None,
-            gathers: if last { stores[i..].to_vec() } else { Vec::new() },
+            gathers: if last {
+                stores[i..].to_vec()
+            } else {
+                Vec::new()
+            },
         });
     }
 }

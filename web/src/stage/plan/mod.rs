@@ -4,23 +4,23 @@
 //! learner looks), never on values, so that nothing jumps while the world runs. Everything is in
 //! CSS pixels and free of web types. What is written into the boxes is made in `scene`.
 
-pub mod axis;
+pub(crate) mod axis;
 mod full;
-pub mod geom;
+pub(crate) mod geom;
 mod matrix;
 mod outline;
-pub mod route;
+pub(crate) mod route;
 #[cfg(test)]
 mod tests;
 
-pub use outline::{Mode, Outline, OutlineNode, ROWS_MAX};
+pub(crate) use outline::{Mode, Outline, OutlineNode};
 
 use geom::Rect;
 use sim_core::view::Role;
 
 /// How much room there is across.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Width {
+pub(crate) enum Width {
     /// One column; clients above and below the brokers.
     Phone,
     /// Clients in one column on the left.
@@ -30,8 +30,8 @@ pub enum Width {
 }
 
 /// What stands at a place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Kind {
     /// A small round button in the quorum.
     Control,
     /// A source or sink.
@@ -48,95 +48,95 @@ pub enum Kind {
 
 /// A node's place. Of the nodes in a [`Kind::More`] place the first stands for all.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// The node.
-    pub node: u32,
+    pub(crate) node: u32,
     /// Its part in the system.
-    pub role: Role,
+    pub(crate) role: Role,
     /// What is drawn there.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its box.
-    pub rect: Rect,
+    pub(crate) rect: Rect,
     /// Its strip of cells ([`Kind::Card`] only).
-    pub strip: Option<Rect>,
+    pub(crate) strip: Option<Rect>,
     /// The nodes gathered here ([`Kind::More`] only).
-    pub gathers: Vec<u32>,
+    pub(crate) gathers: Vec<u32>,
 }
 
 /// One row of the matrix.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The lanes in it, by index into the outline: one, or a whole page of them.
-    pub lanes: Vec<usize>,
+    pub(crate) lanes: Vec<usize>,
     /// The button with the lane's name.
-    pub label: Rect,
+    pub(crate) label: Rect,
     /// Top and height of the cells.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Height of the cells.
-    pub h: f64,
+    pub(crate) h: f64,
 }
 
 /// Where paths run.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Gutters {
+pub(crate) struct Gutters {
     /// Line along which the quorum talks to stores.
-    pub rail_x: f64,
+    pub(crate) rail_x: f64,
     /// Height at which quorum paths leave the quorum's row.
-    pub control_y: f64,
+    pub(crate) control_y: f64,
     /// Right edge of the stores, where arcs between them begin.
-    pub arc_x: f64,
+    pub(crate) arc_x: f64,
     /// Room for those arcs.
-    pub arc_w: f64,
+    pub(crate) arc_w: f64,
     /// Line along which clients of a narrow stage or of the matrix reach the stores.
-    pub bus_x: f64,
+    pub(crate) bus_x: f64,
     /// The same for sinks on the right.
-    pub bus_right_x: f64,
+    pub(crate) bus_right_x: f64,
     /// Height of the lines above the heads of the matrix.
-    pub band_y: f64,
+    pub(crate) band_y: f64,
 }
 
 /// Where everything stands.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Width of the stage.
-    pub width: f64,
+    pub(crate) width: f64,
     /// Height that the plan needs.
-    pub height: f64,
+    pub(crate) height: f64,
     /// How much room there is across.
-    pub size: Width,
+    pub(crate) size: Width,
     /// What is shown.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// Places of nodes.
-    pub places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     /// The box for the words about the quorum.
-    pub control_text: Rect,
+    pub(crate) control_text: Rect,
     /// The box for the word before the quorum's buttons.
-    pub control_label: Rect,
+    pub(crate) control_label: Rect,
     /// Column of the strips: from the first to the last slot (`Mode::Full`).
-    pub strip_x: f64,
+    pub(crate) strip_x: f64,
     /// Number of slots on a strip.
-    pub slots: usize,
+    pub(crate) slots: usize,
     /// From one cell to the next.
-    pub pitch: f64,
+    pub(crate) pitch: f64,
     /// Upper edge of the row with the strandline's tag.
-    pub tag_y: f64,
+    pub(crate) tag_y: f64,
     /// Upper edge of the row with the axis' numbers.
-    pub ruler_y: f64,
+    pub(crate) ruler_y: f64,
     /// The rows of the matrix.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// Where paths run.
-    pub gutters: Gutters,
+    pub(crate) gutters: Gutters,
 }
 
 /// Height of the strandline's tag.
-pub const TAG_H: f64 = 22.0;
+pub(crate) const TAG_H: f64 = 22.0;
 /// Height of the axis' numbers.
-pub const RULER_H: f64 = 16.0;
+pub(crate) const RULER_H: f64 = 16.0;
 
 impl Plan {
     /// Lays a world out on a stage of the given width; `height` is how much there is to fill (the
     /// plan may need more).
-    pub fn new(outline: &Outline, mode: Mode, width: f64, height: f64) -> Self {
+    pub(crate) fn new(outline: &Outline, mode: Mode, width: f64, height: f64) -> Self {
         let size = match width {
             w if w < 640.0 => Width::Phone,
             w if w < 900.0 => Width::Mid,
@@ -166,12 +166,14 @@ impl Plan {
     }
 
     /// The place of a node, be it its own or shared.
-    pub fn place(&self, node: u32) -> Option<&Place> {
-        self.places.iter().find(|p| p.node == node || p.gathers.contains(&node))
+    pub(crate) fn place(&self, node: u32) -> Option<&Place> {
+        self.places
+            .iter()
+            .find(|p| p.node == node || p.gathers.contains(&node))
     }
 
     /// Whether the matrix is drawn.
-    pub fn is_matrix(&self) -> bool {
+    pub(crate) fn is_matrix(&self) -> bool {
         matches!(self.mode, Mode::Matrix { .. })
     }
 
@@ -221,7 +223,11 @@ impl Plan {
             return;
         }
         let h = ((area.h + gap) / shown as f64 - gap).clamp(least, most);
-        let pitch = if shown == 1 { 0.0 } else { (area.h - h) / (shown - 1) as f64 };
+        let pitch = if shown == 1 {
+            0.0
+        } else {
+            (area.h - h) / (shown - 1) as f64
+        };
         let pitch = pitch.min(h + 56.0);
         let top = area.y + ((area.h - h - pitch * (shown - 1) as f64) / 2.0).max(0.0);
         for i in 0..shown {
@@ -233,7 +239,11 @@ impl Plan {
                 kind: if last { Kind::More } else { Kind::Client },
                 rect: Rect::new(area.x, top + pitch * i as f64, area.w, h),
                 strip: None,
-                gathers: if last { ids[i..].iter().map(|x| x.0).collect() } else { Vec::new() },
+                gathers: if last {
+                    ids[i..].iter().map(|x| x.0).collect()
+                } else {
+                    Vec::new()
+                },
             });
         }
     }
@@ -257,7 +267,11 @@ impl Plan {
                 kind: if last { Kind::More } else { Kind::Client },
                 rect: Rect::new(x + col * (each + gap), y + row * (h + gap), each, h),
                 strip: None,
-                gathers: if last { ids[i..].iter().map(|x| x.0).collect() } else { Vec::new() },
+                gathers: if last {
+                    ids[i..].iter().map(|x| x.0).collect()
+                } else {
+                    Vec::new()
+                },
             });
         }
         y + shown.div_ceil(per) as f64 * (h + gap) - gap

@@ -1,37 +1,38 @@
 //! The structure of a world: nodes, which lanes they hold, and what of it is shown.
 
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sim_core::view::{Role, StageView};
 
 use crate::stage::Zoom;
 
 /// Rows of the matrix at most; beyond that lanes are counted by pages of this many.
-pub const ROWS_MAX: usize = 24;
+pub(crate) const ROWS_MAX: usize = 24;
 
 /// A node as far as its place depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OutlineNode {
+pub(crate) struct OutlineNode {
     /// Its number.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Its part in the system.
-    pub role: Role,
+    pub(crate) role: Role,
     /// Its lanes, by index.
-    pub holds: Vec<usize>,
+    pub(crate) holds: Vec<usize>,
 }
 
 /// The structure of a world.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outline {
+pub(crate) struct Outline {
     /// Nodes by id.
-    pub nodes: Vec<OutlineNode>,
+    pub(crate) nodes: Vec<OutlineNode>,
     /// Lane ids, `orders-2` before `orders-10`.
-    pub lanes: Vec<String>,
+    pub(crate) lanes: Vec<String>,
 }
 
 /// What is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// One lane with all its cells (`None`: there is no lane).
     Full {
         /// The lane.
@@ -46,16 +47,22 @@ pub enum Mode {
 
 impl Outline {
     /// Reads the structure off a view.
-    pub fn new(view: &StageView) -> Self {
-        let mut lanes: Vec<String> = view.lanes.iter().map(|lane| lane.id.clone()).collect();
-        for node in view.nodes.iter().filter(|n| n.role == Role::Store) {
-            for lane in &node.lanes {
-                if !lanes.contains(&lane.id) {
-                    lanes.push(lane.id.clone());
-                }
-            }
-        }
+    pub(crate) fn new(view: &StageView) -> Self {
+        let stores = view.nodes.iter().filter(|n| n.role == Role::Store);
+        let held = stores.flat_map(|n| n.lanes.iter().map(|lane| lane.id.as_str()));
+        let ids: BTreeSet<&str> = view
+            .lanes
+            .iter()
+            .map(|lane| lane.id.as_str())
+            .chain(held)
+            .collect();
+        let mut lanes: Vec<String> = ids.into_iter().map(str::to_owned).collect();
         lanes.sort_by(|a, b| natural(a, b));
+        let place: BTreeMap<&str, usize> = lanes
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (id.as_str(), i))
+            .collect();
         let nodes = view
             .nodes
             .iter()
@@ -65,7 +72,7 @@ impl Outline {
                 holds: node
                     .lanes
                     .iter()
-                    .filter_map(|lane| lanes.iter().position(|id| *id == lane.id))
+                    .filter_map(|lane| place.get(lane.id.as_str()).copied())
                     .collect(),
             })
             .collect();
@@ -73,28 +80,35 @@ impl Outline {
     }
 
     /// The nodes of a role, in id order.
-    pub fn of(&self, role: Role) -> impl Iterator<Item = &OutlineNode> {
+    pub(crate) fn of(&self, role: Role) -> impl Iterator<Item = &OutlineNode> {
         self.nodes.iter().filter(move |node| node.role == role)
     }
 
     /// What to show of it for a zoom; a zoom that names what is not there shows all.
-    pub fn mode(&self, zoom: &Zoom) -> Mode {
+    pub(crate) fn mode(&self, zoom: &Zoom) -> Mode {
         if let Zoom::Lane(id) = zoom
             && let Some(lane) = self.lanes.iter().position(|l| l == id)
         {
             return Mode::Full { lane: Some(lane) };
         }
         if self.lanes.len() <= 1 {
-            return Mode::Full { lane: (!self.lanes.is_empty()).then_some(0) };
+            return Mode::Full {
+                lane: (!self.lanes.is_empty()).then_some(0),
+            };
         }
         let all: Vec<usize> = (0..self.lanes.len()).collect();
         if all.len() <= ROWS_MAX {
-            return Mode::Matrix { rows: all.into_iter().map(|lane| vec![lane]).collect() };
+            return Mode::Matrix {
+                rows: all.into_iter().map(|lane| vec![lane]).collect(),
+            };
         }
         let pages = pages(&self.lanes);
         match zoom {
             Zoom::Page(page) if (*page as usize) < pages.len() => Mode::Matrix {
-                rows: pages[*page as usize].iter().map(|&lane| vec![lane]).collect(),
+                rows: pages[*page as usize]
+                    .iter()
+                    .map(|&lane| vec![lane])
+                    .collect(),
             },
             _ => Mode::Matrix { rows: pages },
         }
@@ -116,7 +130,9 @@ fn pages(lanes: &[String]) -> Vec<Vec<usize>> {
         return by_topic;
     }
     let all: Vec<usize> = (0..lanes.len()).collect();
-    all.chunks(ROWS_MAX.max(lanes.len().div_ceil(ROWS_MAX))).map(<[usize]>::to_vec).collect()
+    all.chunks(ROWS_MAX.max(lanes.len().div_ceil(ROWS_MAX)))
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 /// Orders names with numbers in them as people do.
@@ -139,7 +155,10 @@ mod tests {
         for (topic, n) in topics {
             lanes.extend((0..*n).map(|i| format!("{topic}-{i}")));
         }
-        Outline { nodes: Vec::new(), lanes }
+        Outline {
+            nodes: Vec::new(),
+            lanes,
+        }
     }
 
     #[test]

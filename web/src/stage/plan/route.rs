@@ -12,7 +12,7 @@ use super::{Kind, Place, Plan, Width};
 
 /// A path with the length up to each of its points.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct PathLine {
+pub(crate) struct PathLine {
     points: Vec<Pt>,
     lengths: Vec<f64>,
 }
@@ -22,7 +22,10 @@ const SAMPLES: usize = 16;
 
 impl PathLine {
     fn start(at: Pt) -> Self {
-        Self { points: vec![at], lengths: vec![0.0] }
+        Self {
+            points: vec![at],
+            lengths: vec![0.0],
+        }
     }
 
     fn push(&mut self, to: Pt) {
@@ -69,12 +72,12 @@ impl PathLine {
     }
 
     /// Length in CSS px.
-    pub fn length(&self) -> f64 {
+    pub(crate) fn length(&self) -> f64 {
         self.lengths.last().copied().unwrap_or(0.0)
     }
 
     /// The point at a distance along the path, held to its ends.
-    pub fn at_length(&self, distance: f64) -> Pt {
+    pub(crate) fn at_length(&self, distance: f64) -> Pt {
         let Some(&last) = self.points.last() else {
             return Pt::default();
         };
@@ -86,24 +89,28 @@ impl PathLine {
             return last;
         };
         let (a, begin) = (self.points[i - 1], self.lengths[i - 1]);
-        let t = if end > begin { (distance - begin) / (end - begin) } else { 1.0 };
+        let t = if end > begin {
+            (distance - begin) / (end - begin)
+        } else {
+            1.0
+        };
         pt(a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t)
     }
 
     /// The point at a fraction of the path.
-    pub fn at(&self, fraction: f64) -> Pt {
+    pub(crate) fn at(&self, fraction: f64) -> Pt {
         self.at_length(fraction * self.length())
     }
 
     /// The direction at a fraction of the path, in radians.
-    pub fn heading(&self, fraction: f64) -> f64 {
+    pub(crate) fn heading(&self, fraction: f64) -> f64 {
         let at = fraction * self.length();
         let (a, b) = (self.at_length(at - 2.0), self.at_length(at + 2.0));
         (b.y - a.y).atan2(b.x - a.x)
     }
 
     /// The path as SVG path data.
-    pub fn to_svg(&self) -> String {
+    pub(crate) fn to_svg(&self) -> String {
         let mut out = String::with_capacity(self.points.len() * 12);
         for (i, p) in self.points.iter().enumerate() {
             let letter = if i == 0 { 'M' } else { 'L' };
@@ -114,7 +121,8 @@ impl PathLine {
     }
 
     /// Its points.
-    pub fn points(&self) -> &[Pt] {
+    #[cfg(test)]
+    pub(crate) fn points(&self) -> &[Pt] {
         &self.points
     }
 }
@@ -122,20 +130,24 @@ impl PathLine {
 /// The point `radius` from `at` towards `to`, or half way if that is nearer.
 fn toward(at: Pt, to: Pt, radius: f64) -> Pt {
     let d = (to.x - at.x).hypot(to.y - at.y);
-    let k = if d > 0.0 { radius.min(d / 2.0) / d } else { 0.0 };
+    let k = if d > 0.0 {
+        radius.min(d / 2.0) / d
+    } else {
+        0.0
+    };
     pt(at.x + (to.x - at.x) * k, at.y + (to.y - at.y) * k)
 }
 
 /// All paths of a plan.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Routes {
+pub(crate) struct Routes {
     ids: Vec<u32>,
     table: Vec<Option<PathLine>>,
 }
 
 impl Routes {
     /// Routes between all nodes that have a place.
-    pub fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let mut ids: Vec<u32> = Vec::new();
         for place in &plan.places {
             ids.push(place.node);
@@ -154,7 +166,7 @@ impl Routes {
     }
 
     /// The path of messages from one node to another.
-    pub fn get(&self, from: u32, to: u32) -> Option<&PathLine> {
+    pub(crate) fn get(&self, from: u32, to: u32) -> Option<&PathLine> {
         let i = self.ids.binary_search(&from).ok()?;
         let j = self.ids.binary_search(&to).ok()?;
         self.table.get(i * self.ids.len() + j)?.as_ref()
@@ -185,7 +197,10 @@ fn route(plan: &Plan, a: &Place, b: &Place) -> PathLine {
         }
         (Source | Sink, Source | Sink) => {
             let off = if a.node < b.node { -4.0 } else { 4.0 };
-            through(&[pt(a.rect.cx() + off, a.rect.cy()), pt(b.rect.cx() + off, b.rect.cy())])
+            through(&[
+                pt(a.rect.cx() + off, a.rect.cy()),
+                pt(b.rect.cx() + off, b.rect.cy()),
+            ])
         }
     }
 }
@@ -202,7 +217,11 @@ fn through(points: &[Pt]) -> PathLine {
 /// Between two controllers: an arc over or under their row.
 fn quorum_arc(a: &Place, b: &Place) -> PathLine {
     let over = a.rect.x < b.rect.x;
-    let (y, bow) = if over { (a.rect.y, -12.0) } else { (a.rect.bottom(), 12.0) };
+    let (y, bow) = if over {
+        (a.rect.y, -12.0)
+    } else {
+        (a.rect.bottom(), 12.0)
+    };
     let (x1, x2) = (a.rect.cx(), b.rect.cx());
     PathLine::start(pt(x1, y)).curve(pt(x1, y + bow), pt(x2, y + bow), pt(x2, y))
 }
@@ -219,12 +238,26 @@ fn rail(plan: &Plan, control: &Place, to: &Place, back: bool) -> PathLine {
         _ => to.rect.cy() + off,
     };
     let left_of_rail = to.rect.right() < g.rail_x;
-    let end = pt(if left_of_rail { to.rect.right() } else { to.rect.x }, y);
+    let end = pt(
+        if left_of_rail {
+            to.rect.right()
+        } else {
+            to.rect.x
+        },
+        y,
+    );
     if to.kind == Kind::Slim && to.rect.x > g.rail_x + 20.0 {
         let aisle = to.rect.y - 4.0;
         let end = pt(to.rect.cx() + off, to.rect.y);
         return PathLine::bends(
-            &[start, pt(start.x, turn), pt(x, turn), pt(x, aisle), pt(end.x, aisle), end],
+            &[
+                start,
+                pt(start.x, turn),
+                pt(x, turn),
+                pt(x, aisle),
+                pt(end.x, aisle),
+                end,
+            ],
             6.0,
         );
     }
@@ -235,8 +268,12 @@ fn rail(plan: &Plan, control: &Place, to: &Place, back: bool) -> PathLine {
 fn peer_arc(plan: &Plan, a: &Place, b: &Place) -> PathLine {
     let down = a.rect.y < b.rect.y || (a.rect.y == b.rect.y && a.rect.x < b.rect.x);
     let port = |p: &Place, out: bool| {
-        let third =
-            p.rect.h * if (p.rect.y <= a.rect.y.min(b.rect.y)) == out { 0.62 } else { 0.38 };
+        let third = p.rect.h
+            * if (p.rect.y <= a.rect.y.min(b.rect.y)) == out {
+                0.62
+            } else {
+                0.38
+            };
         pt(p.rect.right(), p.rect.y + third)
     };
     let (start, end) = (port(a, true), port(b, false));
@@ -256,15 +293,29 @@ fn client(plan: &Plan, client: &Place, store: &Place, back: bool) -> PathLine {
         let x = plan.gutters.bus_x + off * 0.6;
         let y = s.cy() + off;
         let above = c.y < s.y;
-        let (edge, aisle) = if above { (c.bottom(), c.bottom() + 3.0) } else { (c.y, c.y - 3.0) };
+        let (edge, aisle) = if above {
+            (c.bottom(), c.bottom() + 3.0)
+        } else {
+            (c.y, c.y - 3.0)
+        };
         let cx = (c.x + 24.0).min(c.cx()) + off;
         return PathLine::bends(
-            &[pt(cx, edge), pt(cx, aisle), pt(x, aisle), pt(x, y), pt(s.x, y)],
+            &[
+                pt(cx, edge),
+                pt(cx, aisle),
+                pt(x, aisle),
+                pt(x, y),
+                pt(s.x, y),
+            ],
             5.0,
         );
     }
     let on_left = c.right() < s.x;
-    let (x1, x2) = if on_left { (c.right(), s.x) } else { (c.x, s.right()) };
+    let (x1, x2) = if on_left {
+        (c.right(), s.x)
+    } else {
+        (c.x, s.right())
+    };
     let (y1, y2) = (c.cy() + off, s.y + s.h * 0.5 + off);
     let mid = (x1 + x2) / 2.0;
     PathLine::start(pt(x1, y1)).curve(pt(mid, y1), pt(mid, y2), pt(x2, y2))
@@ -289,11 +340,17 @@ fn matrix_route(plan: &Plan, a: &Place, b: &Place) -> PathLine {
     match (a.role, b.role) {
         (Control, Control) => quorum_arc(a, b),
         (Control, Store) => {
-            let (s, e) = (pt(a.rect.cx() - 2.0, a.rect.bottom()), pt(b.rect.cx() - 5.0, b.rect.y));
+            let (s, e) = (
+                pt(a.rect.cx() - 2.0, a.rect.bottom()),
+                pt(b.rect.cx() - 5.0, b.rect.y),
+            );
             PathLine::start(s).curve(pt(s.x, s.y + 16.0), pt(e.x, e.y - 22.0), e)
         }
         (Store, Control) => {
-            let (s, e) = (pt(a.rect.cx() + 5.0, a.rect.y), pt(b.rect.cx() + 2.0, b.rect.bottom()));
+            let (s, e) = (
+                pt(a.rect.cx() + 5.0, a.rect.y),
+                pt(b.rect.cx() + 2.0, b.rect.bottom()),
+            );
             PathLine::start(s).curve(pt(s.x, s.y - 22.0), pt(e.x, e.y + 16.0), e)
         }
         (Source | Sink, Store) => matrix_client(plan, a, b, -3.0),
@@ -304,7 +361,10 @@ fn matrix_route(plan: &Plan, a: &Place, b: &Place) -> PathLine {
         }
         _ => {
             let off = if a.node < b.node { -4.0 } else { 4.0 };
-            through(&[pt(a.rect.cx() + off, a.rect.cy()), pt(b.rect.cx() + off, b.rect.cy())])
+            through(&[
+                pt(a.rect.cx() + off, a.rect.cy()),
+                pt(b.rect.cx() + off, b.rect.cy()),
+            ])
         }
     }
 }
@@ -317,22 +377,44 @@ fn matrix_client(plan: &Plan, client: &Place, head: &Place, off: f64) -> PathLin
     let end = pt(h.cx() + off * 2.6, h.y);
     if plan.size == Width::Phone {
         let above = c.y < h.y;
-        let (edge, aisle) = if above { (c.bottom(), band) } else { (c.y, c.y - 5.0) };
-        let x = if above { c.cx() } else { (c.x + 24.0).min(c.cx()) } + off;
+        let (edge, aisle) = if above {
+            (c.bottom(), band)
+        } else {
+            (c.y, c.y - 5.0)
+        };
+        let x = if above {
+            c.cx()
+        } else {
+            (c.x + 24.0).min(c.cx())
+        } + off;
         let bus = pt(g.bus_x + off * 0.6, aisle);
         let start = pt(x, edge);
         if above {
             return PathLine::bends(&[start, pt(x, band), pt(end.x, band), end], 5.0);
         }
         return PathLine::bends(
-            &[start, pt(x, aisle), bus, pt(bus.x, band), pt(end.x, band), end],
+            &[
+                start,
+                pt(x, aisle),
+                bus,
+                pt(bus.x, band),
+                pt(end.x, band),
+                end,
+            ],
             5.0,
         );
     }
     let on_left = c.right() < h.x;
-    let (edge, bus) = if on_left { (c.right(), g.bus_x + off) } else { (c.x, g.bus_right_x + off) };
+    let (edge, bus) = if on_left {
+        (c.right(), g.bus_x + off)
+    } else {
+        (c.x, g.bus_right_x + off)
+    };
     let y = c.cy() + off;
-    PathLine::bends(&[pt(edge, y), pt(bus, y), pt(bus, band), pt(end.x, band), end], 6.0)
+    PathLine::bends(
+        &[pt(edge, y), pt(bus, y), pt(bus, band), pt(end.x, band), end],
+        6.0,
+    )
 }
 
 #[cfg(test)]

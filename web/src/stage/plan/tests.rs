@@ -14,18 +14,27 @@ fn world(controls: u32, sources: u32, stores: u32, sinks: u32, lanes: usize, rf:
     let mut add = |role, n: u32, holds: &dyn Fn(usize) -> Vec<usize>| {
         for i in 0..n as usize {
             let id = nodes.len() as u32;
-            nodes.push(OutlineNode { id, role, holds: holds(i) });
+            nodes.push(OutlineNode {
+                id,
+                role,
+                holds: holds(i),
+            });
         }
     };
     let none = |_: usize| Vec::new();
     let held = |i: usize| {
-        (0..lanes).filter(|l| (0..rf).any(|k| (l + k) % stores.max(1) as usize == i)).collect()
+        (0..lanes)
+            .filter(|l| (0..rf).any(|k| (l + k) % stores.max(1) as usize == i))
+            .collect()
     };
     add(Role::Control, controls, &none);
     add(Role::Source, sources, &none);
     add(Role::Store, stores, &held);
     add(Role::Sink, sinks, &none);
-    Outline { nodes, lanes: (0..lanes).map(|i| format!("orders-{i}")).collect() }
+    Outline {
+        nodes,
+        lanes: (0..lanes).map(|i| format!("orders-{i}")).collect(),
+    }
 }
 
 fn worlds() -> Vec<Outline> {
@@ -46,8 +55,9 @@ fn worlds() -> Vec<Outline> {
 fn plans() -> Vec<(String, Outline, Plan)> {
     let mut out = Vec::new();
     for (i, outline) in worlds().into_iter().enumerate() {
-        for width in [288.0, 320.0, 358.0, 390.0, 560.0, 639.0, 640.0, 768.0, 899.0, 900.0, 1010.0, 1600.0]
-        {
+        for width in [
+            288.0, 320.0, 358.0, 390.0, 560.0, 639.0, 640.0, 768.0, 899.0, 900.0, 1010.0, 1600.0,
+        ] {
             for zoom in [Zoom::All, Zoom::Page(1), Zoom::Lane("orders-3".to_owned())] {
                 for height in [300.0, 640.0, 1200.0] {
                     let mode = outline.mode(&zoom);
@@ -62,9 +72,17 @@ fn plans() -> Vec<(String, Outline, Plan)> {
 }
 
 fn boxes(plan: &Plan) -> Vec<(String, Rect)> {
-    let mut out: Vec<(String, Rect)> =
-        plan.places.iter().map(|p| (format!("node {} {:?}", p.node, p.kind), p.rect)).collect();
-    out.extend(plan.rows.iter().enumerate().map(|(i, r)| (format!("row {i}"), r.label)));
+    let mut out: Vec<(String, Rect)> = plan
+        .places
+        .iter()
+        .map(|p| (format!("node {} {:?}", p.node, p.kind), p.rect))
+        .collect();
+    out.extend(
+        plan.rows
+            .iter()
+            .enumerate()
+            .map(|(i, r)| (format!("row {i}"), r.label)),
+    );
     out.push(("control text".to_owned(), plan.control_text));
     out.push(("control label".to_owned(), plan.control_label));
     out
@@ -78,7 +96,10 @@ fn nothing_overlaps_and_nothing_leaves_the_stage() {
         for (i, (a, rect)) in boxes.iter().enumerate() {
             assert!(stage.holds(rect), "{name}: {a} {rect:?} leaves {stage:?}");
             for (b, other) in &boxes[i + 1..] {
-                assert!(!rect.overlaps(other), "{name}: {a} {rect:?} overlaps {b} {other:?}");
+                assert!(
+                    !rect.overlaps(other),
+                    "{name}: {a} {rect:?} overlaps {b} {other:?}"
+                );
             }
         }
     }
@@ -89,8 +110,15 @@ fn strips_share_their_axis_and_lie_in_their_cards() {
     for (name, _, plan) in plans() {
         for place in plan.places.iter().filter(|p| p.kind == Kind::Card) {
             let strip = place.strip.expect("a card has a strip");
-            assert!(place.rect.holds(&strip), "{name}: {strip:?} in {:?}", place.rect);
-            assert_eq!((strip.x, strip.w), (plan.strip_x, plan.slots as f64 * plan.pitch));
+            assert!(
+                place.rect.holds(&strip),
+                "{name}: {strip:?} in {:?}",
+                place.rect
+            );
+            assert_eq!(
+                (strip.x, strip.w),
+                (plan.strip_x, plan.slots as f64 * plan.pitch)
+            );
             assert!(plan.pitch >= 24.0, "{name}: cells can be hit");
             // Head above, carets below.
             assert!(strip.y - place.rect.y >= 40.0 && place.rect.bottom() - strip.bottom() >= 20.0);
@@ -106,7 +134,10 @@ fn every_node_has_a_place_and_every_lane_a_row() {
         }
         if let Mode::Matrix { rows } = &plan.mode {
             assert_eq!(plan.rows.len(), rows.len(), "{name}");
-            assert!(plan.rows.iter().all(|r| r.h >= 24.0), "{name}: rows can be hit");
+            assert!(
+                plan.rows.iter().all(|r| r.h >= 24.0),
+                "{name}: rows can be hit"
+            );
         }
     }
 }
@@ -130,13 +161,21 @@ fn paths_stay_on_the_stage_and_begin_and_end_at_their_nodes() {
                 let path = routes.get(a.id, b.id).expect("a path");
                 for p in path.points() {
                     let inside = stage.holds(&Rect::new(p.x, p.y, 0.0, 0.0));
-                    assert!(inside, "{name}: {}→{} {p:?} {:?}", a.id, b.id, (pa.kind, pb.kind));
+                    assert!(
+                        inside,
+                        "{name}: {}→{} {p:?} {:?}",
+                        a.id,
+                        b.id,
+                        (pa.kind, pb.kind)
+                    );
                 }
                 let ends = near(&pa.rect, path.at(0.0)) && near(&pb.rect, path.at(1.0));
                 assert!(ends, "{name}: {}→{} {:?}", a.id, b.id, (pa.kind, pb.kind));
                 let back = routes.get(b.id, a.id).expect("a path back");
                 let apart = path.points().iter().rev().zip(back.points());
-                let apart = apart.map(|(p, q)| (p.x - q.x).hypot(p.y - q.y)).fold(0.0, f64::max);
+                let apart = apart
+                    .map(|(p, q)| (p.x - q.x).hypot(p.y - q.y))
+                    .fold(0.0, f64::max);
                 assert!(apart > 2.0, "{name}: {}↔{} share a line", a.id, b.id);
             }
         }
@@ -146,12 +185,23 @@ fn paths_stay_on_the_stage_and_begin_and_end_at_their_nodes() {
 #[test]
 fn ten_brokers_with_24_partitions_fit_a_laptop_and_a_phone() {
     let outline = world(3, 2, 10, 2, 24, 3);
-    for (width, size) in [(1010.0, Width::Wide), (390.0, Width::Phone), (296.0, Width::Phone)] {
+    for (width, size) in [
+        (1010.0, Width::Wide),
+        (390.0, Width::Phone),
+        (296.0, Width::Phone),
+    ] {
         let plan = Plan::new(&outline, outline.mode(&Zoom::All), width, 640.0);
         assert_eq!(plan.size, size);
-        let heads: Vec<_> = plan.places.iter().filter(|p| p.kind == Kind::Head).collect();
+        let heads: Vec<_> = plan
+            .places
+            .iter()
+            .filter(|p| p.kind == Kind::Head)
+            .collect();
         assert_eq!(heads.len(), 10, "{width}");
-        assert!(heads.iter().all(|p| p.rect.w >= 24.0), "{width}: columns can be hit");
+        assert!(
+            heads.iter().all(|p| p.rect.w >= 24.0),
+            "{width}: columns can be hit"
+        );
         assert_eq!(plan.rows.len(), 24);
     }
 }

@@ -6,42 +6,42 @@ use crate::stage::plan::{Kind, Place};
 
 /// A short word in a rounded box.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Chip {
+pub(crate) struct Chip {
     /// The word.
-    pub text: String,
+    pub(crate) text: String,
     /// How it is toned.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// Filled: the one that matters most on this card.
-    pub strong: bool,
+    pub(crate) strong: bool,
 }
 
 /// What is written on a place.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NodeScene {
+pub(crate) struct NodeScene {
     /// The node.
-    pub node: u32,
+    pub(crate) node: u32,
     /// What is drawn there.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Name for people.
-    pub title: String,
+    pub(crate) title: String,
     /// Name in the scenario, for where there is no room.
-    pub name: String,
+    pub(crate) name: String,
     /// Part in the system.
-    pub role: Role,
+    pub(crate) role: Role,
     /// What its machine does.
-    pub health: Health,
+    pub(crate) health: Health,
     /// Its copy of the lane in full leads.
-    pub leads: bool,
+    pub(crate) leads: bool,
     /// Its copy of the lane in full is in sync; `None` if it has none.
-    pub in_sync: Option<bool>,
+    pub(crate) in_sync: Option<bool>,
     /// Chips, most telling first.
-    pub chips: Vec<Chip>,
+    pub(crate) chips: Vec<Chip>,
     /// A line beside the chips.
-    pub note: String,
+    pub(crate) note: String,
     /// Values: name and value.
-    pub facts: Vec<(String, String)>,
+    pub(crate) facts: Vec<(String, String)>,
     /// What a screen reader says.
-    pub aria: String,
+    pub(crate) aria: String,
 }
 
 /// What is written on a place; `lane` is the lane shown in full, if one is.
@@ -53,19 +53,34 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
     let copy = lane.and_then(|id| node.lanes.iter().find(|l| l.id == *id));
     let mut chips: Vec<Chip> = Vec::new();
     if let Some(word) = machine(node) {
-        chips.push(Chip { text: word.to_owned(), tone: health_tone(node.health), strong: false });
+        chips.push(Chip {
+            text: word.to_owned(),
+            tone: health_tone(node.health),
+            strong: false,
+        });
     }
     if let Some(copy) = copy {
         for badge in &copy.badges {
             let strong = copy.leads && badge.tone == Tone::Sea;
-            chips.push(Chip { text: badge.text.clone(), tone: badge.tone, strong });
+            chips.push(Chip {
+                text: badge.text.clone(),
+                tone: badge.tone,
+                strong,
+            });
         }
     }
     for badge in &node.badges {
-        chips.push(Chip { text: badge.text.clone(), tone: badge.tone, strong: false });
+        chips.push(Chip {
+            text: badge.text.clone(),
+            tone: badge.tone,
+            strong: false,
+        });
     }
-    let facts: Vec<(String, String)> =
-        node.summary.iter().map(|f| (f.label.clone(), f.value.clone())).collect();
+    let facts: Vec<(String, String)> = node
+        .summary
+        .iter()
+        .map(|f| (f.label.clone(), f.value.clone()))
+        .collect();
     let note = copy.map(|c| c.note.clone()).unwrap_or_default();
     let mut scene = NodeScene {
         node: node.id,
@@ -98,7 +113,10 @@ fn machine(node: &NodeView) -> Option<&'static str> {
         Health::Paused => "paused",
         Health::Slow => "slow",
     };
-    let said = node.badges.iter().any(|b| b.text.to_lowercase().contains(word));
+    let said = node
+        .badges
+        .iter()
+        .any(|b| b.text.to_lowercase().contains(word));
     (!said).then_some(word)
 }
 
@@ -112,15 +130,25 @@ fn health_tone(health: Health) -> Tone {
 
 /// Nodes that share one place.
 fn gathered(view: &StageView, place: &Place) -> NodeScene {
-    let nodes: Vec<&NodeView> =
-        view.nodes.iter().filter(|n| place.gathers.contains(&n.id)).collect();
+    let nodes: Vec<&NodeView> = view
+        .nodes
+        .iter()
+        .filter(|n| place.gathers.contains(&n.id))
+        .collect();
     let down = nodes.iter().filter(|n| n.health != Health::Up).count();
     let title = format!("+{} more", nodes.len());
-    let note = if down > 0 { format!("{down} not up") } else { String::new() };
+    let note = if down > 0 {
+        format!("{down} not up")
+    } else {
+        String::new()
+    };
     NodeScene {
         node: place.node,
         kind: Kind::More,
-        aria: format!("{} more nodes without room on the stage, {down} not up", nodes.len()),
+        aria: format!(
+            "{} more nodes without room on the stage, {down} not up",
+            nodes.len()
+        ),
         name: format!("+{}", nodes.len()),
         title,
         role: place.role,

@@ -12,7 +12,7 @@ const QUIET_MAX: usize = 24;
 
 /// How a link is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LinkLook {
+pub(crate) enum LinkLook {
     /// Nothing passes.
     Cut,
     /// Delayed or lossy.
@@ -23,25 +23,25 @@ pub enum LinkLook {
 
 /// A link as it is drawn.
 #[derive(Clone, PartialEq, Debug)]
-pub struct LinkScene {
+pub(crate) struct LinkScene {
     /// Sender.
-    pub from: u32,
+    pub(crate) from: u32,
     /// Receiver.
-    pub to: u32,
+    pub(crate) to: u32,
     /// How it is drawn.
-    pub look: LinkLook,
+    pub(crate) look: LinkLook,
     /// The fault holds in the other direction too.
-    pub both: bool,
+    pub(crate) both: bool,
     /// SVG path data.
-    pub path: String,
+    pub(crate) path: String,
     /// Where its mark stands.
-    pub mid: Pt,
+    pub(crate) mid: Pt,
     /// Direction there, degrees.
-    pub heading: f64,
+    pub(crate) heading: f64,
     /// Words beside the mark.
-    pub label: String,
+    pub(crate) label: String,
     /// What a screen reader says.
-    pub aria: String,
+    pub(crate) aria: String,
 }
 
 /// Where on its path the mark of a fault stands; held tokens queue before it.
@@ -50,8 +50,14 @@ pub(crate) const MARK_AT: f64 = 0.5;
 pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkScene> {
     let mut out: Vec<LinkScene> = Vec::new();
     for link in &view.links {
-        let look = if link.cut { LinkLook::Cut } else { LinkLook::Bad };
-        let twin = out.iter_mut().find(|l| (l.from, l.to) == (link.to, link.from));
+        let look = if link.cut {
+            LinkLook::Cut
+        } else {
+            LinkLook::Bad
+        };
+        let twin = out
+            .iter_mut()
+            .find(|l| (l.from, l.to) == (link.to, link.from));
         if let Some(twin) = twin.filter(|t| t.look == look && look == LinkLook::Cut) {
             twin.both = true;
             twin.aria = format!(
@@ -79,8 +85,11 @@ pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkS
         if !out.iter().any(known) {
             // One line for both ways, drawn along the way with the smaller number first.
             let (a, b) = (token.from.min(token.to), token.from.max(token.to));
-            let aria =
-                format!("Link between {} and {}", words::title(view, a), words::title(view, b));
+            let aria = format!(
+                "Link between {} and {}",
+                words::title(view, a),
+                words::title(view, b)
+            );
             out.extend(scene(routes, a, b, LinkLook::Quiet, String::new(), aria));
         }
     }

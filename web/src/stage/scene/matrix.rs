@@ -3,11 +3,12 @@
 //! Bars of a column are gathered into few SVG paths, so that a publication changes a handful of
 //! attributes and not a thousand elements.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use sim_core::view::{Health, Lane, NodeView, StageView};
+use sim_core::view::{Health, Lane, LaneSummary, NodeView, StageView};
 
-use super::{copies, leading, words};
+use super::words;
 use crate::stage::plan::geom::Rect;
 use crate::stage::plan::{Kind, Outline, Place, Plan, Row};
 
@@ -16,55 +17,57 @@ const WINDOW: i64 = 32;
 
 /// The words of a row.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RowScene {
+pub(crate) struct RowScene {
     /// Lane id, or the range of lanes of a page.
-    pub name: String,
+    pub(crate) name: String,
     /// Its number, for where there is no room.
-    pub number: String,
+    pub(crate) number: String,
     /// Copies in sync of all copies, e.g. `3/3`; for a page the number of lanes.
-    pub sync: String,
+    pub(crate) sync: String,
     /// Not all copies are in sync, or nobody leads.
-    pub short: bool,
+    pub(crate) short: bool,
+    /// A page of lanes rather than one.
+    pub(crate) page: bool,
     /// What a screen reader says.
-    pub aria: String,
+    pub(crate) aria: String,
 }
 
 /// A copy's cell in the matrix.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MatrixCell {
+pub(crate) struct MatrixCell {
     /// Row, by index.
-    pub row: usize,
+    pub(crate) row: usize,
     /// Lane id (the first of a page).
-    pub lane: String,
+    pub(crate) lane: String,
     /// A page of lanes rather than one.
-    pub page: bool,
+    pub(crate) page: bool,
     /// Number shown in the cell, if there is room.
-    pub text: String,
+    pub(crate) text: String,
     /// What a screen reader says.
-    pub aria: String,
+    pub(crate) aria: String,
 }
 
 /// A column of the matrix as path data, one path for each manner of drawing.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Column {
+pub(crate) struct Column {
     /// The node.
-    pub node: u32,
+    pub(crate) node: u32,
     /// Its machine does not run.
-    pub down: bool,
+    pub(crate) down: bool,
     /// Behind the strandline.
-    pub kept: String,
+    pub(crate) kept: String,
     /// Behind the strandline, on the leader.
-    pub kept_lead: String,
+    pub(crate) kept_lead: String,
     /// Beyond the strandline.
-    pub tail: String,
+    pub(crate) tail: String,
     /// Copies out of sync.
-    pub stale: String,
+    pub(crate) stale: String,
     /// Marks of leaders.
-    pub leads: String,
+    pub(crate) leads: String,
     /// The strandline.
-    pub line: String,
+    pub(crate) line: String,
     /// Cells that can be picked.
-    pub cells: Vec<MatrixCell>,
+    pub(crate) cells: Vec<MatrixCell>,
 }
 
 pub(super) fn matrix(
@@ -72,42 +75,96 @@ pub(super) fn matrix(
     outline: &Outline,
     plan: &Plan,
 ) -> (Vec<RowScene>, Vec<Column>) {
-    let rows = plan.rows.iter().map(|row| row_scene(view, outline, row)).collect();
+    let index = Index::new(view);
+    let rows = plan
+        .rows
+        .iter()
+        .map(|row| row_scene(&index, outline, row))
+        .collect();
     let heads = plan.places.iter().filter(|p| p.kind == Kind::Head);
-    let columns = heads.map(|head| column(view, outline, plan, head)).collect();
+    let columns = heads
+        .map(|head| column(view, &index, outline, plan, head))
+        .collect();
     (rows, columns)
 }
 
-fn row_scene(view: &StageView, outline: &Outline, row: &Row) -> RowScene {
+/// All copies of a lane together.
+#[derive(Default)]
+struct Copies<'a> {
+    summary: Option<&'a LaneSummary>,
+    held: usize,
+    synced: usize,
+    end: i64,
+    /// The strandline of the leader's copy, or without one the furthest of those in sync.
+    line: i64,
+    led: bool,
+}
+
+/// Lanes by id, so that a publication costs one pass over the view.
+struct Index<'a>(BTreeMap<&'a str, Copies<'a>>);
+
+impl<'a> Index<'a> {
+    fn new(view: &'a StageView) -> Self {
+        let mut index: BTreeMap<&str, Copies<'_>> = BTreeMap::new();
+        for summary in &view.lanes {
+            index.entry(&summary.id).or_default().summary = Some(summary);
+        }
+        for lane in view.nodes.iter().flat_map(|n| &n.lanes) {
+            let copies = index.entry(&lane.id).or_default();
+            copies.held += 1;
+            copies.synced += usize::from(lane.in_sync);
+            copies.end = copies.end.max(lane.end);
+            if lane.leads {
+                (copies.line, copies.led) = (lane.strandline, true);
+            } else if lane.in_sync && !copies.led {
+                copies.line = copies.line.max(lane.strandline);
+            }
+        }
+        Self(index)
+    }
+
+    fn is_short(&self, id: &str) -> bool {
+        self.0
+            .get(id)
+            .is_none_or(|c| c.synced < c.held || c.summary.is_none_or(|s| s.leader.is_none()))
+    }
+}
+
+fn row_scene(index: &Index<'_>, outline: &Outline, row: &Row) -> RowScene {
     let first = &outline.lanes[row.lanes[0]];
     let number = first.rsplit_once('-').map_or("", |x| x.1).to_owned();
     if let [only] = row.lanes[..] {
         let id = &outline.lanes[only];
-        let held = copies(view, id).count();
-        let summary = view.lanes.iter().find(|l| l.id == *id);
-        let synced = summary.map_or(0, |l| l.in_sync.len());
-        let leader = summary.and_then(|l| l.leader);
-        let text = summary.map(|l| l.text.clone()).unwrap_or_default();
+        let copies = index.0.get(id.as_str());
+        let (synced, held) = copies.map_or((0, 0), |c| (c.synced, c.held));
+        let text = copies
+            .and_then(|c| c.summary)
+            .map_or("", |l| l.text.as_str());
         return RowScene {
             name: id.clone(),
             number,
             sync: format!("{synced}/{held}"),
-            short: synced < held || leader.is_none(),
+            short: index.is_short(id),
+            page: false,
             aria: format!("Open {id}: {text}"),
         };
     }
     let last = &outline.lanes[row.lanes[row.lanes.len() - 1]];
     let tail = last.rsplit_once('-').map_or(last.as_str(), |x| x.1);
     let same_topic = topic(first) == topic(last);
-    let name =
-        if same_topic { format!("{first}…{tail}") } else { format!("{first} … {last}") };
+    let name = if same_topic {
+        format!("{first}…{tail}")
+    } else {
+        format!("{first} … {last}")
+    };
     let ids = || row.lanes.iter().map(|&i| &outline.lanes[i]);
-    let short = ids().filter(|id| is_short(view, id)).count();
+    let short = ids().filter(|id| index.is_short(id)).count();
     RowScene {
         name,
         number,
         sync: row.lanes.len().to_string(),
         short: short > 0,
+        page: true,
         aria: format!(
             "Open {} lanes, {first} to {last}: {short} with copies out of sync",
             row.lanes.len()
@@ -119,13 +176,17 @@ fn topic(id: &str) -> &str {
     id.rsplit_once('-').map_or(id, |x| x.0)
 }
 
-fn is_short(view: &StageView, id: &str) -> bool {
-    let summary = view.lanes.iter().find(|l| l.id == id);
-    summary.is_none_or(|l| l.leader.is_none()) || copies(view, id).any(|(_, l)| !l.in_sync)
-}
-
-fn column(view: &StageView, outline: &Outline, plan: &Plan, head: &Place) -> Column {
-    let mut column = Column { node: head.node, ..Column::default() };
+fn column(
+    view: &StageView,
+    index: &Index<'_>,
+    outline: &Outline,
+    plan: &Plan,
+    head: &Place,
+) -> Column {
+    let mut column = Column {
+        node: head.node,
+        ..Column::default()
+    };
     let Some(node) = view.nodes.iter().find(|n| n.id == head.node) else {
         return column;
     };
@@ -137,15 +198,23 @@ fn column(view: &StageView, outline: &Outline, plan: &Plan, head: &Place) -> Col
             continue;
         }
         let id = &outline.lanes[row.lanes[0]];
-        let Some(lane) = node.lanes.iter().find(|l| l.id == *id) else { continue };
-        let end = copies(view, id).map(|(_, l)| l.end).max().unwrap_or(lane.end);
-        bar(&mut column, lane, leading(view, id), end, cell);
-        let behind = end - lane.end;
+        let Some(lane) = node.lanes.iter().find(|l| l.id == *id) else {
+            continue;
+        };
+        let Some(copies) = index.0.get(id.as_str()) else {
+            continue;
+        };
+        bar(&mut column, lane, copies, cell);
+        let behind = copies.end - lane.end;
         column.cells.push(MatrixCell {
             row: i,
             lane: id.clone(),
             page: false,
-            text: if behind > 0 { format!("−{behind}") } else { lane.end.to_string() },
+            text: match roomy(cell) {
+                true if behind > 0 => format!("{} (−{behind})", lane.end),
+                true => lane.end.to_string(),
+                false => String::new(),
+            },
             aria: cell_words(node, lane),
         });
     }
@@ -155,15 +224,37 @@ fn column(view: &StageView, outline: &Outline, plan: &Plan, head: &Place) -> Col
 /// Told without moving numbers, so that it is not rewritten with every record.
 fn cell_words(node: &NodeView, lane: &Lane) -> String {
     let part = if lane.leads { "leader" } else { "follower" };
-    let sync = if lane.in_sync { "in sync" } else { "out of sync" };
-    format!("{} on {}: {part}, {sync}, machine {}", lane.id, node.title, words::health(node.health))
+    let sync = if lane.in_sync {
+        "in sync"
+    } else {
+        "out of sync"
+    };
+    format!(
+        "{} on {}: {part}, {sync}, machine {}",
+        lane.id,
+        node.title,
+        words::health(node.health)
+    )
+}
+
+/// Whether a cell has room for a number under its bar.
+fn roomy(cell: Rect) -> bool {
+    cell.h >= 36.0 && cell.w >= 64.0
 }
 
 /// The bar's box in a cell: left of it the leader's mark.
 fn bar_box(cell: Rect) -> Rect {
-    let (left, right) = if cell.w < 40.0 { (3.0, 3.0) } else { (13.0, 6.0) };
+    let (left, right) = if cell.w < 40.0 {
+        (3.0, 3.0)
+    } else {
+        (13.0, 6.0)
+    };
     let h = if cell.h >= 30.0 { 12.0 } else { 10.0 };
-    let y = if cell.h >= 36.0 && cell.w >= 64.0 { cell.y + 7.0 } else { cell.cy() - h / 2.0 };
+    let y = if roomy(cell) {
+        cell.y + 7.0
+    } else {
+        cell.cy() - h / 2.0
+    };
     Rect::new(cell.x + left, y, cell.w - left - right, h)
 }
 
@@ -174,22 +265,30 @@ fn rect_to(path: &mut String, x: f64, y: f64, w: f64, h: f64) {
     }
 }
 
-fn bar(column: &mut Column, lane: &Lane, leading: Option<&Lane>, end: i64, cell: Rect) {
+fn bar(column: &mut Column, lane: &Lane, copies: &Copies<'_>, cell: Rect) {
     let b = bar_box(cell);
+    let (end, line) = (copies.end, copies.line);
     // The axis moves by steps, like that of the full strip.
     let from = ((end - WINDOW * 3 / 4).max(0)).div_euclid(WINDOW / 4) * (WINDOW / 4);
-    let x = |offset: i64| {
-        b.x + b.w * ((offset - from) as f64 / WINDOW as f64).clamp(0.0, 1.0)
-    };
-    let line = leading.map_or(lane.strandline, |l| l.strandline);
+    let x = |offset: i64| b.x + b.w * ((offset - from) as f64 / WINDOW as f64).clamp(0.0, 1.0);
     let (x0, x_line, x_end) = (b.x, x(line.min(lane.end)), x(lane.end));
     if lane.in_sync {
-        let kept = if lane.leads { &mut column.kept_lead } else { &mut column.kept };
+        let kept = if lane.leads {
+            &mut column.kept_lead
+        } else {
+            &mut column.kept
+        };
         rect_to(kept, x0, b.y, x_line - x0, b.h);
         rect_to(&mut column.tail, x_line, b.y, x_end - x_line, b.h);
         rect_to(&mut column.line, x(line) - 0.8, b.y - 2.0, 1.6, b.h + 4.0);
     } else {
-        rect_to(&mut column.stale, x0 + 0.5, b.y + 0.5, (x_end - x0).max(3.0) - 1.0, b.h - 1.0);
+        rect_to(
+            &mut column.stale,
+            x0 + 0.5,
+            b.y + 0.5,
+            (x_end - x0).max(3.0) - 1.0,
+            b.h - 1.0,
+        );
     }
     if lane.leads {
         let (r, cx, cy) = if cell.w < 40.0 {
@@ -216,7 +315,9 @@ fn count_cell(
     cell: Rect,
 ) {
     let held = || {
-        node.lanes.iter().filter(|lane| row.lanes.iter().any(|&i| outline.lanes[i] == lane.id))
+        node.lanes
+            .iter()
+            .filter(|lane| row.lanes.iter().any(|&i| outline.lanes[i] == lane.id))
     };
     let leads = held().filter(|l| l.leads).count();
     let stale = held().filter(|l| !l.in_sync).count();
@@ -228,13 +329,29 @@ fn count_cell(
     let part = |n: usize| b.w * n as f64 / row.lanes.len() as f64;
     let following = all.saturating_sub(leads + stale);
     rect_to(&mut column.kept_lead, b.x, b.y, part(leads), b.h);
-    rect_to(&mut column.kept, b.x + part(leads), b.y, part(following), b.h);
-    rect_to(&mut column.stale, b.x + part(leads + following), b.y + 0.5, part(stale), b.h - 1.0);
+    rect_to(
+        &mut column.kept,
+        b.x + part(leads),
+        b.y,
+        part(following),
+        b.h,
+    );
+    rect_to(
+        &mut column.stale,
+        b.x + part(leads + following),
+        b.y + 0.5,
+        part(stale),
+        b.h - 1.0,
+    );
     column.cells.push(MatrixCell {
         row: index,
         lane: outline.lanes[row.lanes[0]].clone(),
         page: true,
-        text: format!("{leads} · {all}"),
+        text: if roomy(cell) {
+            format!("{leads} of {all}")
+        } else {
+            String::new()
+        },
         aria: format!(
             "{}: leads {leads}, follows {following} in sync, {stale} out of sync",
             node.title

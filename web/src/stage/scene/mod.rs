@@ -9,12 +9,13 @@ mod matrix;
 mod strip;
 #[cfg(test)]
 mod tests;
-pub mod words;
+pub(crate) mod words;
 
-pub use card::{Chip, NodeScene};
-pub use links::{LinkLook, LinkScene};
-pub use matrix::{Column, MatrixCell, RowScene};
-pub use strip::{CellFace, Flag, Label, SlotScene, StripScene};
+pub(crate) use card::{Chip, NodeScene};
+pub(crate) use links::MARK_AT;
+pub(crate) use links::{LinkLook, LinkScene};
+pub(crate) use matrix::{Column, MatrixCell, RowScene};
+pub(crate) use strip::{CellFace, Flag, Label, SlotScene, StripScene};
 
 use sim_core::view::{Lane, MarkKind, NodeView, StageView};
 
@@ -25,65 +26,71 @@ use super::plan::{Kind, Mode, Outline, Plan, TAG_H};
 
 /// The strandline across the cards.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     /// Where it stands.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Its offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// Its name for people.
-    pub label: String,
+    pub(crate) label: String,
     /// The tag that bears the name.
-    pub tag: Rect,
+    pub(crate) tag: Rect,
     /// From where to where it runs: over neighbouring copies that are in sync.
-    pub runs: Vec<(f64, f64)>,
+    pub(crate) runs: Vec<(f64, f64)>,
 }
 
 /// A number on the offset axis.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// The offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// Middle of its cell.
-    pub x: f64,
+    pub(crate) x: f64,
 }
 
 /// All that is drawn for one published view, besides what moves.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Scene {
+pub(crate) struct Scene {
     /// Words on the places of the plan, in its order.
-    pub nodes: Vec<NodeScene>,
+    pub(crate) nodes: Vec<NodeScene>,
     /// Strips of the places of the plan, in its order.
-    pub strips: Vec<Option<StripScene>>,
+    pub(crate) strips: Vec<Option<StripScene>>,
     /// The offsets on show.
-    pub axis: Axis,
+    pub(crate) axis: Axis,
     /// Numbers of the axis.
-    pub ticks: Vec<Tick>,
+    pub(crate) ticks: Vec<Tick>,
     /// The strandline, if the lane in full has one.
-    pub line: Option<Line>,
+    pub(crate) line: Option<Line>,
     /// Rows of the matrix, in the plan's order.
-    pub rows: Vec<RowScene>,
+    pub(crate) rows: Vec<RowScene>,
     /// Columns of the matrix, by the plan's heads in order.
-    pub columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
     /// Links with faults, then links in use.
-    pub links: Vec<LinkScene>,
+    pub(crate) links: Vec<LinkScene>,
     /// The two lines about the quorum and the lane.
-    pub control: (String, String),
+    pub(crate) control: (String, String),
 }
 
 impl Scene {
     /// The scene of a view on a plan.
-    pub fn new(view: &StageView, outline: &Outline, plan: &Plan, routes: &Routes) -> Self {
+    pub(crate) fn new(view: &StageView, outline: &Outline, plan: &Plan, routes: &Routes) -> Self {
         let lane = match plan.mode {
             Mode::Full { lane } => lane.and_then(|i| outline.lanes.get(i)),
             Mode::Matrix { .. } => None,
         };
         let mut scene = Self {
-            nodes: plan.places.iter().map(|p| card::node(view, p, lane)).collect(),
+            nodes: plan
+                .places
+                .iter()
+                .map(|p| card::node(view, p, lane))
+                .collect(),
             links: links::links(view, plan, routes),
             ..Self::default()
         };
         let summary = lane.and_then(|id| view.lanes.iter().find(|l| l.id == *id));
-        let lane_text = summary.map(|l| format!("{} · {}", l.id, l.text)).unwrap_or_default();
+        let lane_text = summary
+            .map(|l| format!("{} · {}", l.id, l.text))
+            .unwrap_or_default();
         scene.control = (view.control.clone(), lane_text);
         match lane {
             Some(id) => scene.fill_strips(view, plan, id),
@@ -101,7 +108,14 @@ impl Scene {
         let end = copies().map(|(_, l)| l.end).max().unwrap_or(0);
         let holder = leading(view, id);
         let offset = holder.map(|lane| lane.strandline);
-        self.axis = Axis::new(Span { start, end, strandline: offset }, plan.slots);
+        self.axis = Axis::new(
+            Span {
+                start,
+                end,
+                strandline: offset,
+            },
+            plan.slots,
+        );
         self.ticks = ticks(&self.axis, plan);
         self.line = holder.and_then(|lane| line(lane, view, plan, &self.axis, id));
         let strip = |place: &super::plan::Place| {
@@ -115,17 +129,21 @@ impl Scene {
 }
 
 /// The copies of a lane, in node order.
-pub fn copies<'a>(
+pub(crate) fn copies<'a>(
     view: &'a StageView,
     id: &'a str,
 ) -> impl Iterator<Item = (&'a NodeView, &'a Lane)> {
-    view.nodes.iter().filter_map(move |n| n.lanes.iter().find(|l| l.id == id).map(|l| (n, l)))
+    view.nodes
+        .iter()
+        .filter_map(move |n| n.lanes.iter().find(|l| l.id == id).map(|l| (n, l)))
 }
 
 /// The copy whose strandline counts: the leader's, or without one the furthest of those in sync.
-pub fn leading<'a>(view: &'a StageView, id: &'a str) -> Option<&'a Lane> {
+pub(crate) fn leading<'a>(view: &'a StageView, id: &'a str) -> Option<&'a Lane> {
     let lanes = || copies(view, id).map(|(_, lane)| lane);
-    lanes().find(|l| l.leads).or_else(|| lanes().filter(|l| l.in_sync).max_by_key(|l| l.strandline))
+    lanes()
+        .find(|l| l.leads)
+        .or_else(|| lanes().filter(|l| l.in_sync).max_by_key(|l| l.strandline))
 }
 
 fn ticks(axis: &Axis, plan: &Plan) -> Vec<Tick> {
@@ -145,7 +163,10 @@ fn line(lane: &Lane, view: &StageView, plan: &Plan, axis: &Axis, id: &str) -> Op
         .marks
         .iter()
         .find(|m| m.kind == MarkKind::Strandline)
-        .map_or_else(|| format!("strandline {}", lane.strandline), |m| m.label.clone());
+        .map_or_else(
+            || format!("strandline {}", lane.strandline),
+            |m| m.label.clone(),
+        );
     let w = (text_width(&label, Face::Text, 13.5) + 26.0).ceil();
     let (least, most) = (2.0, (plan.width - 2.0 - w).max(2.0));
     let tag = Rect::new((x - w / 2.0).clamp(least, most), plan.tag_y, w, TAG_H);
@@ -153,8 +174,7 @@ fn line(lane: &Lane, view: &StageView, plan: &Plan, axis: &Axis, id: &str) -> Op
     let mut joined = false;
     for place in plan.places.iter().filter(|p| p.kind == Kind::Card) {
         let Some(strip) = place.strip else { continue };
-        let synced =
-            copies(view, id).any(|(node, copy)| node.id == place.node && copy.in_sync);
+        let synced = copies(view, id).any(|(node, copy)| node.id == place.node && copy.in_sync);
         let low = strip.bottom() + 7.0;
         match runs.last_mut() {
             Some(run) if synced && joined => run.1 = low,
@@ -163,5 +183,11 @@ fn line(lane: &Lane, view: &StageView, plan: &Plan, axis: &Axis, id: &str) -> Op
         }
         joined = synced;
     }
-    Some(Line { x, offset: lane.strandline, label, tag, runs })
+    Some(Line {
+        x,
+        offset: lane.strandline,
+        label,
+        tag,
+        runs,
+    })
 }

@@ -9,32 +9,32 @@ use crate::stage::plan::geom::{Face, Rect, Wish, settle, text_width};
 
 /// A cell as it is drawn.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CellFace {
+pub(crate) struct CellFace {
     /// Its offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// The record's identity in the ledger.
-    pub record: Option<u64>,
+    pub(crate) record: Option<u64>,
     /// Key number.
-    pub key: Option<u32>,
+    pub(crate) key: Option<u32>,
     /// Left of the strandline.
-    pub committed: bool,
+    pub(crate) committed: bool,
     /// On disk.
-    pub flushed: bool,
+    pub(crate) flushed: bool,
     /// Another copy holds something else here.
-    pub diverged: bool,
+    pub(crate) diverged: bool,
     /// First record of a leader epoch on this copy.
-    pub epoch_start: bool,
+    pub(crate) epoch_start: bool,
     /// Leader epoch it was written in.
-    pub epoch: i32,
+    pub(crate) epoch: i32,
     /// The view did not carry the record (it is outside the asked window).
-    pub unknown: bool,
+    pub(crate) unknown: bool,
     /// What a screen reader says.
-    pub aria: String,
+    pub(crate) aria: String,
 }
 
 /// What stands in a slot of the strip.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SlotScene {
+pub(crate) enum SlotScene {
     /// Nothing yet.
     Empty,
     /// Records left out of the axis; the number is how many.
@@ -45,47 +45,47 @@ pub enum SlotScene {
 
 /// A named line under the strip.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Label {
+pub(crate) struct Label {
     /// What the line is.
-    pub kind: MarkKind,
+    pub(crate) kind: MarkKind,
     /// Where the line stands.
-    pub at: f64,
+    pub(crate) at: f64,
     /// The words; empty if there was no room for them.
-    pub text: String,
+    pub(crate) text: String,
     /// The full words.
-    pub title: String,
+    pub(crate) title: String,
     /// Left edge of the words.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Width of the words.
-    pub w: f64,
+    pub(crate) w: f64,
 }
 
 /// A small flag over the first cell of a leader epoch.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Flag {
+pub(crate) struct Flag {
     /// Left edge of the cell.
-    pub x: f64,
+    pub(crate) x: f64,
     /// The epoch.
-    pub epoch: i32,
+    pub(crate) epoch: i32,
 }
 
 /// A copy of the lane.
 #[derive(Clone, PartialEq, Debug)]
-pub struct StripScene {
+pub(crate) struct StripScene {
     /// The node that holds it.
-    pub node: u32,
+    pub(crate) node: u32,
     /// Lane id.
-    pub lane: String,
+    pub(crate) lane: String,
     /// What stands in each slot.
-    pub slots: Vec<SlotScene>,
+    pub(crate) slots: Vec<SlotScene>,
     /// Named lines.
-    pub labels: Vec<Label>,
+    pub(crate) labels: Vec<Label>,
     /// Leader epochs that begin here.
-    pub flags: Vec<Flag>,
+    pub(crate) flags: Vec<Flag>,
     /// The strandline reaches it.
-    pub in_sync: bool,
+    pub(crate) in_sync: bool,
     /// What a screen reader says of the strip.
-    pub aria: String,
+    pub(crate) aria: String,
 }
 
 /// Size of the words under a strip, CSS px; the style sheet uses the same.
@@ -112,7 +112,10 @@ pub(super) fn strip(
                 epoch_before = cell.map(|c| c.epoch).or(epoch_before);
                 let face = face(node, lane, o, cell, first);
                 if first || (flags.is_empty() && cell.is_some()) {
-                    flags.push(Flag { x: rect.x + i as f64 * plan.pitch, epoch: face.epoch });
+                    flags.push(Flag {
+                        x: rect.x + i as f64 * plan.pitch,
+                        epoch: face.epoch,
+                    });
                 }
                 SlotScene::Cell(Box::new(face))
             }
@@ -162,8 +165,12 @@ fn face(node: &NodeView, lane: &Lane, offset: i64, cell: Option<&Cell>, first: b
 
 /// Carets and marks with their words under the strip, none overlapping another.
 fn labels(lane: &Lane, rect: Rect, plan: &Plan, axis: &Axis, line: Option<i64>) -> Vec<Label> {
-    let mut found: Vec<(MarkKind, i64, String, String)> =
-        vec![(MarkKind::End, lane.end, format!("LEO {}", lane.end), String::new())];
+    let mut found: Vec<(MarkKind, i64, String, String)> = vec![(
+        MarkKind::End,
+        lane.end,
+        format!("LEO {}", lane.end),
+        String::new(),
+    )];
     for mark in &lane.marks {
         let short = words::short_mark(mark);
         match mark.kind {
@@ -183,8 +190,15 @@ fn labels(lane: &Lane, rect: Rect, plan: &Plan, axis: &Axis, line: Option<i64>) 
         .map(|(kind, offset, text, _)| {
             let width = text_width(text, Face::Mono, LABEL_SIZE) + 4.0;
             // The end's words stand right of its caret, where nothing is.
-            let side = if *kind == MarkKind::End { width / 2.0 + 3.0 } else { 0.0 };
-            Wish { at: at(*offset) + side, width }
+            let side = if *kind == MarkKind::End {
+                width / 2.0 + 3.0
+            } else {
+                0.0
+            };
+            Wish {
+                at: at(*offset) + side,
+                width,
+            }
         })
         .collect();
     let places = settle(&wishes, rect.x - 6.0, rect.right() + 6.0, 8.0);

@@ -48,7 +48,10 @@ fn the_strandline_does_not_reach_copies_out_of_sync() {
     assert_eq!(line.runs.len(), 2);
     let card = plan.place(4).expect("card").rect;
     for (from, to) in line.runs {
-        assert!(to <= card.y || from >= card.bottom(), "{from}–{to} crosses {card:?}");
+        assert!(
+            to <= card.y || from >= card.bottom(),
+            "{from}–{to} crosses {card:?}"
+        );
     }
 }
 
@@ -71,10 +74,16 @@ fn words_under_strips_fit_and_do_not_overlap() {
                         assert!(shown[i + 1..].iter().all(|b| !a.overlaps(b)), "{width}");
                     }
                     let end = strip.labels.iter().find(|l| l.kind == MarkKind::End);
-                    assert!(end.is_some_and(|l| !l.text.is_empty()), "the log end is always told");
+                    assert!(
+                        end.is_some_and(|l| !l.text.is_empty()),
+                        "the log end is always told"
+                    );
                 }
                 let tag = scene.line.expect("a strandline").tag;
-                assert!(tag.x >= 0.0 && tag.right() <= plan.width, "{width}: {tag:?}");
+                assert!(
+                    tag.x >= 0.0 && tag.right() <= plan.width,
+                    "{width}: {tag:?}"
+                );
             }
         }
     }
@@ -84,12 +93,23 @@ fn words_under_strips_fit_and_do_not_overlap() {
 fn a_cut_link_is_drawn_once_with_its_mark_on_the_stage() {
     for width in WIDTHS {
         let (plan, scene) = scene(&view(Situation::LeaderDied, 0), &Zoom::All, width);
-        let cut: Vec<_> = scene.links.iter().filter(|l| l.look == LinkLook::Cut).collect();
+        let cut: Vec<_> = scene
+            .links
+            .iter()
+            .filter(|l| l.look == LinkLook::Cut)
+            .collect();
         assert_eq!(cut.len(), 1);
         assert!(cut[0].both && cut[0].aria.ends_with("cut both ways"));
         let mid = cut[0].mid;
-        assert!(mid.x <= plan.width - 11.0, "{width}: the mark is cut off at {mid:?}");
-        let bad: Vec<_> = scene.links.iter().filter(|l| l.look == LinkLook::Bad).collect();
+        assert!(
+            mid.x <= plan.width - 11.0,
+            "{width}: the mark is cut off at {mid:?}"
+        );
+        let bad: Vec<_> = scene
+            .links
+            .iter()
+            .filter(|l| l.look == LinkLook::Bad)
+            .collect();
         assert_eq!(bad[0].label, "+200 ms, 5 % lost");
     }
 }
@@ -105,7 +125,11 @@ fn every_copy_has_a_cell_in_the_matrix() {
         assert_eq!(scene.columns.len(), 10);
         assert_eq!(scene.rows.len(), 24);
         assert!(scene.rows.iter().any(|r| r.short) && scene.rows.iter().any(|r| !r.short));
-        let dots: usize = scene.columns.iter().map(|c| c.leads.matches('z').count()).sum();
+        let dots: usize = scene
+            .columns
+            .iter()
+            .map(|c| c.leads.matches('z').count())
+            .sum();
         assert_eq!(dots, 24, "one leader a lane");
         assert!(plan.places.iter().filter(|p| p.kind == Kind::Head).count() == 10);
     }
@@ -116,7 +140,11 @@ fn beyond_that_lanes_are_counted() {
     let view = view(Situation::Vast, 0);
     let (plan, vast) = scene(&view, &Zoom::All, 1010.0);
     assert!(plan.rows.len() <= 24 && plan.rows.len() >= 8);
-    assert!(vast.columns.iter().all(|c| c.cells.iter().all(|cell| cell.page)));
+    assert!(
+        vast.columns
+            .iter()
+            .all(|c| c.cells.iter().all(|cell| cell.page))
+    );
     let (plan, page) = scene(&view, &Zoom::Page(1), 1010.0);
     assert!(plan.rows.iter().all(|r| r.lanes.len() == 1));
     assert!(page.columns.iter().any(|c| !c.cells.is_empty()));
@@ -126,7 +154,12 @@ fn beyond_that_lanes_are_counted() {
 fn diverged_tails_and_new_epochs_are_marked() {
     let (_, scene) = scene(&view(Situation::LeaderDied, 0), &Zoom::All, 1010.0);
     let strip = |node: u32| {
-        scene.strips.iter().flatten().find(|s| s.node == node).expect("a strip")
+        scene
+            .strips
+            .iter()
+            .flatten()
+            .find(|s| s.node == node)
+            .expect("a strip")
     };
     let diverged = |node: u32| -> Vec<i64> {
         let cells = strip(node).slots.iter().filter_map(|s| match s {

@@ -3,7 +3,7 @@
 use sim_core::view::{Cell, Health, Lane, Mark, MarkKind, NodeView, Shape, StageView, Token};
 
 /// What a message of this shape is, for people.
-pub fn shape(shape: Shape) -> &'static str {
+pub(crate) fn shape(shape: Shape) -> &'static str {
     match shape {
         Shape::Batch => "records",
         Shape::Ack => "acknowledgement",
@@ -16,7 +16,7 @@ pub fn shape(shape: Shape) -> &'static str {
 }
 
 /// What a machine does, for people.
-pub fn health(health: Health) -> &'static str {
+pub(crate) fn health(health: Health) -> &'static str {
     match health {
         Health::Up => "up",
         Health::Down => "down",
@@ -26,7 +26,7 @@ pub fn health(health: Health) -> &'static str {
 }
 
 /// A duration in the unit that fits it.
-pub fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let show = |value: f64, unit: &str| {
         if value < 10.0 && value.fract() > 0.049 {
             format!("{value:.1} {unit}")
@@ -43,14 +43,21 @@ pub fn duration(ns: u64) -> String {
 }
 
 /// A node's title by its number.
-pub fn title(view: &StageView, id: u32) -> String {
-    view.nodes.iter().find(|n| n.id == id).map_or_else(|| format!("node {id}"), |n| n.title.clone())
+pub(crate) fn title(view: &StageView, id: u32) -> String {
+    view.nodes
+        .iter()
+        .find(|n| n.id == id)
+        .map_or_else(|| format!("node {id}"), |n| n.title.clone())
 }
 
 /// A message under way, in a sentence without its time.
-pub fn token(view: &StageView, token: &Token) -> String {
-    let mut out =
-        format!("{}, {} to {}", token.label, title(view, token.from), title(view, token.to));
+pub(crate) fn token(view: &StageView, token: &Token) -> String {
+    let mut out = format!(
+        "{}, {} to {}",
+        token.label,
+        title(view, token.from),
+        title(view, token.to)
+    );
     if token.records > 0 {
         let s = if token.records == 1 { "" } else { "s" };
         out.push_str(&format!(", {} record{s}", token.records));
@@ -65,7 +72,7 @@ pub fn token(view: &StageView, token: &Token) -> String {
 }
 
 /// A key's short name: the same letter goes with the same colour.
-pub fn key_name(key: u32) -> String {
+pub(crate) fn key_name(key: u32) -> String {
     let letter = char::from(b'A' + (key % 6) as u8);
     match key / 6 {
         0 => letter.to_string(),
@@ -74,9 +81,13 @@ pub fn key_name(key: u32) -> String {
 }
 
 /// A copy of a lane, in a sentence.
-pub fn lane(node: &NodeView, lane: &Lane) -> String {
+pub(crate) fn lane(node: &NodeView, lane: &Lane) -> String {
     let leads = if lane.leads { ", leader" } else { "" };
-    let note = if lane.note.is_empty() { String::new() } else { format!(", {}", lane.note) };
+    let note = if lane.note.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", lane.note)
+    };
     format!(
         "{} on {}{leads}{note}, log end {}, strandline {}",
         lane.id, node.title, lane.end, lane.strandline
@@ -84,14 +95,18 @@ pub fn lane(node: &NodeView, lane: &Lane) -> String {
 }
 
 /// A record on a copy, in a sentence.
-pub fn cell(node: &NodeView, cell: &Cell) -> String {
+pub(crate) fn cell(node: &NodeView, cell: &Cell) -> String {
     let mut out = format!("Offset {} on {}", cell.offset, node.title);
     match cell.key {
         Some(key) => out.push_str(&format!(", key {}", key_name(key))),
         None if cell.record.is_none() => out.push_str(", control record"),
         None => {}
     }
-    out.push_str(if cell.committed { ", committed" } else { ", not committed" });
+    out.push_str(if cell.committed {
+        ", committed"
+    } else {
+        ", not committed"
+    });
     if !cell.flushed {
         out.push_str(", not flushed to disk");
     }
@@ -103,7 +118,7 @@ pub fn cell(node: &NodeView, cell: &Cell) -> String {
 }
 
 /// The short form of a mark's name: what stands under a strip.
-pub fn short_mark(mark: &Mark) -> String {
+pub(crate) fn short_mark(mark: &Mark) -> String {
     let word = match mark.kind {
         MarkKind::Strandline => "knows",
         MarkKind::End => "LEO",
@@ -134,6 +149,9 @@ mod tests {
 
     #[test]
     fn key_names_go_with_colours() {
-        assert_eq!(["A", "F", "A1", "C2"].map(str::to_owned), [0, 5, 6, 14].map(key_name));
+        assert_eq!(
+            ["A", "F", "A1", "C2"].map(str::to_owned),
+            [0, 5, 6, 14].map(key_name)
+        );
     }
 }

@@ -1,0 +1,220 @@
+//! A strip: the cells of one copy, its epoch flags, and the carets and words under it.
+
+use leptos::prelude::*;
+use sim_core::view::MarkKind;
+
+use super::{NOWHERE, Shared, at, px};
+use crate::stage::Selection;
+use crate::stage::plan::geom::Rect;
+use crate::stage::scene::words::key_name;
+use crate::stage::scene::{CellFace, Flag, Label, SlotScene, StripScene};
+use crate::stage::stops::Stop;
+
+/// The strip of the place with this index.
+#[component]
+pub(super) fn Strip(
+    /// What the parts share.
+    shared: Shared,
+    /// Its place in the plan.
+    index: usize,
+    /// The node that holds it.
+    node: u32,
+) -> impl IntoView {
+    let rect: Memo<Rect> = Memo::new(move |_| {
+        shared.layout.with(|l| {
+            l.plan
+                .places
+                .get(index)
+                .and_then(|p| p.strip)
+                .unwrap_or(NOWHERE)
+        })
+    });
+    let pitch = Memo::new(move |_| shared.layout.with(|l| l.plan.pitch));
+    let scene: Memo<Option<StripScene>> = Memo::new(move |_| {
+        shared
+            .scene
+            .with(|s| s.strips.get(index).cloned().flatten())
+    });
+    let record = Memo::new(move |_| match shared.selected.get() {
+        Some(Selection::Record(id)) => Some(id),
+        _ => None,
+    });
+    let picked = Memo::new(
+        move |_| matches!(shared.selected.get(), Some(Selection::Lane { node: n, .. }) if n == node),
+    );
+    let class = move || {
+        let synced = scene.with(|s| s.as_ref().is_none_or(|s| s.in_sync));
+        let picked = if picked.get() { " picked" } else { "" };
+        format!(
+            "stage-strip{}{picked}",
+            if synced { "" } else { " unsynced" }
+        )
+    };
+    let cells = move || {
+        let record = record.get();
+        let pitch = pitch.get();
+        scene.with(|s| {
+            let slots = s.as_ref().map_or(&[][..], |s| &s.slots);
+            let slot = |(i, slot): (usize, &SlotScene)| cell(node, i, slot, pitch, record);
+            slots.iter().enumerate().map(slot).collect_view()
+        })
+    };
+    let labels = move || {
+        let (left, picked) = (rect.get().x, picked.get());
+        scene.with(|s| s.as_ref().map(|s| marks(s, left, picked)))
+    };
+    view! {
+        <div
+            class=class
+            role="group"
+            aria-label=move || scene.with(|s| s.as_ref().map(|s| s.aria.clone()))
+            data-node=node
+            style:left=at!(rect, x)
+            style:top=at!(rect, y)
+            style:width=at!(rect, w)
+            style:height=at!(rect, h)
+        >
+            {cells}
+            {labels}
+        </div>
+    }
+}
+
+fn cell(node: u32, i: usize, slot: &SlotScene, pitch: f64, picked: Option<u64>) -> AnyView {
+    let empty = CellView::default();
+    let v = match slot {
+        SlotScene::Empty => empty,
+        SlotScene::Break(hidden) => CellView {
+            class: "cell gap".to_owned(),
+            digits: "⋯".to_owned(),
+            aria: format!("{hidden} offsets not shown"),
+            ..empty
+        },
+        SlotScene::Cell(face) => of_face(face, picked),
+    };
+    view! {
+        <button
+            type="button"
+            class=v.class
+            data-stop=Stop::Cell(node, i).key()
+            tabindex="-1"
+            aria-label=v.aria.clone()
+            aria-pressed=v.pressed
+            title=v.aria
+            style:left=px(i as f64 * pitch)
+            style:width=px(pitch - 2.0)
+        >
+            <span class="digits">{v.digits}</span>
+            <span class="key">{v.key}</span>
+        </button>
+    }
+    .into_any()
+}
+
+#[derive(Default)]
+struct CellView {
+    class: String,
+    digits: String,
+    key: String,
+    aria: String,
+    pressed: Option<&'static str>,
+}
+
+fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
+    let mut class = String::from("cell");
+    let mut add = |name: &str| {
+        class.push(' ');
+        class.push_str(name);
+    };
+    match face.key {
+        Some(key) => add(&format!("key-{}", key % 6)),
+        None if face.unknown => add("unknown"),
+        None => add("no-key"),
+    }
+    add(if face.committed { "kept" } else { "tail" });
+    if !face.flushed {
+        add("unflushed");
+    }
+    if face.diverged {
+        add("diverged");
+    }
+    if face.epoch_start {
+        add("epoch-start");
+    }
+    let chosen = face.record.is_some() && face.record == picked;
+    if chosen {
+        add("picked");
+    }
+    CellView {
+        class,
+        // Three digits fit a cell; the axis above tells the rest.
+        digits: if face.offset < 1_000 {
+            face.offset.to_string()
+        } else {
+            format!("{:03}", face.offset % 1_000)
+        },
+        key: face.key.map(key_name).unwrap_or_default(),
+        aria: face.aria.clone(),
+        pressed: Some(if chosen { "true" } else { "false" }),
+    }
+}
+
+fn mark_class(kind: MarkKind) -> &'static str {
+    match kind {
+        MarkKind::Strandline => "mark-knows",
+        MarkKind::End => "mark-end",
+        MarkKind::Start => "mark-start",
+        MarkKind::Position => "mark-position",
+        MarkKind::Committed => "mark-committed",
+        MarkKind::Stable => "mark-stable",
+    }
+}
+
+/// Carets, words and epoch flags; `left` is the strip's left edge on the stage.
+fn marks(strip: &StripScene, left: f64, picked: bool) -> AnyView {
+    let caret = |label: &Label| {
+        let class = format!("mark {}", mark_class(label.kind));
+        view! { <span class=class style:left=px(label.at - left) aria-hidden="true"></span> }
+    };
+    let words = |label: &Label| {
+        let class = format!("mark-words {}", mark_class(label.kind));
+        let (x, w) = (px(label.x - left), px(label.w));
+        if label.kind == MarkKind::End {
+            return view! {
+                <button
+                    type="button"
+                    class=class
+                    data-stop=Stop::Lane(strip.node).key()
+                    tabindex="-1"
+                    aria-label=strip.aria.clone()
+                    aria-pressed=picked.to_string()
+                    title=label.title.clone()
+                    style:left=x
+                    style:width=w
+                >
+                    {label.text.clone()}
+                </button>
+            }
+            .into_any();
+        }
+        view! {
+            <span class=class title=label.title.clone() style:left=x style:width=w>
+                {label.text.clone()}
+            </span>
+        }
+        .into_any()
+    };
+    let flag = |flag: &Flag| {
+        view! {
+            <span class="epoch-flag" style:left=px(flag.x - left) aria-hidden="true">
+                {format!("epoch {}", flag.epoch)}
+            </span>
+        }
+    };
+    view! {
+        {strip.labels.iter().map(caret).collect_view()}
+        {strip.labels.iter().map(words).collect_view()}
+        {strip.flags.iter().map(flag).collect_view()}
+    }
+    .into_any()
+}
