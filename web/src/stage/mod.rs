@@ -223,7 +223,12 @@ fn mount(
             canvas.track();
             if let Some(painter) = cell.borrow_mut().as_mut() {
                 let plan = &layout.plan;
-                let scale = if plan.is_matrix() { 0.8 } else { 1.0 };
+                let scale = match (plan.is_matrix(), plan.size) {
+                    (true, plan::Width::Phone) => 0.62,
+                    (true, _) => 0.8,
+                    (false, plan::Width::Phone) => 0.85,
+                    (false, _) => 1.0,
+                };
                 painter.set_plan(layout.routes.clone(), (plan.width, plan.height), scale);
             }
             repaint();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use sim_core::view::{Shape, Token};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, Path2d};
 
 use super::place::{Look, Placed, SPRITES, hit, look, place};
@@ -224,11 +224,6 @@ impl Painter {
         }
         ctx.set_fill_style_str(fill);
         ctx.fill_with_path_2d(&path);
-        if look.held {
-            let dashes = js_sys::Array::of2(&JsValue::from(2.5), &JsValue::from(1.8));
-            let _ = ctx.set_line_dash(&dashes);
-        }
         ctx.stroke_with_path(&path);
-        let _ = ctx.set_line_dash(&js_sys::Array::new());
     }
 }

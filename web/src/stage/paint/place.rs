@@ -127,7 +127,7 @@ pub(crate) fn place(tokens: &[Token], now_ns: f64, routes: &Routes, out: &mut Ve
             });
             let back = queues[i].1;
             queues[i].1 += 1.0;
-            let gap = HELD_GAP.min((path.length() * MARK_AT - HELD_BEFORE).max(0.0) / 6.0);
+            let gap = HELD_GAP.min((path.length() * MARK_AT - HELD_BEFORE).max(0.0) / 5.0);
             (path.length() * MARK_AT - HELD_BEFORE - back.min(9.0) * gap).max(0.0)
         } else {
             let span = (token.arrive as f64 - token.depart as f64).max(1.0);

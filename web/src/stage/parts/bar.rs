@@ -74,7 +74,7 @@ fn bar(here: &Place, zoom: RwSignal<Zoom>) -> AnyView {
         view! {
             <button
                 type="button"
-                class="crumb"
+                class="st-crumb"
                 aria-current=here.lane.is_none().then_some("true")
                 on:click=move |_| zoom.set(Zoom::Page(page))
             >
@@ -98,22 +98,22 @@ fn bar(here: &Place, zoom: RwSignal<Zoom>) -> AnyView {
     view! {
         <button
             type="button"
-            class="crumb"
+            class="st-crumb"
             aria-current=all.then_some("true")
             on:click=move |_| zoom.set(Zoom::All)
         >
             {format!("All {total} partitions")}
         </button>
         {page}
-        <label class="crumb-select">
+        <label class="st-crumb-select">
             <span>"Open"</span>
             <select on:change=pick>
                 <option value="" selected=here.lane.is_none()>"one partition…"</option>
                 {options}
             </select>
         </label>
-        {step(here, -1, "Previous partition", "‹", zoom)}
-        {step(here, 1, "Next partition", "›", zoom)}
+        {here.lane.is_some().then(|| step(here, -1, "Previous partition", "‹", zoom))}
+        {here.lane.is_some().then(|| step(here, 1, "Next partition", "›", zoom))}
     }
     .into_any()
 }
@@ -138,7 +138,7 @@ fn step(
         }
     };
     view! {
-        <button type="button" class="crumb step" aria-label=label disabled=disabled on:click=go>
+        <button type="button" class="st-crumb step" aria-label=label disabled=disabled on:click=go>
             {sign}
         </button>
     }

@@ -19,7 +19,7 @@ fn token(shape: sim_core::view::Shape) -> AnyView {
 }
 
 fn sample(class: &'static str, words: &'static str) -> AnyView {
-    view! { <li><span class=format!("sample {class}") aria-hidden="true"></span>{words}</li> }
+    view! { <li><span class=format!("st-sample {class}") aria-hidden="true"></span>{words}</li> }
         .into_any()
 }
 
@@ -30,7 +30,7 @@ pub(in crate::stage) fn Legend(
     shared: Shared,
 ) -> impl IntoView {
     let matrix = Memo::new(move |_| shared.layout.with(|l| l.plan.is_matrix()));
-    let wide = shared.layout.with_untracked(|l| l.plan.width >= 640.0);
+    let wide = Memo::new(move |_| shared.layout.with(|l| l.plan.width >= 640.0));
     let cells = move || {
         if matrix.get() {
             view! {
@@ -43,10 +43,10 @@ pub(in crate::stage) fn Legend(
             .into_any()
         } else {
             view! {
-                {sample("cell kept", "committed: on every in-sync copy")}
-                {sample("cell tail", "not yet committed")}
-                {sample("cell unflushed", "not yet on disk")}
-                {sample("cell diverged", "differs from another copy")}
+                {sample("st-cell st-kept", "committed: on every in-sync copy")}
+                {sample("st-cell st-tail", "not yet committed")}
+                {sample("st-cell st-kept st-unflushed", "not yet on disk")}
+                {sample("st-cell st-diverged", "differs from another copy")}
                 {sample("wave", "strandline: the high watermark")}
             }
             .into_any()

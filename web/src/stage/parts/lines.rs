@@ -9,6 +9,7 @@ use super::{Shared, px};
 use crate::stage::plan::{Kind, Plan, Width};
 use crate::stage::scene::{Line, LinkLook, LinkScene, Tick};
 use crate::stage::stops::Stop;
+use sim_core::view::Role;
 
 /// Links, rails and ports, under the cards.
 #[component]
@@ -19,15 +20,31 @@ pub(super) fn Under(
     let rails = Memo::new(move |_| shared.layout.with(|l| rails(&l.plan)));
     let ports = Memo::new(move |_| shared.layout.with(|l| ports(&l.plan)));
     let links = Memo::new(move |_| shared.scene.with(|s| s.links.clone()));
+    // The line hangs from its tag; cards that it does not reach hide this thread.
+    let stem = Memo::new(move |_| {
+        shared.scene.with(|s| {
+            let line = s.line.as_ref()?;
+            let run = line.runs.first()?;
+            Some(format!(
+                "M{:.1} {:.1}V{:.1}",
+                line.x,
+                line.tag.bottom(),
+                run.0
+            ))
+        })
+    });
     let lines = move || {
         let picked = shared.picked_link.get();
         links.with(|links| links.iter().map(|l| link(l, picked)).collect_view())
     };
     view! {
         <svg class="stage-under" aria-hidden="true">
-            <path class="rail" d=rails />
+            <path class="st-rail" d=rails />
             {lines}
-            <path class="port" d=ports />
+            <path class="st-strandline-stem" d=stem />
+        </svg>
+        <svg class="stage-ports" aria-hidden="true">
+            <path class="st-port" d=ports />
         </svg>
     }
 }
@@ -38,9 +55,9 @@ fn is_picked(link: &LinkScene, picked: Option<(u32, u32)>) -> bool {
 
 fn link(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
     let look = match link.look {
-        LinkLook::Cut => "link cut",
-        LinkLook::Bad => "link bad",
-        LinkLook::Quiet => "link",
+        LinkLook::Cut => "st-link cut",
+        LinkLook::Bad => "st-link bad",
+        LinkLook::Quiet => "st-link",
     };
     let picked = if is_picked(link, picked) {
         " picked"
@@ -49,15 +66,18 @@ fn link(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
     };
     let key = Stop::Link(link.from, link.to).key();
     view! {
-        <path class="link-reach" d=link.path.clone() data-stop=key />
+        <path class="st-link-reach" d=link.path.clone() data-stop=key />
         <path class=format!("{look}{picked}") d=link.path.clone() />
     }
     .into_any()
 }
 
-/// The line along which the quorum talks to the cards.
+/// The line along which the quorum talks to the cards, or those that lead round the matrix.
 fn rails(plan: &Plan) -> String {
     let mut d = String::new();
+    if plan.is_matrix() {
+        return around(plan);
+    }
     let x = plan.gutters.rail_x;
     let cards = || plan.places.iter().filter(|p| p.kind == Kind::Card);
     let controls = plan.places.iter().filter(|p| p.kind == Kind::Control);
@@ -79,6 +99,53 @@ fn rails(plan: &Plan) -> String {
     }
     for card in cards() {
         let _ = write!(d, "M{x} {:.1}H{:.1}", card.rect.y + 18.0, card.rect.x);
+    }
+    d
+}
+
+/// The lines round the matrix on which clients reach the heads of its columns.
+fn around(plan: &Plan) -> String {
+    let mut d = String::new();
+    let g = &plan.gutters;
+    let heads: Vec<_> = plan
+        .places
+        .iter()
+        .filter(|p| p.role == Role::Store)
+        .collect();
+    let (Some(first), Some(last)) = (heads.first(), heads.last()) else {
+        return d;
+    };
+    let clients = || {
+        plan.places
+            .iter()
+            .filter(|p| matches!(p.role, Role::Source | Role::Sink))
+    };
+    let left = clients()
+        .filter(|p| p.rect.x < first.rect.x)
+        .map(|p| p.rect.cy());
+    let right = clients()
+        .filter(|p| p.rect.x > last.rect.x)
+        .map(|p| p.rect.cy());
+    let lines = [
+        (left.fold(g.band_y, f64::max), g.bus_x, last.rect.cx()),
+        (
+            right.fold(g.band_y, f64::max),
+            g.bus_right_x,
+            first.rect.cx(),
+        ),
+    ];
+    for (low, bus, end) in lines {
+        if low > g.band_y {
+            let turn = bus + if end > bus { 6.0 } else { -6.0 };
+            // Writing to a string cannot fail.
+            let _ = write!(
+                d,
+                "M{bus:.1} {low:.1}V{:.1}Q{bus:.1} {:.1} {turn:.1} {:.1}H{end:.1}",
+                g.band_y + 6.0,
+                g.band_y,
+                g.band_y
+            );
+        }
     }
     d
 }
@@ -132,7 +199,7 @@ pub(super) fn Over(
     let links = Memo::new(move |_| shared.scene.with(|s| s.links.clone()));
     let ruler_y = Memo::new(move |_| shared.layout.with(|l| l.plan.ruler_y));
     let tick = move |t: &Tick| {
-        view! { <span class="tick" style:left=px(t.x) style:top=px(ruler_y.get())>{t.offset.to_string()}</span> }
+        view! { <span class="st-tick" style:left=px(t.x) style:top=px(ruler_y.get())>{t.offset.to_string()}</span> }
     };
     let ruler = move || {
         let stem = line.with(|l| l.as_ref().map(|l| l.x));
@@ -150,7 +217,7 @@ pub(super) fn Over(
         })
     };
     view! {
-        <div class="ruler" aria-hidden="true">{ruler}</div>
+        <div class="st-ruler" aria-hidden="true">{ruler}</div>
         {strandline}
         {marks}
     }
@@ -179,20 +246,16 @@ fn strandline(line: &Line) -> AnyView {
         .iter()
         .map(|&(a, b)| wave(a, b))
         .collect::<String>();
-    let stem = line.runs.first().map_or(String::new(), |run| {
-        format!("M0 {:.1}V{:.1}", line.tag.bottom(), run.0)
-    });
     let x = line.x;
     view! {
         <svg class="stage-over" aria-hidden="true">
             <g style:transform=format!("translateX({x:.1}px)")>
-                <path class="strandline-stem" d=stem />
-                <path class="strandline-rim" d=runs.clone() />
-                <path class="strandline" d=runs />
+                <path class="st-strandline-rim" d=runs.clone() />
+                <path class="st-strandline" d=runs />
             </g>
         </svg>
         <span
-            class="strandline-tag"
+            class="st-strandline-tag"
             style:left=px(line.tag.x)
             style:top=px(line.tag.y)
             style:width=px(line.tag.w)
@@ -209,18 +272,19 @@ fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
     let (from, to) = (link.from, link.to);
     let cut = link.look == LinkLook::Cut;
     let class = if cut {
-        "link-mark cut"
+        "st-link-mark cut"
     } else {
-        "link-mark bad"
+        "st-link-mark bad"
     };
-    let words = if cut {
-        String::new()
-    } else {
-        link.label.clone()
-    };
+    let line = |l: &String| view! { <span>{l.clone()}</span> };
+    let words = link.label.iter().map(line).collect_view();
+    let held = (link.held > 0).then(|| {
+        let words = format!("{} held", link.held);
+        view! { <span class="st-link-held" aria-hidden="true">{words}</span> }
+    });
     let arrow = (cut && !link.both).then(|| {
         let turn = format!("rotate({:.0}deg)", link.heading);
-        view! { <span class="link-way" style:transform=turn aria-hidden="true">"→"</span> }
+        view! { <span class="st-link-way" style:transform=turn aria-hidden="true">"→"</span> }
     });
     let cross = cut.then(|| {
         view! {
@@ -246,6 +310,7 @@ fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
             {cross}
             {words}
             {arrow}
+            {held}
         </button>
     }
     .into_any()

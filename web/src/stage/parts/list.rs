@@ -77,7 +77,7 @@ pub fn TokensList(
             <li class:picked=picked>
                 <button
                     type="button"
-                    class="token-row"
+                    class="st-token-row"
                     aria-pressed=move || picked.get().to_string()
                     on:click=toggle
                 >
@@ -88,7 +88,7 @@ pub fn TokensList(
                 </button>
                 <button
                     type="button"
-                    class="token-menu"
+                    class="st-token-menu"
                     aria-haspopup="menu"
                     aria-label=faults
                     on:click=menu

@@ -23,7 +23,7 @@ pub(super) fn Matrix(
             heads.map(|p| (p.node, p.rect)).collect::<Vec<_>>()
         })
     });
-    let narrow = move || heads.with(|h| h.first().is_some_and(|h| h.1.w < 64.0));
+    let narrow = move || heads.with(|h| h.first().is_some_and(|h| h.1.w < 40.0));
     let tall = move || places.with(|r| r.first().is_some_and(|r| r.h >= 36.0));
     let row_views = move || {
         places.with(|places| {
@@ -71,11 +71,11 @@ pub(super) fn Matrix(
                         patternUnits="userSpaceOnUse"
                         patternTransform="rotate(45)"
                     >
-                        <rect class="hatch-ground" width="4" height="4" />
-                        <rect class="hatch-line" width="1.4" height="4" />
+                        <rect class="st-hatch-ground" width="4" height="4" />
+                        <rect class="st-hatch-line" width="1.4" height="4" />
                     </pattern>
                 </defs>
-                <path class="band" d=bands />
+                <path class="st-band" d=bands />
                 {columns}
             </svg>
             {row_views}
@@ -88,7 +88,7 @@ fn row(i: usize, place: &Row, row: &RowScene) -> AnyView {
     view! {
         <button
             type="button"
-            class="row-name"
+            class="st-row-name"
             class:short=row.short
             data-stop=Stop::Row(i).key()
             tabindex="-1"
@@ -99,9 +99,9 @@ fn row(i: usize, place: &Row, row: &RowScene) -> AnyView {
             style:width=px(place.label.w)
             style:height=px(place.label.h)
         >
-            <span class="row-id">{row.name.clone()}</span>
-            <span class="row-number">{row.number.clone()}</span>
-            <span class="row-sync">{row.sync.clone()}</span>
+            <span class="st-row-id">{row.name.clone()}</span>
+            <span class="st-row-number">{row.number.clone()}</span>
+            <span class="st-row-sync">{row.sync.clone()}</span>
         </button>
     }
     .into_any()
@@ -116,12 +116,13 @@ fn bars(shared: Shared, index: usize) -> AnyView {
     let part = move |pick: fn(&Column) -> &String| move || column.with(|c| pick(c).clone());
     view! {
         <g class:down=move || column.with(|c| c.down)>
-            <path class="bar-kept" d=part(|c| &c.kept) />
-            <path class="bar-lead" d=part(|c| &c.kept_lead) />
-            <path class="bar-tail" d=part(|c| &c.tail) />
-            <path class="bar-stale" d=part(|c| &c.stale) />
-            <path class="bar-line" d=part(|c| &c.line) />
-            <path class="bar-dot" d=part(|c| &c.leads) />
+            <path class="st-bar-track" d=part(|c| &c.track) />
+            <path class="st-bar-kept" d=part(|c| &c.kept) />
+            <path class="st-bar-lead" d=part(|c| &c.kept_lead) />
+            <path class="st-bar-tail" d=part(|c| &c.tail) />
+            <path class="st-bar-stale" d=part(|c| &c.stale) />
+            <path class="st-bar-line" d=part(|c| &c.line) />
+            <path class="st-bar-dot" d=part(|c| &c.leads) />
         </g>
     }
     .into_any()
@@ -155,7 +156,7 @@ fn cells(shared: Shared, index: usize) -> AnyView {
         view! {
             <button
                 type="button"
-                class="copy"
+                class="st-copy"
                 data-stop=Stop::Copy(node, cell.row).key()
                 tabindex="-1"
                 aria-label=cell.aria.clone()

@@ -31,12 +31,12 @@ fn px(value: f64) -> String {
 /// The class of a tone.
 fn tone(tone: Tone) -> &'static str {
     match tone {
-        Tone::Plain => "tone-plain",
-        Tone::Sea => "tone-sea",
-        Tone::Sand => "tone-sand",
-        Tone::Harm => "tone-harm",
-        Tone::Proven => "tone-proven",
-        Tone::Faded => "tone-faded",
+        Tone::Plain => "st-tone-plain",
+        Tone::Sea => "st-tone-sea",
+        Tone::Sand => "st-tone-sand",
+        Tone::Harm => "st-tone-harm",
+        Tone::Proven => "st-tone-proven",
+        Tone::Faded => "st-tone-faded",
     }
 }
 

@@ -88,7 +88,7 @@ fn title(scene: &NodeScene, text: String, picked: bool) -> AnyView {
     view! {
         <button
             type="button"
-            class="node-title"
+            class="st-node-title"
             data-stop=Stop::Node(scene.node).key()
             tabindex="-1"
             aria-label=scene.aria.clone()
@@ -105,7 +105,7 @@ fn menu(scene: &NodeScene) -> AnyView {
     view! {
         <button
             type="button"
-            class="node-menu"
+            class="st-node-menu"
             data-stop=Stop::Menu(scene.node).key()
             tabindex="-1"
             aria-haspopup="menu"
@@ -124,28 +124,31 @@ fn menu(scene: &NodeScene) -> AnyView {
 fn chips(scene: &NodeScene) -> AnyView {
     let chip = |c: &crate::stage::scene::Chip| {
         let strong = if c.strong { " strong" } else { "" };
-        view! { <span class=format!("chip {}{strong}", tone(c.tone))>{c.text.clone()}</span> }
+        view! { <span class=format!("st-chip {}{strong}", tone(c.tone))>{c.text.clone()}</span> }
     };
-    view! { <span class="node-chips" aria-hidden="true">{scene.chips.iter().map(chip).collect_view()}</span> }
+    if scene.chips.is_empty() {
+        return ().into_any();
+    }
+    view! { <span class="st-node-chips" aria-hidden="true">{scene.chips.iter().map(chip).collect_view()}</span> }
         .into_any()
 }
 
 fn facts(scene: &NodeScene, most: usize) -> AnyView {
     let fact = |(label, value): &(String, String)| {
         view! {
-            <span class="fact">
-                <span class="fact-label">{label.clone()}</span>
+            <span class="st-fact">
+                <span class="st-fact-label">{label.clone()}</span>
                 " "
-                <span class="fact-value">{value.clone()}</span>
+                <span class="st-fact-value">{value.clone()}</span>
             </span>
         }
     };
     let facts = scene.facts.iter().take(most).map(fact).collect_view();
-    view! { <span class="node-facts" aria-hidden="true">{facts}</span> }.into_any()
+    view! { <span class="st-node-facts" aria-hidden="true">{facts}</span> }.into_any()
 }
 
 fn note(scene: &NodeScene) -> AnyView {
-    view! { <span class="node-note" aria-hidden="true">{scene.note.clone()}</span> }.into_any()
+    view! { <span class="st-node-note" aria-hidden="true">{scene.note.clone()}</span> }.into_any()
 }
 
 fn body(scene: &NodeScene, picked: bool) -> AnyView {
@@ -153,30 +156,30 @@ fn body(scene: &NodeScene, picked: bool) -> AnyView {
         Kind::Control => title(scene, scene.name.clone(), picked),
         Kind::Head => view! {
             {title(scene, scene.name.clone(), picked)}
-            <span class="node-long" aria-hidden="true">{scene.title.clone()}</span>
+            <span class="st-node-long" aria-hidden="true">{scene.title.clone()}</span>
         }
         .into_any(),
         Kind::More => view! {
-            <span class="node-title" title=scene.aria.clone()>{scene.title.clone()}</span>
+            <span class="st-node-title" title=scene.aria.clone()>{scene.title.clone()}</span>
             {note(scene)}
         }
         .into_any(),
         Kind::Client => view! {
-            <div class="node-head">
+            <div class="st-node-head">
                 {title(scene, scene.title.clone(), picked)} {chips(scene)} {menu(scene)}
             </div>
             {facts(scene, 3)}
         }
         .into_any(),
         Kind::Slim => view! {
-            <div class="node-head">
+            <div class="st-node-head">
                 {title(scene, scene.title.clone(), picked)} {chips(scene)} {menu(scene)}
             </div>
             {facts(scene, 2)}
         }
         .into_any(),
         Kind::Card => view! {
-            <div class="node-head">
+            <div class="st-node-head">
                 {title(scene, scene.title.clone(), picked)} {chips(scene)} {note(scene)}
                 {facts(scene, 3)} {menu(scene)}
             </div>

@@ -120,7 +120,7 @@ fn ControlText(shared: Shared) -> impl IntoView {
     let short = Memo::new(move |_| label.get().w < 100.0);
     view! {
         <span
-            class="control-label"
+            class="st-control-label"
             style:left=super::at!(label, x)
             style:top=super::at!(label, y)
             style:width=super::at!(label, w)
@@ -130,14 +130,14 @@ fn ControlText(shared: Shared) -> impl IntoView {
             {move || if short.get() { "Quorum" } else { "Controller quorum" }}
         </span>
         <div
-            class="control-text"
+            class="st-control-text"
             style:left=super::at!(text, x)
             style:top=super::at!(text, y)
             style:width=super::at!(text, w)
             style:height=super::at!(text, h)
         >
             <span>{move || words.get().0}</span>
-            <span class="lane-words">{move || words.get().1}</span>
+            <span class="st-lane-words">{move || words.get().1}</span>
         </div>
     }
 }

@@ -5,6 +5,7 @@ use sim_core::view::MarkKind;
 
 use super::{NOWHERE, Shared, at, px};
 use crate::stage::Selection;
+use crate::stage::plan::TIDE;
 use crate::stage::plan::geom::Rect;
 use crate::stage::scene::words::key_name;
 use crate::stage::scene::{CellFace, Flag, Label, SlotScene, StripScene};
@@ -55,7 +56,21 @@ pub(super) fn Strip(
         let pitch = pitch.get();
         scene.with(|s| {
             let slots = s.as_ref().map_or(&[][..], |s| &s.slots);
-            let slot = |(i, slot): (usize, &SlotScene)| cell(node, i, slot, pitch, record);
+            let shifted = s.as_ref().and_then(|s| s.shifted);
+            let slot = |(i, slot): (usize, &SlotScene)| {
+                let apart = if shifted.is_some_and(|s| i >= s) {
+                    TIDE
+                } else {
+                    0.0
+                };
+                cell(
+                    node,
+                    i,
+                    slot,
+                    (i as f64 * pitch + apart, pitch - 2.0),
+                    record,
+                )
+            };
             slots.iter().enumerate().map(slot).collect_view()
         })
     };
@@ -80,12 +95,12 @@ pub(super) fn Strip(
     }
 }
 
-fn cell(node: u32, i: usize, slot: &SlotScene, pitch: f64, picked: Option<u64>) -> AnyView {
+fn cell(node: u32, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Option<u64>) -> AnyView {
     let empty = CellView::default();
     let v = match slot {
         SlotScene::Empty => empty,
         SlotScene::Break(hidden) => CellView {
-            class: "cell gap".to_owned(),
+            class: "st-cell st-gap".to_owned(),
             digits: "⋯".to_owned(),
             aria: format!("{hidden} offsets not shown"),
             ..empty
@@ -101,10 +116,10 @@ fn cell(node: u32, i: usize, slot: &SlotScene, pitch: f64, picked: Option<u64>) 
             aria-label=v.aria.clone()
             aria-pressed=v.pressed
             title=v.aria
-            style:left=px(i as f64 * pitch)
-            style:width=px(pitch - 2.0)
+            style:left=px(x)
+            style:width=px(w)
         >
-            <span class="digits">{v.digits}</span>
+            <span class="st-digits">{v.digits}</span>
             <span class="key">{v.key}</span>
         </button>
     }
@@ -121,9 +136,9 @@ struct CellView {
 }
 
 fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
-    let mut class = String::from("cell");
+    let mut class = String::from("st-cell");
     let mut add = |name: &str| {
-        class.push(' ');
+        class.push_str(" st-");
         class.push_str(name);
     };
     match face.key {
@@ -143,7 +158,7 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
     }
     let chosen = face.record.is_some() && face.record == picked;
     if chosen {
-        add("picked");
+        class.push_str(" picked");
     }
     CellView {
         class,
@@ -161,23 +176,23 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
 
 fn mark_class(kind: MarkKind) -> &'static str {
     match kind {
-        MarkKind::Strandline => "mark-knows",
-        MarkKind::End => "mark-end",
-        MarkKind::Start => "mark-start",
-        MarkKind::Position => "mark-position",
-        MarkKind::Committed => "mark-committed",
-        MarkKind::Stable => "mark-stable",
+        MarkKind::Strandline => "st-mark-knows",
+        MarkKind::End => "st-mark-end",
+        MarkKind::Start => "st-mark-start",
+        MarkKind::Position => "st-mark-position",
+        MarkKind::Committed => "st-mark-committed",
+        MarkKind::Stable => "st-mark-stable",
     }
 }
 
 /// Carets, words and epoch flags; `left` is the strip's left edge on the stage.
 fn marks(strip: &StripScene, left: f64, picked: bool) -> AnyView {
     let caret = |label: &Label| {
-        let class = format!("mark {}", mark_class(label.kind));
+        let class = format!("st-mark {}", mark_class(label.kind));
         view! { <span class=class style:left=px(label.at - left) aria-hidden="true"></span> }
     };
     let words = |label: &Label| {
-        let class = format!("mark-words {}", mark_class(label.kind));
+        let class = format!("st-mark-words {}", mark_class(label.kind));
         let (x, w) = (px(label.x - left), px(label.w));
         if label.kind == MarkKind::End {
             return view! {
@@ -206,7 +221,7 @@ fn marks(strip: &StripScene, left: f64, picked: bool) -> AnyView {
     };
     let flag = |flag: &Flag| {
         view! {
-            <span class="epoch-flag" style:left=px(flag.x - left) aria-hidden="true">
+            <span class="st-epoch-flag" style:left=px(flag.x - left) aria-hidden="true">
                 {format!("epoch {}", flag.epoch)}
             </span>
         }

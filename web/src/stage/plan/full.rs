@@ -3,7 +3,7 @@
 use sim_core::view::Role;
 
 use super::geom::Rect;
-use super::{Kind, Outline, Place, Plan, RULER_H, TAG_H, Width, ids};
+use super::{Kind, Outline, Place, Plan, RULER_H, TAG_H, TIDE, Width, ids};
 
 /// Measures that differ with the room there is.
 struct Measures {
@@ -17,7 +17,7 @@ struct Measures {
     pad: f64,
     /// Least and most height of a card, and the space between two.
     card: (f64, f64, f64),
-    /// Height of a card's head and of the cells.
+    /// Height of a card's head with the row of epoch flags, and of the cells.
     head: f64,
     cell_h: f64,
     /// From one cell to the next.
@@ -28,11 +28,11 @@ fn measures(size: Width) -> Measures {
     match size {
         Width::Phone => Measures {
             side: 0.0,
-            gutter: 20.0,
+            gutter: 26.0,
             arcs: 36.0,
             pad: 8.0,
-            card: (92.0, 96.0, 10.0),
-            head: 30.0,
+            card: (95.0, 98.0, 10.0),
+            head: 44.0,
             cell_h: 26.0,
             pitch: 24.0,
         },
@@ -41,8 +41,8 @@ fn measures(size: Width) -> Measures {
             gutter: 60.0,
             arcs: 56.0,
             pad: 14.0,
-            card: (106.0, 122.0, 14.0),
-            head: 36.0,
+            card: (106.0, 124.0, 14.0),
+            head: 47.0,
             cell_h: 30.0,
             pitch: 26.0,
         },
@@ -51,8 +51,8 @@ fn measures(size: Width) -> Measures {
             gutter: 76.0,
             arcs: 74.0,
             pad: 16.0,
-            card: (106.0, 124.0, 16.0),
-            head: 36.0,
+            card: (106.0, 128.0, 18.0),
+            head: 47.0,
             cell_h: 30.0,
             pitch: 26.0,
         },
@@ -70,11 +70,12 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     };
     // Without clients there still is the quorum's rail.
     let x = if left.is_empty() {
-        20.0
+        26.0
     } else {
         m.side + m.gutter
     };
-    let end = plan.width - m.arcs - if right.is_empty() { 0.0 } else { m.side };
+    // Arcs between stores and the paths of sinks share the room on the right.
+    let end = plan.width - m.arcs - if right.is_empty() { 0.0 } else { m.side + 22.0 };
     let stores = Rect::new(x, 0.0, end - x, 0.0);
     let mut y = plan.lay_control(outline, if plan.size == Width::Phone { 4.0 } else { x });
     if plan.size == Width::Phone {
@@ -88,11 +89,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
         y + 8.0
     };
     let bottom = lay_cards(plan, outline, lane, &m, Rect { y: top, ..stores }, height);
-    plan.gutters.rail_x = x - 11.0;
+    plan.gutters.rail_x = x - 10.0;
     plan.gutters.arc_x = end;
     // The marks of faults stand on the arcs and must not be cut off.
     plan.gutters.arc_w = m.arcs - 14.0;
-    plan.gutters.bus_x = 5.0;
+    plan.gutters.bus_x = 11.0;
     plan.height = bottom + 8.0;
     if plan.size == Width::Phone {
         let low = plan.lay_pairs(&sinks, 4.0, bottom + 14.0, plan.width - 8.0);
@@ -144,13 +145,18 @@ fn lay_cards(
     let h = ((room + gap) / n - gap).clamp(least, most);
     plan.pitch = m.pitch;
     plan.strip_x = area.x + m.pad;
-    plan.slots = ((area.w - 2.0 * m.pad) / m.pitch).floor().max(4.0) as usize;
+    plan.slots = ((area.w - 2.0 * m.pad - TIDE) / m.pitch).floor().max(4.0) as usize;
     let mut y = area.y;
     for node in cards {
         let rect = Rect::new(area.x, y, area.w, h);
         let spare = (h - least) / 2.0;
-        let strip_y = y + m.head + 12.0 + spare;
-        let strip = Rect::new(plan.strip_x, strip_y, plan.slots as f64 * m.pitch, m.cell_h);
+        let strip_y = y + m.head + spare;
+        let strip = Rect::new(
+            plan.strip_x,
+            strip_y,
+            plan.slots as f64 * m.pitch + TIDE,
+            m.cell_h,
+        );
         plan.places.push(Place {
             node,
             role: Role::Store,

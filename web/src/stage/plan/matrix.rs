@@ -5,7 +5,7 @@
 
 use sim_core::view::Role;
 
-use super::geom::Rect;
+use super::geom::{Face, Rect, text_width};
 use super::{Kind, Outline, Place, Plan, Row, Width, ids};
 
 /// Least width of a column: a finger or pointer must hit its cells.
@@ -22,18 +22,18 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
         Width::Mid => (sources.iter().chain(&sinks).copied().collect(), Vec::new()),
         Width::Wide => (sources.clone(), sinks.clone()),
     };
-    let (side, gutter) = (128.0, 30.0);
+    let (side, gutter) = (142.0, 30.0);
     let room = |n: usize| if n == 0 { 0.0 } else { side + gutter };
-    let x = room(left.len()) + if phone { 14.0 } else { 4.0 };
+    let x = room(left.len()) + if phone { 16.0 } else { 4.0 };
     let end = plan.width - room(right.len()) - 4.0;
     let mut y = plan.lay_control(outline, if phone { 4.0 } else { x });
     if phone {
-        y = plan.lay_pairs(&sources, 14.0, y, plan.width - 18.0);
+        y = plan.lay_pairs(&sources, 20.0, y, plan.width - 24.0);
     }
-    let (band, head_h) = if phone { (34.0, 30.0) } else { (52.0, 40.0) };
+    let (band, head_h) = if phone { (40.0, 30.0) } else { (56.0, 40.0) };
     let head_y = y + band;
     plan.gutters.band_y = head_y - 12.0;
-    plan.gutters.bus_x = if phone { 6.0 } else { side + gutter / 2.0 };
+    plan.gutters.bus_x = if phone { 9.0 } else { side + gutter / 2.0 };
     plan.gutters.bus_right_x = if right.is_empty() {
         end
     } else {
@@ -44,7 +44,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
     let label_w = match plan.width {
         w if w < 360.0 => 36.0,
         _ if phone => 58.0,
-        _ => 112.0,
+        _ => label_width(outline, rows),
     };
     lay_heads(
         plan,
@@ -66,7 +66,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
     let bottom = top + rows.len() as f64 * row_h;
     plan.height = bottom + 8.0;
     if phone {
-        let low = plan.lay_pairs(&sinks, 14.0, bottom + 12.0, plan.width - 18.0);
+        let low = plan.lay_pairs(&sinks, 20.0, bottom + 14.0, plan.width - 24.0);
         plan.height = low + 8.0;
         return;
     }
@@ -80,6 +80,19 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
         .map(|p| p.rect.bottom())
         .fold(bottom, f64::max)
         + 8.0;
+}
+
+/// Room for the longest name of a row, within reason, and its count.
+fn label_width(outline: &Outline, rows: &[Vec<usize>]) -> f64 {
+    let last = |row: &Vec<usize>| row.last().and_then(|&i| outline.lanes.get(i));
+    let longest = rows
+        .iter()
+        .filter_map(|row| {
+            let extra = if row.len() > 1 { "…000" } else { "" };
+            last(row).map(|name| text_width(&format!("{name}{extra}"), Face::Mono, 12.5))
+        })
+        .fold(0.0, f64::max);
+    (longest + 66.0).clamp(96.0, 210.0)
 }
 
 /// Heads of the columns; stores for which there is no room are gathered in the last.

@@ -128,6 +128,8 @@ pub(crate) struct Plan {
     pub(crate) gutters: Gutters,
 }
 
+/// Room that the strandline takes between two cells.
+pub(crate) const TIDE: f64 = 9.0;
 /// Height of the strandline's tag.
 pub(crate) const TAG_H: f64 = 22.0;
 /// Height of the axis' numbers.
@@ -186,7 +188,7 @@ impl Plan {
             Width::Phone => 64.0,
             _ => 122.0,
         };
-        self.control_label = Rect::new(x, 4.0, label_w, 36.0);
+        self.control_label = Rect::new(x, 12.0, label_w, 36.0);
         let mut cx = x + label_w;
         // Beyond nine the rest is told by the text; a quorum has three or five.
         for &id in ids.iter().take(9) {
@@ -194,7 +196,7 @@ impl Plan {
                 node: id,
                 role: Role::Control,
                 kind: Kind::Control,
-                rect: Rect::new(cx, 8.0, chip, chip),
+                rect: Rect::new(cx, 16.0, chip, chip),
                 strip: None,
                 gathers: Vec::new(),
             });
@@ -203,13 +205,13 @@ impl Plan {
         let text_x = if ids.is_empty() { x } else { cx + 8.0 };
         let below = self.size == Width::Phone && !ids.is_empty();
         if below {
-            self.control_text = Rect::new(x, 42.0, self.width - x - 4.0, 36.0);
-            self.gutters.control_y = 40.0;
-            82.0
+            self.control_text = Rect::new(x, 52.0, self.width - x - 4.0, 36.0);
+            self.gutters.control_y = 49.0;
+            94.0
         } else {
-            self.control_text = Rect::new(text_x, 4.0, (self.width - text_x - 4.0).max(0.0), 36.0);
-            self.gutters.control_y = 44.0;
-            48.0
+            self.control_text = Rect::new(text_x, 12.0, (self.width - text_x - 4.0).max(0.0), 36.0);
+            self.gutters.control_y = 52.0;
+            58.0
         }
     }
 
@@ -253,7 +255,7 @@ impl Plan {
         if ids.is_empty() {
             return y;
         }
-        let (gap, h, per) = (8.0, 48.0, 2);
+        let (gap, h, per) = (8.0, 54.0, 2);
         let across = if ids.len() == 1 { 1 } else { per };
         let each = ((w - gap * (across - 1) as f64) / across as f64).min(220.0);
         let shown = ids.len().min(per * 2);

@@ -339,6 +339,12 @@ fn matrix_route(plan: &Plan, a: &Place, b: &Place) -> PathLine {
     }
     match (a.role, b.role) {
         (Control, Control) => quorum_arc(a, b),
+        (Control, Store) if plan.size == Width::Phone => quorum_bus(plan, a, b, -2.0),
+        (Store, Control) if plan.size == Width::Phone => {
+            let mut points = quorum_bus(plan, b, a, 2.0).points;
+            points.reverse();
+            through(&points)
+        }
         (Control, Store) => {
             let (s, e) = (
                 pt(a.rect.cx() - 2.0, a.rect.bottom()),
@@ -367,6 +373,25 @@ fn matrix_route(plan: &Plan, a: &Place, b: &Place) -> PathLine {
             ])
         }
     }
+}
+
+/// From a controller to the head of a column by the line that the clients use.
+fn quorum_bus(plan: &Plan, control: &Place, head: &Place, off: f64) -> PathLine {
+    let g = &plan.gutters;
+    let start = pt(control.rect.cx() + off, control.rect.bottom());
+    let (turn, bus, band) = (g.control_y - off, g.bus_x + off, g.band_y - 14.0 + off);
+    let end = pt(head.rect.cx() + off, head.rect.y);
+    PathLine::bends(
+        &[
+            start,
+            pt(start.x, turn),
+            pt(bus, turn),
+            pt(bus, band),
+            pt(end.x, band),
+            end,
+        ],
+        5.0,
+    )
 }
 
 /// From a client round the matrix to the head of a column.

@@ -4,7 +4,7 @@ use sim_core::view::Role;
 
 use super::geom::Rect;
 use super::route::Routes;
-use super::{Kind, Mode, Outline, OutlineNode, Plan, Width};
+use super::{Kind, Mode, Outline, OutlineNode, Plan, TIDE, Width};
 use crate::stage::Zoom;
 
 /// A world with the given numbers of controllers, sources, stores, sinks and lanes; each lane is
@@ -117,7 +117,7 @@ fn strips_share_their_axis_and_lie_in_their_cards() {
             );
             assert_eq!(
                 (strip.x, strip.w),
-                (plan.strip_x, plan.slots as f64 * plan.pitch)
+                (plan.strip_x, plan.slots as f64 * plan.pitch + TIDE)
             );
             assert!(plan.pitch >= 24.0, "{name}: cells can be hit");
             // Head above, carets below.

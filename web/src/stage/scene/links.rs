@@ -4,7 +4,7 @@ use sim_core::view::StageView;
 
 use super::words;
 use crate::stage::plan::Plan;
-use crate::stage::plan::geom::Pt;
+use crate::stage::plan::geom::{Face, Pt, pt, text_width};
 use crate::stage::plan::route::Routes;
 
 /// Links in use drawn at most; beyond that the tokens themselves show the way.
@@ -38,8 +38,10 @@ pub(crate) struct LinkScene {
     pub(crate) mid: Pt,
     /// Direction there, degrees.
     pub(crate) heading: f64,
-    /// Words beside the mark.
-    pub(crate) label: String,
+    /// Words of the mark, by lines.
+    pub(crate) label: Vec<String>,
+    /// Messages that wait at the mark.
+    pub(crate) held: usize,
     /// What a screen reader says.
     pub(crate) aria: String,
 }
@@ -67,10 +69,24 @@ pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkS
             );
             continue;
         }
-        let (label, state) = words_for(link.cut, link.slow_by, link.loss_ppm);
+        let label = words_for(link.cut, link.slow_by, link.loss_ppm);
+        let state = if link.cut {
+            "cut".to_owned()
+        } else {
+            label.join(", ")
+        };
         let names = (words::title(view, link.from), words::title(view, link.to));
         let aria = format!("Link from {} to {}, {state}", names.0, names.1);
-        out.extend(scene(routes, link.from, link.to, look, label, aria));
+        out.extend(scene(routes, plan, (link.from, link.to), look, label, aria));
+    }
+    for token in view.tokens.iter().filter(|t| t.held) {
+        let here = |l: &&mut LinkScene| {
+            (l.from, l.to) == (token.from, token.to)
+                || l.both && (l.to, l.from) == (token.from, token.to)
+        };
+        if let Some(link) = out.iter_mut().find(here) {
+            link.held += 1;
+        }
     }
     if plan.is_matrix() {
         return out;
@@ -90,46 +106,63 @@ pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkS
                 words::title(view, a),
                 words::title(view, b)
             );
-            out.extend(scene(routes, a, b, LinkLook::Quiet, String::new(), aria));
+            out.extend(scene(
+                routes,
+                plan,
+                (a, b),
+                LinkLook::Quiet,
+                Vec::new(),
+                aria,
+            ));
         }
     }
     out
 }
 
-fn words_for(cut: bool, slow_by: u64, loss_ppm: u32) -> (String, String) {
+fn words_for(cut: bool, slow_by: u64, loss_ppm: u32) -> Vec<String> {
+    let mut lines = Vec::new();
     if cut {
-        return (String::new(), "cut".to_owned());
+        return lines;
     }
-    let mut parts = Vec::new();
     if slow_by > 0 {
-        parts.push(format!("+{}", words::duration(slow_by)));
+        lines.push(format!("+{}", words::duration(slow_by)));
     }
     if loss_ppm > 0 {
-        let percent = f64::from(loss_ppm) / 10_000.0;
-        parts.push(format!("{percent} % lost"));
+        lines.push(format!("{} % lost", f64::from(loss_ppm) / 10_000.0));
     }
-    let text = parts.join(", ");
-    (text.clone(), text)
+    lines
 }
 
 fn scene(
     routes: &Routes,
-    from: u32,
-    to: u32,
+    plan: &Plan,
+    (from, to): (u32, u32),
     look: LinkLook,
-    label: String,
+    label: Vec<String>,
     aria: String,
 ) -> Option<LinkScene> {
     let path = routes.get(from, to)?;
+    let mid = path.at(MARK_AT);
+    // Words may reach over the edge of the stage; the mark moves in then.
+    let widest = label
+        .iter()
+        .map(|l| text_width(l, Face::Text, 12.0))
+        .fold(0.0, f64::max);
+    let half = if label.is_empty() {
+        14.0
+    } else {
+        widest / 2.0 + 10.0
+    };
     Some(LinkScene {
         from,
         to,
         look,
         both: false,
         path: path.to_svg(),
-        mid: path.at(MARK_AT),
+        mid: pt(mid.x.clamp(half, (plan.width - half).max(half)), mid.y),
         heading: path.heading(MARK_AT).to_degrees(),
         label,
+        held: 0,
         aria,
     })
 }

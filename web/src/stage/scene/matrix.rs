@@ -54,6 +54,8 @@ pub(crate) struct Column {
     pub(crate) node: u32,
     /// Its machine does not run.
     pub(crate) down: bool,
+    /// The whole length of each bar.
+    pub(crate) track: String,
     /// Behind the strandline.
     pub(crate) kept: String,
     /// Behind the strandline, on the leader.
@@ -272,6 +274,7 @@ fn bar(column: &mut Column, lane: &Lane, copies: &Copies<'_>, cell: Rect) {
     let from = ((end - WINDOW * 3 / 4).max(0)).div_euclid(WINDOW / 4) * (WINDOW / 4);
     let x = |offset: i64| b.x + b.w * ((offset - from) as f64 / WINDOW as f64).clamp(0.0, 1.0);
     let (x0, x_line, x_end) = (b.x, x(line.min(lane.end)), x(lane.end));
+    rect_to(&mut column.track, b.x, b.y, b.w, b.h);
     if lane.in_sync {
         let kept = if lane.leads {
             &mut column.kept_lead
@@ -328,6 +331,7 @@ fn count_cell(
     let b = bar_box(cell);
     let part = |n: usize| b.w * n as f64 / row.lanes.len() as f64;
     let following = all.saturating_sub(leads + stale);
+    rect_to(&mut column.track, b.x, b.y, b.w, b.h);
     rect_to(&mut column.kept_lead, b.x, b.y, part(leads), b.h);
     rect_to(
         &mut column.kept,

@@ -22,7 +22,7 @@ use sim_core::view::{Lane, MarkKind, NodeView, StageView};
 use super::plan::axis::{Axis, Slot, Span};
 use super::plan::geom::{Face, Rect, text_width};
 use super::plan::route::Routes;
-use super::plan::{Kind, Mode, Outline, Plan, TAG_H};
+use super::plan::{Kind, Mode, Outline, Plan, TAG_H, TIDE};
 
 /// The strandline across the cards.
 #[derive(Clone, PartialEq, Debug)]
@@ -116,13 +116,14 @@ impl Scene {
             },
             plan.slots,
         );
-        self.ticks = ticks(&self.axis, plan);
-        self.line = holder.and_then(|lane| line(lane, view, plan, &self.axis, id));
+        let ruler = Ruler::new(plan, &self.axis, offset);
+        self.ticks = ticks(&ruler);
+        self.line = holder.and_then(|lane| line(lane, view, plan, &ruler, id));
         let strip = |place: &super::plan::Place| {
             let rect = place.strip?;
             let node = view.nodes.iter().find(|n| n.id == place.node)?;
             let lane = node.lanes.iter().find(|l| l.id == id)?;
-            Some(strip::strip(node, lane, rect, plan, &self.axis, offset))
+            Some(strip::strip(node, lane, rect, &ruler))
         };
         self.strips = plan.places.iter().map(strip).collect();
     }
@@ -146,8 +147,60 @@ pub(crate) fn leading<'a>(view: &'a StageView, id: &'a str) -> Option<&'a Lane> 
         .or_else(|| lanes().filter(|l| l.in_sync).max_by_key(|l| l.strandline))
 }
 
-fn ticks(axis: &Axis, plan: &Plan) -> Vec<Tick> {
-    let at = |i: usize| plan.strip_x + (i as f64 + 0.5) * plan.pitch - 1.0;
+/// Places on the axis in px. The strandline takes room of its own: cells right of it stand apart.
+struct Ruler<'a> {
+    axis: &'a Axis,
+    /// Offset of the strandline.
+    line: Option<i64>,
+    /// First slot right of it.
+    shifted: Option<usize>,
+    left: f64,
+    pitch: f64,
+}
+
+impl<'a> Ruler<'a> {
+    fn new(plan: &Plan, axis: &'a Axis, line: Option<i64>) -> Self {
+        let shifted = line
+            .and_then(|line| axis.line(line))
+            .map(|slot| slot.ceil() as usize);
+        Self {
+            axis,
+            line,
+            shifted,
+            left: plan.strip_x,
+            pitch: plan.pitch,
+        }
+    }
+
+    /// Left edge of the cell in a slot.
+    fn cell(&self, slot: usize) -> f64 {
+        let shift = if self.shifted.is_some_and(|s| slot >= s) {
+            TIDE
+        } else {
+            0.0
+        };
+        self.left + slot as f64 * self.pitch + shift
+    }
+
+    /// Middle of the line before an offset; `None` if it is left of the axis.
+    fn line(&self, offset: i64) -> Option<f64> {
+        let slot = self.axis.line(offset)?;
+        let shift = match self.shifted {
+            Some(s) if slot > s as f64 => TIDE,
+            _ => 0.0,
+        };
+        Some(self.left + slot * self.pitch + shift - 1.0)
+    }
+
+    /// Middle of the strandline.
+    fn strandline(&self) -> Option<f64> {
+        Some(self.line(self.line?)? + TIDE / 2.0)
+    }
+}
+
+fn ticks(ruler: &Ruler<'_>) -> Vec<Tick> {
+    let at = |i: usize| ruler.cell(i) + ruler.pitch / 2.0 - 1.0;
+    let axis = ruler.axis;
     (0..axis.slots)
         .filter_map(|i| match axis.slot(i)? {
             Slot::Offset(offset) if offset % 5 == 0 => Some(Tick { offset, x: at(i) }),
@@ -157,8 +210,8 @@ fn ticks(axis: &Axis, plan: &Plan) -> Vec<Tick> {
 }
 
 /// The strandline: its tag above the cards and its runs over copies that are in sync.
-fn line(lane: &Lane, view: &StageView, plan: &Plan, axis: &Axis, id: &str) -> Option<Line> {
-    let x = plan.strip_x + axis.line(lane.strandline)? * plan.pitch - 1.0;
+fn line(lane: &Lane, view: &StageView, plan: &Plan, ruler: &Ruler<'_>, id: &str) -> Option<Line> {
+    let x = ruler.strandline()?;
     let label = lane
         .marks
         .iter()

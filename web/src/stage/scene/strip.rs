@@ -2,9 +2,8 @@
 
 use sim_core::view::{Cell, Lane, MarkKind, NodeView};
 
-use super::words;
-use crate::stage::plan::Plan;
-use crate::stage::plan::axis::{Axis, Slot};
+use super::{Ruler, words};
+use crate::stage::plan::axis::Slot;
 use crate::stage::plan::geom::{Face, Rect, Wish, settle, text_width};
 
 /// A cell as it is drawn.
@@ -84,6 +83,8 @@ pub(crate) struct StripScene {
     pub(crate) flags: Vec<Flag>,
     /// The strandline reaches it.
     pub(crate) in_sync: bool,
+    /// First slot right of the strandline, where cells stand apart.
+    pub(crate) shifted: Option<usize>,
     /// What a screen reader says of the strip.
     pub(crate) aria: String,
 }
@@ -91,14 +92,8 @@ pub(crate) struct StripScene {
 /// Size of the words under a strip, CSS px; the style sheet uses the same.
 const LABEL_SIZE: f64 = 11.5;
 
-pub(super) fn strip(
-    node: &NodeView,
-    lane: &Lane,
-    rect: Rect,
-    plan: &Plan,
-    axis: &Axis,
-    line: Option<i64>,
-) -> StripScene {
+pub(super) fn strip(node: &NodeView, lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> StripScene {
+    let axis = ruler.axis;
     let mut slots = Vec::with_capacity(axis.slots);
     let mut flags = Vec::new();
     let mut epoch_before = None;
@@ -113,7 +108,7 @@ pub(super) fn strip(
                 let face = face(node, lane, o, cell, first);
                 if first || (flags.is_empty() && cell.is_some()) {
                     flags.push(Flag {
-                        x: rect.x + i as f64 * plan.pitch,
+                        x: ruler.cell(i),
                         epoch: face.epoch,
                     });
                 }
@@ -123,12 +118,17 @@ pub(super) fn strip(
         };
         slots.push(scene);
     }
+    if flags.len() == 1 {
+        // One epoch all along: the card says which.
+        flags.clear();
+    }
     StripScene {
         node: node.id,
         lane: lane.id.clone(),
         slots,
-        labels: labels(lane, rect, plan, axis, line),
+        labels: labels(lane, rect, ruler),
         flags,
+        shifted: ruler.shifted,
         in_sync: lane.in_sync,
         aria: words::lane(node, lane),
     }
@@ -163,40 +163,65 @@ fn face(node: &NodeView, lane: &Lane, offset: i64, cell: Option<&Cell>, first: b
     }
 }
 
-/// Carets and marks with their words under the strip, none overlapping another.
-fn labels(lane: &Lane, rect: Rect, plan: &Plan, axis: &Axis, line: Option<i64>) -> Vec<Label> {
-    let mut found: Vec<(MarkKind, i64, String, String)> = vec![(
-        MarkKind::End,
-        lane.end,
-        format!("LEO {}", lane.end),
-        String::new(),
-    )];
+/// A named line before it has a place.
+struct Found {
+    kind: MarkKind,
+    offset: i64,
+    text: String,
+    title: String,
+}
+
+fn found(lane: &Lane, ruler: &Ruler<'_>) -> Vec<Found> {
+    let end = Found {
+        kind: MarkKind::End,
+        offset: lane.end,
+        text: format!("LEO {}", lane.end),
+        title: String::new(),
+    };
+    let mut found = vec![end];
     for mark in &lane.marks {
-        let short = words::short_mark(mark);
-        match mark.kind {
-            MarkKind::End => found[0] = (mark.kind, mark.offset, short, mark.label.clone()),
+        let text = words::short_mark(mark);
+        let (kind, offset, title) = (mark.kind, mark.offset, mark.label.clone());
+        let this = Found {
+            kind,
+            offset,
+            text,
+            title,
+        };
+        match kind {
+            MarkKind::End => found[0] = this,
             // The shared line is drawn across the cards; a copy that knows less says so.
-            MarkKind::Strandline if Some(mark.offset) == line => {}
-            _ => found.push((mark.kind, mark.offset, short, mark.label.clone())),
+            MarkKind::Strandline if Some(offset) == ruler.line => {}
+            _ => found.push(this),
         }
     }
-    if lane.start > axis.first() {
-        let words = format!("starts at {}", lane.start);
-        found.push((MarkKind::Start, lane.start, words.clone(), words));
+    if lane.start > ruler.axis.first() {
+        let text = format!("starts at {}", lane.start);
+        let title = text.clone();
+        found.push(Found {
+            kind: MarkKind::Start,
+            offset: lane.start,
+            text,
+            title,
+        });
     }
-    let at = |offset: i64| rect.x + axis.line(offset).unwrap_or(0.0) * plan.pitch - 1.0;
+    found
+}
+
+/// Carets and marks with their words under the strip, none overlapping another.
+fn labels(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
+    let found = found(lane, ruler);
+    let at = |offset: i64| ruler.line(offset).unwrap_or(rect.x - 4.0);
+    let wave = ruler.strandline().filter(|_| lane.in_sync);
     let wishes: Vec<Wish> = found
         .iter()
-        .map(|(kind, offset, text, _)| {
-            let width = text_width(text, Face::Mono, LABEL_SIZE) + 4.0;
+        .map(|f| {
+            let width = text_width(&f.text, Face::Mono, LABEL_SIZE) + 4.0;
             // The end's words stand right of its caret, where nothing is.
-            let side = if *kind == MarkKind::End {
-                width / 2.0 + 3.0
-            } else {
-                0.0
-            };
+            let right = f.kind == MarkKind::End;
+            let at = at(f.offset) + if right { width / 2.0 + 3.0 } else { 0.0 };
             Wish {
-                at: at(*offset) + side,
+                at: wave.map_or(at, |x| beside(at, width, x, right)),
                 width,
             }
         })
@@ -206,13 +231,27 @@ fn labels(lane: &Lane, rect: Rect, plan: &Plan, axis: &Axis, line: Option<i64>) 
         .into_iter()
         .zip(wishes)
         .zip(places)
-        .map(|(((kind, offset, text, title), wish), place)| Label {
-            kind,
-            at: at(offset),
-            text: if place.is_some() { text } else { String::new() },
-            title,
+        .map(|((f, wish), place)| Label {
+            kind: f.kind,
+            at: at(f.offset),
+            text: if place.is_some() {
+                f.text
+            } else {
+                String::new()
+            },
+            title: f.title,
             x: place.unwrap_or(wish.at),
             w: wish.width,
         })
         .collect()
+}
+
+/// Moves words off the strandline that runs at `x`.
+fn beside(at: f64, width: f64, x: f64, right: bool) -> f64 {
+    let reach = width / 2.0 + 7.0;
+    match (at - x).abs() < reach {
+        true if right || at > x => x + reach,
+        true => x - reach,
+        false => at,
+    }
 }
