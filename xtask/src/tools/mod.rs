@@ -164,7 +164,11 @@ impl Missing {
             .map(|(n, f)| format!("{}: {}", n.name(), f.what))
             .collect();
         let remedies: Vec<_> = missing().filter_map(|(_, f)| f.remedy.clone()).collect();
-        Err(Failure::new(texts.join("\n  ")).with_remedy(remedies.join("\n       ")))
+        let failure = Failure::new(texts.join("\n  "));
+        Err(match remedies.is_empty() {
+            true => failure,
+            false => failure.with_remedy(remedies.join("\n       ")),
+        })
     }
 }
 
