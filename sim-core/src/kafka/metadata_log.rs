@@ -1,4 +1,5 @@
-//! A replica of the metadata log, as every controller and every broker keeps one.
+//! A replica of the metadata log, as every controller keeps one. (Brokers keep the image and only
+//! the part that is not committed yet.)
 //!
 //! Follows `KafkaMetadataLog`, `MetadataLoader` and the follower side of `KafkaRaftClient`
 //! (KIP-595, KIP-630): records are copied as the leader has them, divergent ends are cut, and only

@@ -1,0 +1,179 @@
+//! Whole clusters: what brokers, controllers and clients do together.
+
+use sim_core::kafka::broker::Broker;
+use sim_core::kafka::cluster;
+use sim_core::kafka::controller::Controller;
+use sim_core::kafka::ids::{TopicId, TopicPartition};
+use sim_core::kafka::note::{Note, Rule};
+use sim_core::kafka::spec::{ClusterSpec, TopicSpec};
+use sim_core::kafka::{self};
+use sim_core::kernel::{Deed, LinkProfile, MILLISECOND, Nanos, NodeId, SECOND, Scratch, World};
+use sim_core::systems::{self, Node};
+
+struct Sim {
+    world: World<Node>,
+    scratch: Scratch<Node>,
+    notes: Vec<(Nanos, Note)>,
+}
+
+fn spec(partitions: u16) -> ClusterSpec {
+    let server = |name: &str, base: i32| {
+        (1..=3)
+            .map(|i| (format!("{name}{i}"), base + i))
+            .collect::<Vec<_>>()
+    };
+    let replicas = |p: u16| (0..3).map(|i| (i32::from(p) + i) % 3 + 1).collect();
+    let mut topic = TopicSpec {
+        name: "orders".to_owned(),
+        assignment: (0..partitions).map(replicas).collect(),
+        ..TopicSpec::default()
+    };
+    topic.config.min_insync_replicas = 2;
+    ClusterSpec {
+        brokers: server("b", 0),
+        controllers: server("c", 100),
+        topics: vec![topic],
+        ..ClusterSpec::default()
+    }
+}
+
+fn tp(partition: u16) -> TopicPartition {
+    TopicPartition {
+        topic: TopicId(0),
+        partition,
+    }
+}
+
+impl Sim {
+    fn boot(spec: &ClusterSpec, seed: u64) -> Self {
+        let link = LinkProfile {
+            delay: MILLISECOND / 2,
+            jitter: MILLISECOND / 10,
+            per_kilobyte: 0,
+        };
+        let mut world = cluster::build(spec, seed, link);
+        let mut scratch = Scratch::default();
+        world.boot(&mut scratch);
+        Sim {
+            world,
+            scratch,
+            notes: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, until: Nanos) {
+        while self.world.next_time().is_some_and(|at| at <= until) {
+            let event = self.world.step(&mut self.scratch).expect("an event waits");
+            for systems::Note::Kafka(note) in &self.scratch.notes {
+                self.notes.push((event.time, note.clone()));
+            }
+        }
+    }
+
+    fn apply(&mut self, deed: &Deed<systems::Order>) {
+        self.world
+            .apply(deed, &mut self.scratch)
+            .expect("the deed can be done");
+    }
+
+    fn broker(&self, id: u32) -> &Broker {
+        match self.world.process(NodeId(id - 1)) {
+            Some(Node::Kafka(kafka::Node::Broker(broker))) => broker,
+            other => panic!("no broker {id}: {other:?}"),
+        }
+    }
+
+    fn active(&self) -> (NodeId, &Controller) {
+        let found = (3..6).find_map(|node| match self.world.process(NodeId(node)) {
+            Some(Node::Kafka(kafka::Node::Controller(c))) if c.is_active() => {
+                Some((NodeId(node), &**c))
+            }
+            _ => None,
+        });
+        found.expect("there is an active controller")
+    }
+
+    fn first(&self, wanted: Rule) -> Option<Nanos> {
+        self.notes.iter().find_map(|(at, note)| match note {
+            Note::Rule { rule, .. } if *rule == wanted => Some(*at),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn a_cluster_comes_up() {
+    for seed in 0..20 {
+        let mut sim = Sim::boot(&spec(6), seed);
+        sim.run(5 * SECOND);
+        let (_, controller) = sim.active();
+        let image = controller.image();
+        assert!(image.brokers.values().all(|b| !b.fenced), "seed {seed}");
+        assert_eq!((image.brokers.len(), image.partitions.len()), (3, 6));
+        for (tp, partition) in &image.partitions {
+            assert_eq!(partition.isr.len(), 3, "seed {seed} {tp:?}");
+            assert_eq!(Some(&partition.leader), partition.replicas.first());
+            for id in 1..=3 {
+                let view = sim.broker(id).partition(*tp).expect("it is hosted");
+                assert_eq!(view.leads, partition.leader == id as i32, "seed {seed}");
+            }
+        }
+        let created = sim.first(Rule::LeaderElected).expect("topics are created");
+        assert!(created < 4 * SECOND, "seed {seed}: {created}");
+    }
+}
+
+#[test]
+fn a_dead_leader_is_replaced_at_the_end_of_its_session() {
+    for seed in 0..20 {
+        let mut sim = Sim::boot(&spec(3), seed);
+        sim.run(5 * SECOND);
+        sim.apply(&Deed::PowerLoss(NodeId(0)));
+        sim.run(16 * SECOND);
+        let (_, controller) = sim.active();
+        let partition = &controller.image().partitions[&tp(0)];
+        assert_eq!(
+            (partition.leader, partition.leader_epoch),
+            (2, 1),
+            "seed {seed}"
+        );
+        assert_eq!(partition.isr, [2, 3], "seed {seed}");
+        sim.apply(&Deed::Restart(NodeId(0)));
+        sim.run(40 * SECOND);
+        let (_, controller) = sim.active();
+        let partition = &controller.image().partitions[&tp(0)];
+        assert_eq!(partition.leader, 2, "seed {seed}");
+        assert_eq!(partition.isr.len(), 3, "seed {seed}: {partition:?}");
+        sim.run(310 * SECOND);
+        let (_, controller) = sim.active();
+        let partition = &controller.image().partitions[&tp(0)];
+        assert_eq!(
+            partition.leader, 1,
+            "seed {seed}: the preferred leader is back"
+        );
+    }
+}
+
+/// Story S14: without a controller nobody is fenced; a new one gives every broker a full session.
+#[test]
+fn a_new_controller_waits_a_full_session() {
+    for seed in 0..20 {
+        let mut sim = Sim::boot(&spec(3), seed);
+        sim.run(20 * SECOND);
+        let (node, _) = sim.active();
+        sim.apply(&Deed::Crash(node));
+        sim.apply(&Deed::Crash(NodeId(0)));
+        sim.run(40 * SECOND);
+        let claims = sim.notes.iter().filter_map(|(at, note)| match note {
+            Note::Rule {
+                rule: Rule::ControllerActive,
+                ..
+            } => Some(*at),
+            _ => None,
+        });
+        let claimed = claims.max().expect("a second controller");
+        let fenced = sim.first(Rule::BrokerFenced).expect("broker 1 is fenced");
+        assert!(claimed > 20 * SECOND, "seed {seed}");
+        assert_eq!(fenced, claimed + 9 * SECOND, "seed {seed}");
+    }
+}
