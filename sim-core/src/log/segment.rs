@@ -107,25 +107,18 @@ impl<R> Segment<R> {
     /// Batches from the first one whose last offset is at or above `offset`.
     pub fn batches_from(&self, offset: i64) -> impl Iterator<Item = &Batch<R>> {
         let below = |batch: &Batch<R>| batch.last_offset() < offset;
-        let chunk = self
+        let at = self
             .sealed
             .partition_point(|chunk| chunk.last().is_some_and(below));
-        let in_chunk = self
-            .sealed
-            .get(chunk)
-            .map_or(0, |chunk| chunk.partition_point(below));
-        let in_tail = if chunk == self.sealed.len() {
-            self.tail.partition_point(below)
-        } else {
-            0
+        let (first, rest, in_tail) = match self.sealed.get(at..) {
+            Some([chunk, rest @ ..]) => (chunk.get(chunk.partition_point(below)..), rest, 0),
+            _ => (None, [].as_slice(), self.tail.partition_point(below)),
         };
-        let sealed = self
-            .sealed
+        let sealed = first
+            .unwrap_or_default()
             .iter()
-            .skip(chunk)
-            .flat_map(|chunk| chunk.iter())
-            .skip(in_chunk);
-        sealed.chain(self.tail.iter().skip(in_tail))
+            .chain(rest.iter().flat_map(|c| c.iter()));
+        sealed.chain(self.tail.get(in_tail..).unwrap_or_default())
     }
 
     pub(super) fn view(&self, active: bool) -> SegmentView {
