@@ -2,8 +2,6 @@
 //! looked at before the engine is joined to them. Nothing here is simulated; the title of every
 //! run it opens says so.
 
-use std::ops::Range;
-
 use sim_core::view::{
     Badge, Cell, Fact, Health, Lane, LaneSummary, LedgerView, LineKind, LogLine, Mark, MarkKind,
     NodeView, RecordLife, Role, Series, Shape, SpaceTimeMessage, StageQuery, StageView, TimeMark,
@@ -19,24 +17,7 @@ const MS: u64 = 1_000_000;
 const EVERY: u64 = 40 * MS;
 const HOP: u64 = 15 * MS;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(dead_code)]
-pub(crate) enum Severity {
-    Error,
-    Warning,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Diagnostic {
-    pub(crate) severity: Severity,
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-    pub(crate) span: Range<usize>,
-    pub(crate) expected: String,
-    pub(crate) help: Option<String>,
-}
+pub(crate) use sim_core::scenario::{Diagnostic, Severity};
 
 pub(crate) fn diagnose(text: &str) -> Vec<Diagnostic> {
     let Some(at) = text.find("mistake") else {
@@ -55,35 +36,7 @@ pub(crate) fn diagnose(text: &str) -> Vec<Diagnostic> {
     }]
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(dead_code)]
-pub(crate) enum Stop {
-    Time,
-    Budget,
-    Finished,
-    Gate(u32),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    Node(u32),
-    Link(u32, u32),
-    Message(u64),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    pub(crate) id: &'static str,
-    pub(crate) label: String,
-    pub(crate) deed: Option<Deed>,
-    pub(crate) disabled_because: Option<String>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Caption {
-    pub(crate) time: u64,
-    pub(crate) text: String,
-}
+pub(crate) use sim_core::run::{CaptionNow, Offer, Stop, Target};
 
 pub(crate) struct Session {
     recipe: Recipe,
@@ -107,8 +60,11 @@ impl Session {
     pub(crate) fn to_toml(&self) -> Result<String, String> {
         Ok(self.recipe.scenario.clone())
     }
-    pub(crate) fn recipe(&self) -> &Recipe {
-        &self.recipe
+    pub(crate) fn recipe(&self) -> Recipe {
+        Recipe {
+            time: self.now,
+            ..self.recipe.clone()
+        }
     }
     pub(crate) fn title(&self) -> &str {
         "FIXTURE (nothing here is simulated)"
@@ -161,53 +117,33 @@ impl Session {
                 _ => None,
             })
     }
-    pub(crate) fn offers(&self, target: &Target) -> Vec<Offer> {
+    pub(crate) fn offers(&self, target: Target) -> Vec<Offer> {
         let offer = |id, label: &str, deed, because: Option<&str>| Offer {
             id,
             label: label.into(),
             deed,
             disabled_because: because.map(Into::into),
         };
-        match *target {
+        match target {
             Target::Node(n) => vec![
-                offer(
-                    "crash",
-                    "Kill the process",
-                    Some(Deed::Crash(NodeId(n))),
-                    None,
-                ),
-                offer(
-                    "pause",
-                    "Pause (GC, SIGSTOP)",
-                    Some(Deed::Pause(NodeId(n))),
-                    None,
-                ),
+                offer("crash", "Kill the process", Deed::Crash(NodeId(n)), None),
+                offer("pause", "Pause (GC, SIGSTOP)", Deed::Pause(NodeId(n)), None),
                 offer(
                     "slow-cpu",
                     "Slow the CPU",
-                    Some(Deed::SlowCpu(NodeId(n), MS)),
+                    Deed::SlowCpu(NodeId(n), MS),
                     None,
                 ),
+                offer("skew", "Skew the clock", Deed::Skew(NodeId(n), 1), None),
                 offer(
-                    "skew",
-                    "Skew the clock",
-                    Some(Deed::Skew(NodeId(n), 1)),
-                    None,
-                ),
-                offer(
-                    "wipe-disk",
+                    "wipe",
                     "Wipe the disk",
-                    None,
+                    Deed::WipeDisk(NodeId(n)),
                     Some("Stop the process first."),
                 ),
             ],
-            Target::Link(a, b) => vec![offer(
-                "cut",
-                "Cut",
-                Some(Deed::Cut(NodeId(a), NodeId(b))),
-                None,
-            )],
-            Target::Message(_) => vec![offer("drop", "Drop it", None, Some("Fixture."))],
+            Target::Link(a, b) => vec![offer("cut", "Cut", Deed::Cut(NodeId(a), NodeId(b)), None)],
+            Target::Message(_) => vec![offer("drop", "Drop it", Deed::HealAll, Some("Fixture."))],
         }
     }
     pub(crate) fn act(&mut self, deed: Deed) -> Result<(), Refusal> {
@@ -250,7 +186,7 @@ impl Session {
                 epoch: 7,
             }],
             control: "c1 leads, metadata epoch 4".into(),
-            tokens: self.tokens(),
+            tokens: self.tokens(0).0,
             tokens_hidden: 0,
             links: vec![],
         }
@@ -314,7 +250,7 @@ impl Session {
         }];
         node
     }
-    fn tokens(&self) -> Vec<Token> {
+    pub(crate) fn tokens(&self, _most: u32) -> (Vec<Token>, u32) {
         let first = self.now / EVERY;
         let under_way = |k: u64, from, to, after: u64, shape, label| Token {
             id: k * 10 + after / HOP,
@@ -328,7 +264,7 @@ impl Session {
             records: 1,
             held: false,
         };
-        (first.saturating_sub(1)..=first)
+        let tokens = (first.saturating_sub(1)..=first)
             .flat_map(|k| {
                 [
                     under_way(k, 6, 3, 0, Shape::Batch, "Produce"),
@@ -338,7 +274,8 @@ impl Session {
                 ]
             })
             .filter(|t| t.depart <= self.now && self.now < t.arrive)
-            .collect()
+            .collect();
+        (tokens, 0)
     }
     pub(crate) fn ledger(&self) -> LedgerView {
         let sent = self.sent(self.now) as u64;
@@ -411,7 +348,7 @@ impl Session {
             .take(max as usize)
             .collect()
     }
-    pub(crate) fn series(&self) -> Vec<Series> {
+    pub(crate) fn series(&self, _samples: u32) -> Vec<Series> {
         let wave = |name: &str, step: i64| Series {
             name: name.into(),
             points: (0..self.now / (250 * MS))
@@ -464,8 +401,8 @@ impl Session {
             time: None,
         }]
     }
-    pub(crate) fn caption(&self) -> Option<Caption> {
-        (self.now > 1_000 * MS).then(|| Caption {
+    pub(crate) fn caption(&self) -> Option<CaptionNow> {
+        (self.now > 1_000 * MS).then(|| CaptionNow {
             time: 1_000 * MS,
             text: "FIXTURE: these numbers are made up until the engine is joined.".into(),
         })
@@ -494,4 +431,19 @@ fn plain_node(id: u32, name: &str, title: &str, role: Role) -> NodeView {
         summary: vec![],
         lanes: vec![],
     }
+}
+
+/// Rows of the ledger's table.
+pub(crate) fn records(s: &Session) -> Vec<crate::host::RecordRow> {
+    (0..s.ledger().sent)
+        .map(|r| crate::host::RecordRow {
+            record: r,
+            source: "p1".into(),
+            ordinal: r,
+            key: Some((r * 7 % 6) as u32),
+            lane: "orders-0".into(),
+            offset: r as i64,
+            fate: "under way",
+        })
+        .collect()
 }

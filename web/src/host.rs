@@ -20,6 +20,38 @@ pub(crate) fn to_toml(session: &Session) -> Result<String, String> {
     session.to_toml().map_err(|problem| problem.to_string())
 }
 
+/// A record in the ledger's table.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct RecordRow {
+    /// Identity in the ledger.
+    pub(crate) record: u64,
+    /// Name of the producer.
+    pub(crate) source: String,
+    /// Its number among the producer's records, from 0.
+    pub(crate) ordinal: u64,
+    /// Its key, if any.
+    pub(crate) key: Option<u32>,
+    /// Its partition.
+    pub(crate) lane: String,
+    /// Where it stands in the newest leader's log; −1 if nowhere.
+    pub(crate) offset: i64,
+    /// What became of it, in the ledger's word.
+    pub(crate) fate: &'static str,
+}
+
+/// A page of the records whose fate is wanted, newest first, and how many of them there are.
+pub(crate) fn records(
+    session: &Session,
+    skip: usize,
+    most: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> (Vec<RecordRow>, usize) {
+    let mut found = crate::fixture::records(session);
+    found.retain(|r| wanted(r.fate));
+    let n = found.len();
+    (found.into_iter().rev().skip(skip).take(most).collect(), n)
+}
+
 /// One run of the tree of runs. The one that is on stage is `Host::current`; the others wait as
 /// recipes.
 #[derive(Clone, Debug)]
@@ -86,7 +118,7 @@ impl Host {
             parent: None,
             forked_at: 0,
             head: session.head(),
-            recipe: session.recipe().clone(),
+            recipe: session.recipe(),
             undo: Vec::new(),
         };
         Ok(Host {
@@ -231,7 +263,7 @@ impl Host {
     /// the run it was and a new run parts from it here.
     pub(crate) fn act(&mut self, deed: Deed, label: &str) -> Result<(), Refusal> {
         let (now, head) = (self.session.now(), self.session.head());
-        let before = self.session.recipe().clone();
+        let before = self.session.recipe();
         self.session.act(deed)?;
         self.finished = false;
         let forks = head > now;
@@ -262,7 +294,7 @@ impl Host {
             parent: Some(self.current),
             forked_at: now,
             head: now,
-            recipe: self.session.recipe().clone(),
+            recipe: self.session.recipe(),
             undo: vec![undo],
         });
         self.current = id;
@@ -357,10 +389,7 @@ impl Host {
 
     /// The run as a recipe that looks at the present time.
     pub(crate) fn recipe_now(&self) -> Recipe {
-        Recipe {
-            time: self.session.now(),
-            ..self.session.recipe().clone()
-        }
+        self.session.recipe()
     }
 
     /// The run at its present moment as the fragment of a link, with its digest, so that whoever
@@ -379,7 +408,7 @@ impl Host {
     }
 
     fn file_current(&mut self) {
-        let (recipe, head) = (self.session.recipe().clone(), self.session.head());
+        let (recipe, head) = (self.session.recipe(), self.session.head());
         if let Some(branch) = self.current_mut() {
             branch.head = branch.head.max(head);
             branch.recipe = recipe;

@@ -77,9 +77,9 @@ pub(crate) fn EventsPanel() -> impl IntoView {
     // The last event of the window; `None` follows the present.
     let anchor = RwSignal::new(None::<u64>);
     let lines = Memo::new(move |_| {
-        bench.tick.track();
+        bench.slow_tick.track();
         let (hidden, node) = (hidden.get(), node.get());
-        let present = bench.hud.with(|h| h.event);
+        let present = bench.hud.with_untracked(|h| h.event);
         let wanted = |l: &LogLine| !hidden.contains(&l.kind) && (node.is_empty() || l.node == node);
         lines_until(bench, anchor.get().unwrap_or(present), &wanted)
     });
@@ -102,7 +102,7 @@ pub(crate) fn EventsPanel() -> impl IntoView {
                 </thead>
                 <tbody data-testid="event-rows">
                     {move || {
-                        let present = bench.hud.with(|h| h.event);
+                        let present = bench.hud.with_untracked(|h| h.event);
                         lines
                             .get()
                             .into_iter()

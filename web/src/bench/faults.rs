@@ -46,19 +46,18 @@ fn title_of(bench: Bench, target: MenuTarget) -> String {
 
 /// Does what an offer offers, or says why not.
 fn take(bench: Bench, offer: &Offer, target: MenuTarget) {
-    match (&offer.deed, &offer.disabled_because) {
-        (Some(deed), None) => {
+    match &offer.disabled_because {
+        None => {
             let label = format!("{}: {}", title_of(bench, target), offer.label);
-            bench.act(deed.clone(), &label);
+            bench.act(offer.deed.clone(), &label);
         }
-        (_, Some(reason)) => bench.notices.say(crate::ui::Tone::Sand, reason.clone()),
-        (None, None) => {}
+        Some(reason) => bench.notices.say(crate::ui::Tone::Sand, reason.clone()),
     }
 }
 
 fn offers(bench: Bench, target: MenuTarget) -> Vec<Offer> {
     bench
-        .ask(|s| s.offers(&target_of(target)))
+        .ask(|s| s.offers(target_of(target)))
         .unwrap_or_default()
 }
 

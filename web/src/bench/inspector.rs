@@ -169,7 +169,7 @@ fn FactRow(bench: Bench, fact: Fact) -> impl IntoView {
 #[component]
 pub(crate) fn Life(bench: Bench, record: u64) -> impl IntoView {
     let life = move || {
-        bench.tick.track();
+        bench.slow_tick.track();
         bench.ask(|s| s.life(record)).flatten()
     };
     view! {
@@ -197,7 +197,7 @@ pub(crate) fn Life(bench: Bench, record: u64) -> impl IntoView {
 #[component]
 fn WhyChain(bench: Bench) -> impl IntoView {
     let answer = Memo::new(move |_| {
-        bench.tick.track();
+        bench.slow_tick.track();
         let question = bench.why.get()?;
         let steps = bench.ask(|s| s.why(&question.subject)).unwrap_or_default();
         Some((question, steps))

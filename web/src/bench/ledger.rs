@@ -6,11 +6,15 @@ use sim_core::view::LedgerView;
 
 use super::inspector::Life;
 use super::{Bench, use_bench};
-use crate::format::{clock, count};
+use crate::format::count;
+use crate::host::{RecordRow, records};
 use crate::stage::Selection;
 
 /// Records per page of the table.
-const PAGE: u64 = 25;
+const PAGE: usize = 50;
+
+/// Fates one can ask for, in the ledger's words.
+const FATES: [&str; 5] = ["lost", "duplicated", "reordered", "failed", "under way"];
 
 /// A counter: its field, its name, what it counts, whether anything but zero is harm.
 struct Counter {
@@ -115,23 +119,39 @@ pub(crate) fn LedgerStrip() -> impl IntoView {
     }
 }
 
+/// What the learner wants to see of the table.
+#[derive(Clone, PartialEq, Eq)]
+enum Wanted {
+    /// All records.
+    All,
+    /// Only those with this fate.
+    Fate(&'static str),
+}
+
 /// The tab: the newest records first, a page at a time.
 #[component]
 pub(crate) fn LedgerPanel() -> impl IntoView {
     let bench = use_bench();
-    let page = RwSignal::new(0u64);
-    let sent = Memo::new(move |_| bench.ledger.with(|l| l.sent));
-    let pages = move || sent.get().div_ceil(PAGE).max(1);
+    let page = RwSignal::new(0usize);
+    let wanted = RwSignal::new(Wanted::All);
+    // (rows of the page, how many there are)
     let rows = Memo::new(move |_| {
-        bench.tick.track();
-        rows(bench, sent.get(), page.get().min(pages() - 1))
+        bench.slow_tick.track();
+        let skip = page.get() * PAGE;
+        let keep = |fate: &str| match wanted.get_untracked() {
+            Wanted::All => true,
+            Wanted::Fate(only) => only == fate,
+        };
+        wanted.track();
+        bench
+            .ask(|s| records(s, skip, PAGE, keep))
+            .unwrap_or_default()
     });
+    let pages = move || rows.with(|(_, n)| n.div_ceil(PAGE).max(1));
     view! {
         <div class="panel-tools">
-            <p class="muted small grow">
-                "Each record, newest first, with the last thing that happened to it. Choose one to
-                see its life in the inspector."
-            </p>
+            <FateFilter wanted page />
+            <span class="grow"></span>
             <button
                 type="button"
                 class="button small"
@@ -152,77 +172,96 @@ pub(crate) fn LedgerPanel() -> impl IntoView {
         </div>
         <div class="table-wrap panel-scroll">
             <table class="table">
+                <caption>
+                    "Each record, newest first. Choose one to see its life in the inspector."
+                </caption>
                 <thead>
                     <tr>
                         <th scope="col" class="num">"Record"</th>
-                        <th scope="col">"Last"</th>
-                        <th scope="col">"What happened"</th>
-                        <th scope="col" class="num">"Steps"</th>
+                        <th scope="col">"From"</th>
+                        <th scope="col">"Key"</th>
+                        <th scope="col">"Partition"</th>
+                        <th scope="col" class="num">"Offset"</th>
+                        <th scope="col">"Fate"</th>
                     </tr>
                 </thead>
                 <tbody data-testid="ledger-rows">
-                    <For each=move || rows.get() key=|r| r.clone() let:row>
-                        <RecordRow bench row />
+                    <For each=move || rows.get().0 key=|r| r.clone() let:row>
+                        <RecordRowView bench row />
                     </For>
                 </tbody>
             </table>
+            <Show when=move || rows.with(|(r, _)| r.is_empty())>
+                <p class="empty">"No such records at this moment."</p>
+            </Show>
         </div>
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Row {
-    record: u64,
-    time: u64,
-    text: String,
-    steps: usize,
-}
-
-fn rows(bench: Bench, sent: u64, page: u64) -> Vec<Row> {
-    let newest = sent.saturating_sub(page * PAGE);
-    let oldest = newest.saturating_sub(PAGE);
-    let found = bench.ask(|s| {
-        (oldest..newest)
-            .rev()
-            .filter_map(|record| {
-                let life = s.life(record)?;
-                let last = life.steps.last()?;
-                let (time, text) = (last.time, last.text.clone());
-                Some(Row {
-                    record,
-                    time,
-                    text,
-                    steps: life.steps.len(),
-                })
-            })
-            .collect()
-    });
-    found.unwrap_or_default()
+#[component]
+fn FateFilter(wanted: RwSignal<Wanted>, page: RwSignal<usize>) -> impl IntoView {
+    let choice = move |label: &'static str, this: Wanted| {
+        let pressed = this.clone();
+        view! {
+            <button
+                type="button"
+                aria-pressed=move || (wanted.get() == pressed).to_string()
+                on:click=move |_| {
+                    page.set(0);
+                    wanted.set(this.clone());
+                }
+            >
+                {label}
+            </button>
+        }
+    };
+    view! {
+        <div class="segments" role="group" aria-label="Which records">
+            {choice("All", Wanted::All)}
+            {FATES.into_iter().map(|f| choice(f, Wanted::Fate(f))).collect_view()}
+        </div>
+    }
 }
 
 #[component]
-fn RecordRow(bench: Bench, row: Row) -> impl IntoView {
+fn RecordRowView(bench: Bench, row: RecordRow) -> impl IntoView {
     let record = row.record;
     let open = move || bench.selected.get() == Some(Selection::Record(record));
+    let class = match row.fate {
+        "lost" | "duplicated" | "reordered" | "failed" => "chip harm",
+        "delivered" => "chip proven",
+        "acknowledged" => "chip sea",
+        _ => "chip",
+    };
+    let name = format!("{}", row.ordinal);
+    let key_class = row
+        .key
+        .map_or_else(|| "key".to_owned(), |k| format!("key key-{}", k % 6));
     view! {
         <tr class:is-now=open>
             <td class="num">
                 <button
                     type="button"
                     class="link-button"
-                    aria-label=format!("Life of record {record}")
+                    aria-label=format!("Life of record {name}")
                     on:click=move |_| bench.selected.set(Some(Selection::Record(record)))
                 >
-                    {record}
+                    {name.clone()}
                 </button>
             </td>
-            <td class="mono nowrap">{clock(row.time)}</td>
-            <td>{row.text}</td>
-            <td class="num">{row.steps}</td>
+            <td class="mono">{row.source}</td>
+            <td>
+                <span class=key_class>{row.key.map_or("none".to_owned(), |k| k.to_string())}</span>
+            </td>
+            <td class="mono">{row.lane}</td>
+            <td class="num">{if row.offset < 0 { "–".to_owned() } else { row.offset.to_string() }}</td>
+            <td>
+                <span class=class>{row.fate}</span>
+            </td>
         </tr>
         <Show when=move || open() && narrow()>
             <tr>
-                <td colspan="4">
+                <td colspan="6">
                     <Life bench record />
                 </td>
             </tr>

@@ -13,8 +13,10 @@ use crate::format::{clock, spoken};
 
 const WIDTH: u32 = 760;
 const HEIGHT: u32 = 220;
-/// Least time between two drawings, ms (five a second).
-const REDRAW_MS: f64 = 200.0;
+/// Least time between two drawings while time runs, ms. Sampling runs the past again.
+const REDRAW_MS: f64 = 1_000.0;
+/// Moments at which each series is sampled.
+const SAMPLES: u32 = 120;
 /// Rows of the table under a chart.
 const ROWS_MAX: usize = 40;
 
@@ -109,7 +111,7 @@ pub(crate) fn MetricsPanel() -> impl IntoView {
             return;
         }
         drawn_at.set_value(now);
-        series.set(bench.ask(|s| s.series()).unwrap_or_default());
+        series.set(bench.ask(|s| s.series(SAMPLES)).unwrap_or_default());
     });
     let names = Memo::new(move |_| {
         series.with(|all| {

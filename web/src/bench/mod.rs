@@ -28,7 +28,7 @@ mod work;
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{LedgerView, StageQuery, StageView};
+use sim_core::view::{LedgerView, StageView};
 
 use crate::host::{Deed, Diagnostic, Host, Recipe, Session};
 use crate::raf::{self, FrameId};
@@ -45,6 +45,8 @@ pub(crate) use work::{Opening, linked_run, open_saved_or};
 const BUDGET_MS: f64 = 5.0;
 /// Least time between two publications while time runs, ms.
 const PUBLISH_EVERY_MS: f64 = 100.0;
+/// Least time between two looks back at the past, ms.
+const SLOW_EVERY_MS: f64 = 500.0;
 /// Tokens asked for per frame.
 const TOKENS_MAX: u32 = 2_000;
 
@@ -75,6 +77,9 @@ pub(crate) struct Bench {
     pub(crate) caption: RwSignal<Option<String>>,
     /// Grows with each publication; parts that ask the run themselves depend on it.
     pub(crate) tick: RwSignal<u64>,
+    /// As `tick`, but at most twice a second while time runs: for what runs the past again.
+    pub(crate) slow_tick: RwSignal<u64>,
+    slow_at: StoredValue<f64>,
     /// Grows when the run itself was changed: a deed, an undo, another branch, another recipe.
     pub(crate) edits: RwSignal<u64>,
     /// What is wrong with the scenario that was to be opened.
@@ -114,6 +119,8 @@ impl Bench {
             ledger: RwSignal::new(LedgerView::default()),
             caption: RwSignal::new(None),
             tick: RwSignal::new(0),
+            slow_tick: RwSignal::new(0),
+            slow_at: StoredValue::new(f64::MIN),
             edits: RwSignal::new(0),
             problems: RwSignal::new(Vec::new()),
             refused: RwSignal::new(None),
@@ -253,21 +260,19 @@ impl Bench {
         if !mounted {
             return;
         }
-        // No lane has this name: only tokens and links are wanted, sixty times a second.
-        let wanted = StageQuery {
-            lanes: vec![String::from("-")],
-            cells_max: 0,
-            tokens_max: TOKENS_MAX,
+        let Some((now, (tokens, tokens_hidden))) = self.ask(|s| (s.now(), s.tokens(TOKENS_MAX)))
+        else {
+            return;
         };
-        let Some(view) = self.ask(|s| s.stage(&wanted)) else {
+        let Some(view) = self.view.try_get_untracked() else {
             return;
         };
         self.frame.try_update_value(|draw| {
             if let Some(draw) = draw {
                 draw(&Frame {
-                    now_ns: view.now as f64,
-                    tokens: &view.tokens,
-                    tokens_hidden: view.tokens_hidden,
+                    now_ns: now as f64,
+                    tokens: &tokens,
+                    tokens_hidden,
                     links: &view.links,
                 });
             }
@@ -298,6 +303,13 @@ impl Bench {
         set_if_new(self.ledger, ledger);
         set_if_new(self.caption, caption);
         self.tick.try_update(|n| *n += 1);
+        let now = now_ms();
+        let playing = self.host(|h| h.playing()).unwrap_or(false);
+        let last = self.slow_at.try_get_value().unwrap_or(now);
+        if !playing || now - last >= SLOW_EVERY_MS {
+            self.slow_at.try_set_value(now);
+            self.slow_tick.try_update(|n| *n += 1);
+        }
     }
 }
 

@@ -60,11 +60,9 @@ pub(crate) fn open_saved_or(bench: Bench, opening: Opening) {
     {
         let afresh = opening.clone();
         let edited = bench.ask(|s| {
-            *s.recipe()
-                != Recipe {
-                    time: s.recipe().time,
-                    ..afresh.recipe.clone()
-                }
+            let now = s.recipe();
+            let own = &afresh.recipe;
+            (&now.scenario, now.seed, &now.actions) != (&own.scenario, own.seed, &own.actions)
         });
         if edited == Some(true) {
             bench.notices.offer(

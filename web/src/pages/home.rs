@@ -91,11 +91,11 @@ fn BreakIt(bench: Bench) -> impl IntoView {
     let kill = move |_| {
         let Some((id, title)) = leader() else { return };
         let offers = bench
-            .ask(|s| s.offers(&Target::Node(id)))
+            .ask(|s| s.offers(Target::Node(id)))
             .unwrap_or_default();
         let crash = offers.into_iter().find(|o| o.id == "crash");
-        if let Some(deed) = crash.and_then(|o| o.deed) {
-            bench.act(deed, &format!("{title}: killed"));
+        if let Some(offer) = crash {
+            bench.act(offer.deed, &format!("{title}: killed"));
             bench.set_playing(true);
         }
     };
