@@ -1,5 +1,6 @@
 //! The pages. Each is one module; what they share stands here.
 
+mod build;
 mod course;
 mod home;
 mod lesson;
