@@ -60,10 +60,12 @@ pub(crate) fn Branches() -> impl IntoView {
                 on:click=move |_| open.update(|o| *o = !*o)
             >
                 {icon("branch")}
-                {move || match list.with(Vec::len) {
-                    0 | 1 => "1 run".to_owned(),
-                    n => format!("{n} runs"),
-                }}
+                <span class="label">
+                    {move || match list.with(Vec::len) {
+                        0 | 1 => "1 run".to_owned(),
+                        n => format!("{n} runs"),
+                    }}
+                </span>
             </button>
             <Show when=move || open.get()>
                 <div class="pop-up" on:keydown=move |ev| close_on_escape(&ev, open)>

@@ -239,10 +239,10 @@ fn Ledgers(
                 view! {
                     <tr class:is-now=x != y>
                         <th scope="row">{name}</th>
-                        <td class="num" class:tone-harm=harm && x != 0>
+                        <td class="num" class:text-harm=harm && x != 0>
                             {count(x)}
                         </td>
-                        <td class="num" class:tone-harm=harm && y != 0>
+                        <td class="num" class:text-harm=harm && y != 0>
                             {count(y)}
                         </td>
                     </tr>

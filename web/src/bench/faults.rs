@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 
 use super::{Bench, use_bench};
 use crate::host::{Offer, Target};
-use crate::stage::{MenuTarget, Selection};
+use crate::stage::{MenuRequest, MenuTarget, Selection};
 use crate::ui::icon;
 use crate::ui::tabs::focus_by_id;
 
@@ -59,6 +59,31 @@ fn offers(bench: Bench, target: MenuTarget) -> Vec<Offer> {
     bench
         .ask(|s| s.offers(target_of(target)))
         .unwrap_or_default()
+}
+
+/// What the palette has room for, and its short name there; the menu lists all offers in full.
+const SHORT: [(&str, &str); 16] = [
+    ("crash", "Kill"),
+    ("power-loss", "Power off"),
+    ("restart", "Start"),
+    ("pause", "Freeze"),
+    ("resume", "Resume"),
+    ("isolate", "Isolate"),
+    ("slow-cpu", "Slow CPU"),
+    ("wipe", "Wipe disk"),
+    ("cut", "Cut"),
+    ("cut-one-way", "Cut one way"),
+    ("slow-link", "Slow"),
+    ("lossy-link", "Lossy"),
+    ("heal", "Heal"),
+    ("drop", "Drop"),
+    ("duplicate", "Duplicate"),
+    ("delay", "Delay"),
+];
+
+/// The palette's name for an offer, if it is one of those that stand there.
+fn short(id: &str) -> Option<&'static str> {
+    SHORT.iter().find(|(i, _)| *i == id).map(|(_, name)| *name)
 }
 
 /// Moves the focus to the palette.
@@ -125,6 +150,7 @@ pub(crate) fn Palette() -> impl IntoView {
         let offers = target.get().map(|t| offers(bench, t)).unwrap_or_default();
         let rows = offers
             .iter()
+            .filter(|o| short(o.id).is_some())
             .map(|o| (o.id, o.label.clone(), o.disabled_because.clone()));
         rows.collect::<Vec<_>>()
     });
@@ -155,6 +181,7 @@ pub(crate) fn Palette() -> impl IntoView {
                         })
                         .collect_view()
                 }}
+                <MoreButton bench target />
             </div>
             <UndoButton bench />
         </div>
@@ -250,7 +277,42 @@ fn Tool(
             on:click=act
         >
             {icon(id)}
-            <span aria-hidden="true">{label}</span>
+            <span aria-hidden="true">{short(id).map_or(label, str::to_owned)}</span>
+        </button>
+    }
+}
+
+/// Opens the menu with everything that can be done to the target.
+#[component]
+fn MoreButton(bench: Bench, target: Memo<Option<MenuTarget>>) -> impl IntoView {
+    let open = move |ev: web_sys::MouseEvent| {
+        let Some(target) = target.get_untracked() else {
+            return;
+        };
+        let holder = ev
+            .current_target()
+            .and_then(|t| t.dyn_into::<web_sys::Element>().ok());
+        let Some(rect) = holder.map(|h| h.get_bounding_client_rect()) else {
+            return;
+        };
+        bench.menu.set(Some(MenuRequest {
+            target,
+            x: rect.left(),
+            y: rect.top() - 320.0,
+        }));
+    };
+    view! {
+        <button
+            type="button"
+            class="tool"
+            tabindex="-1"
+            data-testid="fault-more"
+            aria-haspopup="menu"
+            aria-label="All faults for this target"
+            on:click=open
+        >
+            {icon("more")}
+            <span aria-hidden="true">"All"</span>
         </button>
     }
 }

@@ -307,7 +307,7 @@ fn ProblemList(editor: Editor) -> impl IntoView {
                                 <span class="muted">
                                     {(!expected.is_empty()).then(|| format!(" · expected {expected}"))}
                                 </span>
-                                {help.map(|h| view! { <span class="tone-sea">" " {h}</span> })}
+                                {help.map(|h| view! { <span class="text-sea">" " {h}</span> })}
                             </span>
                         </button>
                     </li>

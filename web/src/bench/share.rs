@@ -98,7 +98,7 @@ fn LinkBody(bench: Bench, link: String) -> impl IntoView {
         {(length > LENGTH_SAFE)
             .then(|| {
                 view! {
-                    <p class="small tone-sand">
+                    <p class="small text-sand">
                         {format!("This link is long ({length} characters); some programs cut such \
                             links. The file is safer.")}
                     </p>

@@ -61,7 +61,10 @@ fn read(bench: Bench) -> Drawing {
 
 /// The timeline with its slider.
 #[component]
-pub(crate) fn Timeline() -> impl IntoView {
+pub(crate) fn Timeline(
+    /// What stands at the end of the legend.
+    children: Children,
+) -> impl IntoView {
     let bench = use_bench();
     let drawing = RwSignal::new(Drawing::default());
     let turn = StoredValue::new(0u32);
@@ -84,7 +87,10 @@ pub(crate) fn Timeline() -> impl IntoView {
     view! {
         <div class="timeline">
             <Slider bench drawing />
-            <Legend drawing />
+            <div class="timeline-foot">
+                <Legend drawing />
+                {children()}
+            </div>
         </div>
     }
 }
@@ -315,7 +321,7 @@ pub(crate) fn MarkList() -> impl IntoView {
                 on:click=move |_| open.update(|o| *o = !*o)
             >
                 {icon("flag")}
-                "Marks"
+                <span class="label">"Marks"</span>
             </button>
             <Show when=move || open.get()>
                 <div class="pop-up" on:keydown=move |ev| close_on_escape(&ev, open)>

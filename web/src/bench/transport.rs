@@ -65,8 +65,9 @@ pub(crate) fn Transport(
                 {full.then(|| view! { <Speed bench /> })}
             </div>
             <div class="timeline-row">
-                <Timeline />
-                {full.then(|| view! { <MarkList /> <Branches /> })}
+                <Timeline>
+                    {full.then(|| view! { <MarkList /> <Branches /> })}
+                </Timeline>
             </div>
         </div>
     }
@@ -117,7 +118,7 @@ fn Controls(bench: Bench, full: bool) -> impl IntoView {
                 title="Play or pause (space)"
                 on:click=move |_| bench.toggle()
             >
-                {move || icon(if playing() { "pause" } else { "play" })}
+                {move || icon(if playing() { "pause-time" } else { "play" })}
             </button>
             {button(
                 "step",

@@ -47,12 +47,21 @@ pub(crate) fn Sandbox() -> impl IntoView {
                     "Say what to build. It becomes a scenario file, which you can also write
                     yourself in the Script tab."
                 </p>
-                <BuildForm bench form />
+                <details class="build-fold" prop:open=!narrow()>
+                    <summary>"Build a cluster"</summary>
+                    <BuildForm bench form />
+                </details>
                 <Verdicts />
             </div>
             <Workbench />
         </div>
     }
+}
+
+/// On a narrow window the stage comes first to the eye, so the form starts folded.
+fn narrow() -> bool {
+    let query = window().match_media("(max-width: 61.99rem)").ok().flatten();
+    query.is_some_and(|q| q.matches())
 }
 
 #[component]

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 /// An icon by name. An unknown name draws nothing.
 pub(crate) fn icon(name: &'static str) -> impl IntoView {
-    let solid = matches!(name, "play" | "pause");
+    let solid = matches!(name, "play" | "pause-time");
     view! {
         <svg
             class="icon"
@@ -28,7 +28,7 @@ pub(crate) fn icon(name: &'static str) -> impl IntoView {
 fn path(name: &str) -> &'static str {
     match name {
         "play" => "M8 5.5v13l10.5-6.5z",
-        "pause" => "M7.5 5.5h3v13h-3zM13.5 5.5h3v13h-3z",
+        "pause-time" => "M7.5 5.5h3v13h-3zM13.5 5.5h3v13h-3z",
         "step" => "M7 6v12l8-6zM18 6v12",
         "step-back" => "M17 6v12L9 12zM6 6v12",
         "rewind" => "M19 6v12l-8-6zM11 6v12l-6-6M5 6v12",
@@ -36,16 +36,21 @@ fn path(name: &str) -> &'static str {
         "prev-mark" => "M19 12H7M11.5 7l-5 5 5 5M3 5v14",
         "crash" | "power-loss" => "M12 3.5v8M7 6.5a8 8 0 1 0 10 0",
         "restart" => "M19.5 12a7.5 7.5 0 1 1-2.2-5.3M20 3.5v4h-4",
-        "pause-node" => "M9 5.5v13M15 5.5v13",
+        "pause" | "pause-node" => "M9 5.5v13M15 5.5v13",
         "resume" => "M8 5.5v13l10.5-6.5z",
         "slow-cpu" | "clock" => "M12 7.5V12l3 2M12 4a8 8 0 1 0 .01 0",
         "slow-disk" => "M4.5 13.5h15M6.5 5h11l2 8.5V19h-15v-5.5zM16 16.3h.01",
         "skew" => "M12 7.5V12l-3 2M12 4a8 8 0 1 0 .01 0M19 3l2 2M5 3L3 5",
+        "cut-one-way" => "M3 12h5M13 12h8M9.5 7.5v9M18 9l3 3-3 3",
+        "isolate" => {
+            "M12 9.5a2.5 2.5 0 1 0 .01 0M12 3a9 9 0 0 1 6.4 2.7M21 12a9 9 0 0 1-2.6 6.3M12 21a9 9 0 0 1-6.4-2.7M3 12a9 9 0 0 1 2.6-6.3"
+        }
+        "fast-cpu" | "fast-disk" => "M4 6l7 6-7 6zM12 6l7 6-7 6z",
         "cut" => "M3 12h5M16 12h5M9.5 7.5v9M14.5 7.5v9M8 20l8-16",
-        "heal" => "M3 12h18M12 5v14",
-        "slow" => "M3 12h4l2-4 3 8 3-8 2 4h4",
-        "loss" => "M3 12h4M11 12h2M17 12h4M12 4v3M12 17v3",
-        "wipe-disk" => "M5 7h14M9 7V4.5h6V7M7 7l1 13h8l1-13M10.5 11v5.5M13.5 11v5.5",
+        "heal" | "heal-all" => "M3 12h18M12 5v14",
+        "slow" | "slow-link" => "M3 12h4l2-4 3 8 3-8 2 4h4",
+        "loss" | "lossy-link" => "M3 12h4M11 12h2M17 12h4M12 4v3M12 17v3",
+        "wipe" | "wipe-disk" => "M5 7h14M9 7V4.5h6V7M7 7l1 13h8l1-13M10.5 11v5.5M13.5 11v5.5",
         "drop" => "M6 6l12 12M18 6L6 18",
         "duplicate" => "M8.5 8.5h11v11h-11zM15.5 8.5v-4h-11v11h4",
         "delay" => "M12 7.5V12h4M12 4a8 8 0 1 0 .01 0",
