@@ -4,6 +4,7 @@
 //! generic over [`Node`]; systems meet only through messages.
 
 use crate::kernel::{Cx, Digest, Input, Loss, Message, Process};
+use crate::scenario::SystemSection;
 use serde::{Deserialize, Serialize};
 
 macro_rules! systems {
@@ -37,6 +38,9 @@ macro_rules! systems {
         /// What a scenario's predicate asks of a system.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
         pub enum Probe { $($(#[$doc])+ $name($m::scenario::Probe),)+ }
+
+        /// What each system brings to the scenario language, in the order of the world's nodes.
+        pub(crate) const SECTIONS: &[&dyn SystemSection] = &[$(&$m::scenario::Language,)+];
 
         impl Order {
             /// The order that takes this one back, if one does.

@@ -51,6 +51,18 @@ fn healthy(change: &LinkChange) -> LinkChange {
     }
 }
 
+/// The nodes that a deed names.
+pub(super) fn nodes_of(deed: &Deed<Order>) -> Vec<NodeId> {
+    match deed {
+        Deed::Crash(n) | Deed::PowerLoss(n) | Deed::WipeDisk(n) | Deed::Restart(n) => vec![*n],
+        Deed::Pause(n) | Deed::Resume(n) | Deed::SlowCpu(n, _) | Deed::SlowDisk(n, _) => vec![*n],
+        Deed::Skew(n, _) | Deed::Drift(n, _) | Deed::Order(n, _) => vec![*n],
+        Deed::Link(a, b, _) | Deed::Cut(a, b) | Deed::Heal(a, b) => vec![*a, *b],
+        Deed::Partition(left, right) => left.iter().chain(right).copied().collect(),
+        Deed::HealAll | Deed::Message(..) => Vec::new(),
+    }
+}
+
 /// The deed with a placeholder filled by nodes: one deed for each node, or one deed with all of
 /// them where it takes a list.
 pub(super) fn replace(

@@ -5,15 +5,41 @@
 //! `section`), with its table, its node names, its orders and the names that predicates may use;
 //! Kafka's is [`crate::kafka::scenario`].
 
+mod build;
+mod declare;
 mod deeds;
 mod diagnostic;
+mod entry;
+mod export;
+mod happen;
 pub mod limits;
 mod model;
 mod predicate;
 mod probe;
+mod raw;
+mod reader;
+mod schema;
+mod section;
+pub mod units;
+mod verbs;
 
+#[cfg(test)]
+mod tests;
+
+pub use build::{Parsed, VERSION, diagnose, parse, parse_bytes};
 pub use deeds::inverse;
 pub use diagnostic::{Diagnostic, Severity, render};
+pub use export::{with_actions, with_seed};
 pub use model::{Act, Caption, Expectation, Moment, Network, Scenario, TimelineEntry, Trigger};
 pub use predicate::{Comparison, Expr, Predicate};
 pub use probe::{Facts, LedgerCount, NODE_STATES, NodeSet, Probe, Type, Value};
+pub use schema::schema;
+
+pub(crate) use declare::{
+    Item, Key, Milli, Offer, Rate, Speed, Table, Time, check_keys, choice, document, field,
+    table_schema, words_schema, wrong_kind, wrong_word,
+};
+pub(crate) use predicate::{Meaning, NodeName, Property};
+pub(crate) use reader::{At, Fields, Problem, Raw, Reader};
+pub(crate) use section::{Effort, Section, SystemSection};
+pub(crate) use verbs::{Arg, ArgKind, Args, Verb, needed, optional};

@@ -135,6 +135,8 @@ pub struct Act {
     pub(super) deed: Deed<Order>,
     /// What a placeholder stands for: (placeholder, expression, its text).
     pub(super) by_value: Vec<(NodeId, Expr, String)>,
+    /// The second side of a partition is everyone but the first.
+    pub(super) all_others: bool,
 }
 
 impl Act {
@@ -144,6 +146,7 @@ impl Act {
         Act {
             deed,
             by_value: Vec::new(),
+            all_others: false,
         }
     }
 
@@ -174,8 +177,9 @@ impl Act {
                 .collect();
         }
         for deed in &mut deeds {
-            // "All the others" is everyone but the nodes of the first side.
-            if let Deed::Partition(side, others) = deed {
+            if let Deed::Partition(side, others) = deed
+                && self.all_others
+            {
                 others.retain(|node| !side.contains(node));
             }
         }

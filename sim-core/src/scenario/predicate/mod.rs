@@ -3,6 +3,17 @@
 //! A predicate is compiled once into a small typed tree over [`Probe`]s and constants. Evaluation
 //! looks up no names, allocates nothing and cannot fail.
 
+mod compile;
+mod parse;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use compile::{compile, compile_predicate, describe};
+pub(crate) use parse::Wrong;
+pub(crate) use vocabulary::{Meaning, NodeName, Property, RESERVED, Vocabulary};
+
 use super::probe::{Facts, Probe, Value};
 use serde::Serialize;
 use std::cmp::Ordering;

@@ -1,0 +1,274 @@
+//! Kafka's verbs of the timeline.
+
+use super::settings::put;
+use crate::kafka::config::{BrokerConfig, TopicConfig};
+use crate::kafka::node::Order;
+use crate::kafka::spec::ClusterSpec;
+use crate::scenario::{Arg, ArgKind, Args, At, Problem, Reader, Verb, needed, optional, units};
+
+const BROKER: Arg = needed("node", nodes("broker"), "Which broker, or a list of them.");
+const PRODUCER: Arg = needed(
+    "node",
+    nodes("producer"),
+    "Which producer, or a list of them.",
+);
+const CONSUMER: Arg = needed(
+    "node",
+    nodes("consumer"),
+    "Which consumer, or a list of them.",
+);
+const ACTIVE: Arg = optional(
+    "node",
+    ArgKind::Nodes {
+        kind: Some("controller"),
+        default: Some("controller.leader"),
+    },
+    "Which controller is told; left out: the active one.",
+);
+
+const fn nodes(kind: &'static str) -> ArgKind {
+    ArgKind::Nodes {
+        kind: Some(kind),
+        default: None,
+    }
+}
+
+const ACKS: &[&str] = &["0", "1", "all", "-1"];
+
+/// The verbs.
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "controlled-shutdown",
+        doc: "A broker shuts down in order (SIGTERM): it moves leadership away first.",
+        args: &[BROKER],
+        undo: false,
+    },
+    Verb {
+        name: "elect-preferred",
+        doc: "Preferred leaders are elected now (kafka-leader-election.sh).",
+        args: &[ACTIVE],
+        undo: false,
+    },
+    Verb {
+        name: "elect-unclean",
+        doc: "A leader is elected for a partition even if unclean.",
+        args: &[
+            ACTIVE,
+            needed("topic", ArgKind::Text, "The topic."),
+            needed("partition", ArgKind::Count, "The number of the partition."),
+        ],
+        undo: false,
+    },
+    Verb {
+        name: "alter-config",
+        doc: "A setting is changed or deleted (kafka-configs.sh).",
+        args: &[
+            ACTIVE,
+            optional(
+                "topic",
+                ArgKind::Text,
+                "The topic; left out: the default of the cluster.",
+            ),
+            needed("key", ArgKind::Text, "Kafka's own key."),
+            optional(
+                "value",
+                ArgKind::Plain,
+                "The new value; left out: the setting is deleted.",
+            ),
+        ],
+        undo: false,
+    },
+    Verb {
+        name: "send",
+        doc: "A producer's application sends records now.",
+        args: &[PRODUCER, needed("records", ArgKind::Count, "How many.")],
+        undo: false,
+    },
+    Verb {
+        name: "start-load",
+        doc: "A producer's load goes on.",
+        args: &[PRODUCER],
+        undo: true,
+    },
+    Verb {
+        name: "stop-load",
+        doc: "A producer's load stops.",
+        args: &[PRODUCER],
+        undo: true,
+    },
+    Verb {
+        name: "set-acks",
+        doc: "A producer is closed and opened again with other acks.",
+        args: &[
+            PRODUCER,
+            needed("acks", ArgKind::Words(ACKS), "0, 1 or all."),
+        ],
+        undo: false,
+    },
+    Verb {
+        name: "start-polling",
+        doc: "A consumer goes on polling.",
+        args: &[CONSUMER],
+        undo: true,
+    },
+    Verb {
+        name: "stop-polling",
+        doc: "A consumer stops polling.",
+        args: &[CONSUMER],
+        undo: true,
+    },
+];
+
+/// The order of a verb.
+pub(super) fn read(
+    spec: &ClusterSpec,
+    verb: &Verb,
+    args: &Args,
+    reader: &mut Reader<'_>,
+) -> Option<Order> {
+    Some(match verb.name {
+        "controlled-shutdown" => Order::ControlledShutdown,
+        "elect-preferred" => Order::ElectPreferred,
+        "elect-unclean" => {
+            let topic = known_topic(spec, args, reader)?;
+            Order::ElectUnclean {
+                partition: known_partition(spec, &topic, args, reader)?,
+                topic,
+            }
+        }
+        "alter-config" => alter_config(spec, args, reader)?,
+        "send" => Order::Send {
+            records: match u32::try_from(args.count("records")?) {
+                Ok(records) => records,
+                Err(_) => {
+                    let problem = Problem::bad_value("these are too many", u32_range());
+                    args.report("records", problem, reader);
+                    return None;
+                }
+            },
+        },
+        "start-load" => Order::Load { on: true },
+        "stop-load" => Order::Load { on: false },
+        "set-acks" => Order::SetAcks {
+            acks: args.text("acks")?,
+        },
+        "start-polling" => Order::Poll { on: true },
+        "stop-polling" => Order::Poll { on: false },
+        _ => return None,
+    })
+}
+
+fn u32_range() -> String {
+    "a whole number from 0 to 4,294,967,295".to_owned()
+}
+
+fn known_topic(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<String> {
+    let topic = args.text("topic")?;
+    if spec.topics.iter().any(|known| known.name == topic) {
+        return Some(topic);
+    }
+    let message = format!("there is no topic `{}`", units::shorten(&topic));
+    let topics = spec.topics.iter().map(|topic| topic.name.as_str());
+    let problem = Problem::new("unknown-name", message).near(&topic, topics);
+    args.report("topic", problem, reader);
+    None
+}
+
+fn known_partition(
+    spec: &ClusterSpec,
+    topic: &str,
+    args: &Args,
+    reader: &mut Reader<'_>,
+) -> Option<u16> {
+    let number = args.count("partition")?;
+    let count = spec
+        .topics
+        .iter()
+        .find(|known| known.name == topic)
+        .map_or(0, |topic| topic.assignment.len());
+    if number < count as u64 {
+        return u16::try_from(number).ok();
+    }
+    let message = format!("the topic has no partition {number}");
+    let expected = format!("a number from 0 to {}", count.saturating_sub(1));
+    args.report("partition", Problem::bad_value(message, expected), reader);
+    None
+}
+
+fn alter_config(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let topic = match args.get("topic") {
+        Some(_) => Some(known_topic(spec, args, reader)?),
+        None => None,
+    };
+    let place = &args.get("key")?.span;
+    let key = At::new(args.text("key")?, place.clone());
+    let value = args.text("value");
+    // A setting that is deleted must be one; its default is a value that fits.
+    let value_place = args.get("value").map_or(place, |value| &value.span);
+    let fits = match topic {
+        Some(_) => {
+            let mut config = TopicConfig::default();
+            let text = value
+                .clone()
+                .or_else(|| default_of(&config.entries(), &key.value));
+            put(
+                &mut config,
+                &key,
+                &text.unwrap_or_default(),
+                value_place,
+                reader,
+            )
+        }
+        None => {
+            let mut config = BrokerConfig::default();
+            let text = value
+                .clone()
+                .or_else(|| default_of(&config.entries(), &key.value));
+            put(
+                &mut config,
+                &key,
+                &text.unwrap_or_default(),
+                value_place,
+                reader,
+            )
+        }
+    };
+    fits.then_some(Order::AlterConfig {
+        topic,
+        key: key.value,
+        value,
+    })
+}
+
+fn default_of(entries: &[(&'static str, String)], key: &str) -> Option<String> {
+    entries
+        .iter()
+        .find(|(known, _)| *known == key)
+        .map(|(_, value)| value.clone())
+}
+
+/// The verb and the arguments of an order.
+pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>) {
+    let text = units::quote;
+    match order {
+        Order::ControlledShutdown => ("controlled-shutdown", Vec::new()),
+        Order::ElectPreferred => ("elect-preferred", Vec::new()),
+        Order::ElectUnclean { topic, partition } => (
+            "elect-unclean",
+            vec![("topic", text(topic)), ("partition", partition.to_string())],
+        ),
+        Order::AlterConfig { topic, key, value } => {
+            let mut args = Vec::new();
+            args.extend(topic.as_ref().map(|topic| ("topic", text(topic))));
+            args.push(("key", text(key)));
+            args.extend(value.as_ref().map(|value| ("value", text(value))));
+            ("alter-config", args)
+        }
+        Order::Send { records } => ("send", vec![("records", records.to_string())]),
+        Order::Load { on: true } => ("start-load", Vec::new()),
+        Order::Load { on: false } => ("stop-load", Vec::new()),
+        Order::SetAcks { acks } => ("set-acks", vec![("acks", text(acks))]),
+        Order::Poll { on: true } => ("start-polling", Vec::new()),
+        Order::Poll { on: false } => ("stop-polling", Vec::new()),
+    }
+}

@@ -1,0 +1,602 @@
+//! From the `[kafka]` section to the cluster it describes.
+//!
+//! Replicas are placed round robin: partition `p` has its `i`-th replica on broker `(p + i) mod n`.
+//! Kafka's own placer does the same from a random start, so a file that must have a certain leader
+//! gives an `assignment`.
+
+use super::document::{
+    HwOver, KeysKind, LoadKind, RawConsumer, RawKafka, RawKeys, RawLoad, RawProducer, RawRules,
+    RawTopic, Servers, Truncation,
+};
+use super::settings::Config;
+use crate::kafka::config::BrokerConfig;
+use crate::kafka::ids::BrokerId;
+use crate::kafka::rules::replication::ReplicationRules;
+use crate::kafka::spec::{
+    Arrivals, ClusterSpec, ConsumerSpec, Keys, LoadSpec, ProducerSpec, TopicSpec,
+};
+use crate::scenario::{At, NodeName, Problem, Reader, limits, units};
+use std::ops::Range;
+
+/// A cluster and its nodes with the places of their names.
+pub(super) type Cluster = (ClusterSpec, Vec<(NodeName, Range<usize>)>);
+
+/// Reads the whole section.
+pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
+    let mut spec = ClusterSpec::default();
+    let mut nodes = Vec::new();
+    let doc = &raw.value;
+    let servers = |raw: Option<&At<Servers>>, default: u32, first: BrokerId, letter| {
+        let span = raw.map_or(0..0, |at| at.span.clone());
+        let given = raw.map_or(Servers::Count(default), |at| at.value.clone());
+        (given, span, first, letter)
+    };
+    let brokers = servers(doc.brokers.as_ref(), 0, 1, 'b');
+    let controllers = servers(doc.controllers.as_ref(), 3, 101, 'c');
+    spec.brokers = name_servers(brokers, "broker", &mut nodes, reader);
+    spec.controllers = name_servers(controllers, "controller", &mut nodes, reader);
+    check_ids(raw, &spec, reader);
+    if let Some(config) = &doc.config {
+        spec.config = config.value.value.clone();
+        check_broker_config(&config.value, reader);
+    }
+    spec.rules = rules(doc.rules.as_ref().map(|at| &at.value), &mut spec.config);
+    let mut replicas = 0;
+    for topic in list(doc.topics.as_ref()) {
+        spec.topics
+            .push(read_topic(topic, &spec, &mut replicas, reader));
+    }
+    for producer in list(doc.producers.as_ref()) {
+        let (read, place) = read_producer(producer, &spec, reader);
+        nodes.push((node(&read.name, "producer"), place));
+        spec.producers.push(read);
+    }
+    for consumer in list(doc.consumers.as_ref()) {
+        let (read, place) = read_consumer(consumer, &spec, reader);
+        nodes.push((node(&read.name, "consumer"), place));
+        spec.consumers.push(read);
+    }
+    (spec, nodes)
+}
+
+fn list<T>(raw: Option<&At<Vec<At<T>>>>) -> &[At<T>] {
+    raw.map_or(&[], |at| at.value.as_slice())
+}
+
+fn node(name: &str, kind: &'static str) -> NodeName {
+    let name = name.to_owned();
+    NodeName { name, kind }
+}
+
+fn value<T: Clone>(raw: Option<&At<T>>) -> Option<T> {
+    raw.map(|at| at.value.clone())
+}
+
+fn place<T>(raw: Option<&At<T>>, otherwise: &Range<usize>) -> Range<usize> {
+    raw.map_or_else(|| otherwise.clone(), |at| at.span.clone())
+}
+
+fn name_servers(
+    (given, span, first, letter): (Servers, Range<usize>, BrokerId, char),
+    kind: &'static str,
+    nodes: &mut Vec<(NodeName, Range<usize>)>,
+    reader: &mut Reader<'_>,
+) -> Vec<(String, BrokerId)> {
+    let named: Vec<(At<String>, Option<At<i32>>)> = match given {
+        Servers::Named(named) => named,
+        Servers::Count(count) => {
+            if count as usize > limits::NODES {
+                let message = format!("a scenario has at most {} nodes", limits::NODES);
+                reader.report(&span, Problem::new("limit-nodes", message));
+            }
+            (1..=count.min(limits::NODES as u32))
+                .map(|n| (At::new(format!("{letter}{n}"), span.clone()), None))
+                .collect()
+        }
+    };
+    if named.is_empty() && !span.is_empty() {
+        let message = format!("a cluster has at least one {kind}");
+        reader.report(&span, Problem::bad_value(message, "1 or more"));
+    }
+    let mut servers = Vec::new();
+    for (n, (name, id)) in named.into_iter().enumerate() {
+        nodes.push((node(&name.value, kind), name.span));
+        servers.push((name.value, id.map_or(first + n as BrokerId, |id| id.value)));
+    }
+    servers
+}
+
+fn check_ids(raw: &At<RawKafka>, spec: &ClusterSpec, reader: &mut Reader<'_>) {
+    let servers = || spec.brokers.iter().chain(&spec.controllers);
+    for (at, (name, id)) in servers().enumerate() {
+        if let Some((other, _)) = servers().take(at).find(|(_, other)| other == id) {
+            let message = format!("`{other}` and `{name}` have the same node.id {id}");
+            let given = raw
+                .value
+                .brokers
+                .as_ref()
+                .or(raw.value.controllers.as_ref());
+            reader.report(&place(given, &raw.span), Problem::new("duplicate", message));
+        }
+    }
+    let count = spec.controllers.len();
+    if count > 0 && count.is_multiple_of(2) {
+        let message = format!(
+            "{count} controllers tolerate no more failures than {}",
+            count - 1
+        );
+        let span = place(raw.value.controllers.as_ref(), &raw.span);
+        reader.report(&span, Problem::new("even-quorum", message).warning());
+    }
+}
+
+/// What `KafkaConfig.validateValues` refuses, and what makes a cluster useless.
+fn check_broker_config(config: &Config<BrokerConfig>, reader: &mut Reader<'_>) {
+    let c = &config.value;
+    let wait = ("replica.fetch.wait.max.ms", c.replica_fetch_wait_max_ms);
+    let not_above = [
+        (
+            wait,
+            "replica.socket.timeout.ms",
+            c.replica_socket_timeout_ms,
+            "every idle fetch would time out",
+        ),
+        (
+            wait,
+            "replica.lag.time.max.ms",
+            c.replica_lag_time_max_ms,
+            "idle followers would leave the ISR",
+        ),
+        (
+            (
+                "broker.heartbeat.interval.ms",
+                c.broker_heartbeat_interval_ms,
+            ),
+            "broker.session.timeout.ms",
+            c.broker_session_timeout_ms,
+            "healthy brokers would be fenced",
+        ),
+    ];
+    for ((low_key, low), high_key, high, why) in not_above {
+        let span = config.place(low_key).or(config.place(high_key));
+        if let (Some(span), true) = (span, low > high) {
+            let message = format!("`{low_key}` ({low}) is above `{high_key}` ({high}): {why}");
+            reader.report(span, Problem::new("contradiction", message));
+        }
+    }
+}
+
+fn rules(raw: Option<&RawRules>, config: &mut BrokerConfig) -> ReplicationRules {
+    let mut rules = ReplicationRules::default();
+    if let Some(raw) = raw {
+        rules.truncation =
+            value(raw.truncation.as_ref()).map_or(rules.truncation, Truncation::rule);
+        rules.hw_over = value(raw.hw_over.as_ref()).map_or(rules.hw_over, HwOver::rule);
+        let flag = |raw: &Option<At<bool>>, default| value(raw.as_ref()).unwrap_or(default);
+        rules.expand_requires_epoch_start = flag(&raw.expand, rules.expand_requires_epoch_start);
+        rules.fence_fetch_epoch = flag(&raw.fence, rules.fence_fetch_epoch);
+        rules.strict_min_isr = flag(&raw.strict, rules.strict_min_isr);
+        rules.elr = flag(&raw.elr, rules.elr);
+    }
+    // The rule and Kafka's own switch are one: off if either is.
+    rules.elr &= config.elr_enabled;
+    config.elr_enabled = rules.elr;
+    rules
+}
+
+/// Kafka's rule for topic names (`Topic.validate`).
+fn legal_topic(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    !matches!(name, "" | "." | "..") && name.len() <= 249 && name.bytes().all(legal)
+}
+
+fn read_topic(
+    raw: &At<RawTopic>,
+    spec: &ClusterSpec,
+    replicas: &mut usize,
+    reader: &mut Reader<'_>,
+) -> TopicSpec {
+    let doc = &raw.value;
+    let name = value(doc.name.as_ref()).unwrap_or_default();
+    let name_place = place(doc.name.as_ref(), &raw.span);
+    if doc.name.is_some() && !legal_topic(&name) {
+        let message = format!("`{}` is not a legal topic name", units::shorten(&name));
+        let expected = "1 to 249 letters, digits, `.`, `_` and `-`";
+        reader.report(&name_place, Problem::bad_value(message, expected));
+    }
+    if spec.topics.iter().any(|topic| topic.name == name) {
+        let message = format!("there are two topics `{}`", units::shorten(&name));
+        reader.report(&name_place, Problem::new("duplicate", message));
+    }
+    let assignment = match &doc.assignment {
+        Some(given) => {
+            for (extra, key) in [
+                (&doc.partitions, "partitions"),
+                (&doc.replication_factor, "replication-factor"),
+            ] {
+                if let Some(extra) = extra {
+                    let message = format!("`{key}` follows from `assignment`");
+                    reader.report(
+                        &extra.span,
+                        Problem::new("contradiction", message).help(format!("leave `{key}` out")),
+                    );
+                }
+            }
+            *replicas += given.value.iter().map(|one| one.value.len()).sum::<usize>();
+            check_replicas(*replicas, &given.span, reader);
+            explicit(given, spec, reader)
+        }
+        None => placed(raw, spec, replicas, reader),
+    };
+    let config = value(doc.config.as_ref()).unwrap_or_default();
+    let smallest = assignment.iter().map(Vec::len).min().unwrap_or(0);
+    if let Some(span) = config.place("min.insync.replicas")
+        && smallest > 0
+        && config.value.min_insync_replicas as usize > smallest
+    {
+        let message = format!(
+            "`min.insync.replicas` is above the number of replicas: {smallest} is in force"
+        );
+        reader.report(span, Problem::new("contradiction", message).warning());
+    }
+    TopicSpec {
+        name,
+        assignment,
+        config: config.value,
+    }
+}
+
+fn check_replicas(replicas: usize, span: &Range<usize>, reader: &mut Reader<'_>) -> bool {
+    if replicas <= limits::REPLICAS {
+        return true;
+    }
+    let message = format!(
+        "{replicas} replicas of all partitions together; a scenario has at most {}",
+        limits::REPLICAS
+    );
+    reader.report(span, Problem::new("limit-replicas", message));
+    false
+}
+
+fn explicit(
+    given: &At<Vec<At<Vec<At<String>>>>>,
+    spec: &ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> Vec<Vec<BrokerId>> {
+    if given.value.is_empty() {
+        reader.report(
+            &given.span,
+            Problem::bad_value(
+                "a topic has at least one partition",
+                "a list of lists of brokers",
+            ),
+        );
+    }
+    let mut assignment = Vec::new();
+    for partition in &given.value {
+        let mut replicas: Vec<BrokerId> = Vec::new();
+        for name in &partition.value {
+            let Some((_, id)) = spec
+                .brokers
+                .iter()
+                .find(|(broker, _)| *broker == name.value)
+            else {
+                let message = format!("there is no broker `{}`", units::shorten(&name.value));
+                let brokers = spec.brokers.iter().map(|(broker, _)| broker.as_str());
+                let problem = Problem::new("unknown-name", message).near(&name.value, brokers);
+                reader.report(&name.span, problem);
+                continue;
+            };
+            if replicas.contains(id) {
+                let message = format!("`{}` stands twice in one partition", name.value);
+                reader.report(&name.span, Problem::new("duplicate", message));
+            }
+            replicas.push(*id);
+        }
+        if partition.value.is_empty() {
+            let problem =
+                Problem::bad_value("a partition has at least one replica", "a list of brokers");
+            reader.report(&partition.span, problem);
+        }
+        assignment.push(replicas);
+    }
+    assignment
+}
+
+fn placed(
+    raw: &At<RawTopic>,
+    spec: &ClusterSpec,
+    replicas: &mut usize,
+    reader: &mut Reader<'_>,
+) -> Vec<Vec<BrokerId>> {
+    let doc = &raw.value;
+    let Some(factor) = &doc.replication_factor else {
+        let problem = Problem::new("missing-key", "`replication-factor` is missing")
+            .expected("a number from 1 to the number of brokers, or an `assignment`");
+        reader.report(&raw.span, problem);
+        return Vec::new();
+    };
+    let partitions = value(doc.partitions.as_ref()).unwrap_or(1);
+    if partitions == 0 {
+        let span = place(doc.partitions.as_ref(), &raw.span);
+        reader.report(
+            &span,
+            Problem::bad_value("a topic has at least one partition", "1 or more"),
+        );
+    }
+    let brokers = spec.brokers.len();
+    let expected = format!("a number from 1 to {brokers}");
+    if factor.value == 0 || factor.value as usize > brokers {
+        if brokers > 0 {
+            let message = format!(
+                "{} replicas of each partition do not fit on {brokers} brokers",
+                factor.value
+            );
+            reader.report(&factor.span, Problem::bad_value(message, expected));
+        }
+        return Vec::new();
+    }
+    *replicas =
+        replicas.saturating_add((partitions as usize).saturating_mul(factor.value as usize));
+    let span = place(doc.partitions.as_ref(), &raw.span);
+    if !check_replicas(*replicas, &span, reader) {
+        return Vec::new();
+    }
+    let broker = |at: usize| spec.brokers[at % brokers].1;
+    (0..partitions as usize)
+        .map(|p| (0..factor.value as usize).map(|i| broker(p + i)).collect())
+        .collect()
+}
+
+/// The topic a client names; reports an unknown one.
+fn topic_of<'s>(
+    raw: Option<&At<String>>,
+    spec: &'s ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> Option<&'s TopicSpec> {
+    let name = raw?;
+    let found = spec.topics.iter().find(|topic| topic.name == name.value);
+    if found.is_none() {
+        let message = format!("there is no topic `{}`", units::shorten(&name.value));
+        let topics = spec.topics.iter().map(|topic| topic.name.as_str());
+        let problem = Problem::new("unknown-name", message).near(&name.value, topics);
+        reader.report(&name.span, problem);
+    }
+    found
+}
+
+fn read_producer(
+    raw: &At<RawProducer>,
+    spec: &ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> (ProducerSpec, Range<usize>) {
+    let doc = &raw.value;
+    topic_of(doc.topic.as_ref(), spec, reader);
+    let config = value(doc.config.as_ref()).unwrap_or_default();
+    for (key, message) in config.value.problems() {
+        // The setting that was written, be it this one or the one it contradicts.
+        let span = config.place(key).cloned();
+        let span = span.unwrap_or_else(|| place(doc.config.as_ref(), &raw.span));
+        let problem = Problem::new("contradiction", message);
+        reader.report(
+            &span,
+            problem.help("Kafka's producer refuses to start with this"),
+        );
+    }
+    let load = match &doc.load {
+        Some(load) => read_load(load, reader),
+        None => LoadSpec::default(),
+    };
+    let largest = u64::from(config.value.max_request_size).min(config.value.buffer_memory);
+    if u64::from(load.record_bytes) > largest {
+        let message = format!(
+            "records of {} bytes are larger than this producer sends",
+            load.record_bytes
+        );
+        let span = place(doc.load.as_ref(), &raw.span);
+        let problem = Problem::new("contradiction", message).expected(format!(
+            "at most {largest} bytes (max.request.size, buffer.memory)"
+        ));
+        reader.report(&span, problem);
+    }
+    let name_place = place(doc.name.as_ref(), &raw.span);
+    let read = ProducerSpec {
+        name: value(doc.name.as_ref()).unwrap_or_default(),
+        topic: value(doc.topic.as_ref()).unwrap_or_default(),
+        config: config.value,
+        load,
+    };
+    (read, name_place)
+}
+
+fn read_consumer(
+    raw: &At<RawConsumer>,
+    spec: &ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> (ConsumerSpec, Range<usize>) {
+    let doc = &raw.value;
+    let topic = topic_of(doc.topic.as_ref(), spec, reader);
+    let mut partitions: Vec<u16> = Vec::new();
+    for given in list(doc.partitions.as_ref()) {
+        let count = topic.map_or(usize::MAX, |topic| topic.assignment.len());
+        if usize::from(given.value) >= count {
+            let message = format!("the topic has no partition {}", given.value);
+            let expected = format!("a number from 0 to {}", count.saturating_sub(1));
+            reader.report(&given.span, Problem::bad_value(message, expected));
+        } else if partitions.contains(&given.value) {
+            let message = format!("partition {} stands twice", given.value);
+            reader.report(&given.span, Problem::new("duplicate", message));
+        }
+        partitions.push(given.value);
+    }
+    let config = value(doc.config.as_ref()).unwrap_or_default();
+    if config.value.fetch_max_wait_ms >= config.value.request_timeout_ms
+        && let Some(span) = config
+            .place("fetch.max.wait.ms")
+            .or(config.place("request.timeout.ms"))
+    {
+        let message =
+            "`fetch.max.wait.ms` is not below `request.timeout.ms`: idle fetches would time out";
+        reader.report(span, Problem::new("contradiction", message));
+    }
+    let name_place = place(doc.name.as_ref(), &raw.span);
+    let read = ConsumerSpec {
+        name: value(doc.name.as_ref()).unwrap_or_default(),
+        topic: value(doc.topic.as_ref()).unwrap_or_default(),
+        partitions,
+        config: config.value,
+        start: doc.start.as_ref().map_or(0, |at| at.value.0),
+    };
+    (read, name_place)
+}
+
+fn read_load(raw: &At<RawLoad>, reader: &mut Reader<'_>) -> LoadSpec {
+    let doc = &raw.value;
+    let default = LoadSpec::default();
+    let kind = value(doc.kind.as_ref()).unwrap_or(LoadKind::None);
+    let arrivals = arrivals(raw, kind, reader);
+    let record_bytes = doc
+        .record_size
+        .as_ref()
+        .map(|at| match u32::try_from(at.value.0) {
+            Ok(bytes) if bytes > 0 => bytes,
+            _ => {
+                let expected = "from 1 byte to 4 GiB";
+                reader.report(
+                    &at.span,
+                    Problem::bad_value("no record has this size", expected),
+                );
+                1
+            }
+        });
+    let start = doc.start.as_ref().map_or(0, |at| at.value.0);
+    let stop = doc.stop.as_ref().map(|at| at.value.0);
+    if let (Some(at), Some(stop)) = (&doc.stop, stop)
+        && stop <= start
+    {
+        let problem = Problem::new("contradiction", "this load stops before it starts");
+        reader.report(&at.span, problem.warning());
+    }
+    let (keys, key_prefix) = match &doc.keys {
+        Some(keys) => read_keys(keys, reader),
+        None => (default.keys, default.key_prefix),
+    };
+    LoadSpec {
+        arrivals,
+        keys,
+        key_prefix,
+        record_bytes: record_bytes.unwrap_or(default.record_bytes),
+        start,
+        stop,
+        limit: value(doc.limit.as_ref()),
+    }
+}
+
+fn arrivals(raw: &At<RawLoad>, kind: LoadKind, reader: &mut Reader<'_>) -> Arrivals {
+    let doc = &raw.value;
+    let rate = doc.rate.as_ref().map(|at| (at.value.0, &at.span, "rate"));
+    let by_gap = doc.gap.as_ref().map(|at| (at.value.0, &at.span, "gap"));
+    let gap = match (rate, by_gap) {
+        (Some(_), Some((_, span, _))) => {
+            let problem = Problem::new("contradiction", "`rate` and `gap` say the same thing");
+            reader.report(span, problem.help("keep one of them"));
+            0
+        }
+        (Some((_, span, key)), None) | (None, Some((_, span, key))) if kind == LoadKind::None => {
+            let message = format!("`{key}` means nothing with kind = \"none\"");
+            reader.report(span, Problem::new("contradiction", message));
+            0
+        }
+        (Some((gap, ..)), None) => gap,
+        (None, Some((gap, span, _))) => {
+            if gap == 0 {
+                let problem = Problem::bad_value("a gap of 0 never ends", "a gap from 1ns on");
+                reader.report(span, problem);
+            }
+            gap
+        }
+        (None, None) => {
+            if kind != LoadKind::None {
+                let problem = Problem::new("missing-key", "`rate` is missing")
+                    .expected("a rate such as 250, or a `gap` such as \"4ms\"");
+                reader.report(&raw.span, problem);
+            }
+            0
+        }
+    };
+    let spans = [("on", &doc.on), ("off", &doc.off)];
+    for (key, given) in spans {
+        match given {
+            Some(at) if kind != LoadKind::Bursts => {
+                let message = format!("`{key}` is for kind = \"bursts\"");
+                reader.report(&at.span, Problem::new("contradiction", message));
+            }
+            Some(at) if at.value.0 == 0 => {
+                let problem = Problem::bad_value(format!("`{key}` is 0"), "a time above 0");
+                reader.report(&at.span, problem);
+            }
+            None if kind == LoadKind::Bursts => {
+                let problem = Problem::new("missing-key", format!("`{key}` is missing"))
+                    .expected("a time such as \"1s\"");
+                reader.report(&raw.span, problem);
+            }
+            _ => {}
+        }
+    }
+    match kind {
+        LoadKind::None => Arrivals::None,
+        LoadKind::Constant => Arrivals::Constant { gap },
+        LoadKind::Poisson => Arrivals::Poisson { mean_gap: gap },
+        LoadKind::Bursts => Arrivals::Bursts {
+            gap,
+            on: doc.on.as_ref().map_or(0, |at| at.value.0),
+            off: doc.off.as_ref().map_or(0, |at| at.value.0),
+        },
+    }
+}
+
+/// Most keys: the weights of Zipf's law are a table of this many entries.
+const KEYS_MAX: u32 = 100_000;
+
+fn read_keys(raw: &At<RawKeys>, reader: &mut Reader<'_>) -> (Keys, String) {
+    let doc = &raw.value;
+    let n = value(doc.count.as_ref()).unwrap_or(10);
+    if let Some(at) = &doc.count
+        && !(1..=KEYS_MAX).contains(&n)
+    {
+        let expected = format!("a number from 1 to {KEYS_MAX}");
+        reader.report(
+            &at.span,
+            Problem::bad_value("there are not so many keys", expected),
+        );
+    }
+    let kind = value(doc.kind.as_ref()).unwrap_or(KeysKind::None);
+    if let Some(at) = &doc.exponent {
+        if kind != KeysKind::Zipf {
+            let problem = Problem::new("contradiction", "`exponent` is for kind = \"zipf\"");
+            reader.report(&at.span, problem);
+        } else if at.value.0 > 10_000 {
+            let problem = Problem::bad_value("this exponent is too large", "at most 10");
+            reader.report(&at.span, problem);
+        }
+    }
+    let keys = match kind {
+        KeysKind::None => Keys::None,
+        KeysKind::Cycle => Keys::Cycle { n },
+        KeysKind::Uniform => Keys::Uniform { n },
+        KeysKind::Zipf => Keys::Zipf {
+            n,
+            exponent_milli: doc.exponent.as_ref().map_or(1_000, |at| at.value.0),
+        },
+    };
+    let prefix = value(doc.prefix.as_ref()).unwrap_or_else(|| LoadSpec::default().key_prefix);
+    if prefix.len() > limits::NAME_CHARS {
+        let span = place(doc.prefix.as_ref(), &raw.span);
+        let expected = format!("at most {} bytes", limits::NAME_CHARS);
+        reader.report(
+            &span,
+            Problem::bad_value("this prefix is too long", expected),
+        );
+    }
+    (keys, prefix)
+}

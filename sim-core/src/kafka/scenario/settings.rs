@@ -1,0 +1,227 @@
+//! Tables of real Kafka keys (`[kafka.config]` and those of topics and clients).
+//!
+//! A key may be written quoted (`"min.insync.replicas" = 2`) or bare
+//! (`min.insync.replicas = 2`, which TOML reads as tables inside tables). The keys are those of
+//! [`crate::kafka::config`]; here are only the bounds that Kafka's own configuration definitions
+//! put on them, as far as a value outside of them would break a run.
+
+use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
+use crate::kafka::settings::{KeySpec, SettingError};
+use crate::scenario::{At, Fields, Item, Key, Offer, Problem, Raw, Reader, wrong_kind};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A struct of settings.
+pub(super) trait Settings: Default + Clone + PartialEq + Eq + std::fmt::Debug {
+    const NAME: &'static str;
+    const KEYS: &'static [KeySpec];
+    fn put(&mut self, key: &str, text: &str) -> Result<(), SettingError>;
+}
+
+macro_rules! settings_tables {
+    ($($ty:ident),+) => {$(
+        impl Settings for $ty {
+            const NAME: &'static str = stringify!($ty);
+            const KEYS: &'static [KeySpec] = $ty::KEYS;
+            fn put(&mut self, key: &str, text: &str) -> Result<(), SettingError> {
+                self.set(key, text)
+            }
+        }
+    )+};
+}
+settings_tables!(BrokerConfig, TopicConfig, ProducerConfig, ConsumerConfig);
+
+/// Smallest values; 0 where a key has none here and ends in `.ms`.
+const AT_LEAST: &[(&str, i128)] = &[
+    ("replica.lag.time.max.ms", 1),
+    ("replica.fetch.backoff.ms", 1),
+    ("replica.socket.timeout.ms", 1),
+    ("replica.fetch.max.bytes", 1),
+    ("replica.high.watermark.checkpoint.interval.ms", 1),
+    ("min.insync.replicas", 1),
+    ("leader.imbalance.check.interval.seconds", 1),
+    ("broker.heartbeat.interval.ms", 1),
+    ("broker.session.timeout.ms", 1),
+    ("controller.quorum.election.timeout.ms", 1),
+    ("controller.quorum.fetch.timeout.ms", 1),
+    ("controller.quorum.request.timeout.ms", 1),
+    ("request.timeout.ms", 1),
+    ("log.flush.writeback.ms", 1),
+    ("metadata.log.max.record.bytes.between.snapshots", 1),
+    ("segment.bytes", 14),
+    ("segment.ms", 1),
+    ("retention.ms", -1),
+    ("retention.bytes", -1),
+    ("max.in.flight.requests.per.connection", 1),
+    ("metadata.max.age.ms", 1),
+    ("max.request.size", 1),
+    ("fetch.max.bytes", 1),
+    ("max.partition.fetch.bytes", 1),
+    ("max.poll.records", 1),
+];
+
+fn at_least(key: &str) -> Option<i128> {
+    let listed = AT_LEAST.iter().find(|(k, _)| *k == key);
+    listed
+        .map(|(_, least)| *least)
+        .or(key.ends_with(".ms").then_some(0))
+}
+
+/// A table of settings that was read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Config<C> {
+    pub(super) value: C,
+    places: Vec<(String, Range<usize>)>,
+}
+
+impl<C> Config<C> {
+    /// Where a key was set, if it was.
+    pub(super) fn place(&self, key: &str) -> Option<&Range<usize>> {
+        self.places
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, span)| span)
+    }
+}
+
+/// Tables inside tables become dotted keys.
+fn flatten<'r>(fields: &'r Fields, prefix: &str, out: &mut Vec<(At<String>, &'r At<Raw>)>) {
+    for (name, value) in fields {
+        let key = format!("{prefix}{}", name.value);
+        match &value.value {
+            Raw::Table(inner) => flatten(inner, &format!("{key}."), out),
+            _ => out.push((At::new(key, name.span.clone()), value)),
+        }
+    }
+}
+
+/// Sets one key and reports what is wrong with it; `true` if it was set.
+pub(super) fn put<C: Settings>(
+    config: &mut C,
+    key: &At<String>,
+    text: &str,
+    span: &Range<usize>,
+    reader: &mut Reader<'_>,
+) -> bool {
+    let known = C::KEYS.iter().find(|spec| spec.key == key.value);
+    let expected = known.map_or("", |spec| spec.expected);
+    match config.put(&key.value, text) {
+        Err(SettingError::UnknownKey) => {
+            let message = format!(
+                "there is no setting `{}` here",
+                crate::scenario::units::shorten(&key.value)
+            );
+            let problem = Problem::new("unknown-key", message);
+            reader.report(
+                &key.span,
+                problem.near(&key.value, C::KEYS.iter().map(|k| k.key)),
+            );
+            return false;
+        }
+        Err(SettingError::BadValue(message)) => {
+            let mut problem = Problem::bad_value(message, expected);
+            if let Some(spec) = known {
+                problem = problem.help(spec.doc);
+            }
+            reader.report(span, problem);
+            return false;
+        }
+        Ok(()) => {}
+    }
+    if let (Some(least), Ok(number)) = (at_least(&key.value), text.replace('_', "").parse::<i128>())
+        && number < least
+    {
+        let message = format!("`{}` is at least {least}", key.value);
+        reader.report(
+            span,
+            Problem::bad_value(message, format!("a number from {least} on")),
+        );
+        return false;
+    }
+    true
+}
+
+impl<C: Settings> Item for Config<C> {
+    const TABLE: bool = true;
+
+    fn expected() -> String {
+        "a table of Kafka's settings".to_owned()
+    }
+
+    fn read(raw: &At<Raw>, reader: &mut Reader<'_>) -> Option<Self> {
+        let Raw::Table(fields) = &raw.value else {
+            return wrong_kind(raw, reader);
+        };
+        let mut flat = Vec::new();
+        flatten(fields, "", &mut flat);
+        let mut config = Config {
+            value: C::default(),
+            places: Vec::new(),
+        };
+        for (key, value) in flat {
+            if config.place(&key.value).is_some() {
+                let message = format!("`{}` is set twice", key.value);
+                reader.report(&key.span, Problem::new("duplicate", message));
+                continue;
+            }
+            if matches!(value.value, Raw::List(_) | Raw::Date | Raw::Decimal(_)) {
+                let message = format!("this is {}", value.value.kind());
+                let known = C::KEYS.iter().find(|spec| spec.key == key.value);
+                let expected =
+                    known.map_or("a text, a number, true or false", |spec| spec.expected);
+                reader.report(&value.span, Problem::bad_value(message, expected));
+                continue;
+            }
+            if put(
+                &mut config.value,
+                &key,
+                &value.value.text(),
+                &value.span,
+                reader,
+            ) {
+                config.places.push((key.value, value.span.clone()));
+            }
+        }
+        Some(config)
+    }
+
+    fn offer() -> Offer {
+        let key = |spec: &KeySpec| Key {
+            key: spec.key,
+            doc: spec.doc,
+            expected: spec.expected.to_owned(),
+            required: false,
+            repeated: false,
+            offer: if spec.expected == "true or false" {
+                Offer::Flag
+            } else {
+                Offer::Nothing
+            },
+        };
+        Offer::Keys(C::KEYS.iter().map(key).collect())
+    }
+}
+
+impl<C: Settings> JsonSchema for Config<C> {
+    fn schema_name() -> Cow<'static, str> {
+        C::NAME.into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut properties = Schema::default();
+        for spec in C::KEYS {
+            let schema = json_schema!({
+                "description": format!("{} Expected: {}.", spec.doc, spec.expected),
+                "type": ["string", "integer", "boolean"],
+            });
+            properties.insert(spec.key.to_owned(), schema.to_value());
+        }
+        json_schema!({
+            "type": "object",
+            "description": "Kafka's own keys, quoted. A bare dotted key is read as tables inside tables and means the same.",
+            "properties": properties,
+            "additionalProperties": { "type": "object" },
+        })
+    }
+}
