@@ -135,7 +135,7 @@ impl Invariants {
             }
             Rule::FollowerHighWatermark => self.follower_hw(node, tp, after, world),
             Rule::Truncate => self.truncated(node, tp, after, world),
-            Rule::LostUnflushed => {
+            Rule::LostUnflushed | Rule::LostDisk => {
                 self.bereft.insert((tp, node));
             }
             Rule::UncleanLeaderElected => {

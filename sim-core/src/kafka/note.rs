@@ -60,6 +60,8 @@ pub enum Rule {
     LogStart,
     /// Unflushed data was lost with the power. Before/after: log end offsets.
     LostUnflushed,
+    /// The disk came back empty. Before/after: log end offsets.
+    LostDisk,
     /// A consumer's position jumped. Before/after: offsets.
     PositionReset,
     /// A producer gave a batch another try. After: attempt.

@@ -130,6 +130,11 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "the log came back with end {a} instead of {b}: the rest was in the page cache only",
             "docs/operations/hardware-and-os.md",
         ),
+        Rule::LostDisk => (
+            "lost-disk",
+            "the broker came back with an empty disk: the log that ended at {b} is gone",
+            "Partition",
+        ),
         Rule::PositionReset => (
             "position-reset",
             "position {b} → {a}",
@@ -292,7 +297,10 @@ pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &st
     }
     match what {
         "hw" => matches!(rule, Rule::HighWatermark | Rule::FollowerHighWatermark),
-        "leo" => matches!(rule, Rule::Append | Rule::Truncate | Rule::LostUnflushed),
+        "leo" => matches!(
+            rule,
+            Rule::Append | Rule::Truncate | Rule::LostUnflushed | Rule::LostDisk
+        ),
         "role" | "epoch" => matches!(rule, Rule::BecameLeader | Rule::BecameFollower),
         "start" => matches!(rule, Rule::LogStart),
         "isr" => matches!(

@@ -84,8 +84,19 @@ struct Disk {
     boots: u64,
     /// The clean-shutdown file with the broker epoch of that run (KIP-966).
     clean_shutdown_epoch: Option<i64>,
-    /// Records that a crash took, to be reported at the next start: from, to (exclusive).
-    lost: Vec<(TopicPartition, i64, i64)>,
+    /// Records that a crash took, to be reported at the next start.
+    lost: Vec<Lost>,
+}
+
+/// A stretch of a log that a crash took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+struct Lost {
+    tp: TopicPartition,
+    from: i64,
+    /// Exclusive.
+    to: i64,
+    /// With the disk, not with the page cache.
+    disk: bool,
 }
 
 /// The node.
@@ -196,8 +207,14 @@ impl Broker {
     /// Starts the process from what the disk holds.
     fn boot(&mut self, cx: &mut KafkaCx<'_>) {
         self.forget_volatile();
-        for (tp, from, to) in std::mem::take(&mut self.disk.lost) {
-            self.note_rule(Rule::LostUnflushed, Some(tp), None, to, from, cx);
+        for lost in std::mem::take(&mut self.disk.lost) {
+            let (tp, from, to) = (lost.tp, lost.from, lost.to);
+            let rule = if lost.disk {
+                Rule::LostDisk
+            } else {
+                Rule::LostUnflushed
+            };
+            self.note_rule(rule, Some(tp), None, to, from, cx);
             self.note_dropped(tp, from, to, false, cx);
         }
         let wall_ms = cx.wall_ms();
@@ -223,7 +240,12 @@ impl Broker {
                     Some((log.start_offset(), log.leo())).filter(|(from, to)| from < to)
                 }
             };
-            lost.extend(range.map(|(from, to)| (*tp, from, to)));
+            lost.extend(range.map(|(from, to)| Lost {
+                tp: *tp,
+                from,
+                to,
+                disk: loss == Loss::Disk,
+            }));
         }
         if loss == Loss::Disk {
             self.partitions.clear();
