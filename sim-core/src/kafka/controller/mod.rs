@@ -25,6 +25,8 @@ mod quorum;
 mod tests;
 #[cfg(test)]
 mod tests_active;
+#[cfg(test)]
+mod tests_chaos;
 mod transition;
 
 pub use brokers::Session;

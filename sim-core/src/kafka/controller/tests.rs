@@ -8,15 +8,15 @@ use crate::{kafka, systems};
 
 const IDS: [BrokerId; 3] = [101, 102, 103];
 
-struct Quorum {
-    world: World<systems::Node>,
-    scratch: Scratch<systems::Node>,
+pub(super) struct Quorum {
+    pub(super) world: World<systems::Node>,
+    pub(super) scratch: Scratch<systems::Node>,
     /// (time, node, rule, after) of every note so far.
-    notes: Vec<(Nanos, NodeId, Rule, i64)>,
+    pub(super) notes: Vec<(Nanos, NodeId, Rule, i64)>,
 }
 
 impl Quorum {
-    fn boot(seed: u64, config: BrokerConfig) -> Self {
+    pub(super) fn boot(seed: u64, config: BrokerConfig) -> Self {
         let profile = LinkProfile {
             delay: MILLISECOND,
             jitter: MILLISECOND,
@@ -55,7 +55,7 @@ impl Quorum {
         }
     }
 
-    fn run(&mut self, until: Nanos) {
+    pub(super) fn run(&mut self, until: Nanos) {
         while self.world.next_time().is_some_and(|at| at <= until) {
             let event = self.world.step(&mut self.scratch).expect("an event waits");
             for systems::Note::Kafka(note) in &self.scratch.notes {
@@ -70,24 +70,24 @@ impl Quorum {
         }
     }
 
-    fn apply(&mut self, deed: Deed<systems::Order>) {
+    pub(super) fn apply(&mut self, deed: Deed<systems::Order>) {
         self.world
             .apply(&deed, &mut self.scratch)
             .expect("the deed can be done");
     }
 
-    fn controller(&self, node: u32) -> &Controller {
+    pub(super) fn controller(&self, node: u32) -> &Controller {
         match self.world.process(NodeId(node)) {
             Some(systems::Node::Kafka(kafka::Node::Controller(c))) => c,
             other => panic!("no controller at {node}: {other:?}"),
         }
     }
 
-    fn active(&self) -> Vec<u32> {
+    pub(super) fn active(&self) -> Vec<u32> {
         (0..3).filter(|n| self.controller(*n).is_active()).collect()
     }
 
-    fn count(&self, rule: Rule) -> usize {
+    pub(super) fn count(&self, rule: Rule) -> usize {
         self.notes.iter().filter(|(_, _, r, _)| *r == rule).count()
     }
 
@@ -103,7 +103,7 @@ impl Quorum {
     }
 
     /// All logs agree on what is committed.
-    fn committed_prefixes_agree(&self) {
+    pub(super) fn committed_prefixes_agree(&self) {
         let logs: Vec<_> = (0..3).map(|n| self.controller(n).metadata()).collect();
         for a in &logs {
             for b in &logs {

@@ -524,3 +524,53 @@ fn an_answer_waits_for_the_commit() {
         "{answers:?}"
     );
 }
+
+/// A vote is on disk before it is given: a process or power crash does not free it, a lost disk
+/// does.
+#[test]
+fn a_vote_outlives_its_voter() {
+    let vote = |cluster: &mut Cluster, candidate: BrokerId, from: NodeId| {
+        let request = Request::Vote {
+            pre_vote: false,
+            epoch: 5,
+            candidate,
+            last_epoch: 0,
+            last_epoch_end_offset: 0,
+        };
+        cluster.give(Input::Message {
+            from,
+            msg: Msg::Request(1, Box::new(request)),
+        });
+        match cluster.cx.take_responses(from).first() {
+            Some((_, Response::Vote { granted, .. })) => *granted,
+            other => panic!("no answer to a vote: {other:?}"),
+        }
+    };
+    let (a, b) = ((101, NodeId(11)), (102, NodeId(12)));
+    let controller = Controller::new(
+        100,
+        book(&[(100, ME), a, b]),
+        Arc::new(BrokerConfig::default()),
+        Arc::new(ReplicationRules::default()),
+        Vec::new(),
+    );
+    let mut cluster = Cluster {
+        controller,
+        cx: TestCx::new(ME),
+        epochs: BTreeMap::new(),
+        correlation: 0,
+    };
+    cluster.give(Input::Boot);
+    assert!(vote(&mut cluster, a.0, a.1));
+    for (loss, second) in [
+        (Loss::Process, false),
+        (Loss::Power, false),
+        (Loss::Disk, true),
+    ] {
+        cluster.controller.crash(loss);
+        cluster.cx.clear_timers();
+        cluster.give(Input::Boot);
+        assert_eq!(vote(&mut cluster, b.0, b.1), second, "{loss:?}");
+        assert_eq!(vote(&mut cluster, a.0, a.1), !second, "{loss:?}");
+    }
+}
