@@ -195,7 +195,10 @@ fn without_a_majority_nobody_leads() {
             quorum.apply(Deed::Crash(NodeId(*node)));
         }
         quorum.run(30 * SECOND);
-        assert!(quorum.active().is_empty(), "seed {seed}: the leader resigns");
+        assert!(
+            quorum.active().is_empty(),
+            "seed {seed}: the leader resigns"
+        );
         let elections = quorum.count(Rule::QuorumLeader);
         let epoch = quorum.controller(leader).quorum_epoch();
         quorum.run(60 * SECOND);
