@@ -50,9 +50,11 @@ pub(crate) enum Command {
 
 /// `strandline run`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  strandline run scenarios/quickstart.toml\n  strandline run \
+#[command(
+    after_help = "Examples:\n  strandline run scenarios/quickstart.toml\n  strandline run \
                         story.toml --seed 7 --until 30s --json\n  strandline run story.toml --record \
-                        story.replay.json")]
+                        story.replay.json"
+)]
 pub(crate) struct RunArgs {
     /// Scenario file; `-` reads standard input.
     pub(crate) file: PathBuf,
@@ -87,9 +89,11 @@ pub(crate) struct ReplayArgs {
 
 /// `strandline sweep`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  strandline sweep scenarios/quickstart.toml --seeds 0..10000\n  \
+#[command(
+    after_help = "Examples:\n  strandline sweep scenarios/quickstart.toml --seeds 0..10000\n  \
                         strandline sweep scenarios/quickstart.toml --seeds 0..10000 --shard 1/4 \
-                        --json")]
+                        --json"
+)]
 pub(crate) struct SweepArgs {
     /// Scenario file.
     pub(crate) file: PathBuf,

@@ -24,7 +24,11 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
         }
     }
     println!("{} checked, {bad} bad", files.len());
-    if bad == 0 { Outcome::Held } else { Outcome::BadInput }
+    if bad == 0 {
+        Outcome::Held
+    } else {
+        Outcome::BadInput
+    }
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -32,8 +36,9 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         files.push(path.to_owned());
         return Ok(());
     }
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(path)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
     entries.sort();
     for entry in entries {
         if entry.is_dir() {

@@ -16,9 +16,14 @@ pub(crate) fn text(path: &Path) -> Result<String, Outcome> {
     let read = || -> std::io::Result<String> {
         let mut text = String::new();
         if path.as_os_str() == "-" {
-            std::io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+            std::io::stdin()
+                .lock()
+                .take(FILE_BYTES_MAX)
+                .read_to_string(&mut text)?;
         } else {
-            std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+            std::fs::File::open(path)?
+                .take(FILE_BYTES_MAX)
+                .read_to_string(&mut text)?;
         }
         Ok(text)
     };
@@ -34,7 +39,10 @@ pub(crate) fn scenario(path: &Path) -> Result<(String, Arc<Scenario>), Outcome> 
     match scenario::parse(&text) {
         Ok(scenario) => Ok((text, Arc::new(scenario))),
         Err(problems) => {
-            eprint!("{}", scenario::render(&problems, &path.display().to_string(), &text));
+            eprint!(
+                "{}",
+                scenario::render(&problems, &path.display().to_string(), &text)
+            );
             Err(Outcome::BadInput)
         }
     }
@@ -50,18 +58,26 @@ pub(crate) fn time(option: &str, text: &str) -> Result<Nanos, Outcome> {
 
 /// Reads `A..B`.
 pub(crate) fn range(text: &str) -> Result<std::ops::Range<u64>, Outcome> {
-    let parts = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
-    parts.filter(|range: &std::ops::Range<u64>| range.start < range.end).ok_or_else(|| {
-        eprintln!("--seeds {text}: expected two numbers such as 0..1000, the first smaller");
-        Outcome::BadInput
-    })
+    let parts = text
+        .split_once("..")
+        .and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
+    parts
+        .filter(|range: &std::ops::Range<u64>| range.start < range.end)
+        .ok_or_else(|| {
+            eprintln!("--seeds {text}: expected two numbers such as 0..1000, the first smaller");
+            Outcome::BadInput
+        })
 }
 
 /// Reads `I/N`, I from 1 to N.
 pub(crate) fn shard(text: &str) -> Result<(u64, u64), Outcome> {
-    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    parts.filter(|(i, n): &(u64, u64)| (1..=*n).contains(i)).ok_or_else(|| {
-        eprintln!("--shard {text}: expected a part such as 1/4, from 1/N to N/N");
-        Outcome::BadInput
-    })
+    let parts = text
+        .split_once('/')
+        .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    parts
+        .filter(|(i, n): &(u64, u64)| (1..=*n).contains(i))
+        .ok_or_else(|| {
+            eprintln!("--shard {text}: expected a part such as 1/4, from 1/N to N/N");
+            Outcome::BadInput
+        })
 }

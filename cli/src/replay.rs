@@ -25,7 +25,12 @@ impl Recording {
     /// Of a run of a scenario's text.
     pub(crate) fn of(scenario: String, report: &RunReport, until: Option<u64>) -> Self {
         let time = until.unwrap_or(report.time).max(report.time);
-        let recipe = Recipe { scenario, seed: Some(report.seed), actions: Vec::new(), time };
+        let recipe = Recipe {
+            scenario,
+            seed: Some(report.seed),
+            actions: Vec::new(),
+            time,
+        };
         let digest = u64::from_str_radix(&report.digest, 16).ok();
         Recording {
             strandline_replay: 1,
@@ -45,11 +50,19 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
     };
     let link = match serde_json::from_str::<Recording>(&text) {
         Ok(recording) if recording.strandline_replay > 1 => {
-            eprintln!("this recording is of format {}, newer than this program knows (1): install a newer strandline", recording.strandline_replay);
+            eprintln!(
+                "this recording is of format {}, newer than this program knows (1): install a newer strandline",
+                recording.strandline_replay
+            );
             return Outcome::BadInput;
         }
         Ok(recording) => recording.link,
-        Err(_) => text.trim().rsplit('#').next().unwrap_or_default().to_owned(),
+        Err(_) => text
+            .trim()
+            .rsplit('#')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     };
     let opened = match Recipe::from_fragment(&link) {
         Ok(opened) => opened,
@@ -64,7 +77,10 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
     let mut session = match Session::open(opened.recipe) {
         Ok(session) => session,
         Err(problems) => {
-            eprint!("{}", sim_core::scenario::render(&problems, "the link's scenario", &scenario));
+            eprint!(
+                "{}",
+                sim_core::scenario::render(&problems, "the link's scenario", &scenario)
+            );
             return Outcome::BadInput;
         }
     };
@@ -72,15 +88,27 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
     let got = session.digest();
     match wanted.map(|digest| format!("{digest:016x}")) {
         None => {
-            println!("{} at {}: digest {got} (the link holds none to compare)", session.title(), span_words(time));
+            println!(
+                "{} at {}: digest {got} (the link holds none to compare)",
+                session.title(),
+                span_words(time)
+            );
             Outcome::Held
         }
         Some(wanted) if wanted == got => {
-            println!("{} at {}: digest {got}, as recorded", session.title(), span_words(time));
+            println!(
+                "{} at {}: digest {got}, as recorded",
+                session.title(),
+                span_words(time)
+            );
             Outcome::Held
         }
         Some(wanted) => {
-            println!("{} at {}: digest {got}, but {wanted} was recorded", session.title(), span_words(time));
+            println!(
+                "{} at {}: digest {got}, but {wanted} was recorded",
+                session.title(),
+                span_words(time)
+            );
             Outcome::Broken
         }
     }

@@ -17,7 +17,11 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
 
 fn try_run(args: &RunArgs) -> Result<Outcome, Outcome> {
     let (text, scenario) = input::scenario(&args.file)?;
-    let until = args.until.as_deref().map(|until| input::time("until", until)).transpose()?;
+    let until = args
+        .until
+        .as_deref()
+        .map(|until| input::time("until", until))
+        .transpose()?;
     let seed = args.seed.unwrap_or(scenario.seed);
     let mut plan = RunPlan::of(scenario.clone(), seed);
     plan.until = until;
@@ -33,14 +37,21 @@ fn try_run(args: &RunArgs) -> Result<Outcome, Outcome> {
         }
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).unwrap_or_default()
+        );
     } else {
         print!("{}", report::table(&scenario.title, &report));
         if stop::wanted() {
             println!("\nstopped early at {}", span_words(report.time));
         }
     }
-    Ok(if report.good() { Outcome::Held } else { Outcome::Broken })
+    Ok(if report.good() {
+        Outcome::Held
+    } else {
+        Outcome::Broken
+    })
 }
 
 /// A line on standard error while a run takes long, if somebody watches.
@@ -54,7 +65,12 @@ struct Progress {
 impl Progress {
     fn new(end: u64) -> Self {
         let watched = std::io::stderr().is_terminal();
-        Progress { end, began: Instant::now(), shown: None, watched }
+        Progress {
+            end,
+            began: Instant::now(),
+            shown: None,
+            watched,
+        }
     }
 
     fn show(&mut self, at: u64, events: u64) -> bool {
@@ -62,7 +78,10 @@ impl Progress {
         if self.watched && due {
             self.shown = Some(Instant::now());
             let share = at.saturating_mul(100) / self.end.max(1);
-            eprint!("\r{share:>3} %  simulated {} · {events} events ", span_words(at));
+            eprint!(
+                "\r{share:>3} %  simulated {} · {events} events ",
+                span_words(at)
+            );
         }
         !stop::wanted()
     }

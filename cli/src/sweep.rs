@@ -60,7 +60,13 @@ fn try_sweep(args: &SweepArgs) -> Result<Outcome, Outcome> {
                 }
             });
         }
-        watch(&done, &bad_count, seeds.len() as u64, began, args.stop_after);
+        watch(
+            &done,
+            &bad_count,
+            seeds.len() as u64,
+            began,
+            args.stop_after,
+        );
     });
     let (summary, mut bad) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     bad.sort_by_key(|report| report.seed);
@@ -75,7 +81,11 @@ fn try_sweep(args: &SweepArgs) -> Result<Outcome, Outcome> {
         }
         eprintln!("seed {} is saved as {}", first.seed, path.display());
     }
-    Ok(if bad.is_empty() { Outcome::Held } else { Outcome::Broken })
+    Ok(if bad.is_empty() {
+        Outcome::Held
+    } else {
+        Outcome::Broken
+    })
 }
 
 fn plan(args: &SweepArgs, scenario: &Arc<Scenario>, seed: u64) -> RunPlan {
@@ -83,7 +93,11 @@ fn plan(args: &SweepArgs, scenario: &Arc<Scenario>, seed: u64) -> RunPlan {
     if args.faults == 0 {
         return plan;
     }
-    let profile = FaultProfile { count: args.faults, power: args.power, ..FaultProfile::of(scenario) };
+    let profile = FaultProfile {
+        count: args.faults,
+        power: args.power,
+        ..FaultProfile::of(scenario)
+    };
     plan.with_faults(&profile)
 }
 
@@ -106,7 +120,10 @@ fn watch(done: &AtomicU64, bad: &AtomicUsize, all: u64, began: Instant, enough: 
     loop {
         std::thread::sleep(Duration::from_millis(200));
         let (now, found) = (done.load(Ordering::Relaxed), bad.load(Ordering::Relaxed));
-        eprint!("\r{now} of {all} seeds · {found} bad · {:.0} s ", began.elapsed().as_secs_f64());
+        eprint!(
+            "\r{now} of {all} seeds · {found} bad · {:.0} s ",
+            began.elapsed().as_secs_f64()
+        );
         if now >= all || stop::wanted() || found >= enough {
             eprintln!();
             return;
@@ -123,7 +140,10 @@ fn print_all(args: &SweepArgs, summary: &Summary, bad: &[RunReport], took: Durat
         return;
     }
     for report in bad {
-        println!("seed {}: {} lost, digest {}", report.seed, report.ledger.lost, report.digest);
+        println!(
+            "seed {}: {} lost, digest {}",
+            report.seed, report.ledger.lost, report.digest
+        );
         for violation in &report.violations {
             println!("  invariant {violation}");
         }
@@ -142,7 +162,10 @@ fn print_all(args: &SweepArgs, summary: &Summary, bad: &[RunReport], took: Durat
         summary.lost,
         summary.duplicated
     );
-    let reached: Vec<String> =
-        summary.reached.iter().map(|(rule, times)| format!("{rule} {times}")).collect();
+    let reached: Vec<String> = summary
+        .reached
+        .iter()
+        .map(|(rule, times)| format!("{rule} {times}"))
+        .collect();
     println!("reached: {}", reached.join(", "));
 }

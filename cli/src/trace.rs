@@ -18,7 +18,11 @@ pub(crate) fn trace(args: &TraceArgs) -> Outcome {
 fn try_trace(args: &TraceArgs) -> Result<Outcome, Outcome> {
     let (_, scenario) = input::scenario(&args.file)?;
     let from = input::time("from", &args.from)?;
-    let until = args.until.as_deref().map(|until| input::time("until", until)).transpose()?;
+    let until = args
+        .until
+        .as_deref()
+        .map(|until| input::time("until", until))
+        .transpose()?;
     let seed = args.seed.unwrap_or(scenario.seed);
     let names = scenario.nodes.clone();
     let mut run = Run::new(scenario, seed, Arc::new(Vec::new()));
@@ -32,7 +36,9 @@ fn try_trace(args: &TraceArgs) -> Result<Outcome, Outcome> {
             if until.is_some_and(|until| at > until) || lines >= args.limit || stop::wanted() {
                 break;
             }
-            let Some(done) = run.step(&mut scratch) else { break };
+            let Some(done) = run.step(&mut scratch) else {
+                break;
+            };
             if at < from {
                 continue;
             }
@@ -60,7 +66,9 @@ fn begin(format: Format, names: &[String], out: &mut impl Write) -> std::io::Res
         Format::Jsonl => Ok(()),
         Format::Mermaid => {
             writeln!(out, "sequenceDiagram")?;
-            names.iter().try_for_each(|name| writeln!(out, "  participant {name}"))
+            names
+                .iter()
+                .try_for_each(|name| writeln!(out, "  participant {name}"))
         }
         Format::Perfetto => {
             writeln!(out, "[")?;
@@ -100,8 +108,13 @@ fn event(
                 Kind::Message { from, .. } | Kind::Undelivered { from, .. } => Some(name(from.0)),
                 _ => None,
             };
-            let rules: Vec<&str> =
-                scratch.kernel.notes.iter().filter(|n| n.is_rule()).map(|n| n.rule_name()).collect();
+            let rules: Vec<&str> = scratch
+                .kernel
+                .notes
+                .iter()
+                .filter(|n| n.is_rule())
+                .map(|n| n.rule_name())
+                .collect();
             let line = json!({"event": done.number, "id": done.id.0, "cause": done.cause.0,
                               "time_ns": done.time, "node": node, "kind": kind, "from": from,
                               "text": text, "rules": rules});
@@ -109,15 +122,31 @@ fn event(
             Ok(true)
         }
         (Format::Mermaid, Kind::Message { from, label, .. }) => {
-            writeln!(out, "  {}->>{node}: {label} ({})", name(from.0), span_words(done.time))?;
+            writeln!(
+                out,
+                "  {}->>{node}: {label} ({})",
+                name(from.0),
+                span_words(done.time)
+            )?;
             Ok(true)
         }
         (Format::Mermaid, Kind::Deed) => {
-            writeln!(out, "  Note over {}: {text}", names.first().map_or("", String::as_str))?;
+            writeln!(
+                out,
+                "  Note over {}: {text}",
+                names.first().map_or("", String::as_str)
+            )?;
             Ok(true)
         }
         (Format::Mermaid, _) => Ok(false),
-        (Format::Perfetto, Kind::Message { from, label, depart }) => {
+        (
+            Format::Perfetto,
+            Kind::Message {
+                from,
+                label,
+                depart,
+            },
+        ) => {
             let (start, end) = (depart as f64 / 1e3, done.time as f64 / 1e3);
             let id = done.id.0;
             let send = json!({"ph": "s", "pid": 1, "tid": from.0, "ts": start, "id": id,

@@ -24,7 +24,11 @@ fn service(n: u64) -> u64 {
 }
 
 pub(super) fn case() -> Case {
-    Case { name: "M/M/1 at 80 % load", by_loop, by_engine }
+    Case {
+        name: "M/M/1 at 80 % load",
+        by_loop,
+        by_engine,
+    }
 }
 
 fn by_loop(events: u64) -> u64 {
@@ -32,7 +36,9 @@ fn by_loop(events: u64) -> u64 {
     let (mut next, mut arrived, mut served, mut waiting, mut seen) = (1_u64, 0, 0, 0_u64, 0_u64);
     heap.push(Reverse((gap(0), 0_u64, true)));
     for _ in 0..events {
-        let Some(Reverse((at, _, arrival))) = heap.pop() else { break };
+        let Some(Reverse((at, _, arrival))) = heap.pop() else {
+            break;
+        };
         if arrival {
             arrived += 1;
             waiting += 1;
@@ -119,7 +125,12 @@ impl Process for Server {
 
 fn by_engine(events: u64) -> u64 {
     let mut world = World::new(SEED, LinkProfile::default());
-    world.add(Server { arrived: 0, served: 0, waiting: 0, seen: 0 });
+    world.add(Server {
+        arrived: 0,
+        served: 0,
+        waiting: 0,
+        seen: 0,
+    });
     let mut scratch = Scratch::default();
     world.boot(&mut scratch);
     for _ in 0..events {

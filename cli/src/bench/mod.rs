@@ -26,7 +26,11 @@ struct Figure {
 
 /// Measures and prints.
 pub(crate) fn bench(args: &BenchArgs) -> Outcome {
-    let (rounds, events) = if args.quick { (3, 1_000_000) } else { (7, 10_000_000) };
+    let (rounds, events) = if args.quick {
+        (3, 1_000_000)
+    } else {
+        (7, 10_000_000)
+    };
     let mut figures = Vec::new();
     for case in [ping_pong::case(), mm1::case()] {
         eprintln!("{} …", case.name);
@@ -47,7 +51,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
         }
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&figures).unwrap_or_default());
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&figures).unwrap_or_default()
+        );
         return Outcome::Held;
     }
     println!("| what | events | loop, M events/s | engine, M events/s | engine ÷ loop |");
@@ -80,7 +87,11 @@ fn compare(case: &Case, rounds: u32, events: u64) -> Figure {
     for _ in 0..rounds {
         let (a, by_loop) = timed(|| (case.by_loop)(events));
         let (b, by_engine) = timed(|| (case.by_engine)(events));
-        assert_eq!(a, b, "{}: the loop and the engine must do the same work", case.name);
+        assert_eq!(
+            a, b,
+            "{}: the loop and the engine must do the same work",
+            case.name
+        );
         loops.push(events as f64 / by_loop / 1e6);
         engines.push(events as f64 / by_engine / 1e6);
         ratios.push(by_loop / by_engine);

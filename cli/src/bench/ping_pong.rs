@@ -16,7 +16,11 @@ fn delay(from: u32) -> u64 {
 }
 
 pub(super) fn case() -> Case {
-    Case { name: "ping-pong among 1,000 processes", by_loop, by_engine }
+    Case {
+        name: "ping-pong among 1,000 processes",
+        by_loop,
+        by_engine,
+    }
 }
 
 fn by_loop(events: u64) -> u64 {
@@ -28,7 +32,9 @@ fn by_loop(events: u64) -> u64 {
         next += 1;
     }
     for _ in 0..events {
-        let Some(Reverse((at, _, node, ball))) = heap.pop() else { break };
+        let Some(Reverse((at, _, node, ball))) = heap.pop() else {
+            break;
+        };
         hits[node as usize] += 1;
         heap.push(Reverse((at + delay(node), next, node ^ 1, ball + 1)));
         next += 1;
@@ -81,10 +87,18 @@ impl Process for Player {
 fn by_engine(events: u64) -> u64 {
     let mut world = World::new(1, LinkProfile::default());
     for i in 0..NODES {
-        world.add(Player { peer: NodeId(i ^ 1), serves: i % 2 == 0, hits: 0 });
+        world.add(Player {
+            peer: NodeId(i ^ 1),
+            serves: i % 2 == 0,
+            hits: 0,
+        });
     }
     for i in 0..NODES {
-        let profile = LinkProfile { delay: delay(i), jitter: 0, per_kilobyte: 0 };
+        let profile = LinkProfile {
+            delay: delay(i),
+            jitter: 0,
+            per_kilobyte: 0,
+        };
         world.set_profile(NodeId(i), NodeId(i ^ 1), profile);
     }
     let mut scratch = Scratch::default();
@@ -93,5 +107,10 @@ fn by_engine(events: u64) -> u64 {
         world.step(&mut scratch);
     }
     assert_ne!(world.digest(), 0, "the digest is computed");
-    world.nodes().iter().zip(1..).map(|(slot, i): (_, u64)| slot.process.hits * i).sum()
+    world
+        .nodes()
+        .iter()
+        .zip(1..)
+        .map(|(slot, i): (_, u64)| slot.process.hits * i)
+        .sum()
 }

@@ -2,9 +2,8 @@
 //!
 //! Node order: brokers, controllers, producers, consumers. Topics and their settings are handed to
 //! the controllers, whose first active one writes them; nothing is there at time 0. With the
-//! default settings a controller is active after 1 to 2 s (see [`super::controller`]; more if votes
-//! split) and the topics exist as soon as the brokers have registered and caught up, some tens of
-//! ms later.
+//! default settings a controller is active after 1 to 3 s (see [`super::controller`]) and the
+//! topics exist as soon as the brokers have registered and caught up, some tens of ms later.
 
 use super::broker::Broker;
 use super::config::TopicConfig;
@@ -12,6 +11,7 @@ use super::controller::Controller;
 use super::ids::{AddressBook, TopicId, TopicPartition};
 use super::metadata::{ConfigResource, MetadataRecord};
 use super::node::Node as KafkaNode;
+use super::producer::Producer;
 use super::rules::election::PartitionRegistration;
 use super::spec::{ClusterSpec, TopicSpec};
 use crate::kernel::{LinkProfile, NodeId, World};
@@ -34,6 +34,20 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
         let controller = Controller::new(*id, book, config, rules, bootstrap.clone());
         world.add(Node::Kafka(KafkaNode::Controller(Box::new(controller))));
     }
+    for producer in &spec.producers {
+        let topic = topic_number(spec, &producer.topic);
+        let producer = Producer::new(producer, topic, Arc::clone(&book));
+        world.add(Node::Kafka(KafkaNode::Producer(Box::new(producer))));
+    }
+}
+
+/// The number of a topic. A name that no topic has becomes a number that none has: such a client
+/// waits for metadata that never comes, as a real one does.
+fn topic_number(spec: &ClusterSpec, name: &str) -> TopicId {
+    let found = (0..)
+        .zip(&spec.topics)
+        .find(|(_, topic)| topic.name == name);
+    TopicId(found.map_or(u16::MAX, |(number, _)| number))
 }
 
 /// A world with this cluster and nothing else; not yet booted.

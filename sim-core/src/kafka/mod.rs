@@ -5,6 +5,7 @@
 //! are the nodes that apply them; `protocol` is what they say to one another.
 
 pub mod broker;
+mod client;
 pub mod cluster;
 pub mod config;
 pub mod consumer;
@@ -30,6 +31,7 @@ pub mod truth;
 pub mod view;
 pub mod why;
 
+pub use client::{ClientMetadata, LeaderAndEpoch};
 pub use node::{KafkaCx, Node, Order, Timer, config_of, orders_of};
 pub use note::Note;
 pub use protocol::Msg;

@@ -123,6 +123,9 @@ impl Node {
     /// Why an order cannot be given to this node, if so.
     #[must_use]
     pub fn refuse(&self, order: &Order) -> Option<String> {
+        if let (Node::Producer(producer), Order::SetAcks { acks }) = (self, order) {
+            return producer.refuse_acks(acks);
+        }
         let fits = match order {
             Order::ControlledShutdown => matches!(self, Node::Broker(_)),
             Order::ElectPreferred | Order::ElectUnclean { .. } | Order::AlterConfig { .. } => {
@@ -141,10 +144,7 @@ impl Node {
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
             Order::Poll { .. } => "a consumer",
         };
-        match self {
-            Node::Controller(controller) if fits => controller.refuse(order),
-            _ => (!fits).then(|| format!("only {who} takes this order")),
-        }
+        (!fits).then(|| format!("only {who} takes this order"))
     }
 }
 

@@ -392,49 +392,6 @@ fn another_minimum_clears_the_eligible_replicas() {
 }
 
 #[test]
-fn orders_are_refused_with_a_reason() {
-    let cluster = Cluster::ready("1");
-    let check = |order: Order, expect: Option<&str>| {
-        let reason = cluster.controller.refuse(&order);
-        assert_eq!(reason.is_some(), expect.is_some(), "{order:?}: {reason:?}");
-        let found = reason.unwrap_or_default();
-        assert!(
-            found.contains(expect.unwrap_or_default()),
-            "{order:?}: {found}"
-        );
-    };
-    let config = |topic: Option<&str>, key: &str, value: &str| Order::AlterConfig {
-        topic: topic.map(str::to_owned),
-        key: key.to_owned(),
-        value: Some(value.to_owned()),
-    };
-    let unclean = |topic: &str, partition| Order::ElectUnclean {
-        topic: topic.to_owned(),
-        partition,
-    };
-    check(Order::ElectPreferred, None);
-    check(unclean("orders", 0), Some("has a leader"));
-    check(unclean("orders", 1), Some("no partition orders-1"));
-    check(unclean("nothing", 0), Some("no topic"));
-    check(config(Some("orders"), "min.insync.replicas", "2"), None);
-    check(
-        config(Some("orders"), "min.insync.replicas", "x"),
-        Some("number"),
-    );
-    check(config(Some("orders"), "nonsense", "2"), Some("no setting"));
-    check(
-        config(Some("nothing"), "segment.bytes", "2"),
-        Some("no topic"),
-    );
-    check(config(None, "min.insync.replicas", "2"), None);
-    check(
-        config(None, "broker.session.timeout.ms", "2"),
-        Some("while the brokers run"),
-    );
-    check(config(None, "segment.bytes", "2"), Some("no setting"));
-}
-
-#[test]
 fn producer_ids_come_in_blocks() {
     let mut cluster = Cluster::ready("1");
     let block = |cluster: &mut Cluster, broker: BrokerId| {

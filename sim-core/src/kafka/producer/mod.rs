@@ -1,61 +1,269 @@
-//! A producer.
+//! An application with a producer: load, accumulator, sender and idempotence.
+//!
+//! Follows `KafkaProducer`, `RecordAccumulator`, `Sender` and `TransactionManager` of the Java
+//! client. The application is one thread: while `send()` blocks for metadata or memory it does
+//! nothing else. A crash takes everything that was not acknowledged, and nobody is told; the
+//! application does not send it again. Left out: compression, headers, interceptors, transactions,
+//! `partitioner.class`, racks.
 
+mod accumulator;
+mod app;
+mod batch;
+mod load;
+mod outcome;
+mod sender;
+mod sequences;
+#[cfg(test)]
+mod tests;
+mod view;
+mod zipf;
+
+pub use sequences::ProducerIdAndEpoch;
+pub use view::Blocked;
+
+use super::client::{Alarm, Backoff, Client, Event, Timing, span};
 use super::config::ProducerConfig;
-use super::node::{KafkaCx, KafkaInput};
-use crate::kernel::Loss;
+use super::error::ErrorCode;
+use super::ids::{AddressBook, TopicId};
+use super::node::{KafkaCx, KafkaInput, Order, Timer};
+use super::protocol::{Acks, Msg};
+use super::rules::partitioner::{BuiltInPartitioner, PartitionView};
+use super::settings::SettingValue;
+use super::spec::ProducerSpec;
+use crate::kernel::{Input, Loss, Nanos};
+use accumulator::Accumulator;
+use app::App;
+use load::LoadPlan;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Timers of this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ProducerTimer {
-    /// Regular work.
-    Tick,
+    /// The load's next record.
+    Arrival,
+    /// Something lingers, backs off, blocks or may time out.
+    Wake,
+}
+
+/// What a request was about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+enum About {
+    /// Batches: (partition, number of the batch).
+    Produce(Vec<(u16, u64)>),
+    InitProducerId,
+}
+
+/// How far the producer is with its id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+enum Init {
+    Wanted { from: Nanos },
+    InFlight,
+    Done,
+}
+
+/// Records by what became of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+struct Counts {
+    sent: u64,
+    acknowledged: u64,
+    failed: u64,
+    forgotten: u64,
+    retries: u64,
 }
 
 /// The node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Producer {}
+pub struct Producer {
+    config: ProducerConfig,
+    topic: TopicId,
+    book: Arc<AddressBook>,
+    plan: Arc<LoadPlan>,
+    /// Records given to `send()` so far, over all runs of the process: the next record's ordinal.
+    ordinal: u64,
+    /// Records of the load so far, and records ordered by hand so far.
+    loads: u64,
+    orders: u64,
+    load_on: bool,
+    counts: Counts,
+    app: App,
+    client: Client<About>,
+    accumulator: Accumulator,
+    partitioner: BuiltInPartitioner,
+    views: Vec<PartitionView>,
+    owner: ProducerIdAndEpoch,
+    init: Init,
+    bump_required: bool,
+    fatal: Option<ErrorCode>,
+    last_error: Option<(Nanos, ErrorCode)>,
+    alarm: Alarm,
+}
 
 impl Producer {
+    /// A producer that writes to `topic` of the cluster behind `book`.
+    #[must_use]
+    pub fn new(spec: &ProducerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {
+        let config = spec.config.clone();
+        Producer {
+            client: Client::new(&book, topic, timing(&config)),
+            accumulator: Accumulator::new(&config),
+            partitioner: partitioner(&config),
+            views: Vec::new(),
+            config,
+            topic,
+            book,
+            plan: Arc::new(LoadPlan::new(&spec.load)),
+            ordinal: 0,
+            loads: 0,
+            orders: 0,
+            load_on: true,
+            counts: Counts::default(),
+            app: App::default(),
+            owner: ProducerIdAndEpoch::NONE,
+            init: Init::Wanted { from: 0 },
+            bump_required: false,
+            fatal: None,
+            last_error: None,
+            alarm: Alarm::default(),
+        }
+    }
+
     /// The one entry.
-    pub fn on(&mut self, _input: KafkaInput<ProducerTimer>, _cx: &mut KafkaCx<'_>) {}
-
-    /// Drops what a crash takes.
-    pub fn crash(&mut self, _loss: Loss) {}
-
-    /// Its settings.
-    #[must_use]
-    pub fn config(&self) -> &ProducerConfig {
-        unreachable!()
+    pub fn on(&mut self, input: KafkaInput<ProducerTimer>, cx: &mut KafkaCx<'_>) {
+        match input {
+            Input::Boot => {
+                self.start_load(cx);
+                self.run(cx);
+            }
+            Input::Timer(ProducerTimer::Arrival) => self.on_arrival(cx),
+            Input::Timer(ProducerTimer::Wake) => {
+                self.alarm.fired();
+                self.run(cx);
+            }
+            Input::Message {
+                from,
+                msg: Msg::Response(correlation, response),
+            } => {
+                match self
+                    .client
+                    .on_response(from, correlation, response, cx.now())
+                {
+                    Event::Nothing => return,
+                    Event::Connected => {}
+                    Event::Metadata { changed } => self.on_metadata(changed),
+                    Event::Answer(broker, about, answer) => {
+                        self.on_answer(broker, about, *answer, cx);
+                    }
+                }
+                self.run(cx);
+            }
+            // Nobody asks a client anything.
+            Input::Message { .. } => {}
+            Input::Disconnected(node) => {
+                let mut lost = Vec::new();
+                self.client.on_disconnected(node, &mut lost, cx);
+                self.on_lost(lost, cx);
+                self.run(cx);
+            }
+            Input::Order(order) => self.on_order(order, cx),
+        }
     }
 
-    /// Records given to `send()`.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        0
+    fn on_order(&mut self, order: Order, cx: &mut KafkaCx<'_>) {
+        match order {
+            Order::Send { records } => self.app.ordered += u64::from(records),
+            Order::Load { on } => self.switch_load(on, cx),
+            Order::SetAcks { acks } => {
+                if let Ok(acks) = Acks::parse(&acks) {
+                    self.app.closing = Some(acks);
+                    self.accumulator.closed = true;
+                }
+            }
+            _ => return,
+        }
+        self.run(cx);
     }
 
-    /// Records acknowledged.
+    /// Why these `acks` cannot be set, if so: what the client would refuse at start.
     #[must_use]
-    pub fn acknowledged(&self) -> u64 {
-        0
+    pub fn refuse_acks(&self, acks: &str) -> Option<String> {
+        let acks = match Acks::parse(acks) {
+            Ok(acks) => acks,
+            Err(why) => return Some(why),
+        };
+        let config = ProducerConfig {
+            acks,
+            ..self.config.clone()
+        };
+        config.problems().into_iter().next().map(|(_, why)| why)
     }
 
-    /// Records given up.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        0
+    /// Metadata came in.
+    fn on_metadata(&mut self, changed: bool) {
+        if !changed {
+            return;
+        }
+        let metadata = &self.client.metadata;
+        self.accumulator.grow(metadata.partition_count());
+        let leaders = (0..).zip(metadata.leaders());
+        let views = leaders.map(|(partition, known)| PartitionView {
+            partition,
+            available: known.leader.is_some(),
+            in_rack: false,
+        });
+        self.views = views.collect();
     }
 
-    /// Produce requests without answer.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        0
+    /// The producer closed; the application opens the next one.
+    fn reopen(&mut self, acks: Acks, cx: &mut KafkaCx<'_>) {
+        self.client.close(cx);
+        self.config.acks = acks;
+        self.reset();
     }
 
-    /// The few values on its card: (label, value).
-    #[must_use]
-    pub fn summary(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+    /// State of a producer that was just made.
+    fn reset(&mut self) {
+        self.client = Client::new(&self.book, self.topic, timing(&self.config));
+        self.accumulator = Accumulator::new(&self.config);
+        self.partitioner = partitioner(&self.config);
+        self.views = Vec::new();
+        self.owner = ProducerIdAndEpoch::NONE;
+        self.init = Init::Wanted { from: 0 };
+        self.bump_required = false;
+        self.fatal = None;
     }
+
+    /// Drops what a crash takes: the whole producer. The application's counts are kept, as they
+    /// number its records.
+    pub fn crash(&mut self, _loss: Loss) {
+        self.abandon_unsent();
+        self.counts.forgotten = self.counts.sent - self.counts.acknowledged - self.counts.failed;
+        self.reset();
+        self.app = App::default();
+        self.alarm = Alarm::default();
+    }
+
+    fn wake_by(&mut self, at: Nanos, cx: &mut KafkaCx<'_>) {
+        self.alarm.by(at, Timer::Producer(ProducerTimer::Wake), cx);
+    }
+}
+
+fn timing(config: &ProducerConfig) -> Timing {
+    Timing {
+        request_timeout: span(config.request_timeout_ms),
+        retry: retry(config),
+        metadata_max_age: span(config.metadata_max_age_ms),
+        max_in_flight: config.max_in_flight,
+    }
+}
+
+fn retry(config: &ProducerConfig) -> Backoff {
+    Backoff {
+        initial: span(config.retry_backoff_ms),
+        max: span(config.retry_backoff_max_ms),
+    }
+}
+
+fn partitioner(config: &ProducerConfig) -> BuiltInPartitioner {
+    BuiltInPartitioner::new(config.batch_size.max(1), false)
 }

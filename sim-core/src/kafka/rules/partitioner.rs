@@ -5,7 +5,7 @@
 //! reproducible; Kafka's own draws are not specified, only their weights are.
 
 /// A partition as the producer's metadata has it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct PartitionView {
     /// Partition number.
     pub partition: i32,

@@ -1,0 +1,287 @@
+//! What a client believes of the cluster: which broker leads which partition.
+//!
+//! Follows `Metadata` and `MetadataCache`. A client never goes back to an older leader epoch of a
+//! partition; it asks again after an error or a lost connection (with a pause that grows while
+//! answers bring nothing new), and every `metadata.max.age.ms`. An error response may name the new
+//! leader (KIP-951). One topic per client; topic ids and deleted topics are left out.
+
+use super::{Backoff, NEVER};
+use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
+use crate::kafka::protocol::PartitionMetadata;
+use crate::kernel::Nanos;
+use serde::Serialize;
+
+/// Who leads a partition, and in which epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct LeaderAndEpoch {
+    /// The leader, if the partition has one.
+    pub leader: Option<BrokerId>,
+    /// Its epoch; -1 before the first answer.
+    pub epoch: i32,
+}
+
+impl LeaderAndEpoch {
+    /// Before the first answer.
+    pub const UNKNOWN: Self = LeaderAndEpoch {
+        leader: None,
+        epoch: -1,
+    };
+}
+
+/// The cache and its refresh.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ClientMetadata {
+    topic: TopicId,
+    /// By partition number.
+    partitions: Vec<LeaderAndEpoch>,
+    /// Live brokers as the last answer named them; empty before the first.
+    brokers: Vec<BrokerId>,
+    max_age: Nanos,
+    backoff: Backoff,
+    wanted: bool,
+    last_refresh: Option<Nanos>,
+    last_success: Option<Nanos>,
+    /// Failed refreshes in a row.
+    attempts: u32,
+    /// Answers in a row that brought nothing new although something was wanted.
+    equivalent: u32,
+}
+
+impl ClientMetadata {
+    /// Knows nothing yet, and wants to.
+    pub(in crate::kafka) fn new(topic: TopicId, max_age: Nanos, backoff: Backoff) -> Self {
+        ClientMetadata {
+            topic,
+            partitions: Vec::new(),
+            brokers: Vec::new(),
+            max_age,
+            backoff,
+            wanted: true,
+            last_refresh: None,
+            last_success: None,
+            attempts: 0,
+            equivalent: 0,
+        }
+    }
+
+    /// Partitions of the topic; 0 before the first answer.
+    #[must_use]
+    pub fn partition_count(&self) -> u16 {
+        u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Who leads a partition.
+    #[must_use]
+    #[inline]
+    pub fn leader(&self, partition: u16) -> LeaderAndEpoch {
+        self.partitions
+            .get(usize::from(partition))
+            .copied()
+            .unwrap_or(LeaderAndEpoch::UNKNOWN)
+    }
+
+    /// All partitions in order.
+    #[must_use]
+    pub fn leaders(&self) -> &[LeaderAndEpoch] {
+        &self.partitions
+    }
+
+    /// The partition's full name.
+    #[must_use]
+    pub fn tp(&self, partition: u16) -> TopicPartition {
+        TopicPartition {
+            topic: self.topic,
+            partition,
+        }
+    }
+
+    /// Live brokers by the last answer; empty before the first.
+    #[must_use]
+    pub fn brokers(&self) -> &[BrokerId] {
+        &self.brokers
+    }
+
+    /// Asks for a refresh. With `fresh` the reason is a new one, and no earlier answer that brought
+    /// nothing new counts against it.
+    pub(in crate::kafka) fn request_update(&mut self, fresh: bool) {
+        self.wanted = true;
+        if fresh {
+            self.equivalent = 0;
+        }
+    }
+
+    /// When the next refresh is due, given chance for the pause.
+    pub(super) fn due(&self, bits: u64) -> Nanos {
+        let Some(last) = self.last_refresh else {
+            return if self.wanted { 0 } else { NEVER };
+        };
+        let expires = self
+            .last_success
+            .map_or(0, |at| at.saturating_add(self.max_age));
+        let wanted_at = if self.wanted { 0 } else { expires };
+        let failed = self.backoff.pause(self.attempts.saturating_sub(1), bits);
+        let same = match self.equivalent {
+            0 => 0,
+            count => self.backoff.pause(count - 1, bits),
+        };
+        wanted_at.max(last.saturating_add(failed.max(same)))
+    }
+
+    /// Refreshes so far that failed or brought nothing, as key of the pause's chance.
+    pub(super) fn pause_key(&self) -> u64 {
+        self.last_refresh.unwrap_or(0)
+    }
+
+    /// A refresh failed.
+    pub(super) fn failed(&mut self, now: Nanos) {
+        self.last_refresh = Some(now);
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Takes an answer in; returns whether a leader or the number of partitions changed.
+    pub(super) fn update(
+        &mut self,
+        now: Nanos,
+        brokers: Vec<BrokerId>,
+        answer: &[PartitionMetadata],
+    ) -> bool {
+        let own = || answer.iter().filter(|p| p.tp.topic == self.topic);
+        let count = own().map(|p| usize::from(p.tp.partition) + 1).max();
+        let mut partitions = self.partitions.clone();
+        if let Some(count) = count
+            && count > partitions.len()
+        {
+            partitions.resize(count, LeaderAndEpoch::UNKNOWN);
+        }
+        let mut leaderless = partitions.is_empty();
+        for told in own() {
+            let Some(known) = partitions.get_mut(usize::from(told.tp.partition)) else {
+                continue;
+            };
+            // An answer from a broker whose own metadata is older changes nothing.
+            if told.leader_epoch >= known.epoch {
+                *known = LeaderAndEpoch {
+                    leader: (told.leader >= 0).then_some(told.leader),
+                    epoch: told.leader_epoch,
+                };
+            }
+            leaderless |= known.leader.is_none();
+        }
+        let changed = partitions != self.partitions;
+        self.equivalent = match changed || brokers != self.brokers {
+            true => 0,
+            false => self.equivalent.saturating_add(1),
+        };
+        self.partitions = partitions;
+        self.brokers = brokers;
+        (self.last_refresh, self.last_success) = (Some(now), Some(now));
+        self.attempts = 0;
+        // A partition without leader counts as an error: the client asks again.
+        self.wanted = leaderless;
+        changed
+    }
+
+    /// Takes a hint from an error response (KIP-951); returns whether it was news.
+    pub(in crate::kafka) fn hint(
+        &mut self,
+        tp: TopicPartition,
+        leader: BrokerId,
+        epoch: i32,
+    ) -> bool {
+        if tp.topic != self.topic || leader < 0 {
+            return false;
+        }
+        match self.partitions.get_mut(usize::from(tp.partition)) {
+            Some(known) if epoch > known.epoch => {
+                *known = LeaderAndEpoch {
+                    leader: Some(leader),
+                    epoch,
+                };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A reset position or another answer named an epoch; a newer one makes the cache stale.
+    pub(in crate::kafka) fn seen_epoch(&mut self, partition: u16, epoch: i32) {
+        if epoch > self.leader(partition).epoch {
+            self.wanted = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(partition: u16, leader: BrokerId, leader_epoch: i32) -> PartitionMetadata {
+        PartitionMetadata {
+            tp: TopicPartition {
+                topic: TopicId(0),
+                partition,
+            },
+            leader,
+            leader_epoch,
+            replicas: vec![1, 2],
+            isr: vec![1, 2],
+        }
+    }
+
+    fn empty() -> ClientMetadata {
+        let backoff = Backoff {
+            initial: 100,
+            max: 1_000,
+        };
+        ClientMetadata::new(TopicId(0), 10_000, backoff)
+    }
+
+    #[test]
+    fn a_client_never_goes_back_to_an_older_epoch() {
+        let check = |answers: &[(BrokerId, i32)], expect: (Option<BrokerId>, i32)| {
+            let mut metadata = empty();
+            for (at, (leader, epoch)) in (0..).zip(answers) {
+                metadata.update(at, vec![1, 2], &[told(0, *leader, *epoch)]);
+            }
+            let got = metadata.leader(0);
+            assert_eq!((got.leader, got.epoch), expect, "{answers:?}");
+        };
+        check(&[(1, 0)], (Some(1), 0));
+        check(&[(1, 0), (2, 1), (1, 0)], (Some(2), 1));
+        check(&[(1, 0), (-1, 1)], (None, 1));
+        check(&[(1, 0), (-1, 0)], (None, 0));
+    }
+
+    #[test]
+    fn a_hint_counts_only_if_it_is_newer() {
+        let check = |leader, epoch, news, expect| {
+            let mut metadata = empty();
+            metadata.update(0, vec![1, 2], &[told(0, 1, 3)]);
+            assert_eq!(metadata.hint(told(0, 0, 0).tp, leader, epoch), news);
+            assert_eq!(metadata.leader(0).leader, Some(expect));
+        };
+        check(2, 4, true, 2);
+        check(2, 3, false, 1);
+        check(2, 2, false, 1);
+        check(-1, 4, false, 1);
+    }
+
+    #[test]
+    fn refreshes_are_due_after_age_errors_and_pauses() {
+        let mut metadata = empty();
+        assert_eq!(metadata.due(0), 0, "at once at the start");
+        metadata.update(5, vec![1], &[told(0, 1, 0)]);
+        assert_eq!(metadata.due(0), 10_005, "then by age");
+        metadata.request_update(true);
+        assert_eq!(metadata.due(0), 85, "after an error, but not in a hurry");
+        metadata.update(85, vec![1], &[told(0, 1, 0)]);
+        metadata.request_update(false);
+        metadata.update(165, vec![1], &[told(0, 1, 0)]);
+        metadata.request_update(false);
+        assert_eq!(metadata.due(0), 165 + 160, "nothing new twice: longer");
+        metadata.failed(400);
+        metadata.failed(500);
+        metadata.failed(600);
+        assert_eq!(metadata.due(0), 600 + 320, "failures: longer still");
+    }
+}

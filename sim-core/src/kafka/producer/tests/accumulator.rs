@@ -1,0 +1,182 @@
+//! The accumulator alone; the cases of Kafka's RecordAccumulatorTest by their ids.
+
+use super::super::accumulator::{Accumulator, Append, Drained, Stamping};
+use super::super::batch::BATCH_OVERHEAD;
+use crate::kafka::client::{LeaderAndEpoch, NEVER, span};
+use crate::kafka::config::ProducerConfig;
+use crate::kernel::{MILLISECOND, Nanos};
+use crate::log::{Record, RecordId};
+
+fn record(id: u64, bytes: u32) -> Record {
+    Record {
+        id: RecordId(id),
+        key: None,
+        offset_delta: 0,
+        bytes,
+        timestamp_ms: 0,
+        tombstone: false,
+    }
+}
+
+/// Settings for a producer without idempotence.
+fn config(settings: &[(&str, &str)]) -> ProducerConfig {
+    let mut config = ProducerConfig::default();
+    for (key, value) in [("acks", "1")].iter().chain(settings) {
+        config.set(key, value).expect("a known key and value");
+    }
+    config
+}
+
+/// Partitions led by these brokers, in epoch 0.
+fn led_by(brokers: &[i32]) -> Vec<LeaderAndEpoch> {
+    let known = |leader: &i32| LeaderAndEpoch {
+        leader: (*leader >= 0).then_some(*leader),
+        epoch: 0,
+    };
+    brokers.iter().map(known).collect()
+}
+
+fn accumulator(settings: &[(&str, &str)], partitions: u16) -> Accumulator {
+    let mut made = Accumulator::new(&config(settings));
+    made.grow(partitions);
+    made
+}
+
+fn append(accumulator: &mut Accumulator, partition: u16, bytes: u32, now: Nanos) -> Append {
+    accumulator.append(partition, record(0, bytes), now)
+}
+
+fn partitions(drained: &[Drained]) -> Vec<u16> {
+    drained.iter().map(|d| d.partition).collect()
+}
+
+#[test]
+fn linger_01() {
+    let mut it = accumulator(&[("linger.ms", "10"), ("batch.size", "1024")], 1);
+    let leaders = led_by(&[1]);
+    append(&mut it, 0, 10, 0);
+    let ready = it.ready(&leaders, 0);
+    assert!(ready.brokers.is_empty(), "nothing is ready at once");
+    assert_eq!(ready.next_check, 10 * MILLISECOND);
+    assert_eq!(it.ready(&leaders, 10 * MILLISECOND).brokers, [1]);
+    let drained = it.drain(&leaders, 1, 1_000, 10 * MILLISECOND, Stamping::Off);
+    assert_eq!(drained.len(), 1);
+    assert_eq!(drained[0].batch.records.len(), 1);
+}
+
+#[test]
+fn retry_backoff_01() {
+    let mut it = accumulator(&[("linger.ms", "0")], 2);
+    let leaders = led_by(&[1, 1]);
+    append(&mut it, 0, 10, 0);
+    let drained = it.drain(&leaders, 1, 1_000, 0, Stamping::Off);
+    assert_eq!(partitions(&drained), [0]);
+    let queue = it.partition(0).expect("partition 0 is there");
+    let mut batch = queue.on_wire.remove(0);
+    let longest = span(120);
+    batch.reenqueued(0, longest);
+    it.reenqueue(0, batch);
+    append(&mut it, 1, 10, 0);
+    assert_eq!(it.ready(&leaders, 0).brokers, [1], "the other is ready");
+    let before = it.drain(&leaders, 1, 1_000, longest - 1, Stamping::Off);
+    assert_eq!(partitions(&before), [1]);
+    assert!(it.ready(&leaders, longest - 1).brokers.is_empty());
+    assert_eq!(it.ready(&leaders, longest).brokers, [1]);
+    let after = it.drain(&leaders, 1, 1_000, longest, Stamping::Off);
+    assert_eq!(partitions(&after), [0]);
+}
+
+#[test]
+fn a_full_batch_or_a_second_one_does_not_linger() {
+    let check = |sizes: &[u32], ready_at_once: bool, batches: usize| {
+        let mut it = accumulator(&[("batch.size", "261")], 1);
+        for bytes in sizes {
+            append(&mut it, 0, *bytes, 0);
+        }
+        let ready = !it.ready(&led_by(&[1]), 0).brokers.is_empty();
+        assert_eq!(ready, ready_at_once, "{sizes:?}");
+        let queue = it.partition(0).expect("partition 0 is there");
+        assert_eq!(queue.queue.len(), batches, "{sizes:?}");
+    };
+    check(&[100], false, 1);
+    check(&[100, 99], false, 1);
+    check(&[100, 100], true, 1);
+    check(&[100, 99, 100], true, 2);
+    check(&[1_000], true, 1);
+}
+
+#[test]
+fn a_retry_goes_at_once_to_a_new_leader() {
+    let mut it = accumulator(&[("linger.ms", "0")], 1);
+    append(&mut it, 0, 10, 0);
+    it.drain(&led_by(&[1]), 1, 1_000, 0, Stamping::Off);
+    let mut batch = it.partition(0).expect("it is there").on_wire.remove(0);
+    batch.reenqueued(0, span(100));
+    it.reenqueue(0, batch);
+    assert!(it.ready(&led_by(&[1]), 1).brokers.is_empty());
+    let moved = LeaderAndEpoch {
+        leader: Some(2),
+        epoch: 1,
+    };
+    assert_eq!(it.ready(&[moved], 1).brokers, [2]);
+}
+
+#[test]
+fn a_request_takes_one_batch_of_each_partition_up_to_its_size_from_a_start_that_rotates() {
+    let mut it = accumulator(&[("linger.ms", "0"), ("batch.size", "100")], 3);
+    let leaders = led_by(&[1, 1, 1]);
+    for partition in [0, 0, 1, 1, 2, 2] {
+        append(&mut it, partition, 39, 0);
+    }
+    let mut turn = || partitions(&it.drain(&leaders, 1, 200, 0, Stamping::Off));
+    // Two batches of 100 bytes fit; the third partition stops the turn and begins the next.
+    assert_eq!(turn(), [0, 1]);
+    assert_eq!(turn(), [2, 0]);
+    assert_eq!(turn(), [1, 2]);
+    assert_eq!(turn(), [0_u16; 0]);
+}
+
+#[test]
+fn memory_is_given_by_the_batch_and_comes_back() {
+    let mut it = accumulator(&[("batch.size", "100"), ("buffer.memory", "250")], 3);
+    assert!(matches!(append(&mut it, 0, 10, 0), Append::Done { .. }));
+    assert!(matches!(append(&mut it, 1, 10, 0), Append::Done { .. }));
+    assert_eq!(it.buffered(), 200);
+    assert_eq!(append(&mut it, 2, 10, 0), Append::NoMemory);
+    assert!(matches!(append(&mut it, 1, 10, 0), Append::Done { .. }));
+    it.free(100);
+    assert!(matches!(append(&mut it, 2, 10, 0), Append::Done { .. }));
+}
+
+#[test]
+fn batches_expire_by_age_wherever_they_are() {
+    let mut it = accumulator(&[("linger.ms", "0")], 2);
+    let leaders = led_by(&[1, -1]);
+    let timeout = span(120_000);
+    assert_eq!(it.expiry_floor(), NEVER);
+    append(&mut it, 0, 10, 0);
+    append(&mut it, 1, 10, 5);
+    assert!(it.ready(&leaders, 5).unknown_leader);
+    it.drain(&leaders, 1, 1_000, 5, Stamping::Off);
+    assert!(it.expire(timeout - 1).is_empty());
+    assert_eq!(it.expiry_floor(), timeout);
+    let of = |expired: Vec<(u16, _)>| expired.into_iter().map(|(p, _)| p).collect::<Vec<_>>();
+    assert_eq!(of(it.expire(timeout)), [0], "under way");
+    assert!(it.has_incomplete());
+    assert_eq!(it.expiry_floor(), timeout + 5);
+    assert_eq!(of(it.expire(timeout + 5)), [1], "waiting");
+    assert!(!it.has_incomplete());
+    assert_eq!(it.expiry_floor(), NEVER);
+}
+
+#[test]
+fn sizes_count_the_head_of_the_batch() {
+    let mut it = accumulator(&[], 1);
+    let first = append(&mut it, 0, 10, 0);
+    let second = append(&mut it, 0, 10, 0);
+    let bytes = |append| match append {
+        Append::Done { bytes, .. } => bytes,
+        Append::NoMemory => 0,
+    };
+    assert_eq!((bytes(first), bytes(second)), (BATCH_OVERHEAD + 10, 10));
+}
