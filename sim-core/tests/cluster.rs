@@ -5,9 +5,13 @@ use sim_core::kafka::cluster;
 use sim_core::kafka::controller::Controller;
 use sim_core::kafka::ids::{TopicId, TopicPartition};
 use sim_core::kafka::note::{Note, Rule};
+use sim_core::kafka::rules::election::PartitionRegistration;
 use sim_core::kafka::spec::{ClusterSpec, TopicSpec};
 use sim_core::kafka::{self};
-use sim_core::kernel::{Deed, LinkProfile, MILLISECOND, Nanos, NodeId, SECOND, Scratch, World};
+use sim_core::kernel::{
+    Deed, LinkProfile, MILLISECOND, Nanos, NodeId, NodeState, Purpose, SECOND, Scratch, World,
+    below, draw,
+};
 use sim_core::systems::{self, Node};
 
 struct Sim {
@@ -175,5 +179,92 @@ fn a_new_controller_waits_a_full_session() {
         let fenced = sim.first(Rule::BrokerFenced).expect("broker 1 is fenced");
         assert!(claimed > 20 * SECOND, "seed {seed}");
         assert_eq!(fenced, claimed + 9 * SECOND, "seed {seed}");
+    }
+}
+
+const CHAOS: Purpose = Purpose::named("test.cluster-chaos");
+
+/// One random fault among all servers.
+fn fault(sim: &mut Sim, seed: u64, ordinal: u64) {
+    let pick = |what: u64, n: u64| below(draw(seed, CHAOS, what, 0, ordinal), n);
+    let node = |what: u64| NodeId(u32::try_from(pick(what, 6)).expect("below 6"));
+    let (a, b) = (node(0), node(1));
+    let deed = match pick(2, 10) {
+        0 => Deed::Crash(a),
+        1 => Deed::PowerLoss(a),
+        2..4 => Deed::Restart(a),
+        4 => Deed::Cut(a, b),
+        5 => Deed::Heal(a, b),
+        6 => Deed::Pause(a),
+        7 => Deed::Resume(a),
+        8 => Deed::HealAll,
+        _ => Deed::Order(a, kafka::Order::ControlledShutdown.into()),
+    };
+    if a != b {
+        // What cannot be done now (crash of a node that is down) is skipped.
+        let _ = sim.world.apply(&deed, &mut sim.scratch);
+    }
+}
+
+fn heal(sim: &mut Sim) {
+    sim.apply(&Deed::HealAll);
+    for node in (0..6).map(NodeId) {
+        if sim.world.nodes()[node.0 as usize].state == NodeState::Paused {
+            sim.apply(&Deed::Resume(node));
+        }
+        let stopped = node.0 < 3 && sim.broker(node.0 + 1).is_shut_down();
+        if stopped && sim.world.nodes()[node.0 as usize].state == NodeState::Up {
+            sim.apply(&Deed::Crash(node));
+        }
+        if matches!(
+            sim.world.nodes()[node.0 as usize].state,
+            NodeState::Down { .. }
+        ) {
+            sim.apply(&Deed::Restart(node));
+        }
+    }
+}
+
+/// Whatever happened: once all is healed, every broker serves and every ISR is full again.
+#[test]
+fn a_healed_cluster_recovers() {
+    for seed in 0..60 {
+        let mut sim = Sim::boot(&spec(4), seed);
+        sim.run(3 * SECOND);
+        let mut now = 3 * SECOND;
+        for ordinal in 0..100 {
+            now += SECOND;
+            sim.run(now);
+            fault(&mut sim, seed, ordinal);
+        }
+        heal(&mut sim);
+        now += 30 * SECOND;
+        sim.run(now);
+        // Shutdowns ordered before are over now.
+        heal(&mut sim);
+        sim.run(now + 90 * SECOND);
+        let (_, controller) = sim.active();
+        let image = controller.image().clone();
+        assert!(
+            image.brokers.values().all(|b| !b.fenced),
+            "seed {seed}: {:?}",
+            image.brokers
+        );
+        for (tp, partition) in &image.partitions {
+            assert_eq!(partition.isr.len(), 3, "seed {seed} {tp:?} {partition:?}");
+            assert_ne!(partition.leader, -1, "seed {seed} {tp:?}");
+            for id in 1..=3 {
+                let view = sim.broker(id).partition(*tp).expect("it is hosted");
+                assert_eq!(view.leads, partition.leader == id as i32, "seed {seed}");
+                assert_eq!(view.leader_epoch, partition.leader_epoch, "seed {seed}");
+            }
+        }
+        sim.run(now + 400 * SECOND);
+        let (_, controller) = sim.active();
+        let preferred = |p: &PartitionRegistration| p.has_preferred_leader();
+        assert!(
+            controller.image().partitions.values().all(preferred),
+            "seed {seed}"
+        );
     }
 }
