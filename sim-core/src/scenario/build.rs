@@ -156,10 +156,10 @@ impl Known {
                 }
             }
             for (at, (node, span)) in nodes.iter().enumerate() {
-                check_name(&node.name, span, reader);
+                let legal = check_name(&node.name, span, reader);
                 let id = NodeId(base + at as u32);
                 let inside = move || section.inside_node(spec, base, id);
-                if !names.add_node(node.clone(), node.kind, inside) && !node.name.is_empty() {
+                if !names.add_node(node.clone(), node.kind, inside) && legal {
                     let message = format!("the name `{}` is taken", units::shorten(&node.name));
                     let help = "every node, partition and built-in name is different";
                     reader.report(span, Problem::new("duplicate", message).help(help));
@@ -176,8 +176,12 @@ impl Known {
     }
 }
 
-/// A node's name can be written in a predicate.
-fn check_name(name: &str, span: &Range<usize>, reader: &mut Reader<'_>) {
+/// Whether a node's name can be written in a predicate; if not, that is reported.
+fn check_name(name: &str, span: &Range<usize>, reader: &mut Reader<'_>) -> bool {
+    if name.is_empty() {
+        // It is missing or no text, which was reported.
+        return false;
+    }
     let part = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     let legal = name.len() <= limits::NAME_CHARS
         && name.bytes().all(part)
@@ -186,7 +190,9 @@ fn check_name(name: &str, span: &Range<usize>, reader: &mut Reader<'_>) {
     if RESERVED.contains(&name) {
         let message = format!("`{name}` has a meaning of its own in predicates");
         reader.report(span, Problem::bad_value(message, "another name"));
-    } else if !legal {
+        return false;
+    }
+    if !legal {
         let message = format!("`{}` is not a name for a node", units::shorten(name));
         let expected = format!(
             "a letter, then letters, digits, `-` and `_`; at most {} of them",
@@ -194,6 +200,7 @@ fn check_name(name: &str, span: &Range<usize>, reader: &mut Reader<'_>) {
         );
         reader.report(span, Problem::bad_value(message, expected));
     }
+    legal
 }
 
 fn read(reader: &mut Reader<'_>) -> Option<Scenario> {
@@ -248,7 +255,8 @@ fn read_duration(known: &Known, reader: &mut Reader<'_>) -> Nanos {
         .iter()
         .map(|(section, spec)| section.effort(spec, duration).events);
     let events = efforts.fold(0u64, u64::saturating_add);
-    if events > limits::EVENTS {
+    // A count from parts that could not be read means nothing.
+    if events > limits::EVENTS && reader.good() {
         let message = format!(
             "this run would take about {events} events; a scenario has at most {}",
             limits::EVENTS

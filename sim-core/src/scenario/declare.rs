@@ -5,7 +5,7 @@
 //! nearest valid one), the JSON Schema, the completion of the editor and the reference in the
 //! documentation, so that none of them can say something else than the others.
 
-use super::reader::{At, Fields, Problem, Raw, Reader};
+use super::reader::{At, Fields, Problem, Raw, Reader, nearest};
 use super::section::SystemSection;
 use super::units;
 use crate::kernel::Nanos;
@@ -352,6 +352,8 @@ pub(crate) trait Table: Item {
     fn keys() -> Vec<Key>;
     /// Reads its fields; other keys are not looked at.
     fn take(fields: &Fields, reader: &mut Reader<'_>) -> Self;
+    /// Whether a key was written, be it well or badly.
+    fn has(&self, key: &str) -> bool;
 }
 
 /// Reads one field of a table.
@@ -372,13 +374,20 @@ pub(crate) fn check_keys(
             reader.report(&name.span, unknown_key(&name.value, keys));
         }
     }
-    for key in keys.iter().filter(|key| key.required) {
-        if fields.iter().all(|(name, _)| name.value != key.key) {
-            let problem = Problem::new("missing-key", format!("`{}` is missing", key.key))
-                .expected(key.expected.clone())
-                .help(key.doc);
-            reader.report(span, problem);
-        }
+    let missing = keys.iter().filter(|key| key.required).filter(|key| {
+        let written = |(name, _): &(At<String>, At<Raw>)| name.value == key.key;
+        // A misspelt key was reported as such.
+        let misspelt = |(name, _): &(At<String>, At<Raw>)| {
+            let all: Vec<&str> = keys.iter().map(|key| key.key).collect();
+            !all.contains(&name.value.as_str()) && nearest(&name.value, &all) == Some(key.key)
+        };
+        !fields.iter().any(|field| written(field) || misspelt(field))
+    });
+    for key in missing {
+        let problem = Problem::new("missing-key", format!("`{}` is missing", key.key))
+            .expected(key.expected.clone())
+            .help(key.doc);
+        reader.report(span, problem);
     }
 }
 
@@ -424,6 +433,8 @@ macro_rules! document {
         #[derive(Clone, PartialEq, Eq, Debug, Default)]
         pub(crate) struct $name {
             $(#[doc = $help] pub(crate) $field: Option<$crate::scenario::At<$ty>>,)+
+            /// The keys that were written.
+            written: Vec<String>,
         }
 
         impl $crate::scenario::Table for $name {
@@ -435,7 +446,13 @@ macro_rules! document {
                 fields: &$crate::scenario::Fields,
                 reader: &mut $crate::scenario::Reader<'_>,
             ) -> Self {
-                $name { $($field: $crate::scenario::field(fields, $key, reader),)+ }
+                $name {
+                    $($field: $crate::scenario::field(fields, $key, reader),)+
+                    written: fields.iter().map(|(key, _)| key.value.clone()).collect(),
+                }
+            }
+            fn has(&self, key: &str) -> bool {
+                self.written.iter().any(|written| written == key)
             }
         }
 

@@ -141,6 +141,7 @@ impl Item for RawEntry {
         let mut args = Args::default();
         for arg in verb.iter().flat_map(|verb| verb.args) {
             let given = fields.iter().find(|(key, _)| key.value == arg.key);
+            args.1 += usize::from(given.is_some());
             if let Some((_, value)) = given
                 && let Some(read) = arg.kind.read(value, reader)
             {

@@ -1,7 +1,7 @@
 //! Timeline, captions and expectations: triggers, verbs and predicates with their names looked up.
 
 use super::build::Systems;
-use super::declare::Time;
+use super::declare::{Table, Time};
 use super::deeds::nodes_of;
 use super::entry::{PredicateText, RawEntry};
 use super::limits;
@@ -33,6 +33,8 @@ struct Parts<'r> {
     every_time: Option<&'r At<bool>>,
     after: Option<&'r At<Time>>,
     until: Option<&'r At<Time>>,
+    /// A moment was written, and could not be read.
+    misread: bool,
 }
 
 /// The nodes of an argument: known ones, and placeholders for those given by value.
@@ -76,6 +78,7 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
             every_time: moment.every_time.as_ref(),
             after: moment.after.as_ref(),
             until: moment.until.as_ref(),
+            misread: ["at", "every", "when"].iter().any(|key| moment.has(key)),
         };
         let trigger = self.trigger(&parts, true, &raw.span);
         let verb = raw.value.verb?;
@@ -117,6 +120,9 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
         ];
         let mut given = given.into_iter().flatten();
         if given.next().is_none() {
+            if parts.misread {
+                return None;
+            }
             let expected = if may_repeat {
                 "one of `at`, `every` and `when`"
             } else {
@@ -394,7 +400,9 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
                     );
                     continue;
                 }
-                Deed::Link(_, _, change) if *change == LinkChange::default() => {
+                Deed::Link(_, _, change)
+                    if *change == LinkChange::default() && args.0.len() == args.1 =>
+                {
                     Problem::new("nothing", "this changes nothing")
                         .expected("`cut`, `delay`, `loss`, `duplicate`, `reorder` or `lose`")
                         .warning()
@@ -423,6 +431,7 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
                 every_time: doc.every_time.as_ref(),
                 after: doc.after.as_ref(),
                 until: doc.until.as_ref(),
+                misread: doc.has("at") || doc.has("when"),
             };
             if let Some(trigger) = self.trigger(&parts, false, &caption.span) {
                 captions.push(Caption {

@@ -387,9 +387,12 @@ impl Arg {
     }
 }
 
-/// The arguments given to a verb.
+/// The arguments given to a verb that could be read, and how many were written.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Args(pub(crate) Vec<(&'static str, At<ArgValue>)>);
+pub(crate) struct Args(
+    pub(crate) Vec<(&'static str, At<ArgValue>)>,
+    pub(crate) usize,
+);
 
 macro_rules! getter {
     ($($(#[$doc:meta])+ $name:ident: $variant:ident -> $ty:ty;)+) => {$(

@@ -1,10 +1,11 @@
 //! Kafka's verbs of the timeline.
 
-use super::settings::put;
+use super::settings::{Settings, put};
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::node::Order;
 use crate::kafka::spec::ClusterSpec;
 use crate::scenario::{Arg, ArgKind, Args, At, Problem, Reader, Verb, needed, optional, units};
+use std::ops::Range;
 
 const BROKER: Arg = needed("node", nodes("broker"), "Which broker, or a list of them.");
 const PRODUCER: Arg = needed(
@@ -203,35 +204,11 @@ fn alter_config(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Opt
     let place = &args.get("key")?.span;
     let key = At::new(args.text("key")?, place.clone());
     let value = args.text("value");
-    // A setting that is deleted must be one; its default is a value that fits.
     let value_place = args.get("value").map_or(place, |value| &value.span);
+    let text = value.as_deref();
     let fits = match topic {
-        Some(_) => {
-            let mut config = TopicConfig::default();
-            let text = value
-                .clone()
-                .or_else(|| default_of(&config.entries(), &key.value));
-            put(
-                &mut config,
-                &key,
-                &text.unwrap_or_default(),
-                value_place,
-                reader,
-            )
-        }
-        None => {
-            let mut config = BrokerConfig::default();
-            let text = value
-                .clone()
-                .or_else(|| default_of(&config.entries(), &key.value));
-            put(
-                &mut config,
-                &key,
-                &text.unwrap_or_default(),
-                value_place,
-                reader,
-            )
-        }
+        Some(_) => fits::<TopicConfig>(&key, text, value_place, reader),
+        None => fits::<BrokerConfig>(&key, text, value_place, reader),
     };
     fits.then_some(Order::AlterConfig {
         topic,
@@ -240,11 +217,23 @@ fn alter_config(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Opt
     })
 }
 
-fn default_of(entries: &[(&'static str, String)], key: &str) -> Option<String> {
-    entries
-        .iter()
-        .find(|(known, _)| *known == key)
-        .map(|(_, value)| value.clone())
+/// Whether a setting takes a value, or is there to be deleted; if not, that is reported.
+fn fits<C: Settings>(
+    key: &At<String>,
+    value: Option<&str>,
+    place: &Range<usize>,
+    reader: &mut Reader<'_>,
+) -> bool {
+    match value {
+        None if C::KEYS.iter().any(|spec| spec.key == key.value) => true,
+        value => put(
+            &mut C::default(),
+            key,
+            value.unwrap_or_default(),
+            place,
+            reader,
+        ),
+    }
 }
 
 /// The verb and the arguments of an order.

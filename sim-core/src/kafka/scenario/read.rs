@@ -15,7 +15,7 @@ use crate::kafka::rules::replication::ReplicationRules;
 use crate::kafka::spec::{
     Arrivals, ClusterSpec, ConsumerSpec, Keys, LoadSpec, ProducerSpec, TopicSpec,
 };
-use crate::scenario::{At, NodeName, Problem, Reader, limits, units};
+use crate::scenario::{At, NodeName, Problem, Reader, Table, limits, units};
 use std::ops::Range;
 
 /// A cluster and its nodes with the places of their names.
@@ -311,6 +311,9 @@ fn placed(
 ) -> Vec<Vec<BrokerId>> {
     let doc = &raw.value;
     let Some(factor) = &doc.replication_factor else {
+        if doc.has("replication-factor") || doc.has("assignment") {
+            return Vec::new();
+        }
         let problem = Problem::new("missing-key", "`replication-factor` is missing")
             .expected("a number from 1 to the number of brokers, or an `assignment`");
         reader.report(&raw.span, problem);
@@ -453,8 +456,10 @@ fn read_consumer(
 fn read_load(raw: &At<RawLoad>, reader: &mut Reader<'_>) -> LoadSpec {
     let doc = &raw.value;
     let default = LoadSpec::default();
-    let kind = value(doc.kind.as_ref()).unwrap_or(LoadKind::None);
-    let arrivals = arrivals(raw, kind, reader);
+    let arrivals = match &doc.kind {
+        Some(kind) => arrivals(raw, kind.value, reader),
+        None => Arrivals::None,
+    };
     let record_bytes = doc
         .record_size
         .as_ref()
@@ -516,7 +521,8 @@ fn arrivals(raw: &At<RawLoad>, kind: LoadKind, reader: &mut Reader<'_>) -> Arriv
             gap
         }
         (None, None) => {
-            if kind != LoadKind::None {
+            let written = doc.has("rate") || doc.has("gap");
+            if kind != LoadKind::None && !written {
                 let problem = Problem::new("missing-key", "`rate` is missing")
                     .expected("a rate such as 250, or a `gap` such as \"4ms\"");
                 reader.report(&raw.span, problem);
@@ -535,7 +541,7 @@ fn arrivals(raw: &At<RawLoad>, kind: LoadKind, reader: &mut Reader<'_>) -> Arriv
                 let problem = Problem::bad_value(format!("`{key}` is 0"), "a time above 0");
                 reader.report(&at.span, problem);
             }
-            None if kind == LoadKind::Bursts => {
+            None if kind == LoadKind::Bursts && !doc.has(key) => {
                 let problem = Problem::new("missing-key", format!("`{key}` is missing"))
                     .expected("a time such as \"1s\"");
                 reader.report(&raw.span, problem);
@@ -572,7 +578,7 @@ fn read_keys(raw: &At<RawKeys>, reader: &mut Reader<'_>) -> (Keys, String) {
     }
     let kind = value(doc.kind.as_ref()).unwrap_or(KeysKind::None);
     if let Some(at) = &doc.exponent {
-        if kind != KeysKind::Zipf {
+        if kind != KeysKind::Zipf && doc.kind.is_some() {
             let problem = Problem::new("contradiction", "`exponent` is for kind = \"zipf\"");
             reader.report(&at.span, problem);
         } else if at.value.0 > 10_000 {

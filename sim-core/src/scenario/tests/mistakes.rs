@@ -1,0 +1,239 @@
+//! Mistakes: each is found where it stands, with its code, what was expected and the nearest name.
+
+use super::super::*;
+use super::BASE;
+
+/// Where the text is broken, and what must be said: code, the text at the place, a part of the
+/// message, of what was expected, or of the hint.
+fn check(text: &str, code: &str, place: &str, said: &str) {
+    let parsed = parse(text);
+    let shown = render(&parsed.diagnostics, "test", text);
+    let found = parsed.diagnostics.iter().find(|d| d.code == code);
+    let found = found.unwrap_or_else(|| panic!("no `{code}` in:\n{shown}"));
+    assert_eq!(&text[found.span.clone()], place, "{shown}");
+    assert!(shown.contains(said), "no `{said}` in:\n{shown}");
+    let errors = parsed
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .count();
+    assert_eq!(errors == 0, parsed.scenario.is_some(), "{shown}");
+    assert_eq!(
+        parsed.diagnostics.len(),
+        1,
+        "one mistake, one problem:\n{shown}"
+    );
+}
+
+fn with(from: &str, to: &str, code: &str, place: &str, said: &str) {
+    assert!(BASE.contains(from), "{from}");
+    check(&BASE.replace(from, to), code, place, said);
+}
+
+fn added(more: &str, code: &str, place: &str, said: &str) {
+    check(&format!("{BASE}\n{more}\n"), code, place, said);
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_the_document() {
+    with("title =", "titel =", "unknown-key", "titel", "did you mean `title`?");
+    with("title = \"t\"\n", "", "missing-key", "", "`title` is missing");
+    with("title = \"t\"", "title = 5", "bad-value", "5", "this is a whole number");
+    with("duration = \"20s\"", "duration = 20", "bad-value", "20", "a time such as");
+    with("duration = \"20s\"", "duration = \"20\"", "bad-value", "\"20\"", "has no unit");
+    with("duration = \"20s\"", "duration = \"0s\"", "bad-value", "\"0s\"", "above 0");
+    with("duration = \"20s\"", "duration = \"31d\"", "limit-duration", "\"31d\"", "2592000s");
+    with("strandline = 1", "strandline = 2", "version", "2", "newer Strandline");
+    with("strandline = 1\n", "", "missing-key", "", "`strandline` is missing");
+    with("title = \"t\"", "title = \"t\"\nseed = -1", "bad-value", "-1", "from 0 on");
+    with("title = \"t\"", "title = \"t\"\nseed = 1.5", "bad-value", "1.5", "a decimal number");
+    with("title = \"t\"", "title = 2020-01-01", "bad-value", "2020-01-01", "a date");
+    added("[network]\ndelay = \"0s\"", "bad-value", "\"0s\"", "from 1us");
+    added("[[network.link]]\nfrom = \"b1\"\nto = \"b4\"", "unknown-name", "\"b4\"", "did you mean `b1`?");
+    check("strandline = 1\ntitle = \"t\"\nduration = \"1s\"\n", "missing-key", "", "[kafka]");
+    with("title = \"t\"", "title = ", "syntax", "", "quoted");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_the_cluster() {
+    with("brokers = 3", "brokers = 0", "bad-value", "0", "at least one broker");
+    with("brokers = 3", "brokers = \"3\"", "bad-value", "\"3\"", "a number, a list of names");
+    with("brokers = 3", "brokers = 3\ncontrollers = 2", "even-quorum", "2", "no more failures than 1");
+    with("brokers = 3", "brokers = { b1 = 1, b2 = 1, b3 = 2 }", "duplicate", "{ b1 = 1, b2 = 1, b3 = 2 }", "the same node.id 1");
+    with("brokers = 3", "brokers = [\"b1\", \"p1\", \"b3\"]", "duplicate", "\"p1\"", "the name `p1` is taken");
+    with("\"p1\"", "\"time\"", "bad-value", "\"time\"", "meaning of its own");
+    with("\"p1\"", "\"my producer\"", "bad-value", "\"my producer\"", "not a name for a node");
+    with("\"p1\"", "\"orders-1\"", "duplicate", "\"orders-1\"", "is taken");
+    with("\"p1\"", "\"controller\"", "duplicate", "\"controller\"", "is taken");
+    with("partitions = 2", "partitions = 0", "bad-value", "0", "at least one partition");
+    with("partitions = 2", "partitions = 400", "limit-replicas", "400", "at most 1000");
+    with("partitions = 2", "partitons = 2", "unknown-key", "partitons", "`partitions`");
+    with("replication-factor = 3", "replication-factor = 4", "bad-value", "4", "do not fit on 3 brokers");
+    with("replication-factor = 3", "assignment = [[\"b1\"]]", "contradiction", "2", "follows from `assignment`");
+    with("partitions = 2\nreplication-factor = 3", "assignment = [[\"b1\", \"b7\"]]", "unknown-name", "\"b7\"", "there is no broker `b7`");
+    with("partitions = 2\nreplication-factor = 3", "assignment = [[\"b1\", \"b1\"]]", "duplicate", "\"b1\"", "twice");
+    check(&BASE.replace("orders", "or ders"), "bad-value", "\"or ders\"", "legal topic name");
+    with("name = \"p1\"\ntopic = \"orders\"", "name = \"p1\"\ntopic = \"order\"", "unknown-name", "\"order\"", "did you mean `orders`?");
+    with("rate = 10", "rate = 0", "bad-value", "0", "never sends");
+    with(", rate = 10", "", "missing-key", "{ kind = \"constant\" }", "`rate` is missing");
+    with("rate = 10", "rate = 10, gap = \"1s\"", "contradiction", "\"1s\"", "say the same");
+    with("rate = 10", "rate = 10, on = \"1s\"", "contradiction", "\"1s\"", "bursts");
+    with("\"constant\"", "\"constnat\"", "bad-value", "\"constnat\"", "did you mean `constant`?");
+    with("rate = 10", "rate = 10_000_000", "limit-events", "\"20s\"", "lower the rate");
+    with("rate = 10", "rate = 10, stop = \"0s\"", "contradiction", "\"0s\"", "stops before it starts");
+    with("rate = 10", "rate = 10, keys = { kind = \"zipf\", count = 0 }", "bad-value", "0", "from 1 to");
+    with("rate = 10", "rate = 10, keys = { kind = \"cycle\", exponent = 1 }", "contradiction", "1", "zipf");
+    with("rate = 10", "rate = 10, record-size = \"2MB\"", "contradiction", "{ kind = \"constant\", rate = 10, record-size = \"2MB\" }", "max.request.size");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_settings() {
+    let producer = |line: &str| format!("rate = 10 }}\nconfig = {{ {line} }}");
+    let in_producer = |line: &str, code: &str, place: &str, said: &str| {
+        with("rate = 10 }", &producer(line), code, place, said);
+    };
+    in_producer("ack = 1", "unknown-key", "ack", "did you mean `acks`?");
+    in_producer("acks = 2", "bad-value", "2", "0, 1, all");
+    in_producer("acks = 1, enable.idempotence = true", "contradiction", "1", "Kafka's producer refuses");
+    in_producer("\"linger.ms\" = 1, linger.ms = 2", "duplicate", "ms", "set twice");
+    in_producer("linger.ms = -1", "bad-value", "-1", "at least 0");
+    in_producer("linger.ms = \"5s\"", "bad-value", "\"5s\"", "a whole number");
+    in_producer("linger.ms = 1.5", "bad-value", "1.5", "a decimal number");
+    in_producer("linger = 5", "unknown-key", "linger", "did you mean `linger.ms`?");
+    in_producer("delivery.timeout.ms = 10", "contradiction", "10", "linger.ms + request.timeout.ms");
+    with("brokers = 3", "brokers = 3\nconfig = { replica.lag.time.max.ms = 100 }", "contradiction", "100", "idle followers would leave");
+    with("brokers = 3", "brokers = 3\nconfig = { broker.heartbeat.interval.ms = 9_001 }", "contradiction", "9_001", "fenced");
+    with("replication-factor = 3", "replication-factor = 3\nconfig = { min.insync.replicas = 4 }", "contradiction", "4", "3 is in force");
+    with("brokers = 3", "brokers = 3\nrules = { truncation = \"kip101\" }", "bad-value", "\"kip101\"", "did you mean `kip-101`?");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_the_timeline() {
+    let entry = |text: &str, code: &str, place: &str, said: &str| {
+        added(&format!("[[timeline]]\n{text}"), code, place, said);
+    };
+    let crash = "do = \"crash\"\nnode = \"b1\"";
+    entry("at = \"5s\"\ndo = \"crsh\"\nnode = \"b1\"", "unknown-verb", "\"crsh\"", "did you mean `crash`?");
+    entry("at = \"5s\"\ndo = \"crash\"\nnode = \"b5\"", "unknown-name", "\"b5\"", "there is no node `b5`");
+    entry("at = \"5s\"\ndo = \"crash\"", "missing-key", "[[timeline]]", "`node` is missing");
+    entry("at = \"5s\"\ndo = \"crash\"\nnod = \"b1\"\nnode = \"b1\"", "unknown-key", "nod", "did you mean `node`?");
+    entry("at = \"5s\"\ndo = \"crash\"\nnode = \"orders-0.isr.size\"", "bad-value", "\"orders-0.isr.size\"", "this is a number");
+    entry("at = \"5s\"\ndo = \"crash\"\nnode = \"orders-0.leder\"", "unknown-name", "leder", "did you mean `leader`?");
+    entry(&format!("at = \"5s\"\nevery = \"5s\"\n{crash}"), "contradiction", "\"5s\"", "two moments");
+    entry(crash, "missing-key", "[[timeline]]", "not said when");
+    entry(&format!("at = \"21s\"\n{crash}"), "never", "\"21s\"", "ends at 20s");
+    entry(&format!("at = \"5s\"\nuntil = \"6s\"\n{crash}"), "contradiction", "\"6s\"", "means nothing without");
+    entry(&format!("at = \"5s\"\nevery-time = true\n{crash}"), "contradiction", "true", "without `when`");
+    entry(&format!("every = \"0s\"\nafter = \"20s\"\n{crash}"), "bad-value", "\"0s\"", "never ends");
+    entry(&format!("every = \"1ms\"\n{crash}"), "limit-timeline", "[[timeline]]", "fires 20000 times");
+    entry("at = \"5s\"\ndo = \"wipe-disk\"\nnode = \"b1\"\nfor = \"1s\"", "contradiction", "\"1s\"", "nothing takes back");
+    entry("at = \"5s\"\ndo = \"cut\"\nfrom = \"b1\"\nto = \"b1\"", "bad-value", "[[timeline]]", "no link to itself");
+    entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"b2\"", "nothing", "[[timeline]]", "changes nothing");
+    entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"b2\"\nloss = \"200%\"", "bad-value", "\"200%\"", "more than 100%");
+    entry("at = \"5s\"\ndo = \"drift\"\nnode = \"b1\"\nppb = 900_000_000", "bad-value", "900_000_000", "500000000");
+    entry("at = \"5s\"\ndo = \"send\"\nnode = \"b1\"\nrecords = 5", "bad-value", "\"b1\"", "`b1` is a broker, not a producer");
+    entry("at = \"5s\"\ndo = \"send\"\nnode = \"p1\"\nrecords = 5_000_000_000", "bad-value", "5_000_000_000", "too many");
+    entry("at = \"5s\"\ndo = \"elect-unclean\"\ntopic = \"orders\"\npartition = 2", "bad-value", "2", "no partition 2");
+    entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.isr\"\nvalue = 1", "unknown-key", "\"min.isr\"", "min.insync.replicas");
+    entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.insync.replicas\"\nvalue = \"x\"", "bad-value", "\"x\"", "whole number");
+    entry("at = \"5s\"\ndo = \"set-acks\"\nnode = \"p1\"\nacks = 3", "bad-value", "3", "one of 0, 1, all");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_predicates() {
+    let expect = |text: &str, code: &str, place: &str, said: &str| {
+        added(&format!("[[expect]]\nthat = '{text}'"), code, place, said);
+    };
+    expect("orders-0.lead == b1", "unknown-name", "lead", "did you mean `leader`?");
+    expect("order-0.leader == b1", "unknown-name", "order-0", "did you mean `orders-0`?");
+    expect("orders-0.leader == b9", "unknown-name", "b9", "there is no `b9`");
+    expect("orders-0.leader == 1", "predicate-type", "orders-0.leader == 1", "a node is compared with a number");
+    expect("orders-0.isr < 2", "predicate-type", "orders-0.isr < 2", "`.size`");
+    expect("orders-0.leader < b1", "predicate-type", "orders-0.leader < b1", "has no order");
+    expect("orders-0.isr == b1", "predicate-type", "orders-0.isr == b1", "with `in`");
+    expect("orders-0.isr", "predicate-type", "orders-0.isr", "a set of nodes, not true or false");
+    expect("time >= 5", "predicate-type", "time >= 5", "with its unit");
+    expect("b1.state == \"dwn\"", "unknown-name", "\"dwn\"", "did you mean `down`?");
+    expect("b1.state == dead", "unknown-name", "dead", "one of up, paused, down");
+    expect("b1 in orders-0.leader", "predicate-type", "orders-0.leader", "a set of nodes");
+    expect("ledger == 0", "unknown-name", "ledger", "not a value by itself");
+    expect("ledger.lost.x == 0", "unknown-name", "x", "nothing can follow `ledger.lost`");
+    expect("ledger.lost = 0", "predicate-syntax", "=", "write `==`");
+    expect("1 == 1", "constant", "'1 == 1'", "asks nothing");
+    expect("p1.orders-0.leo > 1", "unknown-name", "orders-0", "there is no `orders-0` in `p1`");
+    added("[[expect]]\nthat = \"b1.state == \\\"dwn\\\"\"", "unknown-name", "\\\"dwn\\\"", "`down`");
+    added("[[expect]]\nthat = '''\nledger.lots == 0'''", "unknown-name", "lots", "`lost`");
+    added("[[expect]]\nthat = 'ledger.lost == 0'\nat = \"evntually\"", "bad-value", "\"evntually\"", "did you mean `eventually`?");
+    added("[[expect]]\nthat = 'ledger.lost == 0'\nby = \"5s\"", "contradiction", "\"5s\"", "at = \"eventually\"");
+    added("[[caption]]\nwhen = 'ledger.lost > 0'", "missing-key", "[[caption]]", "`text` is missing");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = BASE
+        .replace("title =", "titel =")
+        .replace("partitions = 2", "partitions = 0")
+        .replace("rate = 10", "rate = 0")
+        + "[[timeline]]\nat = 5\ndo = \"crash\"\nnode = \"b9\"\n[[expect]]\nthat = 'ledger.lots == 0 and orders-9.isr.size == 1'\n";
+    let parsed = parse(&text);
+    let codes: Vec<(u32, &str)> = parsed
+        .diagnostics
+        .iter()
+        .map(|d| (d.line, d.code))
+        .collect();
+    let expect = [
+        (2, "unknown-key"),
+        (10, "bad-value"),
+        (16, "bad-value"),
+        (22, "bad-value"),
+        (24, "unknown-name"),
+        (26, "unknown-name"),
+        (26, "unknown-name"),
+    ];
+    assert_eq!(
+        codes,
+        expect,
+        "{}",
+        render(&parsed.diagnostics, "test", &text)
+    );
+    assert_eq!(parsed.scenario, None);
+    assert_eq!(diagnose(&text), parsed.diagnostics);
+}
+
+#[test]
+fn limits_hold() {
+    let code = |text: &str| parse(text).diagnostics.first().map(|d| d.code);
+    let long = format!("{BASE}# {}", "x".repeat(limits::TEXT_BYTES));
+    assert_eq!(code(&long), Some("limit-size"));
+    let many = BASE.replace("brokers = 3", "brokers = 4_000_000_000");
+    assert!(
+        parse(&many)
+            .diagnostics
+            .iter()
+            .any(|d| d.code == "limit-nodes")
+    );
+    let some = BASE.replace("brokers = 3", "brokers = 60");
+    assert_eq!(code(&some), Some("limit-nodes"));
+    let wide = BASE.replace("partitions = 2", "partitions = 4_000_000_000");
+    assert!(
+        parse(&wide)
+            .diagnostics
+            .iter()
+            .any(|d| d.code == "limit-replicas")
+    );
+    let slow = BASE.replace("20s", "29d");
+    assert_eq!(code(&slow), Some("limit-events"));
+    let said = format!(
+        "{BASE}{}",
+        "[[caption]]\nat = \"1s\"\ntext = \"\"\n".repeat(1_001)
+    );
+    assert_eq!(code(&said), Some("limit-sentences"));
+    let wrong = format!("{BASE}{}", "[[caption]]\n".repeat(500));
+    assert_eq!(parse(&wrong).diagnostics.len(), limits::DIAGNOSTICS);
+    assert_eq!(parse_bytes(b"a = \"\xff\"").diagnostics[0].code, "encoding");
+}
