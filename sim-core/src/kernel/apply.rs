@@ -156,10 +156,15 @@ impl<P: Process> World<P> {
                 continue;
             }
             if tell {
-                self.core.disconnect(node, other);
+                // What the process had sent is on the wire and still arrives, and then the reset;
+                // what was on its way to it finds nobody.
+                self.core.link(other, node).reset();
                 let link = self.core.link(node, other);
+                link.open = false;
+                link.held.clear();
                 if !link.fault.cut {
-                    let at = now + link.profile.delay + link.fault.slow_by;
+                    let delay = link.profile.delay + link.fault.slow_by;
+                    let at = link.last_arrival.max(now + delay);
                     self.core.queue.push(
                         at,
                         Body::Reset {

@@ -62,6 +62,14 @@ pub(super) enum Body<P: Process> {
         cause: u64,
         timer: P::Timer,
     },
+    /// A message leaves later than it was given (a disk write comes first), if its sender lives.
+    Depart {
+        from: NodeId,
+        incarnation: u32,
+        to: NodeId,
+        cause: u64,
+        msg: P::Msg,
+    },
     /// The connection between `node` and `peer` turned out to be gone.
     Reset {
         node: NodeId,
@@ -134,7 +142,21 @@ impl<P: Process> Core<P> {
         depart: Nanos,
         cause: EventId,
     ) {
-        let (seed, depart) = (self.seed, depart.max(self.now()));
+        let seed = self.seed;
+        if depart > self.now() {
+            let incarnation = self.machines[from.0 as usize].incarnation;
+            let cause = cause.0;
+            let body = Body::Depart {
+                from,
+                incarnation,
+                to,
+                cause,
+                msg,
+            };
+            self.queue.push(depart, body);
+            return;
+        }
+        let depart = self.now();
         let link = self.link(from, to);
         let ordinal = link.sent;
         link.sent += 1;

@@ -15,6 +15,7 @@ mod disk;
 mod link;
 mod process;
 mod queue;
+mod step;
 mod world;
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
-//! The world: nodes plus what they share, and the step that runs one event.
+//! The world: nodes plus what they share (the step that runs one event is in `step`).
 //!
 //! `World` is plain data (`Clone + Eq`): a clone is a keyframe, and running a clone gives the same
 //! events, byte for byte. Causes: every event knows the event during which it was scheduled.
 
 use super::core::{Body, Clock, Core, Machine};
-use super::deed::Deed;
 use super::digest::Digest;
-use super::link::{HeldMessage, Link, LinkProfile};
-use super::process::{Cx, Input, Message, NodeId, Process, Scratch};
+use super::link::{Link, LinkProfile};
+use super::process::{Input, NodeId, Process, Scratch};
 use super::queue::{EventId, Nanos, Queue};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -39,7 +38,7 @@ pub struct Cpu {
 
 /// An input that waits for a gated node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-enum Waiting<P: Process> {
+pub(super) enum Waiting<P: Process> {
     Message {
         from: NodeId,
         connection: u32,
@@ -68,14 +67,14 @@ pub struct Slot<P: Process> {
     pub state: NodeState,
     /// Slow CPU, if any.
     pub cpu: Cpu,
-    inbox: VecDeque<Waiting<P>>,
-    wake_set: bool,
+    pub(super) inbox: VecDeque<Waiting<P>>,
+    pub(super) wake_set: bool,
 }
 
 impl<P: Process> Slot<P> {
     /// Inputs go straight in.
     #[inline]
-    fn open(&self) -> bool {
+    pub(super) fn open(&self) -> bool {
         self.state == NodeState::Up && self.cpu.cost == 0 && self.inbox.is_empty()
     }
 
@@ -351,301 +350,5 @@ impl<P: Process> World<P> {
         self.core.digest(&mut digest);
         digest.value(&self.nodes);
         digest.finish()
-    }
-
-    /// Runs the next event. `None` if nothing waits.
-    #[inline]
-    pub fn step(&mut self, scratch: &mut Scratch<P>) -> Option<Executed> {
-        scratch.notes.clear();
-        if scratch.record {
-            scratch.text.clear();
-        }
-        let (time, id, body) = self.core.queue.pop()?;
-        let (node, cause, kind) = self.execute(time, id, body, scratch);
-        let number = self.executed;
-        self.executed += 1;
-        self.rolling
-            .word(id.0 ^ (u64::from(node.map_or(u32::MAX, |n| n.0)) << 40));
-        self.rolling.word(time);
-        Some(Executed {
-            number,
-            id,
-            cause: EventId(cause),
-            time,
-            node,
-            kind,
-        })
-    }
-
-    fn execute(
-        &mut self,
-        time: Nanos,
-        id: EventId,
-        body: Body<P>,
-        scratch: &mut Scratch<P>,
-    ) -> (Option<NodeId>, u64, Kind) {
-        match body {
-            Body::Deliver {
-                from,
-                to,
-                connection,
-                cause,
-                depart,
-                msg,
-            } => {
-                let label = msg.label();
-                if scratch.record {
-                    scratch.text = msg.describe();
-                }
-                let taken = self.deliver(id, from, to, connection, cause, depart, msg, scratch);
-                let kind = if taken {
-                    Kind::Message {
-                        from,
-                        label,
-                        depart,
-                    }
-                } else {
-                    Kind::Undelivered { from, label }
-                };
-                (Some(to), cause, kind)
-            }
-            Body::Timer {
-                node,
-                incarnation,
-                cause,
-                timer,
-            } => {
-                if self.core.machines[node.0 as usize].incarnation != incarnation {
-                    return (Some(node), cause, Kind::Internal);
-                }
-                if scratch.record {
-                    scratch.text = format!("{timer:?}");
-                }
-                if self.nodes[node.0 as usize].open() {
-                    self.call(node, Input::Timer(timer), id, scratch);
-                    return (Some(node), cause, Kind::Timer);
-                }
-                self.wait(
-                    node,
-                    Waiting::Timer {
-                        cause,
-                        id: id.0,
-                        timer,
-                    },
-                );
-                (Some(node), cause, Kind::Internal)
-            }
-            Body::Reset { node, peer, cause } => {
-                let slot = &self.nodes[node.0 as usize];
-                if matches!(slot.state, NodeState::Down { .. }) {
-                    return (Some(node), cause, Kind::Internal);
-                }
-                if slot.open() {
-                    self.call(node, Input::Disconnected(peer), id, scratch);
-                    return (Some(node), cause, Kind::Reset { peer });
-                }
-                self.wait(
-                    node,
-                    Waiting::Reset {
-                        peer,
-                        cause,
-                        id: id.0,
-                    },
-                );
-                (Some(node), cause, Kind::Internal)
-            }
-            Body::Wake { node, incarnation } => {
-                if self.core.machines[node.0 as usize].incarnation != incarnation {
-                    return (Some(node), 0, Kind::Internal);
-                }
-                self.wake(time, node, scratch)
-            }
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn deliver(
-        &mut self,
-        id: EventId,
-        from: NodeId,
-        to: NodeId,
-        connection: u32,
-        cause: u64,
-        depart: Nanos,
-        msg: P::Msg,
-        scratch: &mut Scratch<P>,
-    ) -> bool {
-        let link = self.core.link(from, to);
-        if link.connection != connection {
-            return false;
-        }
-        if link.fault.cut {
-            self.core.hold(
-                from,
-                to,
-                HeldMessage {
-                    id: id.0,
-                    cause,
-                    depart,
-                    msg,
-                },
-            );
-            return false;
-        }
-        let slot = &self.nodes[to.0 as usize];
-        if let NodeState::Down { silent, .. } = slot.state {
-            if !silent {
-                // The machine is there and its port is closed: the sender is refused.
-                let back = self.core.link(to, from);
-                if !back.fault.cut {
-                    let at = self.core.now() + self.core.link(to, from).profile.delay;
-                    self.core.disconnect(from, to);
-                    self.core.queue.push(
-                        at,
-                        Body::Reset {
-                            node: from,
-                            peer: to,
-                            cause: id.0,
-                        },
-                    );
-                }
-            }
-            return false;
-        }
-        if slot.open() {
-            msg.fingerprint(&mut self.rolling);
-            self.call(to, Input::Message { from, msg }, id, scratch);
-            true
-        } else {
-            self.wait(
-                to,
-                Waiting::Message {
-                    from,
-                    connection,
-                    cause,
-                    id: id.0,
-                    msg,
-                },
-            );
-            false
-        }
-    }
-
-    /// Puts an input before a gated node.
-    fn wait(&mut self, node: NodeId, waiting: Waiting<P>) {
-        let slot = &mut self.nodes[node.0 as usize];
-        if matches!(slot.state, NodeState::Down { .. }) {
-            return;
-        }
-        slot.inbox.push_back(waiting);
-        self.set_wake(node);
-    }
-
-    pub(super) fn set_wake(&mut self, node: NodeId) {
-        let slot = &mut self.nodes[node.0 as usize];
-        if slot.state == NodeState::Up && !slot.wake_set && !slot.inbox.is_empty() {
-            slot.wake_set = true;
-            let at = slot.cpu.busy_until;
-            let incarnation = self.core.machines[node.0 as usize].incarnation;
-            self.core.queue.push(at, Body::Wake { node, incarnation });
-        }
-    }
-
-    fn wake(
-        &mut self,
-        now: Nanos,
-        node: NodeId,
-        scratch: &mut Scratch<P>,
-    ) -> (Option<NodeId>, u64, Kind) {
-        let slot = &mut self.nodes[node.0 as usize];
-        slot.wake_set = false;
-        if slot.state != NodeState::Up {
-            return (Some(node), 0, Kind::Internal);
-        }
-        let Some(waiting) = slot.inbox.pop_front() else {
-            return (Some(node), 0, Kind::Internal);
-        };
-        slot.cpu.busy_until = now + slot.cpu.cost;
-        let outcome = match waiting {
-            Waiting::Message {
-                from,
-                connection,
-                cause,
-                id,
-                msg,
-            } => {
-                let label = msg.label();
-                if self.core.link(from, node).connection != connection {
-                    (Some(node), cause, Kind::Undelivered { from, label })
-                } else {
-                    if scratch.record {
-                        scratch.text = msg.describe();
-                    }
-                    msg.fingerprint(&mut self.rolling);
-                    self.call(node, Input::Message { from, msg }, EventId(id), scratch);
-                    (
-                        Some(node),
-                        cause,
-                        Kind::Message {
-                            from,
-                            label,
-                            depart: now,
-                        },
-                    )
-                }
-            }
-            Waiting::Timer { cause, id, timer } => {
-                self.call(node, Input::Timer(timer), EventId(id), scratch);
-                (Some(node), cause, Kind::Timer)
-            }
-            Waiting::Reset { peer, cause, id } => {
-                self.call(node, Input::Disconnected(peer), EventId(id), scratch);
-                (Some(node), cause, Kind::Reset { peer })
-            }
-        };
-        self.set_wake(node);
-        outcome
-    }
-
-    #[inline]
-    pub(super) fn call(
-        &mut self,
-        node: NodeId,
-        input: Input<P::Msg, P::Timer, P::Order>,
-        cause: EventId,
-        scratch: &mut Scratch<P>,
-    ) {
-        let mut cx = Cx {
-            core: &mut self.core,
-            me: node,
-            cause,
-            notes: &mut scratch.notes,
-        };
-        self.nodes[node.0 as usize].process.on(input, &mut cx);
-    }
-
-    /// Drops what waits before a node that went down.
-    pub(super) fn clear_inbox(&mut self, node: NodeId) {
-        let slot = &mut self.nodes[node.0 as usize];
-        slot.inbox.clear();
-        slot.wake_set = false;
-        slot.cpu.busy_until = 0;
-    }
-
-    /// Counts a deed as an executed event.
-    pub(super) fn count_deed(&mut self, deed: &Deed<P::Order>, node: Option<NodeId>) -> Executed {
-        let id = self.core.queue.take_id();
-        let number = self.executed;
-        self.executed += 1;
-        self.rolling.word(id.0);
-        self.rolling.value(deed);
-        Executed {
-            number,
-            id,
-            cause: EventId(0),
-            time: self.now(),
-            node,
-            kind: Kind::Deed,
-        }
     }
 }
