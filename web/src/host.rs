@@ -4,10 +4,18 @@
 //!
 //! No web types here: the frame loop, signals and storage are `crate::bench`'s.
 
-pub(crate) use crate::fixture::{
-    Deed, Diagnostic, LinkProblem, Offer, Opened, Recipe, Refusal, Session, Severity, Stop, Target,
-    diagnose,
-};
+use std::sync::Arc;
+
+use sim_core::check::Ledger;
+use sim_core::scenario::{self, Predicate, Scenario};
+
+pub(crate) use sim_core::kernel::Refusal;
+pub(crate) use sim_core::run::{LinkProblem, Offer, Opened, Recipe, Session, Stop, Target};
+pub(crate) use sim_core::scenario::{Diagnostic, Severity, diagnose};
+
+/// What can be done to a run.
+pub(crate) type Deed = sim_core::kernel::Deed<sim_core::systems::Order>;
+
 use crate::format::{self, SPEEDS, spoken};
 
 /// Events executed between two looks at the clock.
@@ -15,9 +23,43 @@ const CHUNK: u64 = 500;
 /// Frames in a row over the budget before the page says so.
 const SLOW_FRAMES: u32 = 8;
 
-/// The run as a scenario file, the learner's deeds among its lines.
+/// Opens a recipe.
+pub(crate) fn open_session(recipe: Recipe) -> Result<Session, Vec<Diagnostic>> {
+    let parsed = scenario::parse(&recipe.scenario);
+    match parsed.scenario {
+        Some(scenario) => Ok(Session::of(Arc::new(scenario), recipe)),
+        None => Err(parsed.diagnostics),
+    }
+}
+
+/// The run as a scenario file: its seed, and the learner's deeds among its lines.
 pub(crate) fn to_toml(session: &Session) -> Result<String, String> {
-    session.to_toml().map_err(|problem| problem.to_string())
+    let recipe = session.recipe();
+    let deeds: Vec<_> = recipe.actions.into_iter().map(|a| (a.at, a.deed)).collect();
+    let first = |problems: Vec<Diagnostic>| {
+        problems
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |d| d.message)
+    };
+    let text = scenario::with_actions(&recipe.scenario, &deeds).map_err(first)?;
+    match recipe.seed {
+        Some(seed) => scenario::with_seed(&text, seed).map_err(first),
+        None => Ok(text),
+    }
+}
+
+/// A predicate on the world of a scenario, compiled. The text of what is wrong with it otherwise.
+pub(crate) fn predicate(scenario_text: &str, that: &str) -> Result<Predicate, String> {
+    let quoted = scenario::units::quote(that);
+    let parsed = scenario::parse(&format!("{scenario_text}\n[[expect]]\nthat = {quoted}\n"));
+    let compiled = parsed
+        .scenario
+        .and_then(|s: Scenario| s.expectations.into_iter().next_back());
+    compiled.map(|e| e.predicate).ok_or_else(|| {
+        let problem = parsed.diagnostics.into_iter().next();
+        problem.map_or_else(|| format!("`{that}` cannot be read"), |d| d.message)
+    })
 }
 
 /// A record in the ledger's table.
@@ -46,10 +88,30 @@ pub(crate) fn records(
     most: usize,
     wanted: impl Fn(&str) -> bool,
 ) -> (Vec<RecordRow>, usize) {
-    let mut found = crate::fixture::records(session);
-    found.retain(|r| wanted(r.fate));
-    let n = found.len();
-    (found.into_iter().rev().skip(skip).take(most).collect(), n)
+    let ledger: &Ledger = session.run().ledger();
+    let found: Vec<_> = ledger.records().filter(|(_, r)| wanted(r.fate())).collect();
+    let topics = session.scenario().kafka().map_or(&[][..], |k| &k.topics);
+    let rows = found.iter().rev().skip(skip).take(most).map(|(id, r)| {
+        // A record's identity is its producer's node and its ordinal there (see the ledger).
+        let (source, ordinal) = ((id.0 >> 40) as usize, id.0 & ((1 << 40) - 1));
+        let (topic, partition) = ((r.lane.0 >> 16) as usize, r.lane.0 & 0xffff);
+        let topic = topics.get(topic).map_or("?", |t| &t.name);
+        RecordRow {
+            record: id.0,
+            source: session
+                .scenario()
+                .nodes
+                .get(source)
+                .cloned()
+                .unwrap_or_default(),
+            ordinal,
+            key: r.key,
+            lane: format!("{topic}-{partition}"),
+            offset: r.offset,
+            fate: r.fate(),
+        }
+    });
+    (rows.collect(), found.len())
 }
 
 /// One run of the tree of runs. The one that is on stage is `Host::current`; the others wait as
@@ -110,7 +172,7 @@ impl Host {
     /// Opens `recipe` and looks at its `time`.
     pub(crate) fn open(recipe: Recipe, speed: f64) -> Result<Host, Vec<Diagnostic>> {
         let at = recipe.time;
-        let mut session = Session::open(recipe)?;
+        let mut session = open_session(recipe)?;
         session.seek(at);
         let first = Branch {
             id: 0,
@@ -320,6 +382,7 @@ impl Host {
                 let recipe = self.branch(parent)?.recipe.clone();
                 self.reopen(recipe, at);
             }
+            None if self.session.undo() => self.seek(at),
             None => self.reopen(undo.recipe, at),
         }
         Some(undo.label)
@@ -418,7 +481,7 @@ impl Host {
     fn reopen(&mut self, recipe: Recipe, at: u64) {
         // A recipe that ran once runs again; if the engine were to refuse it, the present run
         // stays on stage rather than something else.
-        if let Ok(session) = Session::open(recipe) {
+        if let Ok(session) = open_session(recipe) {
             self.session = session;
             self.seek(at);
         }
@@ -429,38 +492,51 @@ impl Host {
 mod tests {
     use super::*;
 
+    const TEXT: &str = include_str!("pages/home.toml");
+    const SECOND: u64 = 1_000_000_000;
+
     fn host() -> Host {
-        Host::open(Recipe::default(), 1.0).expect("an empty recipe opens")
+        Host::open(Recipe::of(TEXT), 1.0).expect("the home page's scenario opens")
+    }
+
+    fn kill() -> Deed {
+        Deed::Crash(sim_core::kernel::NodeId(0))
     }
 
     #[test]
     fn a_deed_at_the_head_changes_the_run_in_place_and_is_undone() {
         let mut host = host();
-        host.seek(2_000_000_000);
-        host.act(Deed::Crash(sim_core::kernel::NodeId(3)), "Kill b1")
-            .expect("it can be killed");
+        host.seek(2 * SECOND);
+        host.act(kill(), "Kill b1").expect("it can be killed");
         assert_eq!(
             (host.branches().len(), host.undo_label()),
             (1, Some("Kill b1"))
         );
         assert_eq!(host.undo().as_deref(), Some("Kill b1"));
         assert!(host.session().recipe().actions.is_empty());
-        assert_eq!(host.session().now(), 2_000_000_000);
-        assert_eq!(host.undo_label(), None);
+        assert_eq!(
+            (host.session().now(), host.undo_label()),
+            (2 * SECOND, None)
+        );
     }
 
     #[test]
     fn a_deed_in_the_past_keeps_the_future_as_a_run() {
         let mut host = host();
-        host.seek(5_000_000_000);
-        host.seek(2_000_000_000);
-        host.act(Deed::Crash(sim_core::kernel::NodeId(3)), "Kill b1")
-            .expect("it can be killed");
+        host.seek(5 * SECOND);
+        let digest = host.session().digest();
+        host.seek(2 * SECOND);
+        host.act(kill(), "Kill b1").expect("it can be killed");
         assert_eq!((host.branches().len(), host.current()), (2, 1));
-        assert_eq!(host.branches()[0].head, 5_000_000_000);
+        assert_eq!(host.branches()[0].head, 5 * SECOND);
         assert!(host.branches()[0].recipe.actions.is_empty());
         assert!(host.select_branch(0));
-        assert!(host.session().recipe().actions.is_empty());
+        host.seek(5 * SECOND);
+        assert_eq!(
+            host.session().digest(),
+            digest,
+            "the kept run is the run it was"
+        );
         assert!(host.select_branch(1));
         assert_eq!(host.session().recipe().actions.len(), 1);
         host.undo();
@@ -492,5 +568,17 @@ mod tests {
         assert!(host.finished() && !host.playing());
         host.set_playing(true);
         assert_eq!(host.session().now(), 0);
+    }
+
+    #[test]
+    fn the_exported_file_runs_to_the_same_digest() {
+        let mut host = host();
+        host.seek(2 * SECOND);
+        host.act(kill(), "Kill b1").expect("it can be killed");
+        host.seek(6 * SECOND);
+        let text = to_toml(host.session()).expect("it can be written");
+        let mut again = open_session(Recipe::of(text)).expect("it can be read");
+        again.seek(6 * SECOND);
+        assert_eq!(again.digest(), host.session().digest());
     }
 }

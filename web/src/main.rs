@@ -12,7 +12,6 @@ mod base;
 mod bench;
 mod catalog;
 mod files;
-mod fixture;
 mod format;
 mod host;
 mod lesson;

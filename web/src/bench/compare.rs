@@ -9,7 +9,7 @@ use sim_core::view::{LedgerView, LogLine, StageView};
 use super::ledger::counters;
 use super::{Bench, use_bench};
 use crate::format::{clock, count};
-use crate::host::{Recipe, Session};
+use crate::host::{Recipe, Session, open_session};
 use crate::stage::{Frame, FrameSlot, Stage, query};
 
 /// Events compared at once when looking for the first difference.
@@ -29,7 +29,7 @@ struct Side {
 impl Side {
     fn open(recipe: Recipe) -> Side {
         Side {
-            session: StoredValue::new_local(Session::open(recipe).ok()),
+            session: StoredValue::new_local(open_session(recipe).ok()),
             view: RwSignal::new(Arc::default()),
             ledger: RwSignal::new(LedgerView::default()),
             frame: StoredValue::new_local(None),
