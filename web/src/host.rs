@@ -162,6 +162,9 @@ pub(crate) struct Host {
     carry: f64,
     slow_frames: u32,
     gate: Option<u32>,
+    /// Predictions before which the run halts; a session that is opened anew gets them again.
+    gates: Vec<(u32, Predicate)>,
+    stop_at: Option<u64>,
     finished: bool,
     branches: Vec<Branch>,
     current: u32,
@@ -190,6 +193,8 @@ impl Host {
             carry: 0.0,
             slow_frames: 0,
             gate: None,
+            gates: Vec::new(),
+            stop_at: None,
             finished: false,
             branches: vec![first],
             current: 0,
@@ -238,6 +243,17 @@ impl Host {
         self.gate
     }
 
+    /// Sets the predictions before which the run halts.
+    pub(crate) fn set_gates(&mut self, gates: Vec<(u32, Predicate)>) {
+        self.session.set_gates(gates.clone());
+        self.gates = gates;
+    }
+
+    /// Sets a time at which playing halts, once.
+    pub(crate) fn set_stop_at(&mut self, time: Option<u64>) {
+        self.stop_at = time;
+    }
+
     /// True at the end of the scenario's time.
     pub(crate) fn finished(&self) -> bool {
         self.finished
@@ -258,7 +274,11 @@ impl Host {
         let before = (self.session.now(), self.session.event());
         let due = step_ms * 1e6 * SPEEDS[self.speed].0 + self.carry;
         self.carry = due.fract();
-        let until = (self.session.now() + due as u64).min(self.session.duration());
+        let last = self
+            .stop_at
+            .unwrap_or(u64::MAX)
+            .min(self.session.duration());
+        let until = (self.session.now() + due as u64).min(last.max(self.session.now()));
         let started = clock_ms();
         let mut halted = false;
         loop {
@@ -279,9 +299,14 @@ impl Host {
                 Stop::Gate(number) => {
                     halted = true;
                     self.gate = Some(number);
+                    self.gates.retain(|(n, _)| *n != number);
                     break;
                 }
             }
+        }
+        if self.stop_at.is_some_and(|at| self.session.now() >= at) {
+            self.stop_at = None;
+            halted = true;
         }
         if halted {
             self.playing = false;
@@ -483,6 +508,7 @@ impl Host {
         // stays on stage rather than something else.
         if let Ok(session) = open_session(recipe) {
             self.session = session;
+            self.session.set_gates(self.gates.clone());
             self.seek(at);
         }
     }

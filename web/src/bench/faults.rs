@@ -151,6 +151,11 @@ pub(crate) fn Palette() -> impl IntoView {
         let rows = offers
             .iter()
             .filter(|o| short(o.id).is_some())
+            .filter(|o| {
+                bench
+                    .controls
+                    .with(|c| c.is_empty() || c.iter().any(|id| id == o.id))
+            })
             .map(|o| (o.id, o.label.clone(), o.disabled_because.clone()));
         rows.collect::<Vec<_>>()
     });

@@ -59,6 +59,17 @@ pub(crate) struct WhyQuestion {
     pub(crate) title: String,
 }
 
+/// A prediction beside what happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Prediction {
+    /// What the learner said.
+    pub(crate) said: String,
+    /// What the engine did.
+    pub(crate) happened: String,
+    /// They are the same.
+    pub(crate) hit: bool,
+}
+
 /// The shared handle of a workbench. Cheap to copy; dies with the page that made it.
 #[derive(Clone, Copy)]
 pub(crate) struct Bench {
@@ -100,6 +111,10 @@ pub(crate) struct Bench {
     pub(crate) share_open: RwSignal<bool>,
     /// The dialog that lists the keys.
     pub(crate) keys_open: RwSignal<bool>,
+    /// The deeds a lesson offers, by their names in the palette; empty = all.
+    pub(crate) controls: RwSignal<Vec<String>>,
+    /// A graded prediction, which stays over the outcome.
+    pub(crate) prediction: RwSignal<Option<Prediction>>,
     /// The two runs that the compare tab shows.
     pub(crate) compared: RwSignal<Option<(u32, u32)>>,
     /// The page's notices.
@@ -131,6 +146,8 @@ impl Bench {
             tab: RwSignal::new(Tab::STAGE),
             share_open: RwSignal::new(false),
             keys_open: RwSignal::new(false),
+            controls: RwSignal::new(Vec::new()),
+            prediction: RwSignal::new(None),
             compared: RwSignal::new(None),
             notices: expect_context::<Notices>(),
         };
@@ -153,6 +170,10 @@ impl Bench {
                 self.selected.set(None);
                 self.why.set(None);
                 self.compared.set(None);
+                self.prediction.set(None);
+                if self.tab.get_untracked() == Tab::COMPARE {
+                    self.tab.set(Tab::STAGE);
+                }
                 self.edited();
                 true
             }

@@ -15,7 +15,7 @@ use super::script::ScriptPanel;
 use super::share::ShareDialog;
 use super::spacetime::SpaceTimePanel;
 use super::transport::Transport;
-use super::{Bench, Tab, announce, debug, use_bench, work};
+use super::{Bench, Prediction, Tab, announce, debug, use_bench, work};
 use crate::stage::{Stage, StageMirror, TokensList};
 use crate::ui::icon;
 use crate::ui::tabs::{TabSpec, Tabs};
@@ -157,6 +157,25 @@ fn CaptionLine(bench: Bench) -> impl IntoView {
     view! {
         <p class="caption-line" data-testid="caption">
             {move || bench.caption.get()}
+        </p>
+        {move || bench.prediction.get().map(|p| view! { <PredictionLine prediction=p /> })}
+    }
+}
+
+/// What was predicted, over what happened.
+#[component]
+fn PredictionLine(prediction: Prediction) -> impl IntoView {
+    let Prediction {
+        said,
+        happened,
+        hit,
+    } = prediction;
+    view! {
+        <p class="prediction-line" class:is-hit=hit data-testid="prediction-line">
+            <span class=if hit { "chip proven" } else { "chip harm" }>
+                {if hit { "predicted" } else { "not as predicted" }}
+            </span>
+            <span>{if hit { happened } else { format!("“{said}” was your prediction. {happened}") }}</span>
         </p>
     }
 }

@@ -34,11 +34,11 @@ pub(crate) fn LessonPage() -> impl IntoView {
 #[component]
 fn Shown(lesson: Lesson) -> impl IntoView {
     page(&lesson.title, true);
-    let _bench = Bench::new();
+    let bench = Bench::new();
     view! {
         <div class="split lesson" data-testid="lesson">
             <article class="column">
-                <LessonBlocks lesson />
+                <LessonBlocks bench lesson />
             </article>
             <Workbench />
         </div>
