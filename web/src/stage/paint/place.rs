@@ -39,7 +39,9 @@ pub(crate) struct Look {
 }
 
 const HELD_GAP: f64 = 13.0;
-const HELD_BEFORE: f64 = 22.0;
+const HELD_BEFORE: f64 = 18.0;
+/// Held tokens drawn apart; the others stand with the last of them, and the mark tells how many.
+const HELD_APART: f64 = 3.0;
 /// From so many tokens on, neighbours are spread across the path to be seen.
 const CROWD: usize = 24;
 
@@ -127,8 +129,8 @@ pub(crate) fn place(tokens: &[Token], now_ns: f64, routes: &Routes, out: &mut Ve
             });
             let back = queues[i].1;
             queues[i].1 += 1.0;
-            let gap = HELD_GAP.min((path.length() * MARK_AT - HELD_BEFORE).max(0.0) / 5.0);
-            (path.length() * MARK_AT - HELD_BEFORE - back.min(9.0) * gap).max(0.0)
+            let gap = HELD_GAP.min((path.length() * MARK_AT - HELD_BEFORE).max(0.0) / HELD_APART);
+            (path.length() * MARK_AT - HELD_BEFORE - back.min(HELD_APART) * gap).max(0.0)
         } else {
             let span = (token.arrive as f64 - token.depart as f64).max(1.0);
             let t = ((now_ns - token.depart as f64) / span).clamp(0.0, 1.0);

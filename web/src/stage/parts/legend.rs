@@ -35,8 +35,8 @@ pub(in crate::stage) fn Legend(
         if matrix.get() {
             view! {
                 {sample("bar lead", "leader, up to the strandline")}
-                {sample("bar kept", "follower in sync")}
-                {sample("bar tail", "beyond the strandline")}
+                {sample("bar st-kept", "follower in sync")}
+                {sample("bar st-tail", "beyond the strandline")}
                 {sample("bar stale", "out of sync")}
                 {sample("wave", "strandline")}
             }

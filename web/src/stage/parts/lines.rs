@@ -280,7 +280,12 @@ fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
     let words = link.label.iter().map(line).collect_view();
     let held = (link.held > 0).then(|| {
         let words = format!("{} held", link.held);
-        view! { <span class="st-link-held" aria-hidden="true">{words}</span> }
+        let class = if link.queue_below {
+            "st-link-held above"
+        } else {
+            "st-link-held"
+        };
+        view! { <span class=class aria-hidden="true">{words}</span> }
     });
     let arrow = (cut && !link.both).then(|| {
         let turn = format!("rotate({:.0}deg)", link.heading);

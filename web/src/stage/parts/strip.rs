@@ -120,7 +120,7 @@ fn cell(node: u32, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Optio
             style:width=px(w)
         >
             <span class="st-digits">{v.digits}</span>
-            <span class="key">{v.key}</span>
+            <span class="st-key">{v.key}</span>
         </button>
     }
     .into_any()

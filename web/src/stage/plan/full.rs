@@ -28,7 +28,7 @@ fn measures(size: Width) -> Measures {
     match size {
         Width::Phone => Measures {
             side: 0.0,
-            gutter: 26.0,
+            gutter: 28.0,
             arcs: 36.0,
             pad: 8.0,
             card: (95.0, 98.0, 10.0),
@@ -70,7 +70,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     };
     // Without clients there still is the quorum's rail.
     let x = if left.is_empty() {
-        26.0
+        28.0
     } else {
         m.side + m.gutter
     };
@@ -79,7 +79,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     let stores = Rect::new(x, 0.0, end - x, 0.0);
     let mut y = plan.lay_control(outline, if plan.size == Width::Phone { 4.0 } else { x });
     if plan.size == Width::Phone {
-        y = plan.lay_pairs(&sources, 4.0, y, plan.width - 8.0) + 6.0;
+        y = plan.lay_pairs(&sources, x, y, plan.width - x - 4.0) + 8.0;
     }
     plan.tag_y = y;
     plan.ruler_y = y + TAG_H + 4.0;
@@ -93,10 +93,10 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     plan.gutters.arc_x = end;
     // The marks of faults stand on the arcs and must not be cut off.
     plan.gutters.arc_w = m.arcs - 14.0;
-    plan.gutters.bus_x = 11.0;
+    plan.gutters.bus_x = 13.0;
     plan.height = bottom + 8.0;
     if plan.size == Width::Phone {
-        let low = plan.lay_pairs(&sinks, 4.0, bottom + 14.0, plan.width - 8.0);
+        let low = plan.lay_pairs(&sinks, x, bottom + 16.0, plan.width - x - 4.0);
         plan.height = low + 8.0;
         return;
     }

@@ -71,6 +71,18 @@ impl PathLine {
         path
     }
 
+    /// The line between this path and the path back, as far as they were made alike.
+    pub(crate) fn between(&self, back: &Self) -> Self {
+        if self.points.len() != back.points.len() {
+            return self.clone();
+        }
+        let pairs = self.points.iter().zip(back.points.iter().rev());
+        let points: Vec<Pt> = pairs
+            .map(|(p, q)| pt((p.x + q.x) / 2.0, (p.y + q.y) / 2.0))
+            .collect();
+        through(&points)
+    }
+
     /// Length in CSS px.
     pub(crate) fn length(&self) -> f64 {
         self.lengths.last().copied().unwrap_or(0.0)

@@ -1,11 +1,11 @@
 //! Links: those with faults always, those in use faintly while the picture stays legible.
 
-use sim_core::view::StageView;
+use sim_core::view::{Role, StageView};
 
 use super::words;
-use crate::stage::plan::Plan;
 use crate::stage::plan::geom::{Face, Pt, pt, text_width};
-use crate::stage::plan::route::Routes;
+use crate::stage::plan::route::{PathLine, Routes};
+use crate::stage::plan::{Plan, Width};
 
 /// Links in use drawn at most; beyond that the tokens themselves show the way.
 const QUIET_MAX: usize = 24;
@@ -42,6 +42,8 @@ pub(crate) struct LinkScene {
     pub(crate) label: Vec<String>,
     /// Messages that wait at the mark.
     pub(crate) held: usize,
+    /// They queue under the mark, so that their number stands over it.
+    pub(crate) queue_below: bool,
     /// What a screen reader says.
     pub(crate) aria: String,
 }
@@ -86,6 +88,8 @@ pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkS
         };
         if let Some(link) = out.iter_mut().find(here) {
             link.held += 1;
+            let path = routes.get(token.from, token.to);
+            link.queue_below = path.is_some_and(|p| p.heading(MARK_AT).sin() < 0.0);
         }
     }
     if plan.is_matrix() {
@@ -98,8 +102,9 @@ pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkS
         if out.len() >= QUIET_MAX + view.links.len() {
             break;
         }
-        if !out.iter().any(known) {
-            // One line for both ways, drawn along the way with the smaller number first.
+        // The quorum's rail is drawn anyway.
+        let quorum = |id: u32| plan.place(id).is_none_or(|p| p.role == Role::Control);
+        if !out.iter().any(known) && !quorum(token.from) && !quorum(token.to) {
             let (a, b) = (token.from.min(token.to), token.from.max(token.to));
             let aria = format!(
                 "Link between {} and {}",
@@ -141,17 +146,28 @@ fn scene(
     label: Vec<String>,
     aria: String,
 ) -> Option<LinkScene> {
-    let path = routes.get(from, to)?;
+    let path = match look {
+        LinkLook::Quiet => middle(routes, from, to)?,
+        _ => routes.get(from, to)?.clone(),
+    };
     let mid = path.at(MARK_AT);
     // Words may reach over the edge of the stage; the mark moves in then.
     let widest = label
         .iter()
         .map(|l| text_width(l, Face::Text, 12.0))
         .fold(0.0, f64::max);
-    let half = if label.is_empty() {
-        14.0
+    // A phone has room for a sign only; the words are in what is read and shown on a touch.
+    let small = label.is_empty() || plan.size == Width::Phone;
+    let half = if small { 14.0 } else { widest / 2.0 + 10.0 };
+    // Words stand over the line, so that tokens pass under them.
+    let lift = if small {
+        0.0
     } else {
-        widest / 2.0 + 10.0
+        10.0 + 7.5 * label.len() as f64
+    };
+    let label = match (look, small) {
+        (LinkLook::Bad, true) => vec!["!".to_owned()],
+        _ => label,
     };
     Some(LinkScene {
         from,
@@ -159,10 +175,20 @@ fn scene(
         look,
         both: false,
         path: path.to_svg(),
-        mid: pt(mid.x.clamp(half, (plan.width - half).max(half)), mid.y),
+        mid: pt(
+            mid.x.clamp(half, (plan.width - half).max(half)),
+            mid.y - lift,
+        ),
         heading: path.heading(MARK_AT).to_degrees(),
         label,
         held: 0,
+        queue_below: false,
         aria,
     })
+}
+
+/// One line for both ways, between the paths of the two.
+fn middle(routes: &Routes, a: u32, b: u32) -> Option<PathLine> {
+    let (there, back) = (routes.get(a, b)?, routes.get(b, a)?);
+    Some(there.between(back))
 }
