@@ -36,6 +36,16 @@ pub(crate) struct Painter {
     selected: Option<u64>,
 }
 
+/// How far a sprite's ink reaches from its middle, CSS px at full size.
+fn half(look: Look) -> f64 {
+    match (look.shape, look.many) {
+        (Shape::Batch, true) => 15.0,
+        (Shape::Batch, false) => 12.5,
+        (Shape::Other, _) => 6.0,
+        _ => 11.0,
+    }
+}
+
 fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
     canvas.get_context("2d").ok()??.dyn_into().ok()
 }
@@ -128,25 +138,27 @@ impl Painter {
         );
         self.ctx.clear_rect(0.0, 0.0, w, h);
         let (d, cell) = (self.density, self.cell());
+        let reach: Vec<f64> = (0..SPRITES)
+            .map(|i| (half(look(i)) * self.scale * d).ceil().min(cell / 2.0))
+            .collect();
         for p in &placed {
             let (col, row) = ((p.sprite % ACROSS) as f64, (p.sprite / ACROSS) as f64);
-            let (x, y) = (
-                (p.at.x * d - cell / 2.0).round(),
-                (p.at.y * d - cell / 2.0).round(),
-            );
+            // Only the part of the sprite that bears ink: fewer pixels, same picture.
+            let (r, inset) = (reach[p.sprite], (cell / 2.0 - reach[p.sprite]).floor());
+            let (x, y) = ((p.at.x * d - r).round(), (p.at.y * d - r).round());
             // Fails only on a broken atlas; the frame is then drawn without this token.
             let _ = self
                 .ctx
                 .draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
                     &self.atlas,
-                    col * cell,
-                    row * cell,
-                    cell,
-                    cell,
+                    col * cell + inset,
+                    row * cell + inset,
+                    r * 2.0,
+                    r * 2.0,
                     x,
                     y,
-                    cell,
-                    cell,
+                    r * 2.0,
+                    r * 2.0,
                 );
         }
         self.placed = placed;

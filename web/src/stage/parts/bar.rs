@@ -57,11 +57,18 @@ pub(in crate::stage) fn ZoomBar(
     let here = Memo::new(move |_| {
         zoom.with(|z| shared.layout.with(|l| place(&l.outline, &l.plan.mode, z)))
     });
+    let undrawn = Memo::new(move |_| shared.scene.with(|s| s.aside));
+    let aside = move || match undrawn.get() {
+        0 => String::new(),
+        1 => "1 message elsewhere is not drawn".to_owned(),
+        n => format!("{n} messages elsewhere are not drawn"),
+    };
     let many = Memo::new(move |_| here.with(|h| h.total > 1));
     view! {
         <Show when=move || many.get()>
             <nav class="stage-bar" aria-label="Partitions on the stage">
                 {move || here.with(|h| bar(h, zoom))}
+                <span class="st-aside">{aside}</span>
             </nav>
         </Show>
     }

@@ -31,8 +31,20 @@ pub(in crate::stage) fn Legend(
 ) -> impl IntoView {
     let matrix = Memo::new(move |_| shared.layout.with(|l| l.plan.is_matrix()));
     let wide = Memo::new(move |_| shared.layout.with(|l| l.plan.width >= 640.0));
+    let counts = Memo::new(move |_| {
+        shared
+            .layout
+            .with(|l| l.plan.rows.iter().any(|r| r.lanes.len() > 1))
+    });
     let cells = move || {
-        if matrix.get() {
+        if counts.get() {
+            view! {
+                {sample("bar lead", "partitions that it leads")}
+                {sample("bar st-kept", "follows in sync")}
+                {sample("bar stale", "follows out of sync")}
+            }
+            .into_any()
+        } else if matrix.get() {
             view! {
                 {sample("bar lead", "leader, up to the strandline")}
                 {sample("bar st-kept", "follower in sync")}

@@ -150,12 +150,13 @@ fn lay_cards(
     for node in cards {
         let rect = Rect::new(area.x, y, area.w, h);
         let spare = (h - least) / 2.0;
-        let strip_y = y + m.head + spare;
+        let strip_y = y + m.head + spare * 0.8;
+        let tall = m.cell_h + spare.min(6.0);
         let strip = Rect::new(
             plan.strip_x,
             strip_y,
             plan.slots as f64 * m.pitch + TIDE,
-            m.cell_h,
+            tall,
         );
         plan.places.push(Place {
             node,

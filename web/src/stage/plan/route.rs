@@ -8,7 +8,7 @@ use std::fmt::Write;
 use sim_core::view::Role;
 
 use super::geom::{Pt, pt};
-use super::{Kind, Place, Plan, Width};
+use super::{Kind, Mode, Place, Plan, Width};
 
 /// A path with the length up to each of its points.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -171,7 +171,8 @@ impl Routes {
         for &from in &ids {
             for &to in &ids {
                 let ends = plan.place(from).zip(plan.place(to));
-                table.push(ends.and_then(|(a, b)| (a.node != b.node).then(|| route(plan, a, b))));
+                let shown = ends.filter(|(a, b)| a.node != b.node && !aside(plan, a, b));
+                table.push(shown.map(|(a, b)| route(plan, a, b)));
             }
         }
         Self { ids, table }
@@ -183,6 +184,12 @@ impl Routes {
         let j = self.ids.binary_search(&to).ok()?;
         self.table.get(i * self.ids.len() + j)?.as_ref()
     }
+}
+
+/// With one lane in full, what goes on at stores that do not hold it is not drawn.
+fn aside(plan: &Plan, a: &Place, b: &Place) -> bool {
+    let one_lane = matches!(plan.mode, Mode::Full { lane: Some(_) });
+    one_lane && (a.kind == Kind::Slim || b.kind == Kind::Slim)
 }
 
 fn route(plan: &Plan, a: &Place, b: &Place) -> PathLine {
@@ -279,20 +286,13 @@ fn rail(plan: &Plan, control: &Place, to: &Place, back: bool) -> PathLine {
 /// Between two stores: an arc on their right, the wider the further they are apart.
 fn peer_arc(plan: &Plan, a: &Place, b: &Place) -> PathLine {
     let down = a.rect.y < b.rect.y || (a.rect.y == b.rect.y && a.rect.x < b.rect.x);
-    let port = |p: &Place, out: bool| {
-        let third = p.rect.h
-            * if (p.rect.y <= a.rect.y.min(b.rect.y)) == out {
-                0.62
-            } else {
-                0.38
-            };
-        pt(p.rect.right(), p.rect.y + third)
-    };
-    let (start, end) = (port(a, true), port(b, false));
+    // The lower port sends and the upper receives, so the arcs of a pair lie in each other.
+    let start = pt(a.rect.right(), a.rect.y + a.rect.h * 0.62);
+    let end = pt(b.rect.right(), b.rect.y + b.rect.h * 0.38);
     let apart = (start.y - end.y).abs();
     // The middle of the curve lies at three quarters of its bow.
     let bow = (apart * 0.32).clamp(18.0, plan.gutters.arc_w / 0.75);
-    let bow = if down { bow } else { bow * 0.66 };
+    let bow = if down { bow * 0.6 } else { bow };
     let reach = plan.gutters.arc_x.max(start.x).max(end.x) + bow;
     PathLine::start(start).curve(pt(reach, start.y), pt(reach, end.y), end)
 }

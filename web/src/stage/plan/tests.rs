@@ -154,7 +154,9 @@ fn paths_stay_on_the_stage_and_begin_and_end_at_their_nodes() {
         for a in outline.nodes.iter().take(12) {
             for b in outline.nodes.iter().rev().take(12) {
                 let (pa, pb) = (plan.place(a.id).unwrap(), plan.place(b.id).unwrap());
-                if pa.node == pb.node {
+                let aside = matches!(plan.mode, Mode::Full { lane: Some(_) })
+                    && (pa.kind == Kind::Slim || pb.kind == Kind::Slim);
+                if pa.node == pb.node || aside {
                     assert!(routes.get(a.id, b.id).is_none());
                     continue;
                 }

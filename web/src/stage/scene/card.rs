@@ -69,6 +69,9 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
             });
         }
     }
+    if place.kind == Kind::Slim && lane.is_some() {
+        chips.extend(link_fault(view, node.id));
+    }
     for badge in &node.badges {
         chips.push(Chip {
             text: badge.text.clone(),
@@ -98,6 +101,23 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
     };
     scene.aria = aria(&scene);
     scene
+}
+
+/// Where links of a node are not drawn, their faults are told on it.
+fn link_fault(view: &StageView, node: u32) -> Option<Chip> {
+    let mut faults = view.links.iter().filter(|l| l.from == node || l.to == node);
+    let first = faults.next()?;
+    let cut = first.cut || faults.any(|l| l.cut);
+    let (text, tone) = if cut {
+        ("link cut", Tone::Harm)
+    } else {
+        ("link slow", Tone::Sand)
+    };
+    Some(Chip {
+        text: text.to_owned(),
+        tone,
+        strong: false,
+    })
 }
 
 /// Whether a controller's badges say that it leads.

@@ -64,6 +64,11 @@ pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkS
             .find(|l| (l.from, l.to) == (link.to, link.from));
         if let Some(twin) = twin.filter(|t| t.look == look && look == LinkLook::Cut) {
             twin.both = true;
+            if let Some(back) = routes.get(link.from, link.to) {
+                let mid = back.at(MARK_AT);
+                twin.path.push_str(&back.to_svg());
+                twin.mid = pt((twin.mid.x + mid.x) / 2.0, (twin.mid.y + mid.y) / 2.0);
+            }
             twin.aria = format!(
                 "Link between {} and {}, cut both ways",
                 words::title(view, link.to),

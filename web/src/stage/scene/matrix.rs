@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use sim_core::view::{Health, Lane, LaneSummary, NodeView, StageView};
+use sim_core::view::{Health, Lane, LaneSummary, NodeView, Role, StageView};
 
 use super::words;
 use crate::stage::plan::geom::Rect;
@@ -77,21 +77,22 @@ pub(super) fn matrix(
     outline: &Outline,
     plan: &Plan,
 ) -> (Vec<RowScene>, Vec<Column>) {
-    let index = Index::new(view);
+    let index = Index::new(view, outline);
     let rows = plan
         .rows
         .iter()
         .map(|row| row_scene(&index, outline, row))
         .collect();
+    let most: Vec<usize> = plan.rows.iter().map(|row| index.most_held(row)).collect();
     let heads = plan.places.iter().filter(|p| p.kind == Kind::Head);
     let columns = heads
-        .map(|head| column(view, &index, outline, plan, head))
+        .map(|head| column(&index, outline, plan, &most, head))
         .collect();
     (rows, columns)
 }
 
 /// All copies of a lane together.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Copies<'a> {
     summary: Option<&'a LaneSummary>,
     held: usize,
@@ -102,33 +103,67 @@ struct Copies<'a> {
     led: bool,
 }
 
-/// Lanes by id, so that a publication costs one pass over the view.
-struct Index<'a>(BTreeMap<&'a str, Copies<'a>>);
+impl Copies<'_> {
+    /// A copy is out of sync, or nobody leads.
+    fn is_short(&self) -> bool {
+        self.synced < self.held || self.summary.is_none_or(|s| s.leader.is_none())
+    }
+}
+
+/// What a node holds, by the lane's index in the outline.
+struct Held<'a> {
+    node: &'a NodeView,
+    lanes: Vec<Option<&'a Lane>>,
+}
+
+/// Lanes by their index, so that a publication costs one pass over the view.
+struct Index<'a> {
+    lanes: Vec<Copies<'a>>,
+    nodes: Vec<Held<'a>>,
+}
 
 impl<'a> Index<'a> {
-    fn new(view: &'a StageView) -> Self {
-        let mut index: BTreeMap<&str, Copies<'_>> = BTreeMap::new();
+    fn new(view: &'a StageView, outline: &Outline) -> Self {
+        let count = outline.lanes.len();
+        let mut lanes = vec![Copies::default(); count];
+        let by_name: BTreeMap<&str, usize> = outline
+            .lanes
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (id.as_str(), i))
+            .collect();
         for summary in &view.lanes {
-            index.entry(&summary.id).or_default().summary = Some(summary);
-        }
-        for lane in view.nodes.iter().flat_map(|n| &n.lanes) {
-            let copies = index.entry(&lane.id).or_default();
-            copies.held += 1;
-            copies.synced += usize::from(lane.in_sync);
-            copies.end = copies.end.max(lane.end);
-            if lane.leads {
-                (copies.line, copies.led) = (lane.strandline, true);
-            } else if lane.in_sync && !copies.led {
-                copies.line = copies.line.max(lane.strandline);
+            if let Some(&i) = by_name.get(summary.id.as_str()) {
+                lanes[i].summary = Some(summary);
             }
         }
-        Self(index)
+        let mut nodes = Vec::new();
+        for node in view.nodes.iter().filter(|n| n.role == Role::Store) {
+            let mut held = vec![None; count];
+            for lane in &node.lanes {
+                let Some(&i) = by_name.get(lane.id.as_str()) else {
+                    continue;
+                };
+                held[i] = Some(lane);
+                let copies = &mut lanes[i];
+                copies.held += 1;
+                copies.synced += usize::from(lane.in_sync);
+                copies.end = copies.end.max(lane.end);
+                if lane.leads {
+                    (copies.line, copies.led) = (lane.strandline, true);
+                } else if lane.in_sync && !copies.led {
+                    copies.line = copies.line.max(lane.strandline);
+                }
+            }
+            nodes.push(Held { node, lanes: held });
+        }
+        Self { lanes, nodes }
     }
 
-    fn is_short(&self, id: &str) -> bool {
-        self.0
-            .get(id)
-            .is_none_or(|c| c.synced < c.held || c.summary.is_none_or(|s| s.leader.is_none()))
+    /// The most lanes of a page that one node holds.
+    fn most_held(&self, row: &Row) -> usize {
+        let held = |n: &Held<'_>| row.lanes.iter().filter(|&&i| n.lanes[i].is_some()).count();
+        self.nodes.iter().map(held).max().unwrap_or(0)
     }
 }
 
@@ -136,41 +171,37 @@ fn row_scene(index: &Index<'_>, outline: &Outline, row: &Row) -> RowScene {
     let first = &outline.lanes[row.lanes[0]];
     let number = first.rsplit_once('-').map_or("", |x| x.1).to_owned();
     if let [only] = row.lanes[..] {
-        let id = &outline.lanes[only];
-        let copies = index.0.get(id.as_str());
-        let (synced, held) = copies.map_or((0, 0), |c| (c.synced, c.held));
-        let text = copies
-            .and_then(|c| c.summary)
-            .map_or("", |l| l.text.as_str());
+        let copies = &index.lanes[only];
+        let text = copies.summary.map_or("", |l| l.text.as_str());
         return RowScene {
-            name: id.clone(),
+            name: first.clone(),
             number,
-            sync: format!("{synced}/{held}"),
-            short: index.is_short(id),
+            sync: format!("{}/{}", copies.synced, copies.held),
+            short: copies.is_short(),
             page: false,
-            aria: format!("Open {id}: {text}"),
+            aria: format!("Open {first}: {text}"),
         };
     }
-    let last = &outline.lanes[row.lanes[row.lanes.len() - 1]];
+    let count = row.lanes.len();
+    let last = &outline.lanes[row.lanes[count - 1]];
     let tail = last.rsplit_once('-').map_or(last.as_str(), |x| x.1);
     let same_topic = topic(first) == topic(last);
-    let name = if same_topic {
-        format!("{first}…{tail}")
-    } else {
-        format!("{first} … {last}")
-    };
-    let ids = || row.lanes.iter().map(|&i| &outline.lanes[i]);
-    let short = ids().filter(|id| index.is_short(id)).count();
+    let short = row
+        .lanes
+        .iter()
+        .filter(|&&i| index.lanes[i].is_short())
+        .count();
     RowScene {
-        name,
+        name: if same_topic {
+            format!("{first}…{tail}")
+        } else {
+            format!("{first} … {last}")
+        },
         number,
-        sync: row.lanes.len().to_string(),
+        sync: format!("{}/{count}", count - short),
         short: short > 0,
         page: true,
-        aria: format!(
-            "Open {} lanes, {first} to {last}: {short} with copies out of sync",
-            row.lanes.len()
-        ),
+        aria: format!("Open {count} partitions, {first} to {last}: {short} out of order"),
     }
 }
 
@@ -179,38 +210,44 @@ fn topic(id: &str) -> &str {
 }
 
 fn column(
-    view: &StageView,
     index: &Index<'_>,
     outline: &Outline,
     plan: &Plan,
+    most: &[usize],
     head: &Place,
 ) -> Column {
     let mut column = Column {
         node: head.node,
         ..Column::default()
     };
-    let Some(node) = view.nodes.iter().find(|n| n.id == head.node) else {
+    let Some(held) = index.nodes.iter().find(|n| n.node.id == head.node) else {
         return column;
     };
+    let node = held.node;
     column.down = node.health == Health::Down;
     for (i, row) in plan.rows.iter().enumerate() {
         let cell = Rect::new(head.rect.x, row.y, head.rect.w, row.h);
-        if row.lanes.len() > 1 {
-            count_cell(&mut column, node, outline, i, row, cell);
-            continue;
-        }
-        let id = &outline.lanes[row.lanes[0]];
-        let Some(lane) = node.lanes.iter().find(|l| l.id == *id) else {
+        let [only] = row.lanes[..] else {
+            let name = &outline.lanes[row.lanes[0]];
+            let count = count_cell(&mut column, held, row, most[i], cell);
+            column.cells.extend(count.map(|(text, aria)| MatrixCell {
+                row: i,
+                lane: name.clone(),
+                page: true,
+                text,
+                aria,
+            }));
             continue;
         };
-        let Some(copies) = index.0.get(id.as_str()) else {
+        let Some(lane) = held.lanes[only] else {
             continue;
         };
+        let copies = &index.lanes[only];
         bar(&mut column, lane, copies, cell);
         let behind = copies.end - lane.end;
         column.cells.push(MatrixCell {
             row: i,
-            lane: id.clone(),
+            lane: lane.id.clone(),
             page: false,
             text: match roomy(cell) {
                 true if behind > 0 => format!("{} (−{behind})", lane.end),
@@ -251,7 +288,7 @@ fn bar_box(cell: Rect) -> Rect {
     } else {
         (13.0, 6.0)
     };
-    let h = if cell.h >= 30.0 { 12.0 } else { 10.0 };
+    let h = (cell.h * 0.42).clamp(10.0, 16.0).floor();
     let y = if roomy(cell) {
         cell.y + 7.0
     } else {
@@ -309,28 +346,24 @@ fn bar(column: &mut Column, lane: &Lane, copies: &Copies<'_>, cell: Rect) {
 }
 
 /// A page of lanes on one node: how many it leads, follows in sync, and holds out of sync.
+/// Returns the cell's words.
 fn count_cell(
     column: &mut Column,
-    node: &NodeView,
-    outline: &Outline,
-    index: usize,
+    held: &Held<'_>,
     row: &Row,
+    most: usize,
     cell: Rect,
-) {
-    let held = || {
-        node.lanes
-            .iter()
-            .filter(|lane| row.lanes.iter().any(|&i| outline.lanes[i] == lane.id))
-    };
-    let leads = held().filter(|l| l.leads).count();
-    let stale = held().filter(|l| !l.in_sync).count();
-    let all = held().count();
+) -> Option<(String, String)> {
+    let lanes = || row.lanes.iter().filter_map(|&i| held.lanes[i]);
+    let all = lanes().count();
     if all == 0 {
-        return;
+        return None;
     }
-    let b = bar_box(cell);
-    let part = |n: usize| b.w * n as f64 / row.lanes.len() as f64;
+    let leads = lanes().filter(|l| l.leads).count();
+    let stale = lanes().filter(|l| !l.in_sync).count();
     let following = all.saturating_sub(leads + stale);
+    let b = bar_box(cell);
+    let part = |n: usize| b.w * n as f64 / most.max(1) as f64;
     rect_to(&mut column.track, b.x, b.y, b.w, b.h);
     rect_to(&mut column.kept_lead, b.x, b.y, part(leads), b.h);
     rect_to(
@@ -347,18 +380,12 @@ fn count_cell(
         part(stale),
         b.h - 1.0,
     );
-    column.cells.push(MatrixCell {
-        row: index,
-        lane: outline.lanes[row.lanes[0]].clone(),
-        page: true,
-        text: if roomy(cell) {
-            format!("{leads} of {all}")
-        } else {
-            String::new()
-        },
-        aria: format!(
-            "{}: leads {leads}, follows {following} in sync, {stale} out of sync",
-            node.title
-        ),
-    });
+    let text = if roomy(cell) {
+        format!("{leads} of {all}")
+    } else {
+        String::new()
+    };
+    let title = &held.node.title;
+    let aria = format!("{title}: leads {leads}, follows {following} in sync, {stale} out of sync");
+    Some((text, aria))
 }

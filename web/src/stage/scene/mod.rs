@@ -67,6 +67,8 @@ pub(crate) struct Scene {
     pub(crate) columns: Vec<Column>,
     /// Links with faults, then links in use.
     pub(crate) links: Vec<LinkScene>,
+    /// Messages under way that have no path on this plan.
+    pub(crate) aside: usize,
     /// The two lines about the quorum and the lane.
     pub(crate) control: (String, String),
 }
@@ -85,6 +87,12 @@ impl Scene {
                 .map(|p| card::node(view, p, lane))
                 .collect(),
             links: links::links(view, plan, routes),
+            aside: view
+                .tokens
+                .iter()
+                .filter(|t| routes.get(t.from, t.to).is_none())
+                .count()
+                + view.tokens_hidden as usize,
             ..Self::default()
         };
         let summary = lane.and_then(|id| view.lanes.iter().find(|l| l.id == *id));
