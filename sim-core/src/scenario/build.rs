@@ -285,9 +285,9 @@ fn read_network(
 }
 
 type Parts<'a> = (
-    &'a Option<At<super::declare::Time>>,
-    &'a Option<At<super::declare::Time>>,
-    &'a Option<At<super::declare::Speed>>,
+    &'a Option<At<super::quantity::Time>>,
+    &'a Option<At<super::quantity::Time>>,
+    &'a Option<At<super::quantity::Speed>>,
 );
 
 /// Shortest delay: with none at all a chain of messages could go on for ever in one instant.

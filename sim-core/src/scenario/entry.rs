@@ -1,6 +1,7 @@
 //! Entries of the timeline as they stand in the document: a moment, a verb and its arguments.
 
-use super::declare::{Item, Key, Offer, Table, Time, check_keys, document, read_text, wrong_kind};
+use super::declare::{Item, Key, Offer, Table, check_keys, document, read_text, wrong_kind};
+use super::quantity::Time;
 use super::reader::{At, Problem, Raw, Reader};
 use super::verbs::{Args, GENERIC, Verb};
 use crate::systems;

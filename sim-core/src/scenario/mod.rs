@@ -5,7 +5,10 @@
 //! `section`), with its table, its node names, its orders and the names that predicates may use;
 //! Kafka's is [`crate::kafka::scenario`].
 
+mod acts;
 mod build;
+mod complete;
+mod cursor;
 mod declare;
 mod deeds;
 mod diagnostic;
@@ -16,6 +19,7 @@ pub mod limits;
 mod model;
 mod predicate;
 mod probe;
+mod quantity;
 mod raw;
 mod reader;
 mod schema;
@@ -27,6 +31,7 @@ mod verbs;
 mod tests;
 
 pub use build::{Parsed, VERSION, diagnose, parse, parse_bytes};
+pub use complete::{Completion, CompletionKind, complete};
 pub use deeds::inverse;
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use export::{with_actions, with_seed};
@@ -36,10 +41,11 @@ pub use probe::{Facts, LedgerCount, NODE_STATES, NodeSet, Probe, Type, Value};
 pub use schema::schema;
 
 pub(crate) use declare::{
-    Item, Key, Milli, Offer, Rate, Speed, Table, Time, check_keys, choice, document, field,
-    table_schema, words_schema, wrong_kind, wrong_word,
+    Item, Key, Offer, Table, check_keys, choice, document, field, table_schema, words_schema,
+    wrong_kind, wrong_word,
 };
 pub(crate) use predicate::{Meaning, NodeName, Property};
+pub(crate) use quantity::{Milli, Rate, Speed, Time};
 pub(crate) use reader::{At, Fields, Problem, Raw, Reader};
 pub(crate) use section::{Effort, Section, SystemSection};
 pub(crate) use verbs::{Arg, ArgKind, Args, Verb, needed, optional};

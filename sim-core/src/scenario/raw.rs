@@ -2,8 +2,9 @@
 //!
 //! Times of windows are always called `after` and `until`; `from` and `to` are always nodes.
 
-use super::declare::{Big, Item, Offer, Speed, Time, document, wrong_kind};
+use super::declare::{Item, Offer, document, wrong_kind};
 use super::entry::{NodeNames, PredicateText, RawEntry};
+use super::quantity::{Big, Speed, Time};
 use super::reader::{At, Problem, Raw, Reader};
 use super::units;
 use crate::kernel::Nanos;

@@ -2,8 +2,9 @@
 //!
 //! The generic ones are the kernel's deeds and are listed here; a system adds its orders.
 
-use super::declare::{Big, Item, Key, Offer, Share, SignedTime, Speed, Time, wrong_kind};
+use super::declare::{Item, Key, Offer, wrong_kind};
 use super::entry::NodeNames;
+use super::quantity::{Big, Share, SignedTime, Speed, Time};
 use super::reader::{At, Problem, Raw, Reader};
 use crate::kernel::Nanos;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -351,7 +352,16 @@ impl ArgKind {
             ArgKind::Speed => generator.subschema_for::<Speed>(),
             ArgKind::Share => generator.subschema_for::<Share>(),
             ArgKind::Plain => json_schema!({ "type": ["string", "integer", "boolean"] }),
-            ArgKind::Words(words) => json_schema!({ "enum": words }),
+            // A word such as 1 may be written as a number.
+            ArgKind::Words(words) => {
+                let numbers = words.iter().filter_map(|word| word.parse::<i64>().ok());
+                let mut all: Vec<Schema> = words
+                    .iter()
+                    .map(|word| json_schema!({ "const": word }))
+                    .collect();
+                all.extend(numbers.map(|number| json_schema!({ "const": number })));
+                json_schema!({ "anyOf": all })
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! is the view that `kafka-topics.sh --describe` would show, not any broker's belief.
 
 mod document;
+mod load;
 mod names;
 mod orders;
 mod read;

@@ -203,6 +203,16 @@ impl<C: Settings> Item for Config<C> {
     }
 }
 
+/// The JSON types in which a setting may be written.
+fn written_as(expected: &str) -> &'static [&'static str] {
+    match expected {
+        "true or false" => &["boolean", "string"],
+        "a whole number" => &["integer", "string"],
+        // Words such as acks = 1 may be numbers.
+        _ => &["string", "integer"],
+    }
+}
+
 impl<C: Settings> JsonSchema for Config<C> {
     fn schema_name() -> Cow<'static, str> {
         C::NAME.into()
@@ -213,7 +223,7 @@ impl<C: Settings> JsonSchema for Config<C> {
         for spec in C::KEYS {
             let schema = json_schema!({
                 "description": format!("{} Expected: {}.", spec.doc, spec.expected),
-                "type": ["string", "integer", "boolean"],
+                "type": written_as(spec.expected),
             });
             properties.insert(spec.key.to_owned(), schema.to_value());
         }

@@ -37,6 +37,11 @@ pub(crate) struct Property<'s> {
 }
 
 impl<'s> Property<'s> {
+    /// Whether its value is a set of nodes, which has a size.
+    pub(crate) fn is_set(&self) -> bool {
+        self.meaning.map(Meaning::value_type) == Some(Type::Nodes)
+    }
+
     /// A name with a value.
     pub(crate) fn probe(
         name: impl Into<String>,
