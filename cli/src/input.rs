@@ -36,7 +36,7 @@ pub(crate) fn text(path: &Path) -> Result<String, Outcome> {
 /// Reads and checks a scenario; prints all that is wrong with it.
 pub(crate) fn scenario(path: &Path) -> Result<(String, Arc<Scenario>), Outcome> {
     let text = text(path)?;
-    match scenario::parse(&text) {
+    match scenario::parse(&text).into_result() {
         Ok(scenario) => Ok((text, Arc::new(scenario))),
         Err(problems) => {
             eprint!(
@@ -50,7 +50,7 @@ pub(crate) fn scenario(path: &Path) -> Result<(String, Arc<Scenario>), Outcome> 
 
 /// Reads a time such as `1m30s`.
 pub(crate) fn time(option: &str, text: &str) -> Result<Nanos, Outcome> {
-    scenario::parse_time(text).map_err(|problem| {
+    scenario::units::parse_time(text).map_err(|problem| {
         eprintln!("--{option} {text}: {problem}");
         Outcome::BadInput
     })

@@ -74,7 +74,12 @@ fn try_sweep(args: &SweepArgs) -> Result<Outcome, Outcome> {
     if let (Some(path), Some(first)) = (&args.save, bad.first()) {
         let plan = plan(args, &scenario, first.seed);
         let actions: Vec<_> = plan.actions.into_iter().map(|a| (a.at, a.deed)).collect();
-        let saved = scenario::with_actions(&text, Some(first.seed), &actions);
+        let saved = scenario::with_seed(&text, first.seed)
+            .and_then(|text| scenario::with_actions(&text, &actions))
+            .map_err(|problems| {
+                eprint!("{}", scenario::render(&problems, "the saved run", &text));
+                Outcome::BadInput
+            })?;
         if let Err(error) = std::fs::write(path, saved) {
             eprintln!("cannot write {}: {error}", path.display());
             return Err(Outcome::BadInput);

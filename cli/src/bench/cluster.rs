@@ -11,6 +11,7 @@ const SCENARIO: &str = include_str!("../../../scenarios/bench-cluster.toml");
 /// Runs it several times; returns its events and the median of events per second.
 pub(super) fn measure(rounds: u32) -> Result<(u64, f64), String> {
     let scenario = scenario::parse(SCENARIO)
+        .into_result()
         .map_err(|problems| scenario::render(&problems, "bench-cluster.toml", SCENARIO))?;
     let scenario = Arc::new(scenario);
     let mut rates = Vec::new();

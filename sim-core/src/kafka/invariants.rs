@@ -58,6 +58,8 @@ pub struct Invariants {
     committed: BTreeMap<TopicPartition, Committed>,
     /// Replicas that lost data with their power or disk.
     bereft: BTreeSet<(TopicPartition, NodeId)>,
+    /// Replicas whose logs may hold a past that was given up, until they are in the ISR again.
+    estranged: BTreeSet<(TopicPartition, NodeId)>,
     /// Unclean elections whose leader has not taken over yet.
     unclean: BTreeSet<TopicPartition>,
     unclean_elections: u64,
@@ -190,6 +192,8 @@ impl Invariants {
         let committed = self.committed.get(&tp).copied().unwrap_or_default();
         let missing = !holds(log, &committed);
         if self.unclean.remove(&tp) || (missing && self.given_up(tp)) {
+            let others = self.nodes.values().filter(|other| **other != node);
+            self.estranged.extend(others.map(|other| (tp, *other)));
             let hw = committed.hw.min(log.leo());
             self.committed.insert(
                 tp,
@@ -258,6 +262,10 @@ impl Invariants {
     }
 
     fn follower_hw(&mut self, node: NodeId, tp: TopicPartition, hw: i64, world: &World<Node>) {
+        self.reconcile(tp, world);
+        if self.estranged.contains(&(tp, node)) {
+            return;
+        }
         let logs = Logs(world);
         let Some(mine) = logs.log(node, tp).and_then(|log| below(log, hw)) else {
             return;
@@ -266,7 +274,7 @@ impl Invariants {
             .nodes
             .values()
             .copied()
-            .filter(|at| *at != node)
+            .filter(|at| *at != node && !self.estranged.contains(&(tp, *at)))
             .collect::<Vec<_>>()
         {
             let Some(other) = logs.log(at, tp).filter(|log| log.high_watermark() >= hw) else {
@@ -283,6 +291,26 @@ impl Invariants {
                 self.report("HwAgreement", tp, world, text);
             }
         }
+    }
+
+    /// A replica that is in the ISR again has the same past as its leader.
+    fn reconcile(&mut self, tp: TopicPartition, world: &World<Node>) {
+        if self.estranged.is_empty() {
+            return;
+        }
+        let Some(state) = self
+            .control_image(world)
+            .and_then(|image| image.partitions.get(&tp))
+        else {
+            return;
+        };
+        let back: Vec<NodeId> = state
+            .isr
+            .iter()
+            .filter_map(|member| self.nodes.get(member).copied())
+            .collect();
+        self.estranged
+            .retain(|(at, node)| *at != tp || !back.contains(node));
     }
 
     fn truncated(&mut self, node: NodeId, tp: TopicPartition, to: i64, world: &World<Node>) {
@@ -327,9 +355,11 @@ impl Invariants {
         let count = self.found.len();
         let tps: Vec<TopicPartition> = self.committed.keys().copied().collect();
         for tp in tps {
+            self.reconcile(tp, world);
             let logs: Vec<(NodeId, &Log)> = self
                 .nodes
                 .values()
+                .filter(|node| !self.estranged.contains(&(tp, **node)))
                 .filter_map(|node| Logs(world).log(*node, tp).map(|log| (*node, log)))
                 .collect();
             for (i, (a, left)) in logs.iter().enumerate() {

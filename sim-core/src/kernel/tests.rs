@@ -52,7 +52,10 @@ fn a_cut_holds_messages_and_heals() {
 fn a_crash_tells_peers_and_a_power_loss_does_not() {
     // At the crash of a process its peer hears of it: the reset, and the refusal of what was under
     // way to it. At a power loss it hears nothing until the machine is back.
-    for (deed, told) in [(Deed::Crash(NodeId(1)), true), (Deed::PowerLoss(NodeId(1)), false)] {
+    for (deed, told) in [
+        (Deed::Crash(NodeId(1)), true),
+        (Deed::PowerLoss(NodeId(1)), false),
+    ] {
         let (mut world, mut scratch) = match_of_two(7);
         run_until(&mut world, &mut scratch, 10 * MILLISECOND);
         world.apply(&deed, &mut scratch).expect("can crash");

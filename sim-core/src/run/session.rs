@@ -9,7 +9,7 @@ use super::keyframes::Keyframes;
 use super::recipe::{ACTIONS_MAX, Action, Recipe};
 use super::run::{Occurrence, Run, RunScratch};
 use crate::kernel::{Deed, Nanos, Refusal};
-use crate::scenario::{Predicate, Scenario};
+use crate::scenario::{self, Diagnostic, Predicate, Scenario};
 use crate::systems::{Note, Order};
 use crate::view::{LineKind, Verdict, VerdictState};
 use std::sync::Arc;
@@ -52,6 +52,15 @@ pub struct Session {
 }
 
 impl Session {
+    /// Opens a recipe at its beginning; to `seek` to `recipe.time` is the caller's choice.
+    ///
+    /// # Errors
+    /// All that is wrong with the scenario.
+    pub fn open(recipe: Recipe) -> Result<Session, Vec<Diagnostic>> {
+        let scenario = scenario::parse(&recipe.scenario).into_result()?;
+        Ok(Session::of(Arc::new(scenario), recipe))
+    }
+
     /// Opens a scenario that was read already.
     #[must_use]
     pub fn of(scenario: Arc<Scenario>, mut recipe: Recipe) -> Session {

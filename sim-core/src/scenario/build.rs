@@ -26,6 +26,16 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Parsed {
+    /// The scenario, or everything that is wrong with it. Warnings alone do not matter here.
+    ///
+    /// # Errors
+    /// All problems, if there is no scenario.
+    pub fn into_result(self) -> Result<Scenario, Vec<Diagnostic>> {
+        self.scenario.ok_or(self.diagnostics)
+    }
+}
+
 /// Reads a scenario.
 #[must_use]
 pub fn parse(text: &str) -> Parsed {

@@ -1,0 +1,359 @@
+//! Running what a lesson says: every scenario, prediction, twin, caption and claim.
+
+use crate::Entry;
+use crate::block::{Block, Claim, Lesson, Predict, TimedCaption, Twin};
+use crate::problem::Problem;
+use serde::Serialize;
+use sim_core::run::{Recipe, Session, Stop, value_words};
+use sim_core::scenario::{self, Scenario};
+use sim_core::view::{LedgerView, LineKind, TimeMark, VerdictState};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What came out when a lesson was run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Checked {
+    /// Each scenario file's run.
+    pub scenarios: BTreeMap<String, Ran>,
+    /// For each prediction, by its id, what the engine did.
+    pub predictions: BTreeMap<String, Predicted>,
+    /// For each twin, in order.
+    pub twins: Vec<Compared>,
+    /// Claims that hold.
+    pub claims: u32,
+}
+
+/// A scenario's run to its end.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ran {
+    /// Title.
+    pub title: String,
+    /// Description.
+    pub description: String,
+    /// Ledger at the end.
+    pub ledger: LedgerView,
+    /// Deeds and captions on the way.
+    pub marks: Vec<TimeMark>,
+    /// Digest at the end.
+    pub digest: String,
+    /// Duration, ns.
+    pub duration: u64,
+}
+
+/// How a prediction comes out.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Predicted {
+    /// Which answer holds.
+    pub right: usize,
+    /// When the run pauses to ask, ns.
+    pub asked_at: u64,
+}
+
+/// How two runs differ.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    /// First event in which they differ.
+    pub event: u64,
+    /// When, ns.
+    pub time: u64,
+    /// (what, original, twin) at the end.
+    pub values: Vec<(String, String, String)>,
+    /// The twin's scenario text.
+    pub twin_text: String,
+}
+
+impl Checked {
+    /// The lesson's line in the table of contents.
+    #[must_use]
+    pub fn entry(&self, lesson: &Lesson) -> Entry {
+        Entry {
+            slug: lesson.slug.clone(),
+            title: lesson.title.clone(),
+            summary: lesson.summary.clone(),
+            part: lesson.part.clone(),
+            order: lesson.order,
+            minutes: lesson.minutes,
+            claims: self.claims,
+            predictions: self.predictions.len() as u32,
+        }
+    }
+}
+
+/// Runs everything a lesson says.
+///
+/// # Errors
+/// Every block that is broken or not true, at its line.
+pub fn check_lesson(lesson: &Lesson) -> Result<Checked, Vec<Problem>> {
+    let mut checked = Checked::default();
+    let mut problems = Vec::new();
+    for name in lesson.scenarios.keys() {
+        match run_scenario(lesson, name) {
+            Ok(ran) => {
+                checked.scenarios.insert(name.clone(), ran);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    // A broken scenario would only be reported again by every block that uses it.
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    for (line, block) in &lesson.blocks {
+        let result = match block {
+            Block::Prose { .. } => Ok(()),
+            Block::Sim(sim) => text_of(lesson, &sim.scenario).map(|_| ()),
+            Block::Predict(predict) => check_predict(lesson, predict).map(|outcome| {
+                checked.predictions.insert(predict.id.clone(), outcome);
+            }),
+            Block::Twin(twin) => check_twin(lesson, twin).map(|found| checked.twins.push(found)),
+            Block::Caption(caption) => check_caption(lesson, caption),
+            Block::Claim(claim) => check_claim(lesson, claim).map(|()| checked.claims += 1),
+        };
+        if let Err(message) = result {
+            problems.push(Problem::at(&lesson.file, *line, message));
+        }
+    }
+    if problems.is_empty() {
+        Ok(checked)
+    } else {
+        Err(problems)
+    }
+}
+
+fn text_of<'a>(lesson: &'a Lesson, name: &str) -> Result<&'a str, String> {
+    lesson
+        .scenarios
+        .get(name)
+        .map(String::as_str)
+        .ok_or_else(|| {
+            let known: Vec<&str> = lesson.scenarios.keys().map(String::as_str).collect();
+            format!(
+                "there is no scenario file `{name}` beside the lesson; there are: {}",
+                known.join(", ")
+            )
+        })
+}
+
+fn run_scenario(lesson: &Lesson, name: &str) -> Result<Ran, Vec<Problem>> {
+    let text = &lesson.scenarios[name];
+    let file = lesson.file.with_file_name(name);
+    let mut session = Session::open(Recipe::of(text.as_str())).map_err(|found| {
+        let at = |d: &scenario::Diagnostic| Problem::at(&file, d.line, d.message.clone());
+        found.iter().map(at).collect::<Vec<_>>()
+    })?;
+    session.advance(session.duration(), u64::MAX);
+    let mut problems = Vec::new();
+    for (verdict, expectation) in session
+        .verdicts()
+        .iter()
+        .zip(&session.scenario().expectations)
+    {
+        if verdict.state != VerdictState::Held {
+            let message = format!(
+                "expectation does not hold: {} ({})",
+                verdict.text, verdict.detail
+            );
+            problems.push(Problem::at(&file, expectation.line, message));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Ran {
+        title: session.title().to_owned(),
+        description: session.scenario().description.clone(),
+        ledger: session.ledger(),
+        marks: session
+            .marks()
+            .into_iter()
+            .filter(|m| m.kind != LineKind::Rule)
+            .collect(),
+        digest: session.digest(),
+        duration: session.duration(),
+    })
+}
+
+/// A scenario's text with one more expectation behind it.
+fn with_expectation(text: &str, that: &str, at: &str) -> Result<Scenario, String> {
+    let quote = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let more = format!(
+        "{text}\n[[expect]]\nthat = {}\nat = {}\n",
+        quote(that),
+        quote(at)
+    );
+    scenario::parse(&more).into_result().map_err(|found| {
+        let messages: Vec<String> = found
+            .iter()
+            .map(|d| match &d.help {
+                Some(help) => format!("{} ({help})", d.message),
+                None => d.message.clone(),
+            })
+            .collect();
+        format!("`{that}`: {}", messages.join("; "))
+    })
+}
+
+/// Runs a text with one more expectation; whether it held, and what was seen.
+fn holds(text: &str, that: &str, at: &str) -> Result<(bool, String), String> {
+    let scenario = Arc::new(with_expectation(text, that, at)?);
+    let mut session = Session::of(scenario, Recipe::of(text));
+    session.advance(session.duration(), u64::MAX);
+    let verdict = session
+        .verdicts()
+        .pop()
+        .ok_or("the expectation was not read")?;
+    Ok((verdict.state == VerdictState::Held, verdict.detail))
+}
+
+fn check_claim(lesson: &Lesson, claim: &Claim) -> Result<(), String> {
+    let text = text_of(lesson, &claim.scenario)?;
+    match holds(text, &claim.that, &claim.at)? {
+        (true, _) => Ok(()),
+        (false, detail) => Err(format!(
+            "the claim is not true: `{}` at {} ({detail})",
+            claim.that, claim.at
+        )),
+    }
+}
+
+fn check_predict(lesson: &Lesson, predict: &Predict) -> Result<Predicted, String> {
+    let text = text_of(lesson, &predict.scenario)?;
+    if predict.choices.len() < 2 {
+        return Err("a prediction needs at least two choices".to_owned());
+    }
+    let gated = with_expectation(text, &predict.before, "end")?;
+    let gate = gated.expectations.last().map(|e| e.predicate.clone());
+    let mut session = Session::open(Recipe::of(text)).map_err(|_| "the scenario is broken")?;
+    session.set_gates(gate.into_iter().map(|gate| (0, gate)).collect());
+    if session.advance(session.duration(), u64::MAX) != Stop::Gate(0) {
+        return Err(format!(
+            "`{}` never becomes true, so nothing is asked",
+            predict.before
+        ));
+    }
+    let asked_at = session.now();
+    let mut right = Vec::new();
+    for (i, choice) in predict.choices.iter().enumerate() {
+        if holds(text, &choice.when, &predict.at)?.0 {
+            right.push(i);
+        }
+    }
+    match right.as_slice() {
+        [one] => Ok(Predicted {
+            right: *one,
+            asked_at,
+        }),
+        [] => Err("no answer is right: the engine does none of these".to_owned()),
+        many => Err(format!("{} answers are right at once", many.len())),
+    }
+}
+
+fn check_caption(lesson: &Lesson, caption: &TimedCaption) -> Result<(), String> {
+    let text = text_of(lesson, &caption.scenario)?;
+    match holds(text, &caption.when, "eventually")? {
+        (true, _) => Ok(()),
+        (false, _) => Err(format!(
+            "`{}` never becomes true, so nobody reads this",
+            caption.when
+        )),
+    }
+}
+
+fn check_twin(lesson: &Lesson, twin: &Twin) -> Result<Compared, String> {
+    let text = text_of(lesson, &twin.scenario)?;
+    let twin_text = turn_knob(text, &twin.set, &twin.to)?;
+    for (whose, text, that) in [
+        ("original", text, &twin.original_holds),
+        ("twin", &*twin_text, &twin.twin_holds),
+    ] {
+        let (held, detail) = holds(text, that, "end")?;
+        if !held {
+            return Err(format!(
+                "does not hold at the end of the {whose}: `{that}` ({detail})"
+            ));
+        }
+    }
+    let open = |text: &str| {
+        Session::open(Recipe::of(text)).map_err(|found| {
+            found
+                .first()
+                .map_or_else(|| "broken".to_owned(), |d| d.message.clone())
+        })
+    };
+    let (mut a, mut b) = (open(text)?, open(&twin_text)?);
+    // Both runs share their luck, so up to the knob's first effect they are the same.
+    loop {
+        let (more_a, more_b) = (a.step(), b.step());
+        if a.digest() != b.digest() {
+            break;
+        }
+        if !more_a && !more_b {
+            return Err("the twin runs exactly like the original: the knob changes nothing".into());
+        }
+    }
+    let (event, time) = (a.event().min(b.event()), a.now().min(b.now()));
+    a.advance(a.duration(), u64::MAX);
+    b.advance(b.duration(), u64::MAX);
+    let mut values = Vec::new();
+    for probe in &twin.compare {
+        let compiled = with_expectation(text, &format!("{probe} == {probe}"), "end")?;
+        let predicate = compiled.expectations.last().map(|e| e.predicate.clone());
+        let value = |session: &Session| {
+            let sides = predicate
+                .as_ref()
+                .and_then(|p| p.sides(&session.run().facts()));
+            sides.map_or_else(|| "none".to_owned(), |(left, _)| value_words(&left))
+        };
+        values.push((probe.clone(), value(&a), value(&b)));
+    }
+    Ok(Compared {
+        event,
+        time,
+        values,
+        twin_text,
+    })
+}
+
+/// Changes one value of a scenario's text and keeps the rest as written.
+pub(crate) fn turn_knob(text: &str, path: &str, to: &toml::Value) -> Result<String, String> {
+    let mut document: toml_edit::DocumentMut = text
+        .parse()
+        .map_err(|error: toml_edit::TomlError| error.message().to_owned())?;
+    let value: toml_edit::Value =
+        to.to_string()
+            .parse()
+            .map_err(|error: toml_edit::TomlError| {
+                format!("`to` cannot be written: {}", error.message())
+            })?;
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let last = parts.pop().ok_or("`set` is empty")?;
+    let mut item: &mut toml_edit::Item = document.as_item_mut();
+    for part in parts {
+        item = match part.parse::<usize>() {
+            Ok(index) => item.get_mut(index),
+            Err(_) => item.get_mut(part),
+        }
+        .ok_or_else(|| format!("`{path}`: the scenario has no `{part}` there"))?;
+    }
+    item[last] = toml_edit::Item::Value(value);
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_knob_is_turned_in_place() {
+        let text =
+            "# kept\n[[kafka.producer]]\nname = \"p\"\nconfig = { acks = \"1\" } # kept too\n";
+        let to = toml::Value::String("all".to_owned());
+        let turned = turn_knob(text, "kafka/producer/0/config/acks", &to).expect("is there");
+        assert!(turned.contains("acks = \"all\""), "{turned}");
+        assert!(
+            turned.contains("# kept\n") && turned.contains("# kept too"),
+            "{turned}"
+        );
+        assert!(turn_knob(text, "kafka/consumer/0/x", &to).is_err());
+    }
+}
