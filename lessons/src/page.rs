@@ -41,7 +41,7 @@ impl Lesson {
 
 /// Text made safe for HTML.
 #[must_use]
-pub fn escape(text: &str) -> String {
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
