@@ -7,6 +7,7 @@
 
 use super::broker::Broker;
 use super::config::TopicConfig;
+use super::consumer::Consumer;
 use super::controller::Controller;
 use super::ids::{AddressBook, TopicId, TopicPartition};
 use super::metadata::{ConfigResource, MetadataRecord};
@@ -38,6 +39,11 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
         let topic = topic_number(spec, &producer.topic);
         let producer = Producer::new(producer, topic, Arc::clone(&book));
         world.add(Node::Kafka(KafkaNode::Producer(Box::new(producer))));
+    }
+    for consumer in &spec.consumers {
+        let topic = topic_number(spec, &consumer.topic);
+        let consumer = Consumer::new(consumer, topic, Arc::clone(&book));
+        world.add(Node::Kafka(KafkaNode::Consumer(Box::new(consumer))));
     }
 }
 

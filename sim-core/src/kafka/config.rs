@@ -20,11 +20,37 @@ pub enum OffsetReset {
     Earliest,
     /// To the end visible to the consumer.
     Latest,
+    /// To the first record that is at most this old, ms; to the end if there is none (KIP-1106).
+    ByDuration(i64),
     /// The application gets the exception.
     None,
 }
-word_setting!(OffsetReset, "earliest, latest, none",
-    "earliest" => OffsetReset::Earliest, "latest" => OffsetReset::Latest, "none" => OffsetReset::None);
+
+impl SettingValue for OffsetReset {
+    const EXPECTED: &'static str = "earliest, latest, none, by_duration:PT1H and the like";
+    fn parse(text: &str) -> Result<Self, String> {
+        let found = match text {
+            "earliest" => Some(OffsetReset::Earliest),
+            "latest" => Some(OffsetReset::Latest),
+            "none" => Some(OffsetReset::None),
+            other => other
+                .strip_prefix("by_duration:")
+                .and_then(super::duration::parse_ms)
+                .map(OffsetReset::ByDuration),
+        };
+        found.ok_or_else(|| format!("`{text}` is not one of {}", Self::EXPECTED))
+    }
+    fn show(&self) -> String {
+        match self {
+            OffsetReset::Earliest => "earliest".to_owned(),
+            OffsetReset::Latest => "latest".to_owned(),
+            OffsetReset::None => "none".to_owned(),
+            OffsetReset::ByDuration(ms) => {
+                format!("by_duration:PT{}.{:03}S", ms / 1_000, ms % 1_000)
+            }
+        }
+    }
+}
 
 /// A setting that may be left to follow from others (`enable.idempotence`).
 impl SettingValue for Option<bool> {

@@ -11,6 +11,7 @@ pub mod config;
 pub mod consumer;
 pub mod controller;
 mod describe;
+mod duration;
 pub mod error;
 pub mod facts;
 pub mod ids;
@@ -31,7 +32,7 @@ pub mod truth;
 pub mod view;
 pub mod why;
 
-pub use client::{ClientMetadata, LeaderAndEpoch};
+pub use client::ClientMetadata;
 pub use node::{KafkaCx, Node, Order, Timer, config_of, orders_of};
 pub use note::Note;
 pub use protocol::Msg;

@@ -76,6 +76,9 @@ pub enum Rule {
     QuorumFollower,
     /// The quorum's leader took up the work of the active controller. After: quorum epoch.
     ControllerActive,
+    /// A consumer without reset policy stopped at a partition. Before: its position, -1 for none;
+    /// after: where its log parts from the leader's, -1 if unknown. KIP-320.
+    PositionLost,
 }
 
 /// A note.

@@ -8,25 +8,9 @@
 use super::{Backoff, NEVER};
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
 use crate::kafka::protocol::PartitionMetadata;
+use crate::kafka::rules::position::LeaderAndEpoch;
 use crate::kernel::Nanos;
 use serde::Serialize;
-
-/// Who leads a partition, and in which epoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct LeaderAndEpoch {
-    /// The leader, if the partition has one.
-    pub leader: Option<BrokerId>,
-    /// Its epoch; -1 before the first answer.
-    pub epoch: i32,
-}
-
-impl LeaderAndEpoch {
-    /// Before the first answer.
-    pub const UNKNOWN: Self = LeaderAndEpoch {
-        leader: None,
-        epoch: -1,
-    };
-}
 
 /// The cache and its refresh.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

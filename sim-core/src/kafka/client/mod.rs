@@ -12,7 +12,7 @@ mod network;
 
 pub(super) use alarm::Alarm;
 pub(super) use backoff::Backoff;
-pub use metadata::{ClientMetadata, LeaderAndEpoch};
+pub use metadata::ClientMetadata;
 pub(super) use network::{Client, Event, Lost, Timing};
 
 use crate::kernel::{MILLISECOND, Nanos};

@@ -1,50 +1,270 @@
-//! A standalone consumer.
+//! An application with a standalone consumer: partitions assigned by hand, no group, no commits.
+//!
+//! Follows `KafkaConsumer` with `assign()`, `Fetcher`, `FetchCollector`, `OffsetFetcher` and
+//! `SubscriptionState`. The application polls without pause and is done with a record at once; each
+//! `poll()` hands out at most `max.poll.records` from one completed fetch after the other, and the
+//! position moves when records are handed out. Partitions found later are assigned too when none
+//! were named. Left out: groups, committed offsets, follower fetching (KIP-392), fetch sessions,
+//! aborted transactions. A restart begins without a position.
 
-use super::config::ConsumerConfig;
-use super::ids::TopicPartition;
-use super::node::{KafkaCx, KafkaInput};
-use crate::kernel::Loss;
+mod fetcher;
+mod offsets;
+mod partition;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use partition::Stopped;
+
+use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
+use super::config::{ConsumerConfig, OffsetReset};
+use super::ids::{AddressBook, BrokerId, TopicId};
+use super::node::{KafkaCx, KafkaInput, Order, Timer};
+use super::protocol::{Msg, Response};
+use super::rules::position::FetchPosition;
+use super::spec::ConsumerSpec;
+use crate::kernel::{Input, Loss, Nanos};
+use fetcher::CompletedFetch;
+use partition::Assigned;
 use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Default of `retry.backoff.max.ms`, ms.
+const RETRY_BACKOFF_MAX_MS: i64 = 1_000;
+/// Default of `max.in.flight.requests.per.connection` of consumers' clients.
+const MAX_IN_FLIGHT: u32 = 100;
 
 /// Timers of this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ConsumerTimer {
-    /// Regular work.
-    Tick,
+    /// Something is due: the next poll, a retry, a timeout.
+    Wake,
+}
+
+/// What a request was about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+enum About {
+    /// Partitions with the offset asked for.
+    Fetch(Vec<(u16, i64)>),
+    /// A reset by this strategy; `latest` if it is asked for the end because nothing was found.
+    ListOffsets {
+        partition: u16,
+        strategy: OffsetReset,
+        latest: bool,
+    },
+    /// A validation of this position.
+    OffsetsForLeaderEpoch {
+        partition: u16,
+        position: FetchPosition,
+    },
 }
 
 /// The node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Consumer {}
+pub struct Consumer {
+    config: ConsumerConfig,
+    topic: TopicId,
+    /// As the scenario names them; empty = all.
+    wanted: Vec<u16>,
+    start: Nanos,
+    book: Arc<AddressBook>,
+    polling: bool,
+    delivered: u64,
+    client: Client<About>,
+    partitions: BTreeMap<u16, Assigned>,
+    /// Assigned partitions in the order in which they are asked for.
+    order: Vec<u16>,
+    /// Brokers with a fetch under way; one at a time for each.
+    fetching: Vec<BrokerId>,
+    /// Fetched and not yet handed out.
+    completed: VecDeque<CompletedFetch>,
+    alarm: Alarm,
+}
 
 impl Consumer {
+    /// A consumer that reads `topic` of the cluster behind `book`.
+    #[must_use]
+    pub fn new(spec: &ConsumerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {
+        let config = spec.config.clone();
+        Consumer {
+            client: Client::new(&book, topic, timing(&config)),
+            config,
+            topic,
+            wanted: spec.partitions.clone(),
+            start: spec.start,
+            book,
+            polling: true,
+            delivered: 0,
+            partitions: BTreeMap::new(),
+            order: Vec::new(),
+            fetching: Vec::new(),
+            completed: VecDeque::new(),
+            alarm: Alarm::default(),
+        }
+    }
+
     /// The one entry.
-    pub fn on(&mut self, _input: KafkaInput<ConsumerTimer>, _cx: &mut KafkaCx<'_>) {}
-
-    /// Drops what a crash takes.
-    pub fn crash(&mut self, _loss: Loss) {}
-
-    /// Its settings.
-    #[must_use]
-    pub fn config(&self) -> &ConsumerConfig {
-        unreachable!()
+    pub fn on(&mut self, input: KafkaInput<ConsumerTimer>, cx: &mut KafkaCx<'_>) {
+        match input {
+            Input::Boot => {}
+            Input::Timer(ConsumerTimer::Wake) => self.alarm.fired(),
+            Input::Message {
+                from,
+                msg: Msg::Response(correlation, response),
+            } => match self
+                .client
+                .on_response(from, correlation, response, cx.now())
+            {
+                Event::Nothing => return,
+                Event::Connected => {}
+                Event::Metadata { changed } => self.on_metadata(changed),
+                Event::Answer(broker, about, answer) => self.on_answer(broker, about, *answer, cx),
+            },
+            // Nobody asks a client anything.
+            Input::Message { .. } => return,
+            Input::Disconnected(node) => {
+                let mut lost = Vec::new();
+                self.client.on_disconnected(node, &mut lost, cx);
+                self.on_lost(lost, cx);
+            }
+            Input::Order(Order::Poll { on }) => self.polling = on,
+            Input::Order(_) => return,
+        }
+        self.run(cx);
     }
 
-    /// Next offset it reads.
-    #[must_use]
-    pub fn position(&self, _tp: TopicPartition) -> Option<i64> {
-        None
+    /// One turn of the application's loop.
+    fn run(&mut self, cx: &mut KafkaCx<'_>) {
+        if cx.now() < self.start {
+            self.wake_by(self.start, cx);
+            return;
+        }
+        let mut lost = Vec::new();
+        self.client.poll(&mut lost, cx);
+        self.on_lost(lost, cx);
+        if self.polling {
+            self.poll(cx);
+            self.look_up_positions(cx);
+            self.send_fetches(cx);
+        }
+        let more = match self.polling && !self.completed.is_empty() {
+            true => cx.now(),
+            false => Nanos::MAX,
+        };
+        let due = self.next_retry(cx).min(self.client.deadline(cx)).min(more);
+        self.wake_by(due, cx);
     }
 
-    /// Records handed to the application, repetitions counted.
-    #[must_use]
-    pub fn delivered(&self) -> u64 {
-        0
+    /// Metadata came in: new partitions, new leaders.
+    fn on_metadata(&mut self, changed: bool) {
+        if !changed {
+            return;
+        }
+        let count = self.client.metadata.partition_count();
+        for partition in 0..count {
+            let wanted = self.wanted.is_empty() || self.wanted.contains(&partition);
+            if wanted && !self.partitions.contains_key(&partition) {
+                let assigned = Assigned::new(self.config.auto_offset_reset);
+                self.partitions.insert(partition, assigned);
+                self.order.push(partition);
+            }
+        }
+        self.validate_positions();
     }
 
-    /// The few values on its card: (label, value).
-    #[must_use]
-    pub fn summary(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+    /// Positions under another leader than they were found under have to be validated.
+    fn validate_positions(&mut self) {
+        for (partition, assigned) in &mut self.partitions {
+            let current = self.client.metadata.leader(*partition);
+            let leader = |it: &Assigned| it.position.position().map(|position| position.leader);
+            let before = leader(assigned);
+            assigned.position.maybe_validate(current);
+            if leader(assigned) != before {
+                // The pause was for the old leader.
+                assigned.not_before = 0;
+            }
+        }
+    }
+
+    fn on_answer(
+        &mut self,
+        broker: BrokerId,
+        about: About,
+        answer: Response,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        match (about, answer) {
+            (About::Fetch(asked), Response::Fetch { partitions }) => {
+                self.fetching.retain(|it| *it != broker);
+                self.on_fetched(&asked, partitions);
+            }
+            (
+                About::ListOffsets {
+                    partition,
+                    strategy,
+                    latest,
+                },
+                Response::ListOffsets {
+                    error,
+                    offset,
+                    leader_epoch,
+                    ..
+                },
+            ) => {
+                let found = (error, offset, leader_epoch);
+                self.on_list_offsets(partition, strategy, latest, found, cx);
+            }
+            (
+                About::OffsetsForLeaderEpoch {
+                    partition,
+                    position,
+                },
+                Response::OffsetsForLeaderEpoch { error, end, .. },
+            ) => self.on_epoch_end(partition, position, error, end, cx),
+            // A foreign answer is as good as none.
+            (about, _) => self.give_up(broker, &about, cx),
+        }
+    }
+
+    fn on_lost(&mut self, lost: Vec<Lost<About>>, cx: &mut KafkaCx<'_>) {
+        for request in lost {
+            self.give_up(request.broker, &request.about, cx);
+        }
+    }
+
+    /// A request will not be answered.
+    fn give_up(&mut self, broker: BrokerId, about: &About, cx: &mut KafkaCx<'_>) {
+        match about {
+            About::Fetch(_) => self.fetching.retain(|it| *it != broker),
+            About::ListOffsets { partition, .. }
+            | About::OffsetsForLeaderEpoch { partition, .. } => self.retry_later(*partition, cx),
+        }
+    }
+
+    /// Drops what a crash takes: buffers and, as nothing was committed, positions.
+    pub fn crash(&mut self, _loss: Loss) {
+        self.client = Client::new(&self.book, self.topic, timing(&self.config));
+        self.partitions.clear();
+        self.order.clear();
+        self.fetching.clear();
+        self.completed.clear();
+        self.alarm = Alarm::default();
+    }
+
+    fn wake_by(&mut self, at: Nanos, cx: &mut KafkaCx<'_>) {
+        self.alarm.by(at, Timer::Consumer(ConsumerTimer::Wake), cx);
+    }
+}
+
+fn timing(config: &ConsumerConfig) -> Timing {
+    Timing {
+        request_timeout: span(config.request_timeout_ms),
+        retry: Backoff {
+            initial: span(config.retry_backoff_ms),
+            max: span(RETRY_BACKOFF_MAX_MS.max(config.retry_backoff_ms)),
+        },
+        metadata_max_age: span(config.metadata_max_age_ms),
+        max_in_flight: MAX_IN_FLIGHT,
     }
 }

@@ -9,9 +9,10 @@
 
 use super::batch::ProducerBatch;
 use super::sequences::{ProducerIdAndEpoch, Sequences};
-use crate::kafka::client::{LeaderAndEpoch, NEVER, span};
+use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::ids::BrokerId;
+use crate::kafka::rules::position::LeaderAndEpoch;
 use crate::kernel::Nanos;
 use crate::log::{Batch, Record};
 use serde::Serialize;

@@ -14,6 +14,7 @@ pub mod murmur2;
 pub mod partition_control;
 pub mod partition_log;
 pub mod partitioner;
+pub mod position;
 pub mod producer_append;
 pub mod producer_state;
 pub mod quorum;

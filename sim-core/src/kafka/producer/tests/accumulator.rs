@@ -2,10 +2,13 @@
 
 use super::super::accumulator::{Accumulator, Append, Drained, Stamping};
 use super::super::batch::BATCH_OVERHEAD;
-use crate::kafka::client::{LeaderAndEpoch, NEVER, span};
+use super::expected;
+use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::ProducerConfig;
+use crate::kafka::rules::position::LeaderAndEpoch;
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::log::{Record, RecordId};
+use serde_json::json;
 
 fn record(id: u64, bytes: u32) -> Record {
     Record {
@@ -55,13 +58,17 @@ fn linger_01() {
     let mut it = accumulator(&[("linger.ms", "10"), ("batch.size", "1024")], 1);
     let leaders = led_by(&[1]);
     append(&mut it, 0, 10, 0);
-    let ready = it.ready(&leaders, 0);
-    assert!(ready.brokers.is_empty(), "nothing is ready at once");
-    assert_eq!(ready.next_check, 10 * MILLISECOND);
-    assert_eq!(it.ready(&leaders, 10 * MILLISECOND).brokers, [1]);
+    let at_0 = it.ready(&leaders, 0);
+    assert_eq!(at_0.next_check, 10 * MILLISECOND);
+    let at_10 = it.ready(&leaders, 10 * MILLISECOND);
     let drained = it.drain(&leaders, 1, 1_000, 10 * MILLISECOND, Stamping::Off);
-    assert_eq!(drained.len(), 1);
-    assert_eq!(drained[0].batch.records.len(), 1);
+    let got = json!({
+        "ready_at_0": at_0.brokers == [1],
+        "ready_at_10": at_10.brokers == [1],
+        "drained_batches": drained.len(),
+        "records_in_batch": drained[0].batch.records.len(),
+    });
+    assert_eq!(got, expected("linger-01"));
 }
 
 #[test]
@@ -79,11 +86,17 @@ fn retry_backoff_01() {
     append(&mut it, 1, 10, 0);
     assert_eq!(it.ready(&leaders, 0).brokers, [1], "the other is ready");
     let before = it.drain(&leaders, 1, 1_000, longest - 1, Stamping::Off);
-    assert_eq!(partitions(&before), [1]);
     assert!(it.ready(&leaders, longest - 1).brokers.is_empty());
     assert_eq!(it.ready(&leaders, longest).brokers, [1]);
     let after = it.drain(&leaders, 1, 1_000, longest, Stamping::Off);
-    assert_eq!(partitions(&after), [0]);
+    let names = |drained: &[Drained]| -> Vec<String> {
+        let numbers = partitions(drained).into_iter();
+        numbers
+            .map(|partition| format!("p{}", partition + 1))
+            .collect()
+    };
+    let got = json!({"before": names(&before), "after": names(&after)});
+    assert_eq!(got, expected("retry-backoff-01"));
 }
 
 #[test]

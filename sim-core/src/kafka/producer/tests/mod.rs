@@ -224,6 +224,18 @@ impl Rig {
     }
 }
 
+/// What a case of Kafka's own tests expects.
+fn expected(id: &str) -> serde_json::Value {
+    let text = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/conformance/kafka/producer-accumulator.json"
+    ));
+    let file: serde_json::Value = serde_json::from_str(text).expect("the file is JSON");
+    let cases = file["cases"].as_array().expect("it lists cases");
+    let case = cases.iter().find(|case| case["id"] == id);
+    case.expect("the case is there")["expect"].clone()
+}
+
 fn ordinal(id: u64) -> u64 {
     assert_eq!(
         id >> 40,

@@ -2,9 +2,15 @@
 
 use super::*;
 use crate::kafka::note::Rule;
+use serde_json::json;
 
 /// A producer without idempotence.
 const PLAIN: [(&str, &str); 1] = [("enable.idempotence", "false")];
+
+/// Sequence numbers and offsets acknowledged so far: one record a batch.
+fn acks(rig: &Rig) -> (Vec<u64>, Vec<i64>) {
+    rig.acknowledged().into_iter().unzip()
+}
 
 #[test]
 fn inflight_01() {
@@ -13,11 +19,18 @@ fn inflight_01() {
     rig.send_one();
     let (first, second) = (rig.next(), rig.next());
     assert_eq!((first.sequences(), second.sequences()), (vec![0], vec![1]));
-    assert_eq!(rig.producer.in_flight(), 2);
-    rig.answer(&first, ErrorCode::None, 0);
-    assert_eq!(rig.acknowledged(), [(0, 0)]);
-    rig.answer(&second, ErrorCode::None, 1);
-    assert_eq!(rig.acknowledged(), [(0, 0), (1, 1)]);
+    let in_flight = rig.producer.in_flight();
+    let mut last_acked = Vec::new();
+    for (asked, offset) in [(&first, 0), (&second, 1)] {
+        rig.answer(asked, ErrorCode::None, offset);
+        last_acked.extend(acks(&rig).0.last().copied());
+    }
+    let got = json!({
+        "in_flight_after_sends": in_flight,
+        "last_acked_seq_after_each_ack": last_acked,
+        "offsets": acks(&rig).1,
+    });
+    assert_eq!(got, expected("inflight-01"));
 }
 
 #[test]
@@ -32,17 +45,25 @@ fn inflight_02_retry_in_order() {
     rig.send(1);
     rig.answer(&sent[1], ErrorCode::OutOfOrderSequenceNumber, -1);
     rig.answer(&sent[2], ErrorCode::OutOfOrderSequenceNumber, -1);
-    assert_eq!(rig.producer.next_sequence(0), Some(3));
-    let mut order = Vec::new();
-    for _ in 0..4 {
+    let next_sequence = rig.producer.next_sequence(0);
+    let mut most = 0;
+    let mut early = false;
+    for offset in 0..4 {
         rig.pass(SECOND);
-        assert_eq!(rig.producer.in_flight(), 1, "a retry goes alone");
+        most = most.max(rig.producer.in_flight());
         let asked = rig.next();
-        order.extend(asked.sequences());
-        rig.answer(&asked, ErrorCode::None, i64::from(order.len() as i32) - 1);
+        early |= asked.sequences() == [3] && acks(&rig).0 != [0, 1, 2];
+        rig.answer(&asked, ErrorCode::None, offset);
     }
-    assert_eq!(order, [0, 1, 2, 3]);
-    assert_eq!(rig.acknowledged(), [(0, 0), (1, 1), (2, 2), (3, 3)]);
+    let (order, offsets) = acks(&rig);
+    let got = json!({
+        "in_flight_during_retry": most,
+        "next_sequence_while_retrying": next_sequence,
+        "fourth_sent_before_first_three_done": early,
+        "ack_order": order,
+        "offsets": offsets,
+    });
+    assert_eq!(got, expected("inflight-02-retry-in-order"));
     assert_eq!(rig.cx.rule(Rule::ProducerEpochBump), [], "there was no gap");
 }
 

@@ -1,0 +1,242 @@
+//! Fetching, and handing out what was fetched.
+//!
+//! Follows `AbstractFetch`, `FetchCollector` and `CompletedFetch`. One fetch at a time goes to each
+//! leader, for all its partitions that have a valid position and nothing left to hand out. What
+//! comes back is looked at when `poll()` gets to it; by then it may be stale.
+
+use super::{About, Consumer, Stopped};
+use crate::kafka::client::span;
+use crate::kafka::error::ErrorCode;
+use crate::kafka::ids::BrokerId;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::note::Note;
+use crate::kafka::protocol::{FetchPartition, FetchedPartition, Fetcher, Request};
+use crate::kafka::rules::position::FetchPosition;
+use crate::log::Batch;
+use serde::Serialize;
+use std::collections::VecDeque;
+
+/// What a fetch brought for one partition.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct CompletedFetch {
+    pub(super) partition: u16,
+    /// The offset asked for, and then the next one to hand out.
+    next_offset: i64,
+    error: ErrorCode,
+    high_watermark: i64,
+    last_stable_offset: i64,
+    log_start_offset: i64,
+    batches: VecDeque<Batch>,
+    /// It was found to fit the position.
+    begun: bool,
+}
+
+impl Consumer {
+    /// A fetch was answered.
+    pub(super) fn on_fetched(&mut self, asked: &[(u16, i64)], told: Vec<FetchedPartition>) {
+        let mut news = false;
+        for it in told {
+            let tp = it.tp;
+            let Some((partition, fetch_offset)) = asked
+                .iter()
+                .find(|(p, _)| self.client.metadata.tp(*p) == tp)
+                .copied()
+            else {
+                continue;
+            };
+            if let Some((leader, epoch)) = it.current_leader
+                && it.error.is_error()
+            {
+                news |= self.client.metadata.hint(tp, leader, epoch);
+            }
+            self.completed.push_back(CompletedFetch {
+                partition,
+                next_offset: fetch_offset,
+                error: it.error,
+                high_watermark: it.high_watermark,
+                last_stable_offset: it.last_stable_offset,
+                log_start_offset: it.log_start_offset,
+                batches: it.batches.into(),
+                begun: false,
+            });
+        }
+        if news {
+            self.validate_positions();
+        }
+    }
+
+    /// `poll()`: hands out up to `max.poll.records`.
+    pub(super) fn poll(&mut self, cx: &mut KafkaCx<'_>) {
+        let mut left = self.config.max_poll_records.max(1);
+        while left > 0
+            && let Some(mut fetch) = self.completed.pop_front()
+        {
+            if !fetch.begun && !self.begin(&mut fetch, cx) {
+                continue;
+            }
+            self.hand_out(&mut fetch, &mut left, cx);
+            if !fetch.batches.is_empty() {
+                self.completed.push_front(fetch);
+            }
+        }
+    }
+
+    /// Looks at a completed fetch for the first time; returns whether it holds records for the
+    /// present position.
+    fn begin(&mut self, fetch: &mut CompletedFetch, cx: &mut KafkaCx<'_>) -> bool {
+        let partition = fetch.partition;
+        let Some(assigned) = self.partitions.get_mut(&partition) else {
+            return false;
+        };
+        let in_place = assigned
+            .position
+            .fetchable()
+            .is_some_and(|position| position.offset == fetch.next_offset);
+        if fetch.error.is_error() {
+            if in_place {
+                self.on_fetch_error(partition, fetch.error, cx);
+            }
+            return false;
+        }
+        if !in_place {
+            return false;
+        }
+        assigned.high_watermark = fetch.high_watermark;
+        assigned.last_stable_offset = fetch.last_stable_offset;
+        assigned.log_start_offset = fetch.log_start_offset;
+        assigned.last_error = None;
+        if fetch.batches.is_empty() {
+            return false;
+        }
+        // Others come first next time.
+        self.order.retain(|it| *it != partition);
+        self.order.push(partition);
+        fetch.begun = true;
+        true
+    }
+
+    fn on_fetch_error(&mut self, partition: u16, error: ErrorCode, cx: &mut KafkaCx<'_>) {
+        let pause = span(self.config.retry_backoff_ms);
+        let Some(assigned) = self.partitions.get_mut(&partition) else {
+            return;
+        };
+        assigned.last_error = Some(error);
+        assigned.not_before = cx.now().saturating_add(pause);
+        match error {
+            ErrorCode::OffsetOutOfRange => {
+                assigned.not_before = cx.now();
+                if !assigned.position.request_reset() {
+                    self.stop(partition, Stopped::OutOfRange, cx);
+                }
+            }
+            // The broker is behind, not the client.
+            ErrorCode::UnknownLeaderEpoch | ErrorCode::UnknownServerError => {}
+            _ => self.client.metadata.request_update(false),
+        }
+    }
+
+    fn hand_out(&mut self, fetch: &mut CompletedFetch, left: &mut u32, cx: &mut KafkaCx<'_>) {
+        let (node, tp) = (cx.me(), self.client.metadata.tp(fetch.partition));
+        let Some(assigned) = self.partitions.get_mut(&fetch.partition) else {
+            fetch.batches.clear();
+            return;
+        };
+        // A reset or a validation in between makes the rest stale.
+        if assigned.position.fetchable().map(|it| it.offset) != Some(fetch.next_offset) {
+            fetch.batches.clear();
+            return;
+        }
+        while let Some(batch) = fetch.batches.front() {
+            // Batches come whole: the first may begin below the offset asked for.
+            let records = batch.records.iter().filter(|_| batch.control.is_none());
+            for record in records {
+                let offset = batch.base_offset + i64::from(record.offset_delta);
+                if offset < fetch.next_offset {
+                    continue;
+                }
+                if *left == 0 {
+                    return;
+                }
+                *left -= 1;
+                self.delivered += 1;
+                fetch.next_offset = offset + 1;
+                assigned
+                    .position
+                    .advance(fetch.next_offset, batch.leader_epoch);
+                cx.note(Note::Delivered {
+                    node,
+                    record: record.id,
+                    tp,
+                    offset,
+                });
+            }
+            fetch.next_offset = fetch.next_offset.max(batch.next_offset());
+            assigned
+                .position
+                .advance(fetch.next_offset, batch.leader_epoch);
+            fetch.batches.pop_front();
+        }
+    }
+
+    /// Sends a fetch to every leader of partitions that lack records.
+    pub(super) fn send_fetches(&mut self, cx: &mut KafkaCx<'_>) {
+        let now = cx.now();
+        let mut wanted: Vec<(BrokerId, Vec<(u16, FetchPosition)>)> = Vec::new();
+        for partition in &self.order {
+            let Some(assigned) = self.partitions.get(partition) else {
+                continue;
+            };
+            let Some(position) = assigned.position.fetchable() else {
+                continue;
+            };
+            if !assigned.may_ask(now) || self.completed.iter().any(|it| it.partition == *partition)
+            {
+                continue;
+            }
+            match position.leader.leader {
+                None => self.client.metadata.request_update(false),
+                Some(leader) if self.fetching.contains(&leader) => {}
+                Some(leader) => {
+                    let item = (*partition, position);
+                    match wanted.iter_mut().find(|(broker, _)| *broker == leader) {
+                        Some((_, items)) => items.push(item),
+                        None => wanted.push((leader, vec![item])),
+                    }
+                }
+            }
+        }
+        for (leader, items) in wanted {
+            if self.client.ready(leader, cx) {
+                self.send_fetch(leader, &items, cx);
+            }
+        }
+    }
+
+    fn send_fetch(
+        &mut self,
+        leader: BrokerId,
+        items: &[(u16, FetchPosition)],
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let metadata = &self.client.metadata;
+        let partitions = items.iter().map(|(partition, position)| FetchPartition {
+            tp: metadata.tp(*partition),
+            fetch_offset: position.offset,
+            current_leader_epoch: position.leader.epoch,
+            last_fetched_epoch: -1,
+            log_start_offset: -1,
+            max_bytes: self.config.max_partition_fetch_bytes,
+        });
+        let request = Request::Fetch {
+            fetcher: Fetcher::Consumer(self.config.isolation),
+            max_wait_ms: self.config.fetch_max_wait_ms,
+            min_bytes: self.config.fetch_min_bytes,
+            max_bytes: self.config.fetch_max_bytes,
+            partitions: partitions.collect(),
+        };
+        let asked = items.iter().map(|(p, position)| (*p, position.offset));
+        let about = Some(About::Fetch(asked.collect()));
+        self.fetching.push(leader);
+        self.client.send(leader, request, about, cx);
+    }
+}

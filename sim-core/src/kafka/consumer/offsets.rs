@@ -1,0 +1,242 @@
+//! Finding and checking positions: ListOffsets and OffsetsForLeaderEpoch.
+//!
+//! Follows `OffsetFetcher` and `OffsetFetcherUtils`. Every error but that of an unknown kind is met
+//! with a refresh of metadata and another try after `retry.backoff.ms`.
+
+use super::partition::Assigned;
+use super::{About, Consumer, Stopped};
+use crate::kafka::client::{NEVER, span};
+use crate::kafka::config::OffsetReset;
+use crate::kafka::error::ErrorCode;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::note::{Note, Rule};
+use crate::kafka::protocol::Request;
+use crate::kafka::rules::position::{FetchPosition, FetchState, Validation};
+use crate::kernel::Nanos;
+use crate::log::EpochEnd;
+
+/// ListOffsets: the end visible to the client.
+const LATEST: i64 = -1;
+/// ListOffsets: the start of the log.
+const EARLIEST: i64 = -2;
+
+/// The consumer is not a replica.
+const CONSUMER: i32 = -1;
+
+impl Consumer {
+    /// Asks for whatever positions are missing or doubtful.
+    pub(super) fn look_up_positions(&mut self, cx: &mut KafkaCx<'_>) {
+        let now = cx.now();
+        let partitions: Vec<u16> = self.partitions.keys().copied().collect();
+        for partition in partitions {
+            let current = self.client.metadata.leader(partition);
+            let Some(assigned) = self.partitions.get_mut(&partition) else {
+                continue;
+            };
+            let position = &mut assigned.position;
+            if position.state() == FetchState::Initializing
+                && assigned.stopped.is_none()
+                && !position.request_reset()
+            {
+                self.stop(partition, Stopped::NoPosition, cx);
+                continue;
+            }
+            let about = match (position.state(), position.position()) {
+                (FetchState::AwaitReset(strategy), _) => About::ListOffsets {
+                    partition,
+                    strategy,
+                    latest: false,
+                },
+                (FetchState::AwaitValidation, Some(position)) => About::OffsetsForLeaderEpoch {
+                    partition,
+                    position,
+                },
+                _ => continue,
+            };
+            if !assigned.may_ask(now) {
+                continue;
+            }
+            match current.leader {
+                None => self.client.metadata.request_update(false),
+                Some(_) => self.ask(about, cx),
+            }
+        }
+    }
+
+    /// Sends a lookup to the leader, if that can be reached now.
+    fn ask(&mut self, about: About, cx: &mut KafkaCx<'_>) {
+        let (partition, request) = match &about {
+            About::Fetch(_) => return,
+            About::ListOffsets {
+                partition,
+                strategy,
+                latest,
+            } => {
+                let timestamp = match strategy {
+                    _ if *latest => LATEST,
+                    OffsetReset::Earliest => EARLIEST,
+                    OffsetReset::ByDuration(ms) => cx.wall_ms().saturating_sub(*ms).max(0),
+                    OffsetReset::Latest | OffsetReset::None => LATEST,
+                };
+                let request = Request::ListOffsets {
+                    tp: self.client.metadata.tp(*partition),
+                    timestamp,
+                    current_leader_epoch: self.client.metadata.leader(*partition).epoch,
+                    isolation: self.config.isolation,
+                };
+                (*partition, request)
+            }
+            About::OffsetsForLeaderEpoch {
+                partition,
+                position,
+            } => {
+                let request = Request::OffsetsForLeaderEpoch {
+                    replica: CONSUMER,
+                    tp: self.client.metadata.tp(*partition),
+                    current_leader_epoch: position.leader.epoch,
+                    leader_epoch: position.offset_epoch.unwrap_or(-1),
+                };
+                (*partition, request)
+            }
+        };
+        let Some(leader) = self.client.metadata.leader(partition).leader else {
+            return;
+        };
+        if self.client.ready(leader, cx)
+            && let Some(assigned) = self.partitions.get_mut(&partition)
+        {
+            assigned.asking = true;
+            self.client.send(leader, request, Some(about), cx);
+        }
+    }
+
+    /// A leader told where a reset leads.
+    pub(super) fn on_list_offsets(
+        &mut self,
+        partition: u16,
+        strategy: OffsetReset,
+        latest: bool,
+        found: (ErrorCode, i64, i32),
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let (error, offset, leader_epoch) = found;
+        let current = self.client.metadata.leader(partition);
+        let Some(assigned) = self.partitions.get_mut(&partition) else {
+            return;
+        };
+        assigned.asking = false;
+        if error.is_error() {
+            assigned.last_error = Some(error);
+            self.retry_later(partition, cx);
+            return;
+        }
+        if offset < 0 {
+            // Nothing is as young as was asked for: from the end, then.
+            if matches!(strategy, OffsetReset::ByDuration(_)) && !latest {
+                let latest = true;
+                self.ask(
+                    About::ListOffsets {
+                        partition,
+                        strategy,
+                        latest,
+                    },
+                    cx,
+                );
+            } else {
+                self.retry_later(partition, cx);
+            }
+            return;
+        }
+        let before = assigned.offset();
+        if assigned.position.reset_to(strategy, offset, current) {
+            self.client.metadata.seen_epoch(partition, leader_epoch);
+            self.note_position(Rule::PositionReset, partition, before, offset, cx);
+        }
+    }
+
+    /// A leader told where the epoch of a position ends.
+    pub(super) fn on_epoch_end(
+        &mut self,
+        partition: u16,
+        asked: FetchPosition,
+        error: ErrorCode,
+        end: EpochEnd,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let Some(assigned) = self.partitions.get_mut(&partition) else {
+            return;
+        };
+        assigned.asking = false;
+        if error.is_error() {
+            assigned.last_error = Some(error);
+            self.retry_later(partition, cx);
+            return;
+        }
+        match assigned.position.complete_validation(asked, end) {
+            Validation::Stale | Validation::Valid | Validation::NeedsReset => {}
+            Validation::MovedBack => {
+                let after = assigned.offset();
+                self.note_position(Rule::PositionReset, partition, asked.offset, after, cx);
+            }
+            Validation::Truncated(at) => self.stop(partition, Stopped::Truncated(at), cx),
+        }
+    }
+
+    /// A lookup failed: metadata may be stale, and a pause is in order.
+    pub(super) fn retry_later(&mut self, partition: u16, cx: &mut KafkaCx<'_>) {
+        let pause = span(self.config.retry_backoff_ms);
+        if let Some(assigned) = self.partitions.get_mut(&partition) {
+            assigned.asking = false;
+            assigned.not_before = cx.now().saturating_add(pause);
+        }
+        self.client.metadata.request_update(false);
+    }
+
+    /// There is no reset policy: `poll()` throws, and the application reads this partition no more.
+    pub(super) fn stop(&mut self, partition: u16, why: Stopped, cx: &mut KafkaCx<'_>) {
+        let Some(assigned) = self.partitions.get_mut(&partition) else {
+            return;
+        };
+        assigned.stopped = Some(why);
+        let before = assigned.offset();
+        let after = match why {
+            Stopped::Truncated(Some(end)) => end.end_offset,
+            _ => -1,
+        };
+        self.note_position(Rule::PositionLost, partition, before, after, cx);
+    }
+
+    fn note_position(
+        &mut self,
+        rule: Rule,
+        partition: u16,
+        before: i64,
+        after: i64,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        cx.note(Note::Rule {
+            node: cx.me(),
+            rule,
+            tp: Some(self.client.metadata.tp(partition)),
+            broker: None,
+            before,
+            after,
+        });
+    }
+
+    /// When, after now, a partition may be asked for again or its leader be connected to.
+    pub(super) fn next_retry(&self, cx: &KafkaCx<'_>) -> Nanos {
+        let now = cx.now();
+        let open = |it: &&Assigned| it.stopped.is_none();
+        let pauses = self
+            .partitions
+            .values()
+            .filter(open)
+            .map(|it| it.not_before);
+        let pause = pauses.filter(|at| *at > now).min();
+        let leaders = self.partitions.keys();
+        let leaders = leaders.filter_map(|p| self.client.metadata.leader(*p).leader);
+        let connect = leaders.map(|leader| self.client.reconnect_at(Some(leader), now));
+        pause.unwrap_or(NEVER).min(connect.min().unwrap_or(NEVER))
+    }
+}
