@@ -1,0 +1,60 @@
+//! Golden digests: every story of `scenarios/` runs to the committed digest, natively and as
+//! WebAssembly (Node.js and Chromium run this same file).
+//!
+//! A digest that changes means that every stored link changes: raise `ENGINE_VERSION` and say so in
+//! CHANGELOG.md. To write the new ones: `STRANDLINE_GOLDEN=write cargo test -p sim-core --test
+//! golden` (natively).
+
+use sim_core::check::RunPlan;
+use sim_core::scenario;
+use std::sync::Arc;
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+macro_rules! story {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../scenarios/", $name, ".toml")),
+        )
+    };
+}
+
+/// (file name, text). Embedded, since WebAssembly has no file system.
+const STORIES: &[(&str, &str)] = &[
+    story!("acks1-leader-crash"),
+    story!("acks-all-leader-crash"),
+    story!("last-replica-standing"),
+    story!("last-replica-min-isr-2"),
+    story!("unclean-election"),
+    story!("kip-101-broken"),
+    story!("kip-101-fixed"),
+    story!("split-brain"),
+    story!("quickstart"),
+];
+
+/// Lines of `name digest events`.
+const GOLDEN: &str = include_str!("golden/digests.txt");
+
+fn run(name: &str, text: &str) -> String {
+    let scenario = scenario::parse(text)
+        .into_result()
+        .unwrap_or_else(|problems| panic!("{name}: {}", scenario::render(&problems, name, text)));
+    let seed = scenario.seed;
+    let report = RunPlan::of(Arc::new(scenario), seed).run(|_, _| true);
+    format!("{name} {} {}", report.digest, report.events)
+}
+
+#[test]
+fn stories_have_their_golden_digests() {
+    let got: Vec<String> = STORIES.iter().map(|(name, text)| run(name, text)).collect();
+    #[cfg(not(target_arch = "wasm32"))]
+    if std::env::var("STRANDLINE_GOLDEN").as_deref() == Ok("write") {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/digests.txt");
+        std::fs::write(path, got.join("\n") + "\n").expect("the golden file can be written");
+        return;
+    }
+    let want: Vec<&str> = GOLDEN.lines().collect();
+    assert_eq!(got, want);
+}

@@ -1,0 +1,63 @@
+//! Every file of `scenarios/` runs to the end with the ledger that its author states.
+
+use sim_core::check::RunPlan;
+use sim_core::scenario;
+use sim_core::view::VerdictState;
+use std::path::Path;
+use std::sync::Arc;
+
+#[test]
+fn every_story_ends_as_its_author_says() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("can be listed").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    assert!(
+        files.len() >= 9,
+        "the stories that the course tells are there: {}",
+        files.len()
+    );
+    let mut wrong = Vec::new();
+    for path in files {
+        let name = path
+            .file_name()
+            .expect("a file")
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(&path).expect("can be read");
+        let scenario = match scenario::parse(&text).into_result() {
+            Ok(scenario) => Arc::new(scenario),
+            Err(problems) => {
+                wrong.push(scenario::render(&problems, &name, &text));
+                continue;
+            }
+        };
+        let seed = scenario.seed;
+        let report = RunPlan::of(Arc::clone(&scenario), seed).run(|_, _| true);
+        if report.ledger.sent == 0 {
+            wrong.push(format!("{name}: nothing was sent"));
+        }
+        if scenario.expectations.is_empty() {
+            wrong.push(format!("{name}: states no expectation"));
+        }
+        for verdict in report
+            .verdicts
+            .iter()
+            .filter(|v| v.state != VerdictState::Held)
+        {
+            wrong.push(format!("{name}: {} ({})", verdict.text, verdict.detail));
+        }
+        // A broken invariant is a finding unless the story is about one.
+        let about = scenario
+            .expectations
+            .iter()
+            .any(|e| e.predicate.text.contains("violated > 0"));
+        if !about {
+            wrong.extend(report.violations.iter().map(|v| format!("{name}: {v}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,72 @@
+//! A short seed sweep with faults on every run of the tests; `strandline sweep` does long ones.
+//!
+//! The correct configuration breaks no invariant, the sweep reaches the states that make it worth
+//! something, and a bug of history that is switched on is found.
+
+use sim_core::check::{FaultProfile, RunPlan, RunReport};
+use sim_core::scenario;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const STORY: &str = include_str!("../../scenarios/sweep.toml");
+
+fn sweep(text: &str, seeds: std::ops::Range<u64>) -> Vec<RunReport> {
+    let scenario = Arc::new(
+        scenario::parse(text)
+            .into_result()
+            .unwrap_or_else(|problems| {
+                panic!("{}", scenario::render(&problems, "sweep.toml", text))
+            }),
+    );
+    let profile = FaultProfile::of(&scenario);
+    seeds
+        .map(|seed| {
+            RunPlan::of(Arc::clone(&scenario), seed)
+                .with_faults(&profile)
+                .run(|_, _| true)
+        })
+        .collect()
+}
+
+#[test]
+fn the_correct_configuration_holds_and_the_sweep_reaches_what_matters() {
+    let mut reached: BTreeMap<&str, u64> = BTreeMap::new();
+    for report in sweep(STORY, 0..60) {
+        assert!(
+            report.good(),
+            "seed {}: {:?} {:?}",
+            report.seed,
+            report.violations,
+            report.verdicts
+        );
+        for (rule, times) in report.reached {
+            *reached.entry(rule).or_default() += times;
+        }
+    }
+    for rule in [
+        "leader-elected",
+        "broker-fenced",
+        "truncate",
+        "isr-expand",
+        "isr-changed",
+        "quorum-leader",
+    ] {
+        assert!(
+            reached.contains_key(rule),
+            "no seed reached `{rule}`: {reached:?}"
+        );
+    }
+}
+
+#[test]
+fn the_bug_of_before_kip_101_is_found() {
+    let broken = STORY.replace(
+        "[kafka.rules]",
+        "[kafka.rules]\ntruncation = \"high-watermark\"",
+    );
+    assert_ne!(broken, STORY, "the story has a table of rules to change");
+    let found = sweep(&broken, 0..60)
+        .into_iter()
+        .find(|report| !report.violations.is_empty());
+    assert!(found.is_some(), "no seed finds the bug");
+}
