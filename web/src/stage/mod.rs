@@ -22,6 +22,7 @@ pub use choice::{Zoom, query};
 pub use parts::{StageMirror, TokensList};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use leptos::html;
 use leptos::prelude::*;
@@ -31,7 +32,7 @@ use paint::{Painter, Theme};
 use parts::{Layout, Legend, PainterCell, Plane, Shared, ZoomBar};
 use plan::route::Routes;
 use plan::{Outline, Plan};
-use scene::Scene;
+use scene::{Scene, Wake};
 
 /// What a learner has picked, on the stage or elsewhere; the inspector shows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,8 +117,13 @@ pub fn Stage(
     let size = RwSignal::new((0.0, 0.0));
     let outline = Memo::new(move |_| Arc::new(view.with(|v| Outline::new(v))));
     let layout = Memo::new(move |_| Arc::new(lay_out(outline.get(), zoom.get(), size.get())));
+    let wake = Memo::new(move |last: Option<&Arc<Wake>>| {
+        Arc::new(view.with(|v| last.map_or_else(|| Wake::default().next(v), |w| w.next(v))))
+    });
     let scene = Memo::new(move |_| {
-        layout.with(|l| Arc::new(view.with(|v| Scene::new(v, &l.outline, &l.plan, &l.routes))))
+        layout.with(|l| {
+            wake.with(|w| Arc::new(view.with(|v| Scene::new(v, w, &l.outline, &l.plan, &l.routes))))
+        })
     });
     let picked_link = Memo::new(move |_| match selected.get() {
         Some(Selection::Link(a, b)) => Some((a, b)),
@@ -136,6 +142,7 @@ pub fn Stage(
         painter,
         tip,
     };
+    let number = stage_number();
     let (plane, canvas) = (NodeRef::<html::Div>::new(), NodeRef::<html::Canvas>::new());
     mount(shared, plane, canvas, size, frame);
     let width = move || match layout.with(|l| l.plan.size) {
@@ -146,13 +153,19 @@ pub fn Stage(
     view! {
         <section class="stage" data-testid="stage" data-width=width>
             <ZoomBar shared=shared />
-            <Plane shared=shared plane=plane canvas=canvas />
+            <Plane shared=shared plane=plane canvas=canvas number=number />
             <Legend shared=shared />
-            <p id="stage-hint" class="stage-hint">
+            <p id=format!("stage-hint-{number}") class="stage-hint">
                 "Arrow keys go from thing to thing, Enter selects, Shift and F10 open the faults."
             </p>
         </section>
     }
+}
+
+/// Numbers stages, since two may stand on one page and ids must differ.
+fn stage_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Before the first measurement a stage is laid out for a phone and hidden by its lack of width.

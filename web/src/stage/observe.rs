@@ -3,23 +3,27 @@
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use web_sys::{Element, MediaQueryList, MutationObserver, MutationObserverInit, ResizeObserver};
+use web_sys::{
+    Element, HtmlElement, MediaQueryList, MutationObserver, MutationObserverInit, ResizeObserver,
+};
 
 /// Calls back with the width of an element and the height there is for it, at once and whenever
 /// they change. The height is that of the scrolling parent, since the element's own follows from
 /// the layout.
 pub(super) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) {
     let watched = element.clone();
+    let frame = frame_of(element);
+    let bounds = frame.clone();
     let closure = Closure::<dyn FnMut()>::new(move || {
-        let room = room_for(&watched);
+        let room = room_for(&watched, bounds.as_ref());
         call(f64::from(watched.client_width()), room);
     });
     let Ok(observer) = ResizeObserver::new(closure.as_ref().unchecked_ref()) else {
         return;
     };
     observer.observe(element);
-    if let Some(parent) = frame_of(element) {
-        observer.observe(&parent);
+    if let Some(frame) = &frame {
+        observer.observe(frame);
     }
     let held = StoredValue::new_local((observer, closure));
     on_cleanup(move || {
@@ -27,22 +31,47 @@ pub(super) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) {
     });
 }
 
-/// The element whose height bounds the stage: the nearest one marked as such, if there is one.
+/// The element whose height bounds the stage: the nearest one marked as such, or else the nearest
+/// that scrolls by itself. The page's own scrolling does not count.
 fn frame_of(element: &Element) -> Option<Element> {
-    element.closest("[data-stage-frame]").ok().flatten()
+    if let Some(marked) = element.closest("[data-stage-frame]").ok().flatten() {
+        return Some(marked);
+    }
+    let window = web_sys::window()?;
+    let mut at = element.parent_element();
+    while let Some(parent) = at.filter(|e| e.tag_name() != "BODY") {
+        let style = window.get_computed_style(&parent).ok().flatten();
+        let overflow = style.and_then(|s| s.get_property_value("overflow-y").ok());
+        if overflow.is_some_and(|o| o == "auto" || o == "scroll") {
+            return Some(parent);
+        }
+        at = parent.parent_element();
+    }
+    None
 }
 
-/// Height to fill: that of the frame less what stands above and below the plane in it.
-fn room_for(plane: &Element) -> f64 {
+/// Height to fill: that of the frame less what stands with the plane in it. A frame that grows with
+/// its content bounds nothing; that shows when the plane is folded for a moment.
+fn room_for(plane: &Element, frame: Option<&Element>) -> f64 {
     let window = web_sys::window()
         .and_then(|w| w.inner_height().ok()?.as_f64())
         .unwrap_or(800.0);
-    let Some(frame) = frame_of(plane) else {
-        return window * 0.62;
+    let unbounded = window * 0.62;
+    let (Some(frame), Some(plane)) = (frame, plane.dyn_ref::<HtmlElement>()) else {
+        return unbounded;
     };
-    let others = f64::from(plane.parent_element().map_or(0, |p| p.scroll_height()))
-        - plane.get_bounding_client_rect().height();
-    (f64::from(frame.client_height()) - others.clamp(0.0, 160.0)).max(240.0)
+    let section = plane.closest(".stage").ok().flatten();
+    let (style, whole) = (plane.style(), frame.client_height());
+    let height = style.get_property_value("height").unwrap_or_default();
+    // These fail only for malformed values.
+    let _ = style.set_property("height", "0px");
+    let folded = frame.client_height();
+    let others = section.map_or(0.0, |s| s.get_bounding_client_rect().height());
+    let _ = style.set_property("height", &height);
+    if folded < whole {
+        return unbounded;
+    }
+    (f64::from(whole) - others - 4.0).max(240.0)
 }
 
 /// Calls back when colours may have changed: the page's theme, the system's, forced colours, or

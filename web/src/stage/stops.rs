@@ -163,12 +163,19 @@ mod tests {
     use crate::stage::fixture::{Situation, view};
     use crate::stage::plan::route::Routes;
     use crate::stage::plan::{Outline, Plan};
+    use crate::stage::scene::Wake;
 
     fn scene(situation: Situation) -> Scene {
         let view = view(situation, 0);
         let outline = Outline::new(&view);
         let plan = Plan::new(&outline, outline.mode(&Zoom::All), 1010.0, 640.0);
-        Scene::new(&view, &outline, &plan, &Routes::new(&plan))
+        Scene::new(
+            &view,
+            &Wake::default(),
+            &outline,
+            &plan,
+            &Routes::new(&plan),
+        )
     }
 
     #[test]

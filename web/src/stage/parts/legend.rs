@@ -59,6 +59,7 @@ pub(in crate::stage) fn Legend(
                 {sample("st-cell st-tail", "not yet committed")}
                 {sample("st-cell st-kept st-unflushed", "not yet on disk")}
                 {sample("st-cell st-diverged", "differs from another copy")}
+                {sample("st-cell st-gone", "truncated or lost")}
                 {sample("wave", "strandline: the high watermark")}
             }
             .into_any()

@@ -199,7 +199,8 @@ pub(super) fn Over(
     let links = Memo::new(move |_| shared.scene.with(|s| s.links.clone()));
     let ruler_y = Memo::new(move |_| shared.layout.with(|l| l.plan.ruler_y));
     let tick = move |t: &Tick| {
-        view! { <span class="st-tick" style:left=px(t.x) style:top=px(ruler_y.get())>{t.offset.to_string()}</span> }
+        let (x, y) = (px(t.x), px(ruler_y.get()));
+        view! { <span class="st-tick" style:left=x style:top=y>{t.offset.to_string()}</span> }
     };
     let ruler = move || {
         let stem = line.with(|l| l.as_ref().map(|l| l.x));

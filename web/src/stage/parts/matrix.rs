@@ -14,6 +14,8 @@ use crate::stage::stops::Stop;
 pub(super) fn Matrix(
     /// What the parts share.
     shared: Shared,
+    /// The stage's number on the page.
+    number: u32,
 ) -> impl IntoView {
     let rows = Memo::new(move |_| shared.scene.with(|s| s.rows.clone()));
     let places = Memo::new(move |_| shared.layout.with(|l| l.plan.rows.clone()));
@@ -52,7 +54,7 @@ pub(super) fn Matrix(
     };
     let columns = move || {
         (0..heads.with(Vec::len))
-            .map(|i| bars(shared, i))
+            .map(|i| bars(shared, i, number))
             .collect_view()
     };
     let buttons = move || {
@@ -65,7 +67,7 @@ pub(super) fn Matrix(
             <svg class="stage-bars" aria-hidden="true">
                 <defs>
                     <pattern
-                        id="stage-hatch"
+                        id=format!("stage-hatch-{number}")
                         width="4"
                         height="4"
                         patternUnits="userSpaceOnUse"
@@ -107,19 +109,20 @@ fn row(i: usize, place: &Row, row: &RowScene) -> AnyView {
     .into_any()
 }
 
-fn bars(shared: Shared, index: usize) -> AnyView {
+fn bars(shared: Shared, index: usize, number: u32) -> AnyView {
     let column = Memo::new(move |_| {
         shared
             .scene
             .with(|s| s.columns.get(index).cloned().unwrap_or_default())
     });
+    let hatch = format!("url(#stage-hatch-{number})");
     let part = move |pick: fn(&Column) -> &String| move || column.with(|c| pick(c).clone());
     view! {
         <g class:down=move || column.with(|c| c.down)>
             <path class="st-bar-track" d=part(|c| &c.track) />
             <path class="st-bar-kept" d=part(|c| &c.kept) />
             <path class="st-bar-lead" d=part(|c| &c.kept_lead) />
-            <path class="st-bar-tail" d=part(|c| &c.tail) />
+            <path class="st-bar-tail" d=part(|c| &c.tail) style:fill=hatch />
             <path class="st-bar-stale" d=part(|c| &c.stale) />
             <path class="st-bar-line" d=part(|c| &c.line) />
             <path class="st-bar-dot" d=part(|c| &c.leads) />

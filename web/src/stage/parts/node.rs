@@ -129,8 +129,8 @@ fn chips(scene: &NodeScene) -> AnyView {
     if scene.chips.is_empty() {
         return ().into_any();
     }
-    view! { <span class="st-node-chips" aria-hidden="true">{scene.chips.iter().map(chip).collect_view()}</span> }
-        .into_any()
+    let chips = scene.chips.iter().map(chip).collect_view();
+    view! { <span class="st-node-chips" aria-hidden="true">{chips}</span> }.into_any()
 }
 
 fn facts(scene: &NodeScene, most: usize) -> AnyView {

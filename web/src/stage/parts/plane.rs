@@ -56,6 +56,8 @@ pub(in crate::stage) fn Plane(
     plane: NodeRef<html::Div>,
     /// The canvas.
     canvas: NodeRef<html::Canvas>,
+    /// The stage's number on the page.
+    number: u32,
 ) -> impl IntoView {
     let nodes = Memo::new(move |_| {
         shared.layout.with(|l| {
@@ -82,7 +84,7 @@ pub(in crate::stage) fn Plane(
             node_ref=plane
             role="group"
             aria-label="Stage"
-            aria-describedby="stage-hint"
+            aria-describedby=format!("stage-hint-{number}")
             style:height=height
             on:click=move |e| input.click(&e)
             on:dblclick=move |e| input.double_click(&e)
@@ -97,14 +99,19 @@ pub(in crate::stage) fn Plane(
                 <Node shared=shared index=n.0 node=n.1 />
             </For>
             <Show when=move || matrix.get()>
-                <Matrix shared=shared />
+                <Matrix shared=shared number=number />
             </Show>
             <ControlText shared=shared />
             <For each=cards key=|n| *n let(n)>
                 <Strip shared=shared index=n.0 node=n.1 />
             </For>
             <Over shared=shared />
-            <canvas class="stage-tokens-canvas" node_ref=canvas role="img" aria-label=under_way></canvas>
+            <canvas
+                class="stage-tokens-canvas"
+                node_ref=canvas
+                role="img"
+                aria-label=under_way
+            ></canvas>
             <TokenTip shared=shared />
             <span class="stage-probes" aria-hidden="true">{probes}</span>
         </div>

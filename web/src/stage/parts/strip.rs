@@ -96,12 +96,17 @@ pub(super) fn Strip(
 }
 
 fn cell(node: u32, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Option<u64>) -> AnyView {
-    let empty = CellView::default();
+    let empty = CellView {
+        class: "st-cell".to_owned(),
+        hidden: true,
+        ..CellView::default()
+    };
     let v = match slot {
         SlotScene::Empty => empty,
         SlotScene::Break(hidden) => CellView {
             class: "st-cell st-gap".to_owned(),
             digits: "⋯".to_owned(),
+            hidden: false,
             aria: format!("{hidden} offsets not shown"),
             ..empty
         },
@@ -113,6 +118,7 @@ fn cell(node: u32, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Optio
             class=v.class
             data-stop=Stop::Cell(node, i).key()
             tabindex="-1"
+            hidden=v.hidden
             aria-label=v.aria.clone()
             aria-pressed=v.pressed
             title=v.aria
@@ -133,6 +139,7 @@ struct CellView {
     key: String,
     aria: String,
     pressed: Option<&'static str>,
+    hidden: bool,
 }
 
 fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
@@ -146,7 +153,11 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
         None if face.unknown => add("unknown"),
         None => add("no-key"),
     }
-    add(if face.committed { "kept" } else { "tail" });
+    add(match (face.gone, face.committed) {
+        (Some(_), _) => "gone",
+        (None, true) => "kept",
+        (None, false) => "tail",
+    });
     if !face.flushed {
         add("unflushed");
     }
@@ -171,6 +182,7 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
         key: face.key.map(key_name).unwrap_or_default(),
         aria: face.aria.clone(),
         pressed: Some(if chosen { "true" } else { "false" }),
+        hidden: false,
     }
 }
 

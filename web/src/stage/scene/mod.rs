@@ -9,6 +9,7 @@ mod matrix;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod wake;
 pub(crate) mod words;
 
 pub(crate) use card::{Chip, NodeScene};
@@ -16,6 +17,7 @@ pub(crate) use links::MARK_AT;
 pub(crate) use links::{LinkLook, LinkScene};
 pub(crate) use matrix::{Column, MatrixCell, RowScene};
 pub(crate) use strip::{CellFace, Flag, Label, SlotScene, StripScene};
+pub(crate) use wake::{Gone, Wake};
 
 use sim_core::view::{Lane, MarkKind, NodeView, StageView};
 
@@ -75,7 +77,13 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// The scene of a view on a plan.
-    pub(crate) fn new(view: &StageView, outline: &Outline, plan: &Plan, routes: &Routes) -> Self {
+    pub(crate) fn new(
+        view: &StageView,
+        wake: &Wake,
+        outline: &Outline,
+        plan: &Plan,
+        routes: &Routes,
+    ) -> Self {
         let lane = match plan.mode {
             Mode::Full { lane } => lane.and_then(|i| outline.lanes.get(i)),
             Mode::Matrix { .. } => None,
@@ -101,7 +109,7 @@ impl Scene {
             .unwrap_or_default();
         scene.control = (view.control.clone(), lane_text);
         match lane {
-            Some(id) => scene.fill_strips(view, plan, id),
+            Some(id) => scene.fill_strips(view, wake, plan, id),
             None => scene.strips = vec![None; plan.places.len()],
         }
         if plan.is_matrix() {
@@ -110,10 +118,14 @@ impl Scene {
         scene
     }
 
-    fn fill_strips(&mut self, view: &StageView, plan: &Plan, id: &str) {
+    fn fill_strips(&mut self, view: &StageView, wake: &Wake, plan: &Plan, id: &str) {
         let copies = || copies(view, id);
         let start = copies().map(|(_, l)| l.start).min().unwrap_or(0);
-        let end = copies().map(|(_, l)| l.end).max().unwrap_or(0);
+        let end = copies()
+            .map(|(_, l)| l.end)
+            .max()
+            .unwrap_or(0)
+            .max(wake.end(id));
         let holder = leading(view, id);
         let offset = holder.map(|lane| lane.strandline);
         self.axis = Axis::new(
@@ -131,7 +143,7 @@ impl Scene {
             let rect = place.strip?;
             let node = view.nodes.iter().find(|n| n.id == place.node)?;
             let lane = node.lanes.iter().find(|l| l.id == id)?;
-            Some(strip::strip(node, lane, rect, &ruler))
+            Some(strip::strip(node, lane, wake, rect, &ruler))
         };
         self.strips = plan.places.iter().map(strip).collect();
     }

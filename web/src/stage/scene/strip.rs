@@ -2,7 +2,7 @@
 
 use sim_core::view::{Cell, Lane, MarkKind, NodeView};
 
-use super::{Ruler, words};
+use super::{Gone, Ruler, Wake, words};
 use crate::stage::plan::axis::Slot;
 use crate::stage::plan::geom::{Face, Rect, Wish, settle, text_width};
 
@@ -27,6 +27,8 @@ pub(crate) struct CellFace {
     pub(crate) epoch: i32,
     /// The view did not carry the record (it is outside the asked window).
     pub(crate) unknown: bool,
+    /// It is no longer there.
+    pub(crate) gone: Option<Gone>,
     /// What a screen reader says.
     pub(crate) aria: String,
 }
@@ -92,8 +94,15 @@ pub(crate) struct StripScene {
 /// Size of the words under a strip, CSS px; the style sheet uses the same.
 const LABEL_SIZE: f64 = 11.5;
 
-pub(super) fn strip(node: &NodeView, lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> StripScene {
+pub(super) fn strip(
+    node: &NodeView,
+    lane: &Lane,
+    wake: &Wake,
+    rect: Rect,
+    ruler: &Ruler<'_>,
+) -> StripScene {
     let axis = ruler.axis;
+    let missing = wake.of(node.id, &lane.id);
     let mut slots = Vec::with_capacity(axis.slots);
     let mut flags = Vec::new();
     let mut epoch_before = None;
@@ -114,6 +123,10 @@ pub(super) fn strip(node: &NodeView, lane: &Lane, rect: Rect, ruler: &Ruler<'_>)
                 }
                 SlotScene::Cell(Box::new(face))
             }
+            Some(Slot::Offset(o)) => match missing.iter().find(|x| x.0.offset == o) {
+                Some((cell, why)) => SlotScene::Cell(Box::new(gone(node, lane, cell, *why))),
+                None => SlotScene::Empty,
+            },
             _ => SlotScene::Empty,
         };
         slots.push(scene);
@@ -146,6 +159,7 @@ fn face(node: &NodeView, lane: &Lane, offset: i64, cell: Option<&Cell>, first: b
             epoch_start: false,
             epoch: -1,
             unknown: true,
+            gone: None,
             aria: format!("Offset {offset} on {}, not loaded", node.title),
         };
     };
@@ -159,7 +173,24 @@ fn face(node: &NodeView, lane: &Lane, offset: i64, cell: Option<&Cell>, first: b
         epoch_start: first,
         epoch: cell.epoch,
         unknown: false,
+        gone: None,
         aria: words::cell(node, cell),
+    }
+}
+
+/// A record that has gone from the end of the copy.
+fn gone(node: &NodeView, lane: &Lane, cell: &Cell, why: Gone) -> CellFace {
+    let said = match why {
+        Gone::Truncated => "truncated: no longer on this copy",
+        Gone::PowerLost => "lost with the power: it was not on disk",
+    };
+    CellFace {
+        committed: false,
+        flushed: true,
+        diverged: false,
+        gone: Some(why),
+        aria: format!("Offset {} on {}, {said}", cell.offset, node.title),
+        ..face(node, lane, cell.offset, Some(cell), false)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sim_core::view::{MarkKind, StageView};
 
-use super::{LinkLook, Scene, SlotScene};
+use super::{Gone, LinkLook, Scene, SlotScene, Wake};
 use crate::stage::Zoom;
 use crate::stage::fixture::{Situation, view};
 use crate::stage::plan::geom::Rect;
@@ -13,7 +13,7 @@ fn scene(view: &StageView, zoom: &Zoom, width: f64) -> (Plan, Scene) {
     let outline = Outline::new(view);
     let plan = Plan::new(&outline, outline.mode(zoom), width, 640.0);
     let routes = Routes::new(&plan);
-    let scene = Scene::new(view, &outline, &plan, &routes);
+    let scene = Scene::new(view, &Wake::default(), &outline, &plan, &routes);
     (plan, scene)
 }
 
@@ -155,6 +155,35 @@ fn beyond_that_lanes_are_counted() {
     let (plan, page) = scene(&view, &Zoom::Page(1), 1010.0);
     assert!(plan.rows.iter().all(|r| r.lanes.len() == 1));
     assert!(page.columns.iter().any(|c| !c.cells.is_empty()));
+}
+
+#[test]
+fn what_was_truncated_stays_to_be_seen() {
+    let before = view(Situation::Calm, 0);
+    let mut after = view(Situation::Calm, 0);
+    after.now += 1_000_000;
+    let copy = &mut after.nodes[3].lanes[0];
+    copy.end = 129;
+    copy.cells.retain(|c| c.offset < 129);
+    let wake = Wake::default().next(&before).next(&after);
+    let outline = Outline::new(&after);
+    let plan = Plan::new(&outline, outline.mode(&Zoom::All), 1010.0, 640.0);
+    let scene = Scene::new(&after, &wake, &outline, &plan, &Routes::new(&plan));
+    let strip = scene
+        .strips
+        .iter()
+        .flatten()
+        .find(|s| s.node == 3)
+        .expect("a strip");
+    let gone: Vec<i64> = strip
+        .slots
+        .iter()
+        .filter_map(|s| match s {
+            SlotScene::Cell(c) if c.gone == Some(Gone::Truncated) => Some(c.offset),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(gone, [129, 130, 131]);
 }
 
 #[test]
