@@ -35,7 +35,7 @@ fn the_same_run_twice_agrees_every_thousand_events() {
         while a.step(&mut sa).is_some() {
             b.step(&mut sb);
             let event = a.world().executed();
-            if event % 1_000 == 0 {
+            if event.is_multiple_of(1_000) {
                 let (left, right) = (a.world().digest(), b.world().digest());
                 assert_eq!(
                     left, right,
@@ -59,7 +59,7 @@ fn a_clone_of_any_moment_goes_on_alike() {
     let mut step = 0_u64;
     while run.step(&mut scratch).is_some() {
         step += 1;
-        if step % 2_741 == 0 {
+        if step.is_multiple_of(2_741) {
             saved.push(run.clone());
         }
     }

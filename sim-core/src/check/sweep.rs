@@ -98,7 +98,7 @@ impl RunPlan {
                 break;
             }
             steps += 1;
-            if steps % 65_536 == 0 && !progress(at, run.world().executed()) {
+            if steps.is_multiple_of(65_536) && !progress(at, run.world().executed()) {
                 break;
             }
             if run.step(&mut scratch).is_none() {

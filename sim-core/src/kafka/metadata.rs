@@ -189,10 +189,8 @@ impl MetadataImage {
 
     /// Replays a whole batch.
     pub fn replay_batch(&mut self, batch: &Batch<MetadataRecord>) {
-        let mut offset = batch.base_offset;
-        for record in batch.records.iter() {
+        for (offset, record) in (batch.base_offset..).zip(batch.records.iter()) {
             self.replay(offset, batch.leader_epoch, record);
-            offset += 1;
         }
         self.next_offset = batch.next_offset();
         self.epoch = batch.leader_epoch;
