@@ -24,6 +24,7 @@ use crate::log::{Log, RecordId};
 use crate::systems::Node;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// An invariant that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -52,7 +53,6 @@ struct Committed {
 pub struct Invariants {
     /// Where each broker is.
     nodes: BTreeMap<BrokerId, NodeId>,
-    controllers: Vec<NodeId>,
     min_isr: BTreeMap<u16, u32>,
     leaders: BTreeMap<(TopicPartition, i32), NodeId>,
     committed: BTreeMap<TopicPartition, Committed>,
@@ -63,6 +63,8 @@ pub struct Invariants {
     /// Unclean elections whose leader has not taken over yet.
     unclean: BTreeSet<TopicPartition>,
     unclean_elections: u64,
+    /// The newest metadata that any controller has committed, also if all of them are down now.
+    newest: Arc<MetadataImage>,
     found: Vec<Violation>,
 }
 
@@ -70,13 +72,9 @@ impl Invariants {
     /// For a cluster.
     #[must_use]
     pub fn new(spec: &ClusterSpec) -> Self {
-        let brokers = spec.brokers.len() as u32;
         let nodes = (0..)
             .zip(&spec.brokers)
             .map(|(i, (_, id))| (*id, NodeId(i)))
-            .collect();
-        let controllers = (0..spec.controllers.len() as u32)
-            .map(|i| NodeId(brokers + i))
             .collect();
         let min_isr = (0..)
             .zip(&spec.topics)
@@ -94,7 +92,6 @@ impl Invariants {
             .collect();
         Invariants {
             nodes,
-            controllers,
             min_isr,
             ..Invariants::default()
         }
@@ -114,6 +111,15 @@ impl Invariants {
 
     /// Looks at what a note could have broken. Returns a sentence if something newly is.
     pub fn observe(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
+        if let Note::Rule {
+            node,
+            rule: Rule::MetadataReplayed,
+            ..
+        } = *note
+        {
+            self.metadata_replayed(node, world);
+            return None;
+        }
         let Note::Rule {
             node,
             rule,
@@ -232,10 +238,7 @@ impl Invariants {
         if hw >= known.hw {
             *known = now;
         }
-        let Some(image) = self.control_image(world) else {
-            return;
-        };
-        let Some(state) = image.partitions.get(&tp) else {
+        let Some(state) = self.control_image().partitions.get(&tp) else {
             return;
         };
         for member in state.isr.clone() {
@@ -262,7 +265,7 @@ impl Invariants {
     }
 
     fn follower_hw(&mut self, node: NodeId, tp: TopicPartition, hw: i64, world: &World<Node>) {
-        self.reconcile(tp, world);
+        self.reconcile(tp);
         if self.estranged.contains(&(tp, node)) {
             return;
         }
@@ -294,14 +297,11 @@ impl Invariants {
     }
 
     /// A replica that is in the ISR again has the same past as its leader.
-    fn reconcile(&mut self, tp: TopicPartition, world: &World<Node>) {
+    fn reconcile(&mut self, tp: TopicPartition) {
         if self.estranged.is_empty() {
             return;
         }
-        let Some(state) = self
-            .control_image(world)
-            .and_then(|image| image.partitions.get(&tp))
-        else {
+        let Some(state) = self.control_image().partitions.get(&tp) else {
             return;
         };
         let back: Vec<NodeId> = state
@@ -318,15 +318,16 @@ impl Invariants {
         if to >= committed.hw || self.unclean.contains(&tp) || self.bereft.contains(&(tp, node)) {
             return;
         }
-        let Some(image) = self.control_image(world) else {
-            return;
-        };
-        let in_isr = image.partitions.get(&tp).is_some_and(|state| {
-            state
-                .isr
-                .iter()
-                .any(|member| self.nodes.get(member) == Some(&node))
-        });
+        let in_isr = self
+            .control_image()
+            .partitions
+            .get(&tp)
+            .is_some_and(|state| {
+                state
+                    .isr
+                    .iter()
+                    .any(|member| self.nodes.get(member) == Some(&node))
+            });
         // What it cut may have been another record than the committed one at that offset.
         if in_isr {
             let hw = committed.hw;
@@ -339,15 +340,19 @@ impl Invariants {
         }
     }
 
-    /// The metadata as the active controller has committed it; without one, the newest.
-    fn control_image<'a>(&self, world: &'a World<Node>) -> Option<&'a MetadataImage> {
-        self.controllers
-            .iter()
-            .filter_map(|node| match world.process(*node)? {
-                Node::Kafka(KafkaNode::Controller(controller)) => Some(controller.image()),
-                Node::Kafka(_) => None,
-            })
-            .max_by_key(|image| image.next_offset)
+    /// Keeps the newest committed metadata. A controller that stopped has nothing of it in memory.
+    fn metadata_replayed(&mut self, node: NodeId, world: &World<Node>) {
+        if let Some(Node::Kafka(KafkaNode::Controller(controller))) = world.process(node) {
+            let image = controller.metadata().image();
+            if (image.epoch, image.next_offset) >= (self.newest.epoch, self.newest.next_offset) {
+                self.newest = Arc::clone(image);
+            }
+        }
+    }
+
+    /// The newest metadata that was committed.
+    fn control_image(&self) -> &MetadataImage {
+        &self.newest
     }
 
     /// The run is over: compares whole logs. Returns sentences for what is newly found.
@@ -355,7 +360,7 @@ impl Invariants {
         let count = self.found.len();
         let tps: Vec<TopicPartition> = self.committed.keys().copied().collect();
         for tp in tps {
-            self.reconcile(tp, world);
+            self.reconcile(tp);
             let logs: Vec<(NodeId, &Log)> = self
                 .nodes
                 .values()
