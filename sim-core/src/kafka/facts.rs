@@ -132,22 +132,26 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Records below the strandline: what the newest leader of each partition counts as committed.
+/// Records below the strandline. The furthest high watermark that any replica remembers counts, as
+/// far as the newest leader's log goes: a leader that has just come back, or has just died,
+/// remembers only the one of its last checkpoint.
 #[must_use]
 pub fn committed(world: &World<Node>, ledger: &Ledger) -> u64 {
-    let Some(image) = Cluster(world).image() else {
+    let cluster = Cluster(world);
+    let Some(image) = cluster.image() else {
         return 0;
     };
-    image
-        .partitions
-        .keys()
-        .filter_map(|tp| {
-            let at: Lane = lane(*tp);
-            let (_, node) = ledger.leader(at)?;
-            let log = Logs(world).log(node, *tp)?;
-            u64::try_from(log.high_watermark()).ok()
-        })
-        .sum()
+    let of = |tp: &TopicPartition| {
+        let at: Lane = lane(*tp);
+        let (_, leader) = ledger.leader(at)?;
+        let end = Logs(world).log(leader, *tp)?.leo();
+        let logs = cluster
+            .brokers()
+            .filter_map(|(node, _)| Logs(world).log(node, *tp));
+        let hw = logs.map(Log::high_watermark).max()?;
+        u64::try_from(hw.min(end)).ok()
+    };
+    image.partitions.keys().filter_map(of).sum()
 }
 
 /// Answers a probe.

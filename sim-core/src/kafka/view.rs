@@ -160,6 +160,8 @@ fn lane(
         (true, true) => badge("Leader", Tone::Sea),
         // Believes it leads, and the quorum has another leader: a deposed leader (zombie).
         (true, false) => badge("Deposed leader", Tone::Harm),
+        // Nobody is told of a death: the quorum names it until its session has run out.
+        (false, true) if !Cluster(world).runs(node) => badge("Leader, says the quorum", Tone::Sand),
         (false, true) => badge("Leader (not yet aware)", Tone::Sand),
         (false, false) => badge("Follower", Tone::Plain),
     });
