@@ -76,6 +76,7 @@ pub(crate) struct Bench {
     host: StoredValue<Option<Host>, LocalStorage>,
     frame_id: StoredValue<Option<FrameId>>,
     since_publish: StoredValue<f64>,
+    in_sight: StoredValue<bool>,
     /// Where the stage leaves its drawing.
     pub(crate) frame: FrameSlot,
     /// Time, pace, counts.
@@ -128,6 +129,7 @@ impl Bench {
             host: StoredValue::new_local(None),
             frame_id: StoredValue::new(None),
             since_publish: StoredValue::new(0.0),
+            in_sight: StoredValue::new(true),
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
@@ -260,7 +262,18 @@ impl Bench {
         }
     }
 
+    /// Lets a run rest while it cannot be seen, without pausing it.
+    pub(crate) fn set_in_sight(self, seen: bool) {
+        self.in_sight.try_set_value(seen);
+        if seen {
+            self.wake();
+        }
+    }
+
     fn on_frame(self, step_ms: f64) -> bool {
+        if !self.in_sight.try_get_value().unwrap_or(false) {
+            return false;
+        }
         let moved = self
             .host(|h| h.frame(step_ms, BUDGET_MS, now_ms))
             .unwrap_or_default();

@@ -3,6 +3,8 @@
 //! is fixed at the foot.
 
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
 
 use super::compare::ComparePanel;
 use super::events::EventsPanel;
@@ -43,8 +45,13 @@ pub(crate) fn Workbench(
         listen(bench);
     }
     let full = extent == Extent::Full;
+    let root = NodeRef::<leptos::html::Section>::new();
+    if !full {
+        rest_out_of_sight(bench, root);
+    }
     view! {
         <section
+            node_ref=root
             class="workbench"
             class:is-glance=!full
             aria-label="Simulation"
@@ -67,6 +74,34 @@ pub(crate) fn Workbench(
             {full.then(|| view! { <ShareDialog /> <KeysDialog open=bench.keys_open /> })}
         </section>
     }
+}
+
+/// A run that plays by itself does so only while it can be seen.
+fn rest_out_of_sight(bench: Bench, root: NodeRef<leptos::html::Section>) {
+    let observer = StoredValue::new_local(None::<web_sys::IntersectionObserver>);
+    Effect::new(move |_| {
+        let Some(section) = root.get() else { return };
+        let seen = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
+            let last = entries
+                .pop()
+                .dyn_into::<web_sys::IntersectionObserverEntry>();
+            bench.set_in_sight(last.is_ok_and(|e| e.is_intersecting()));
+        });
+        let made = web_sys::IntersectionObserver::new(seen.as_ref().unchecked_ref());
+        // The observer lives as long as the page it watches, and so does its callback.
+        seen.forget();
+        if let Ok(made) = made {
+            made.observe(&section);
+            observer.set_value(Some(made));
+        }
+    });
+    on_cleanup(move || {
+        observer.try_update_value(|o| {
+            if let Some(observer) = o.take() {
+                observer.disconnect();
+            }
+        });
+    });
 }
 
 #[component]
@@ -155,7 +190,11 @@ fn Problems(bench: Bench) -> impl IntoView {
 #[component]
 fn CaptionLine(bench: Bench) -> impl IntoView {
     view! {
-        <p class="caption-line" data-testid="caption">
+        <p
+            class="caption-line"
+            data-testid="caption"
+            hidden=move || bench.hud.with(|h| !h.told)
+        >
             {move || bench.caption.get()}
         </p>
         {move || bench.prediction.get().map(|p| view! { <PredictionLine prediction=p /> })}

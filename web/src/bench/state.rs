@@ -49,6 +49,8 @@ pub(crate) struct Hud {
     pub(crate) finished: bool,
     /// The prediction that halted the run.
     pub(crate) gate: Option<u32>,
+    /// The scenario tells something as it goes.
+    pub(crate) told: bool,
     /// What undo would take back.
     pub(crate) undo: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Hud {
             slow: host.slow(),
             finished: host.finished(),
             gate: host.gate(),
+            told: !session.scenario().captions.is_empty(),
             undo: host.undo_label().map(str::to_owned),
         }
     }

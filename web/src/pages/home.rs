@@ -10,6 +10,8 @@ use crate::ui::icon;
 
 /// The cluster of the home page.
 pub(super) const SCENARIO: &str = include_str!("home.toml");
+/// By then the cluster has formed and the log has its first records, ns.
+pub(super) const BEGIN: u64 = 3_000_000_000;
 /// Slow enough to see messages travel.
 const SPEED: f64 = 0.02;
 
@@ -18,7 +20,10 @@ const SPEED: f64 = 0.02;
 pub(crate) fn Home() -> impl IntoView {
     page("", true);
     let bench = Bench::new();
-    let recipe = Recipe::of(SCENARIO);
+    let recipe = Recipe {
+        time: BEGIN,
+        ..Recipe::of(SCENARIO)
+    };
     open_saved_or(
         bench,
         Opening {

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::build::{Build, KeysKind, LoadKind};
+use super::home::BEGIN;
 use crate::app::page;
 use crate::bench::{Bench, Opening, Tab, Verdicts, Workbench, calm, open_saved_or};
 use crate::host::Recipe;
@@ -19,6 +20,14 @@ struct Form {
     build: RwSignal<Build>,
 }
 
+/// The form's cluster, looked at when it has formed.
+fn of_form(build: &Build) -> Recipe {
+    Recipe {
+        time: BEGIN,
+        ..Recipe::of(build.to_toml())
+    }
+}
+
 /// The page.
 #[component]
 pub(crate) fn Sandbox() -> impl IntoView {
@@ -28,7 +37,7 @@ pub(crate) fn Sandbox() -> impl IntoView {
     let form = Form {
         build: RwSignal::new(kept.unwrap_or_default()),
     };
-    let recipe = Recipe::of(form.build.with_untracked(Build::to_toml));
+    let recipe = of_form(&form.build.get_untracked());
     let keep_as = Some("sandbox".to_owned());
     open_saved_or(
         bench,
@@ -73,7 +82,7 @@ fn BuildForm(bench: Bench, form: Form) -> impl IntoView {
             // A form that cannot be kept is only a form to fill in again.
             let _ = store::keep(FORM, &text);
         }
-        if bench.open(Recipe::of(build.to_toml()), SPEED) {
+        if bench.open(of_form(&build), SPEED) {
             bench.tab.set(Tab::STAGE);
             bench.set_playing(!calm());
         } else {
@@ -114,9 +123,14 @@ fn Submit(form: Form) -> impl IntoView {
                 read=|b| b.seed as u32
                 write=|b, n| b.seed = u64::from(n)
             />
-            <button type="button" class="button small" on:click=reseed>
+            <button
+                type="button"
+                class="icon-button"
+                aria-label="Another seed"
+                title="Another seed"
+                on:click=reseed
+            >
                 {icon("restart")}
-                "Another seed"
             </button>
         </div>
     }

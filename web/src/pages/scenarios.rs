@@ -9,7 +9,8 @@ use crate::bench::{Bench, Opening, Workbench, open_saved_or};
 use crate::catalog::{self, ScenarioEntry};
 use crate::host::Recipe;
 
-const SPEED: f64 = 0.05;
+/// The pace of stories that last a minute.
+const SPEED: f64 = 1.0;
 
 /// The list.
 #[component]

@@ -10,6 +10,7 @@ mod editor;
 mod html;
 mod lessons;
 mod pages;
+mod scenarios;
 mod service_worker;
 pub(crate) mod sizes;
 
@@ -27,6 +28,7 @@ pub(crate) fn finish_hook() -> Outcome<()> {
             Failure::new("TRUNK_STAGING_DIR is not set: this command is called by Trunk")
                 .with_remedy("cargo xtask build")
         })?;
+    scenarios::copy(&staging)?;
     finish(&staging, editor::bundle, lessons::compile)
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
 
-const FRAGMENT: &str = "page.fragment.html";
+pub(super) const FRAGMENT: &str = "page.fragment.html";
 
 struct Route {
     path: &'static str,
