@@ -10,7 +10,9 @@ use sim_core::check::Ledger;
 use sim_core::scenario::{self, Predicate, Scenario};
 
 pub(crate) use sim_core::kernel::Refusal;
-pub(crate) use sim_core::run::{LinkProblem, Offer, Opened, Recipe, Session, Stop, Target};
+pub(crate) use sim_core::run::{
+    LinkProblem, Offer, Opened, Recipe, Session, Stop, Target, deed_words,
+};
 pub(crate) use sim_core::scenario::{Diagnostic, Severity, diagnose};
 
 /// What can be done to a run.

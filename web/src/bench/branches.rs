@@ -71,7 +71,7 @@ pub(crate) fn Branches() -> impl IntoView {
                 <div class="pop-up" on:keydown=move |ev| close_on_escape(&ev, open)>
                     <ol class="branch-list">
                         <For each=move || list.get() key=|r| (r.id, r.current, r.deeds) let:row>
-                            <BranchRow bench row />
+                            <BranchRow bench open row />
                         </For>
                     </ol>
                     <p class="muted small">
@@ -84,7 +84,7 @@ pub(crate) fn Branches() -> impl IntoView {
 }
 
 #[component]
-fn BranchRow(bench: Bench, row: Row) -> impl IntoView {
+fn BranchRow(bench: Bench, open: RwSignal<bool>, row: Row) -> impl IntoView {
     let id = row.id;
     let deeds = match row.deeds {
         0 => "no faults of yours".to_owned(),
@@ -97,6 +97,9 @@ fn BranchRow(bench: Bench, row: Row) -> impl IntoView {
     };
     let compare = move |_| {
         let current = bench.host(|h| h.current()).unwrap_or_default();
+        open.set(false);
+        bench.selected.set(None);
+        bench.why.set(None);
         bench.compared.set(Some((current, id)));
         bench.tab.set(Tab::COMPARE);
     };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{LedgerView, LogLine, StageView};
+use sim_core::view::{LedgerView, LineKind, LogLine, StageView};
 
 use super::ledger::counters;
 use super::{Bench, use_bench};
@@ -77,7 +77,17 @@ fn first_difference(a: &mut Session, b: &mut Session, until: u64) -> Option<Dive
     let last = a.event().max(b.event()).min(SEARCH_MAX);
     let mut from = 0;
     while from <= last {
-        let (left, right) = (a.transcript(from, STRIDE), b.transcript(from, STRIDE));
+        // Timers are the insides of a node; what they lead to is told by messages and rules.
+        let told = |lines: Vec<LogLine>| -> Vec<LogLine> {
+            lines
+                .into_iter()
+                .filter(|l| l.kind != LineKind::Timer)
+                .collect()
+        };
+        let (left, right) = (
+            told(a.transcript(from, STRIDE)),
+            told(b.transcript(from, STRIDE)),
+        );
         let n = left.len().max(right.len());
         for i in 0..n {
             let (l, r) = (left.get(i), right.get(i));

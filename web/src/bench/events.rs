@@ -107,7 +107,7 @@ pub(crate) fn EventsPanel() -> impl IntoView {
                             .get()
                             .into_iter()
                             .rev()
-                            .map(|l| view! { <Line bench now=l.event == present line=l /> })
+                            .map(|l| view! { <Line bench now=l.event + 1 == present line=l /> })
                             .collect_view()
                     }}
                 </tbody>
@@ -125,7 +125,8 @@ fn Line(bench: Bench, now: bool, line: LogLine) -> impl IntoView {
     let go = move |_| {
         bench.travel(|h| {
             h.set_playing(false);
-            h.seek_event(event);
+            // Events are counted from 0: this is the moment right after it.
+            h.seek_event(event + 1);
         });
     };
     view! {

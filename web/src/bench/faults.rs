@@ -269,7 +269,11 @@ fn Tool(
         }
     };
     let disabled = because.is_some();
-    let title = because.map_or_else(|| label.clone(), |b| format!("{label}: {b}"));
+    let name = short(id).unwrap_or_default();
+    let title = match because {
+        Some(because) => format!("{name}. {label}: {because}"),
+        None => format!("{name}. {label}"),
+    };
     view! {
         <button
             type="button"
@@ -282,7 +286,7 @@ fn Tool(
             on:click=act
         >
             {icon(id)}
-            <span aria-hidden="true">{short(id).map_or(label, str::to_owned)}</span>
+            <span aria-hidden="true">{name}</span>
         </button>
     }
 }
@@ -314,6 +318,7 @@ fn MoreButton(bench: Bench, target: Memo<Option<MenuTarget>>) -> impl IntoView {
             data-testid="fault-more"
             aria-haspopup="menu"
             aria-label="All faults for this target"
+            title="All faults for this target"
             on:click=open
         >
             {icon("more")}

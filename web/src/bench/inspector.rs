@@ -9,6 +9,9 @@ use crate::format::{clock, span};
 use crate::stage::Selection;
 use crate::ui::icon;
 
+/// Steps of an answer that are shown at first.
+const STEPS_FIRST: usize = 4;
+
 /// The dock. Takes no room while nothing is picked and nothing is asked.
 #[component]
 pub(crate) fn Inspector() -> impl IntoView {
@@ -124,7 +127,20 @@ fn Facts(bench: Bench) -> impl IntoView {
     view! {
         <dl class="facts" data-testid="facts">
             {move || {
-                list.get().into_iter().map(|f| view! { <FactRow bench fact=f /> }).collect_view()
+                let mut group = String::new();
+                list.get()
+                    .into_iter()
+                    .map(|f| {
+                        // `orders-0 · role` stands under its own heading.
+                        let (of, label) = match f.label.split_once(" · ") {
+                            Some((of, label)) => (of.to_owned(), label.to_owned()),
+                            None => (String::new(), f.label.clone()),
+                        };
+                        let heading = (of != group && !of.is_empty()).then(|| of.clone());
+                        group = of;
+                        view! { <FactRow bench heading label fact=f /> }
+                    })
+                    .collect_view()
             }}
         </dl>
         {move || record().map(|record| view! { <Life bench record /> })}
@@ -132,11 +148,15 @@ fn Facts(bench: Bench) -> impl IntoView {
 }
 
 #[component]
-fn FactRow(bench: Bench, fact: Fact) -> impl IntoView {
-    let label = fact.label.clone();
-    let value = fact.value.clone();
+fn FactRow(
+    bench: Bench,
+    #[prop(optional_no_strip)] heading: Option<String>,
+    label: String,
+    fact: Fact,
+) -> impl IntoView {
+    let (full, value) = (fact.label, fact.value.clone());
     let ask = fact.subject.map(|subject| {
-        let title = format!("Why is {label} {value}?");
+        let title = format!("Why is {full} {value}?");
         let title_for_reader = title.clone();
         let ask = move |_| {
             bench.why.set(Some(WhyQuestion {
@@ -157,7 +177,8 @@ fn FactRow(bench: Bench, fact: Fact) -> impl IntoView {
         }
     });
     view! {
-        <dt>{fact.label}</dt>
+        {heading.map(|h| view! { <dt class="facts-group">{h}</dt> })}
+        <dt>{label}</dt>
         <dd>
             <span class="mono">{fact.value}</span>
             {ask}
@@ -196,8 +217,9 @@ pub(crate) fn Life(bench: Bench, record: u64) -> impl IntoView {
 /// The answer to the open question: a short numbered chain, most immediate cause first.
 #[component]
 fn WhyChain(bench: Bench) -> impl IntoView {
+    // Answered once, for the moment of the question: its steps lead to other moments, and the
+    // answer must stand while one walks along them.
     let answer = Memo::new(move |_| {
-        bench.slow_tick.track();
         let question = bench.why.get()?;
         let steps = bench.ask(|s| s.why(&question.subject)).unwrap_or_default();
         Some((question, steps))
@@ -217,13 +239,18 @@ fn WhyAnswer(bench: Bench, question: WhyQuestion, steps: Vec<WhyStep>) -> impl I
             </p>
         }
     });
+    let all = RwSignal::new(false);
+    let more = steps.len().saturating_sub(STEPS_FIRST);
+    let shown = move || if all.get() { usize::MAX } else { STEPS_FIRST };
     view! {
         <section class="why" data-testid="why-chain" aria-live="polite">
             <h3>{question.title}</h3>
             {unknown}
             <ol class="chain">
-                {steps
+                {move || steps
+                    .clone()
                     .into_iter()
+                    .take(shown())
                     .map(|s| {
                         let rule = match (s.rule, s.source) {
                             (Some(rule), Some(source)) => Some(format!("{rule} · {source}")),
@@ -234,6 +261,11 @@ fn WhyAnswer(bench: Bench, question: WhyQuestion, steps: Vec<WhyStep>) -> impl I
                     })
                     .collect_view()}
             </ol>
+            <Show when=move || { more != 0 && !all.get() }>
+                <button type="button" class="link-button small" on:click=move |_| all.set(true)>
+                    {format!("{more} earlier causes")}
+                </button>
+            </Show>
         </section>
     }
 }
@@ -249,7 +281,8 @@ fn ChainStep(
     let go = move |_| {
         bench.travel(|h| {
             h.set_playing(false);
-            h.seek_event(event);
+            // Events are counted from 0: this is the moment right after it.
+            h.seek_event(event + 1);
         });
     };
     view! {

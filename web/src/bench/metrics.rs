@@ -11,8 +11,8 @@ use sim_core::view::Series;
 use super::{now_ms, use_bench};
 use crate::format::{clock, spoken};
 
-const WIDTH: u32 = 760;
-const HEIGHT: u32 = 220;
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 180;
 /// Least time between two drawings while time runs, ms. Sampling runs the past again.
 const REDRAW_MS: f64 = 1_000.0;
 /// Moments at which each series is sampled.
@@ -42,12 +42,13 @@ fn draw(series: &Series, end: u64) -> Option<String> {
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
         let mut chart = ChartBuilder::on(&root)
-            .margin(6)
+            .margin(4)
+            .margin_right(22)
             .x_label_area_size(26)
-            .y_label_area_size(54)
+            .y_label_area_size(46)
             .build_cartesian_2d(0.0..seconds(end.max(1)), bottom..top + (top / 10).max(1))
             .ok()?;
-        let text = ("sans-serif", 14).into_font().color(&marker(1));
+        let text = ("sans-serif", 15).into_font().color(&marker(1));
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -55,8 +56,8 @@ fn draw(series: &Series, end: u64) -> Option<String> {
             .light_line_style(TRANSPARENT)
             .axis_style(marker(2))
             .label_style(text)
-            .x_labels(6)
-            .y_labels(5)
+            .x_labels(5)
+            .y_labels(4)
             .x_label_formatter(&|s| format!("{s:.0} s"))
             .draw()
             .ok()?;

@@ -3,7 +3,7 @@
 //! a cross. Ten windows of width are offered, from microseconds to the whole run.
 
 use leptos::prelude::*;
-use sim_core::view::{Shape, SpaceTimeMessage, TimeMark};
+use sim_core::view::{Role, Shape, SpaceTimeMessage, TimeMark};
 
 use super::{Bench, use_bench};
 use crate::format::{clock, span};
@@ -12,7 +12,7 @@ use crate::stage::Selection;
 const WIDTH: f64 = 1000.0;
 const ROW: f64 = 46.0;
 const TOP: f64 = 30.0;
-const LABELS: f64 = 96.0;
+const LABELS: f64 = 112.0;
 const MESSAGES_MAX: u32 = 600;
 /// Offered widths of the window, ns.
 const WINDOWS: [u64; 8] = [
@@ -39,9 +39,21 @@ struct Drawing {
 }
 
 fn read(bench: Bench, width: u64) -> Drawing {
-    let nodes = bench
-        .view
-        .with_untracked(|v| v.nodes.iter().map(|n| (n.id, n.title.clone())).collect());
+    // As data flows: writers, stores, readers; those who decide stand below.
+    let place = |role| match role {
+        Role::Source => 0,
+        Role::Store => 1,
+        Role::Sink => 2,
+        Role::Control => 3,
+    };
+    let mut rows: Vec<(u32, u32, String)> = bench.view.with_untracked(|v| {
+        v.nodes
+            .iter()
+            .map(|n| (place(n.role), n.id, n.title.clone()))
+            .collect()
+    });
+    rows.sort();
+    let nodes = rows.into_iter().map(|(_, id, title)| (id, title)).collect();
     let now = bench.hud.with_untracked(|h| h.now);
     let from = now.saturating_sub(width * 4 / 5);
     let to = from + width;
@@ -148,7 +160,7 @@ fn lifelines(d: &Drawing) -> impl IntoView + use<> {
         .map(|(id, title)| {
             let y = y(d, *id);
             view! {
-                <text class="st-name" x="0" y=y + 4.0>
+                <text class="st-name" x="10" y=y + 4.0>
                     {title.clone()}
                 </text>
                 <line class="st-life" x1=LABELS x2=WIDTH y1=y y2=y />

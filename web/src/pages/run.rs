@@ -5,8 +5,9 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use crate::app::page;
-use crate::bench::{Bench, Opening, Workbench, linked_run, open_saved_or};
-use crate::host::{LinkProblem, Opened, Recipe};
+use crate::bench::{Bench, Opening, Verdicts, Workbench, linked_run, open_saved_or};
+use crate::format::clock;
+use crate::host::{LinkProblem, Opened, Recipe, deed_words};
 
 /// Speed of a run that comes without one.
 const SPEED: f64 = 0.02;
@@ -27,7 +28,10 @@ pub(crate) fn RunPage() -> impl IntoView {
         Some(Err(_)) => {}
         None => {
             let keep_as = Some("run".to_owned());
-            let recipe = Recipe::of(super::home::SCENARIO);
+            let recipe = Recipe {
+                time: super::home::BEGIN,
+                ..Recipe::of(super::home::SCENARIO)
+            };
             open_saved_or(
                 bench,
                 Opening {
@@ -46,22 +50,70 @@ pub(crate) fn RunPage() -> impl IntoView {
     });
     on_cleanup(move || handle.remove());
     let problem = move || link.with(|l| l.as_ref().and_then(|l| l.as_ref().err().cloned()));
+    move || match problem() {
+        Some(problem) => view! { <Problem bench problem link /> }.into_any(),
+        None => view! {
+            <div class="split" data-testid="run-page">
+                <div class="column">
+                    <p class="eyebrow">"A run"</p>
+                    <h1>{move || bench.hud.with(|h| h.title.clone())}</h1>
+                    <Show when=move || differs.get()>
+                        <Differs />
+                    </Show>
+                    <Story bench />
+                    <Verdicts />
+                </div>
+                <Workbench />
+            </div>
+        }
+        .into_any(),
+    }
+}
+
+/// What the scenario is about, and what was done to it by hand.
+#[component]
+fn Story(bench: Bench) -> impl IntoView {
+    let told = Memo::new(move |_| {
+        bench.edits.track();
+        let found = bench.ask(|s| {
+            let scenario = s.scenario();
+            let deeds = s.recipe().actions.into_iter();
+            let deeds = deeds.map(|a| (a.at, deed_words(&a.deed, &scenario.nodes)));
+            (scenario.description.clone(), deeds.collect::<Vec<_>>())
+        });
+        found.unwrap_or_default()
+    });
     view! {
-        <div class="split no-column" data-testid="run-page">
-            <h1 class="sr-only">"A run"</h1>
-            {move || match problem() {
-                Some(problem) => view! { <Problem bench problem link /> }.into_any(),
-                None => {
-                    view! {
-                        <Show when=move || differs.get()>
-                            <Differs />
-                        </Show>
-                        <Workbench />
-                    }
-                        .into_any()
-                }
-            }}
-        </div>
+        <p class="lead">{move || told.with(|(about, _)| about.clone())}</p>
+        <Show when=move || told.with(|(_, deeds)| !deeds.is_empty())>
+            <h2>"What was done by hand"</h2>
+            <ol class="deeds">
+                {move || {
+                    told.with(|(_, deeds)| {
+                        deeds
+                            .iter()
+                            .map(|(at, words)| {
+                                let at = *at;
+                                view! {
+                                    <li>
+                                        <button
+                                            type="button"
+                                            class="link-button mono"
+                                            title="Go to this moment"
+                                            on:click=move |_| bench.seek(at)
+                                        >
+                                            {clock(at)}
+                                        </button>
+                                        " "
+                                        {words.clone()}
+                                    </li>
+                                }
+                            })
+                            .collect_view()
+                    })
+                }}
+            </ol>
+        </Show>
     }
 }
 
@@ -112,7 +164,7 @@ fn Problem(
     view! {
         <div class="page">
             <div class="banner harm" role="alert" data-testid="link-problem">
-                <h2>"This link cannot be opened as it was sent"</h2>
+                <h1>"This link cannot be opened as it was sent"</h1>
                 <p>{problem.to_string()}</p>
                 <div class="actions">
                     {newer

@@ -111,7 +111,7 @@ fn Submit(form: Form) -> impl IntoView {
     view! {
         <div class="build-submit">
             <button type="submit" class="button primary" data-testid="build" disabled=move || bad() != 0>
-                "Build this cluster"
+                "Build it"
             </button>
             <Number
                 form

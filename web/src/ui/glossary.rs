@@ -251,7 +251,7 @@ pub(crate) fn GlossaryPopover() -> impl IntoView {
     ];
     on_cleanup(move || handles.into_iter().for_each(|h| h.remove()));
     view! {
-        <div id="glossary-popover" role="tooltip">
+        <div>
             {move || {
                 let shown = shown.get()?;
                 let entry = find(&shown.key)?;
@@ -264,6 +264,8 @@ pub(crate) fn GlossaryPopover() -> impl IntoView {
                 Some(
                     view! {
                         <div
+                            id="glossary-popover"
+                            role="tooltip"
                             class="popover"
                             style:left=px(shown.x)
                             style:top=top
