@@ -226,7 +226,9 @@ fn effort(spec: &ClusterSpec, duration: Nanos) -> Effort {
             .topics
             .iter()
             .find(|topic| topic.name == producer.topic);
+        // Batches for one broker share a request, and a request waits for linger.ms.
         let partitions = topic.map_or(1, |topic| topic.assignment.len() as u64);
+        let targets = partitions.min(spec.brokers.len() as u64);
         let factor = topic
             .and_then(|topic| topic.assignment.iter().map(Vec::len).max())
             .map_or(1, |factor| factor as u64);
@@ -236,11 +238,11 @@ fn effort(spec: &ClusterSpec, duration: Nanos) -> Effort {
             .filter(|c| c.topic == producer.topic)
             .count() as u64;
         let sent = records(producer, duration);
-        let batches = periods(producer.config.linger_ms.max(1)).saturating_mul(partitions);
+        let requests = periods(producer.config.linger_ms).saturating_mul(targets);
         // A request, its answer and a timer; then the same for each follower and reader.
         let each = 3 + 4 * factor.saturating_sub(1) + 2 * readers;
         add(sent);
-        add(sent.min(batches).saturating_mul(each));
+        add(sent.min(requests).saturating_mul(each));
     }
     let brokers = spec.brokers.len() as u64;
     let replicated = spec

@@ -1,6 +1,7 @@
 //! Whole scenarios: the committed ones are good, every kind of mistake is found at its place, and
 //! what was done by hand reads back.
 
+mod documentation;
 mod mistakes;
 mod round_trip;
 
