@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{Role, StageView};
+use sim_core::view::{Lane, Role, StageView};
 
 use super::slow::slow;
 use crate::stage::scene::words;
@@ -50,6 +50,12 @@ fn nodes(view: &StageView) -> Vec<Row> {
         .collect()
 }
 
+/// The leader epoch as the copy knows it, else as the control plane does.
+fn epoch(lane: &Lane, known: i32) -> String {
+    let own = lane.facts.iter().find(|f| f.label == "leader epoch");
+    own.map_or_else(|| known.to_string(), |f| f.value.clone())
+}
+
 fn copies(view: &StageView) -> (Vec<Row>, usize) {
     let mut rows = Vec::new();
     let mut well = 0;
@@ -80,7 +86,7 @@ fn copies(view: &StageView) -> (Vec<Row>, usize) {
                 name: format!("{} on {}", lane.id, node.title),
                 cells: [
                     part.to_owned(),
-                    summary.epoch.to_string(),
+                    epoch(lane, summary.epoch),
                     sync.to_owned(),
                     lane.end.to_string(),
                     lane.strandline.to_string(),

@@ -42,7 +42,11 @@ fn classes(scene: &NodeScene) -> String {
         Some(false) => " unsynced",
         None => "",
     };
-    let leads = if scene.leads { " leads" } else { "" };
+    let leads = match (scene.leads, scene.deposed) {
+        (_, true) => " deposed",
+        (true, false) => " leads",
+        _ => "",
+    };
     let (kind, health) = (kind_class(scene.kind), health_class(scene.health));
     format!("stage-node {kind} {role} {health}{sync}{leads}")
 }

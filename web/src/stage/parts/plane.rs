@@ -184,11 +184,14 @@ fn TokenTip(shared: Shared) -> impl IntoView {
         let width = shared.layout.with_untracked(|l| l.plan.width);
         // On the left half to the right of the pointer, on the right half to the left.
         let left = tip.at.x < width / 2.0;
-        let side = if left {
+        let mut side = String::from(if left {
             "stage-tip"
         } else {
             "stage-tip to-left"
-        };
+        });
+        if tip.at.y < 64.0 {
+            side.push_str(" under");
+        }
         Some(view! {
             <div class=side style:left=px(tip.at.x) style:top=px(tip.at.y) aria-hidden="true">
                 {tip.words}

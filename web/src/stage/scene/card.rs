@@ -1,6 +1,6 @@
 //! The words on a node: title, chips, note, values, and what a screen reader says.
 
-use sim_core::view::{Health, NodeView, Role, StageView, Tone};
+use sim_core::view::{Health, Lane, NodeView, Role, StageView, Tone};
 
 use crate::stage::plan::{Kind, Place};
 
@@ -32,6 +32,8 @@ pub(crate) struct NodeScene {
     pub(crate) health: Health,
     /// Its copy of the lane in full leads.
     pub(crate) leads: bool,
+    /// It takes writes though the control plane has another leader.
+    pub(crate) deposed: bool,
     /// Its copy of the lane in full is in sync; `None` if it has none.
     pub(crate) in_sync: Option<bool>,
     /// Chips, most telling first.
@@ -79,11 +81,9 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
             strong: false,
         });
     }
-    let facts: Vec<(String, String)> = node
-        .summary
-        .iter()
-        .map(|f| (f.label.clone(), f.value.clone()))
-        .collect();
+    let facts = values(node, copy);
+    let leader = lane.and_then(|id| view.lanes.iter().find(|l| l.id == *id)?.leader);
+    let deposed = copy.is_some_and(|c| c.leads) && leader.is_some_and(|l| l != node.id);
     let note = copy.map(|c| c.note.clone()).unwrap_or_default();
     let mut scene = NodeScene {
         node: node.id,
@@ -92,7 +92,9 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
         name: node.name.clone(),
         role: node.role,
         health: node.health,
-        leads: copy.is_some_and(|c| c.leads) || node.role == Role::Control && active(node),
+        leads: copy.is_some_and(|c| c.leads) && !deposed
+            || node.role == Role::Control && active(node),
+        deposed,
         in_sync: copy.map(|c| c.in_sync),
         chips,
         note,
@@ -118,6 +120,19 @@ fn link_fault(view: &StageView, node: u32) -> Option<Chip> {
         tone,
         strong: false,
     })
+}
+
+/// The values on a card: the copy's leader epoch if it has one, else the node's own.
+fn values(node: &NodeView, copy: Option<&Lane>) -> Vec<(String, String)> {
+    let epoch = copy.and_then(|c| c.facts.iter().find(|f| f.label == "leader epoch"));
+    match epoch {
+        Some(epoch) => vec![("epoch".to_owned(), epoch.value.clone())],
+        None => node
+            .summary
+            .iter()
+            .map(|f| (f.label.clone(), f.value.clone()))
+            .collect(),
+    }
 }
 
 /// Whether a controller's badges say that it leads.
@@ -174,6 +189,7 @@ fn gathered(view: &StageView, place: &Place) -> NodeScene {
         role: place.role,
         health: if down > 0 { Health::Down } else { Health::Up },
         leads: false,
+        deposed: false,
         in_sync: None,
         chips: Vec::new(),
         note,

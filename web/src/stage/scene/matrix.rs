@@ -100,6 +100,7 @@ struct Copies<'a> {
     end: i64,
     /// The strandline of the leader's copy, or without one the furthest of those in sync.
     line: i64,
+    /// The leader's copy has been seen.
     led: bool,
 }
 
@@ -149,7 +150,8 @@ impl<'a> Index<'a> {
                 copies.held += 1;
                 copies.synced += usize::from(lane.in_sync);
                 copies.end = copies.end.max(lane.end);
-                if lane.leads {
+                let leads = copies.summary.is_some_and(|s| s.leader == Some(node.id));
+                if leads {
                     (copies.line, copies.led) = (lane.strandline, true);
                 } else if lane.in_sync && !copies.led {
                     copies.line = copies.line.max(lane.strandline);

@@ -159,12 +159,19 @@ pub(crate) fn copies<'a>(
         .filter_map(move |n| n.lanes.iter().find(|l| l.id == id).map(|l| (n, l)))
 }
 
-/// The copy whose strandline counts: the leader's, or without one the furthest of those in sync.
+/// The copy whose strandline counts: that of the leader by the control plane's word, or without one
+/// the furthest of those in sync. A deposed leader that still takes writes does not count.
 pub(crate) fn leading<'a>(view: &'a StageView, id: &'a str) -> Option<&'a Lane> {
-    let lanes = || copies(view, id).map(|(_, lane)| lane);
-    lanes()
-        .find(|l| l.leads)
-        .or_else(|| lanes().filter(|l| l.in_sync).max_by_key(|l| l.strandline))
+    let leader = view
+        .lanes
+        .iter()
+        .find(|l| l.id == id)
+        .and_then(|l| l.leader);
+    let of_leader = copies(view, id)
+        .find(|(node, _)| Some(node.id) == leader)
+        .map(|x| x.1);
+    let in_sync = copies(view, id).map(|(_, lane)| lane).filter(|l| l.in_sync);
+    of_leader.or_else(|| in_sync.max_by_key(|l| l.strandline))
 }
 
 /// Places on the axis in px. The strandline takes room of its own: cells right of it stand apart.

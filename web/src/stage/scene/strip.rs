@@ -114,7 +114,8 @@ pub(super) fn strip(
                 let cell = cell.map(|k| &lane.cells[k]);
                 let first = cell.is_some_and(|c| epoch_before.is_some_and(|e| e != c.epoch));
                 epoch_before = cell.map(|c| c.epoch).or(epoch_before);
-                let face = face(node, lane, o, cell, first);
+                let below = ruler.line.is_some_and(|line| o < line);
+                let face = face(node, lane, o, cell, (first, below));
                 if first || (flags.is_empty() && cell.is_some()) {
                     flags.push(Flag {
                         x: ruler.cell(i),
@@ -147,7 +148,13 @@ pub(super) fn strip(
     }
 }
 
-fn face(node: &NodeView, lane: &Lane, offset: i64, cell: Option<&Cell>, first: bool) -> CellFace {
+fn face(
+    node: &NodeView,
+    lane: &Lane,
+    offset: i64,
+    cell: Option<&Cell>,
+    (first, below): (bool, bool),
+) -> CellFace {
     let Some(cell) = cell else {
         return CellFace {
             offset,
@@ -163,18 +170,20 @@ fn face(node: &NodeView, lane: &Lane, offset: i64, cell: Option<&Cell>, first: b
             aria: format!("Offset {offset} on {}, not loaded", node.title),
         };
     };
+    // A follower learns the strandline late; what it holds below it is safe all the same.
+    let shared = below && lane.in_sync && !cell.diverged;
     CellFace {
         offset,
         record: cell.record,
         key: cell.key,
-        committed: cell.committed,
+        committed: cell.committed || shared,
         flushed: cell.flushed,
         diverged: cell.diverged,
         epoch_start: first,
         epoch: cell.epoch,
         unknown: false,
         gone: None,
-        aria: words::cell(node, cell),
+        aria: words::cell(node, cell, cell.committed || shared),
     }
 }
 
@@ -190,7 +199,7 @@ fn gone(node: &NodeView, lane: &Lane, cell: &Cell, why: Gone) -> CellFace {
         diverged: false,
         gone: Some(why),
         aria: format!("Offset {} on {}, {said}", cell.offset, node.title),
-        ..face(node, lane, cell.offset, Some(cell), false)
+        ..face(node, lane, cell.offset, Some(cell), (false, false))
     }
 }
 

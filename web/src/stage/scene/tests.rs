@@ -40,6 +40,41 @@ fn the_strandline_stands_at_one_place_for_all_copies() {
 }
 
 #[test]
+fn a_deposed_leader_does_not_move_the_strandline() {
+    let mut view = view(Situation::Calm, 0);
+    // Broker 1 does not know that broker 2 leads, and believes in a watermark of its own.
+    view.lanes[0].leader = Some(4);
+    view.nodes[4].lanes[0].leads = true;
+    view.nodes[3].lanes[0].strandline = 131;
+    let (_, scene) = scene(&view, &Zoom::All, 1010.0);
+    assert_eq!(scene.line.expect("a strandline").offset, 127);
+    let of = |id: u32| scene.nodes.iter().find(|n| n.node == id).expect("a card");
+    assert!(of(3).deposed && !of(3).leads);
+    assert!(of(4).leads && !of(4).deposed);
+}
+
+#[test]
+fn a_follower_that_knows_less_holds_no_less() {
+    let mut view = view(Situation::Calm, 0);
+    for cell in &mut view.nodes[5].lanes[0].cells {
+        cell.committed = cell.offset < 125;
+    }
+    let (_, scene) = scene(&view, &Zoom::All, 1010.0);
+    let strip = scene
+        .strips
+        .iter()
+        .flatten()
+        .find(|s| s.node == 5)
+        .expect("a strip");
+    for slot in &strip.slots {
+        if let SlotScene::Cell(cell) = slot {
+            assert_eq!(cell.committed, cell.offset < 127, "{}", cell.aria);
+        }
+    }
+    assert!(strip.labels.iter().any(|l| l.text == "knows 125"));
+}
+
+#[test]
 fn the_strandline_does_not_reach_copies_out_of_sync() {
     let mut view = view(Situation::Calm, 0);
     view.nodes[4].lanes[0].in_sync = false;

@@ -95,14 +95,14 @@ pub(crate) fn lane(node: &NodeView, lane: &Lane) -> String {
 }
 
 /// A record on a copy, in a sentence.
-pub(crate) fn cell(node: &NodeView, cell: &Cell) -> String {
+pub(crate) fn cell(node: &NodeView, cell: &Cell, committed: bool) -> String {
     let mut out = format!("Offset {} on {}", cell.offset, node.title);
     match cell.key {
         Some(key) => out.push_str(&format!(", key {}", key_name(key))),
         None if cell.record.is_none() => out.push_str(", control record"),
         None => {}
     }
-    out.push_str(if cell.committed {
+    out.push_str(if committed {
         ", committed"
     } else {
         ", not committed"
