@@ -37,8 +37,8 @@ fn measures(size: Width) -> Measures {
             pitch: 24.0,
         },
         Width::Mid => Measures {
-            side: 132.0,
-            gutter: 60.0,
+            side: 146.0,
+            gutter: 56.0,
             arcs: 56.0,
             pad: 14.0,
             card: (106.0, 124.0, 14.0),
@@ -47,8 +47,8 @@ fn measures(size: Width) -> Measures {
             pitch: 26.0,
         },
         Width::Wide => Measures {
-            side: 150.0,
-            gutter: 76.0,
+            side: 164.0,
+            gutter: 72.0,
             arcs: 74.0,
             pad: 16.0,
             card: (106.0, 128.0, 18.0),
@@ -136,7 +136,7 @@ fn lay_cards(
         .map(|n| n.id)
         .collect();
     let (least, most, gap) = m.card;
-    let slim_h = if lane.is_some() { 34.0 } else { 60.0 };
+    let slim_h = if lane.is_some() { 34.0 } else { 84.0 };
     let per_row = ((area.w + 8.0) / 158.0).floor().max(1.0) as usize;
     let slim_rows = slim.len().div_ceil(per_row);
     let rest = slim_rows as f64 * (slim_h + 8.0);

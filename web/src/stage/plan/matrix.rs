@@ -22,7 +22,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
         Width::Mid => (sources.iter().chain(&sinks).copied().collect(), Vec::new()),
         Width::Wide => (sources.clone(), sinks.clone()),
     };
-    let (side, gutter) = (142.0, 30.0);
+    let (side, gutter) = (152.0, 30.0);
     let room = |n: usize| if n == 0 { 0.0 } else { side + gutter };
     let x = room(left.len()) + if phone { 16.0 } else { 4.0 };
     let end = plan.width - room(right.len()) - 4.0;

@@ -125,6 +125,10 @@ fn link_fault(view: &StageView, node: u32) -> Option<Chip> {
 /// The values on a card: the copy's leader epoch if it has one, else the node's own.
 fn values(node: &NodeView, copy: Option<&Lane>) -> Vec<(String, String)> {
     let epoch = copy.and_then(|c| c.facts.iter().find(|f| f.label == "leader epoch"));
+    // A copy whose process is down, or has heard of no leader yet, knows none.
+    if epoch.is_some_and(|e| e.value == "-1") {
+        return Vec::new();
+    }
     match epoch {
         Some(epoch) => vec![("epoch".to_owned(), epoch.value.clone())],
         None => node

@@ -19,7 +19,7 @@ pub(crate) use matrix::{Column, MatrixCell, RowScene};
 pub(crate) use strip::{CellFace, Flag, Label, SlotScene, StripScene};
 pub(crate) use wake::{Gone, Wake};
 
-use sim_core::view::{Lane, MarkKind, NodeView, StageView};
+use sim_core::view::{Health, Lane, MarkKind, NodeView, StageView};
 
 use super::plan::axis::{Axis, Slot, Span};
 use super::plan::geom::{Face, Rect, text_width};
@@ -159,19 +159,28 @@ pub(crate) fn copies<'a>(
         .filter_map(move |n| n.lanes.iter().find(|l| l.id == id).map(|l| (n, l)))
 }
 
-/// The copy whose strandline counts: that of the leader by the control plane's word, or without one
-/// the furthest of those in sync. A deposed leader that still takes writes does not count.
+/// The copy whose strandline counts: that of the running leader by the control plane's word, or
+/// without one the furthest of those in sync. A deposed leader that still takes writes does not
+/// count, and a process that is down has forgotten its own.
 pub(crate) fn leading<'a>(view: &'a StageView, id: &'a str) -> Option<&'a Lane> {
     let leader = view
         .lanes
         .iter()
         .find(|l| l.id == id)
         .and_then(|l| l.leader);
-    let of_leader = copies(view, id)
-        .find(|(node, _)| Some(node.id) == leader)
+    let up = || copies(view, id).filter(|(node, _)| node.health != Health::Down);
+    let of_leader = up()
+        .find(|(node, lane)| Some(node.id) == leader && lane.leads)
         .map(|x| x.1);
-    let in_sync = copies(view, id).map(|(_, lane)| lane).filter(|l| l.in_sync);
-    of_leader.or_else(|| in_sync.max_by_key(|l| l.strandline))
+    let furthest = |lanes: &mut dyn Iterator<Item = (&'a NodeView, &'a Lane)>| {
+        lanes
+            .map(|x| x.1)
+            .filter(|l| l.in_sync)
+            .max_by_key(|l| l.strandline)
+    };
+    of_leader
+        .or_else(|| furthest(&mut up()))
+        .or_else(|| furthest(&mut copies(view, id)))
 }
 
 /// Places on the axis in px. The strandline takes room of its own: cells right of it stand apart.

@@ -160,7 +160,7 @@ fn face(
             offset,
             record: None,
             key: None,
-            committed: offset < lane.strandline,
+            committed: offset < lane.strandline || below && lane.in_sync,
             flushed: true,
             diverged: false,
             epoch_start: false,

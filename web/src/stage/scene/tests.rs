@@ -54,6 +54,20 @@ fn a_deposed_leader_does_not_move_the_strandline() {
 }
 
 #[test]
+fn a_leader_that_is_down_has_forgotten_its_strandline() {
+    let mut view = view(Situation::Calm, 0);
+    view.nodes[3].health = sim_core::view::Health::Down;
+    let copy = &mut view.nodes[3].lanes[0];
+    (copy.leads, copy.strandline) = (false, 0);
+    let (_, scene) = scene(&view, &Zoom::All, 1010.0);
+    assert_eq!(
+        scene.line.expect("a strandline").offset,
+        127,
+        "what followers know"
+    );
+}
+
+#[test]
 fn a_follower_that_knows_less_holds_no_less() {
     let mut view = view(Situation::Calm, 0);
     for cell in &mut view.nodes[5].lanes[0].cells {
@@ -71,7 +85,7 @@ fn a_follower_that_knows_less_holds_no_less() {
             assert_eq!(cell.committed, cell.offset < 127, "{}", cell.aria);
         }
     }
-    assert!(strip.labels.iter().any(|l| l.text == "knows 125"));
+    assert!(strip.labels.iter().any(|l| l.text == "knows HW 125"));
 }
 
 #[test]

@@ -120,6 +120,7 @@ pub(crate) fn cell(node: &NodeView, cell: &Cell, committed: bool) -> String {
 /// The short form of a mark's name: what stands under a strip.
 pub(crate) fn short_mark(mark: &Mark) -> String {
     let word = match mark.kind {
+        MarkKind::Strandline if mark.label.starts_with("high watermark") => "knows HW",
         MarkKind::Strandline => "knows",
         MarkKind::End => "LEO",
         MarkKind::Start => "start",
