@@ -426,6 +426,11 @@ mod tests {
             "[[expect]]\nat = \"ev|\"",
             "[[expect]]\nat = \"eventually\"",
         );
+        check("config = { acks = |", "config = { acks = \"0\"");
+        check(
+            "config = { \"enable.idempotence\" = t|",
+            "config = { \"enable.idempotence\" = true",
+        );
         check("# ti|", "# ti");
         check("title = \"x|\"", "title = \"x\"");
     }

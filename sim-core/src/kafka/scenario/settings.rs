@@ -193,13 +193,23 @@ impl<C: Settings> Item for Config<C> {
             expected: spec.expected.to_owned(),
             required: false,
             repeated: false,
-            offer: if spec.expected == "true or false" {
-                Offer::Flag
-            } else {
-                Offer::Nothing
-            },
+            offer: offer(spec.expected),
         };
         Offer::Keys(C::KEYS.iter().map(key).collect())
+    }
+}
+
+/// What completion can offer for a setting.
+fn offer(expected: &'static str) -> Offer {
+    if expected == "true or false" {
+        return Offer::Flag;
+    }
+    let words = expected.split(", ").filter(|word| !word.contains(' '));
+    let words: Vec<_> = words.map(|word| (word, "")).collect();
+    if words.is_empty() {
+        Offer::Nothing
+    } else {
+        Offer::Words(words)
     }
 }
 
