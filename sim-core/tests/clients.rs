@@ -464,3 +464,141 @@ fn single_faults_cost_an_idempotent_producer_nothing() {
         assert_eq!(known, producer.sent());
     }
 }
+
+/// A small generator for choosing faults.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        // Knuth's MMIX constants; the low bits are poor, the high ones are used.
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// Throws faults at brokers, controllers and links for a minute, then heals everything.
+fn hail(seed: u64, settings: &[(&str, &str)], legal: bool) -> Sim {
+    let arrivals = Arrivals::Poisson {
+        mean_gap: 20 * MILLISECOND,
+    };
+    let mut spec = spec(3, settings, arrivals);
+    spec.producers[0].load.stop = Some(70 * SECOND);
+    let mut sim = Sim::boot(&spec, seed);
+    sim.run(6 * SECOND);
+    let mut dice = Dice(seed);
+    let mut at = 6 * SECOND;
+    while at < 70 * SECOND {
+        let (a, b) = (NodeId(dice.below(6) as u32), NodeId(dice.below(8) as u32));
+        let deed = match dice.below(if legal { 8 } else { 10 }) {
+            0 => Deed::Crash(a),
+            1 | 2 => Deed::Restart(a),
+            3 => Deed::Pause(a),
+            4 => Deed::Resume(a),
+            5 => Deed::Cut(a, b),
+            6 => Deed::Heal(a, b),
+            7 => Deed::HealAll,
+            8 => Deed::Link(
+                b,
+                a,
+                LinkChange {
+                    loss_ppm: Some(50_000),
+                    duplicate_ppm: Some(50_000),
+                    reorder_ppm: Some(50_000),
+                    ..LinkChange::default()
+                },
+            ),
+            _ => Deed::Link(
+                a,
+                b,
+                LinkChange {
+                    loss_ppm: Some(50_000),
+                    duplicate_ppm: Some(50_000),
+                    reorder_ppm: Some(50_000),
+                    ..LinkChange::default()
+                },
+            ),
+        };
+        if sim.world.refusal(&deed).is_none() {
+            sim.apply(&deed);
+        }
+        at += dice.below(2 * SECOND);
+        sim.run(at);
+    }
+    sim.apply(&Deed::HealAll);
+    for node in (0..6).map(NodeId) {
+        for remedy in [Deed::Restart(node), Deed::Resume(node)] {
+            if sim.world.refusal(&remedy).is_none() {
+                sim.apply(&remedy);
+            }
+        }
+    }
+    sim.run(260 * SECOND);
+    sim
+}
+
+#[test]
+fn a_hail_of_faults_breaks_no_promise_of_an_idempotent_producer() {
+    for seed in 0..8 {
+        let sim = hail(seed, &[], true);
+        let producer = sim.producer();
+        assert!(producer.acknowledged() > 100, "seed {seed}");
+        assert_eq!(producer.pending(), 0, "seed {seed}");
+        assert_eq!(producer.buffered_bytes(), 0, "seed {seed}");
+        assert_eq!(sim.verdict(), (0, 0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_books_balance_whatever_the_links_do() {
+    let mut harm = 0;
+    for seed in 0..8 {
+        let settings: &[(&str, &str)] = match seed % 4 {
+            0 => &[],
+            1 => &[("acks", "1")],
+            2 => &[("acks", "0")],
+            _ => &[("enable.idempotence", "false")],
+        };
+        let sim = hail(seed, settings, false);
+        let producer = sim.producer();
+        assert_eq!(producer.pending(), 0, "seed {seed}");
+        assert_eq!(producer.in_flight(), 0, "seed {seed}");
+        assert_eq!(producer.buffered_bytes(), 0, "seed {seed}");
+        let (_, doubled, reordered) = sim.verdict();
+        if seed % 4 == 3 {
+            harm += doubled + reordered;
+        }
+    }
+    assert!(harm > 0, "without idempotence the hail does harm");
+}
+
+/// S8 from the consumer's side: an unclean leader lacks what was read already.
+#[test]
+fn s08_a_consumer_learns_that_the_log_was_cut() {
+    let mut spec = spec(1, &[("acks", "1")], Arrivals::None);
+    spec.config.elr_enabled = false;
+    spec.topics[0].config.min_insync_replicas = 1;
+    spec.topics[0].config.unclean_leader_election = Some(true);
+    let mut sim = Sim::boot(&spec, 1);
+    sim.run(5 * SECOND);
+    sim.send(3);
+    for follower in [1, 2] {
+        sim.apply(&Deed::Crash(NodeId(follower)));
+    }
+    sim.run(30 * SECOND);
+    sim.send(4);
+    let tp = sim.consumer().assignment().next().expect("one partition");
+    assert_eq!(sim.consumer().position(tp), Some(7));
+    sim.apply(&Deed::Crash(NodeId(0)));
+    for follower in [1, 2] {
+        sim.apply(&Deed::Restart(NodeId(follower)));
+    }
+    sim.run(60 * SECOND);
+    assert_eq!(sim.consumer().position(tp), Some(3));
+    assert_eq!(sim.fired(Rule::PositionReset), 2, "at first, and now");
+    sim.send(1);
+    let last = sim.delivered().last().copied().expect("it was read");
+    assert_eq!((last.1, last.2.0 & 0xff), (3, 7), "new record, old offset");
+}

@@ -85,7 +85,7 @@ impl Consumer {
     /// present position.
     fn begin(&mut self, fetch: &mut CompletedFetch, cx: &mut KafkaCx<'_>) -> bool {
         let partition = fetch.partition;
-        let Some(assigned) = self.partitions.get_mut(&partition) else {
+        let Some(assigned) = self.assigned(partition) else {
             return false;
         };
         let in_place = assigned
@@ -108,16 +108,16 @@ impl Consumer {
         if fetch.batches.is_empty() {
             return false;
         }
-        // Others come first next time.
-        self.order.retain(|it| *it != partition);
-        self.order.push(partition);
+        if !self.served.contains(&partition) {
+            self.served.push(partition);
+        }
         fetch.begun = true;
         true
     }
 
     fn on_fetch_error(&mut self, partition: u16, error: ErrorCode, cx: &mut KafkaCx<'_>) {
         let pause = span(self.config.retry_backoff_ms);
-        let Some(assigned) = self.partitions.get_mut(&partition) else {
+        let Some(assigned) = self.assigned(partition) else {
             return;
         };
         assigned.last_error = Some(error);
@@ -125,7 +125,9 @@ impl Consumer {
         match error {
             ErrorCode::OffsetOutOfRange => {
                 assigned.not_before = cx.now();
-                if !assigned.position.request_reset() {
+                let resets = assigned.position.request_reset();
+                self.unsettled = true;
+                if !resets {
                     self.stop(partition, Stopped::OutOfRange, cx);
                 }
             }
@@ -137,7 +139,8 @@ impl Consumer {
 
     fn hand_out(&mut self, fetch: &mut CompletedFetch, left: &mut u32, cx: &mut KafkaCx<'_>) {
         let (node, tp) = (cx.me(), self.client.metadata.tp(fetch.partition));
-        let Some(assigned) = self.partitions.get_mut(&fetch.partition) else {
+        let slot = self.partitions.get_mut(usize::from(fetch.partition));
+        let Some(assigned) = slot.and_then(Option::as_mut) else {
             fetch.batches.clear();
             return;
         };
@@ -181,9 +184,15 @@ impl Consumer {
     /// Sends a fetch to every leader of partitions that lack records.
     pub(super) fn send_fetches(&mut self, cx: &mut KafkaCx<'_>) {
         let now = cx.now();
+        if !self.served.is_empty() {
+            // Who brought records asks last next time.
+            self.order.retain(|it| !self.served.contains(it));
+            self.order.append(&mut self.served);
+        }
         let mut wanted: Vec<(BrokerId, Vec<(u16, FetchPosition)>)> = Vec::new();
         for partition in &self.order {
-            let Some(assigned) = self.partitions.get(partition) else {
+            let slot = self.partitions.get(usize::from(*partition));
+            let Some(assigned) = slot.and_then(Option::as_ref) else {
                 continue;
             };
             let Some(position) = assigned.position.fetchable() else {

@@ -27,7 +27,7 @@ use crate::kernel::{Input, Loss, Nanos};
 use fetcher::CompletedFetch;
 use partition::Assigned;
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Default of `retry.backoff.max.ms`, ms.
@@ -72,9 +72,14 @@ pub struct Consumer {
     polling: bool,
     delivered: u64,
     client: Client<About>,
-    partitions: BTreeMap<u16, Assigned>,
+    /// By number; `None` where a partition is not assigned.
+    partitions: Vec<Option<Assigned>>,
     /// Assigned partitions in the order in which they are asked for.
     order: Vec<u16>,
+    /// Of these, those that brought records since the last fetch was sent; they go to the end.
+    served: Vec<u16>,
+    /// Some position may be missing or doubtful.
+    unsettled: bool,
     /// Brokers with a fetch under way; one at a time for each.
     fetching: Vec<BrokerId>,
     /// Fetched and not yet handed out.
@@ -96,8 +101,10 @@ impl Consumer {
             book,
             polling: true,
             delivered: 0,
-            partitions: BTreeMap::new(),
+            partitions: Vec::new(),
             order: Vec::new(),
+            served: Vec::new(),
+            unsettled: false,
             fetching: Vec::new(),
             completed: VecDeque::new(),
             alarm: Alarm::default(),
@@ -163,20 +170,31 @@ impl Consumer {
         }
         let count = self.client.metadata.partition_count();
         for partition in 0..count {
+            if usize::from(partition) < self.partitions.len() {
+                continue;
+            }
             let wanted = self.wanted.is_empty() || self.wanted.contains(&partition);
-            if wanted && !self.partitions.contains_key(&partition) {
-                let assigned = Assigned::new(self.config.auto_offset_reset);
-                self.partitions.insert(partition, assigned);
+            let assigned = wanted.then(|| Assigned::new(self.config.auto_offset_reset));
+            self.partitions.push(assigned);
+            if wanted {
                 self.order.push(partition);
             }
         }
         self.validate_positions();
     }
 
+    fn assigned(&mut self, partition: u16) -> Option<&mut Assigned> {
+        self.partitions.get_mut(usize::from(partition))?.as_mut()
+    }
+
     /// Positions under another leader than they were found under have to be validated.
     fn validate_positions(&mut self) {
-        for (partition, assigned) in &mut self.partitions {
-            let current = self.client.metadata.leader(*partition);
+        self.unsettled = true;
+        for (partition, assigned) in (0..).zip(&mut self.partitions) {
+            let Some(assigned) = assigned else {
+                continue;
+            };
+            let current = self.client.metadata.leader(partition);
             let leader = |it: &Assigned| it.position.position().map(|position| position.leader);
             let before = leader(assigned);
             assigned.position.maybe_validate(current);
@@ -247,6 +265,7 @@ impl Consumer {
         self.client = Client::new(&self.book, self.topic, timing(&self.config));
         self.partitions.clear();
         self.order.clear();
+        self.served.clear();
         self.fetching.clear();
         self.completed.clear();
         self.alarm = Alarm::default();

@@ -3,7 +3,6 @@
 //! Follows `OffsetFetcher` and `OffsetFetcherUtils`. Every error but that of an unknown kind is met
 //! with a refresh of metadata and another try after `retry.backoff.ms`.
 
-use super::partition::Assigned;
 use super::{About, Consumer, Stopped};
 use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::OffsetReset;
@@ -26,11 +25,13 @@ const CONSUMER: i32 = -1;
 impl Consumer {
     /// Asks for whatever positions are missing or doubtful.
     pub(super) fn look_up_positions(&mut self, cx: &mut KafkaCx<'_>) {
+        if !std::mem::take(&mut self.unsettled) {
+            return;
+        }
         let now = cx.now();
-        let partitions: Vec<u16> = self.partitions.keys().copied().collect();
-        for partition in partitions {
+        for partition in 0..self.client.metadata.partition_count() {
             let current = self.client.metadata.leader(partition);
-            let Some(assigned) = self.partitions.get_mut(&partition) else {
+            let Some(assigned) = self.assigned(partition) else {
                 continue;
             };
             let position = &mut assigned.position;
@@ -53,7 +54,9 @@ impl Consumer {
                 },
                 _ => continue,
             };
-            if !assigned.may_ask(now) {
+            let may_ask = assigned.may_ask(now);
+            self.unsettled = true;
+            if !may_ask {
                 continue;
             }
             match current.leader {
@@ -103,7 +106,7 @@ impl Consumer {
             return;
         };
         if self.client.ready(leader, cx)
-            && let Some(assigned) = self.partitions.get_mut(&partition)
+            && let Some(assigned) = self.assigned(partition)
         {
             assigned.asking = true;
             self.client.send(leader, request, Some(about), cx);
@@ -121,7 +124,7 @@ impl Consumer {
     ) {
         let (error, offset, leader_epoch) = found;
         let current = self.client.metadata.leader(partition);
-        let Some(assigned) = self.partitions.get_mut(&partition) else {
+        let Some(assigned) = self.assigned(partition) else {
             return;
         };
         assigned.asking = false;
@@ -163,7 +166,7 @@ impl Consumer {
         end: EpochEnd,
         cx: &mut KafkaCx<'_>,
     ) {
-        let Some(assigned) = self.partitions.get_mut(&partition) else {
+        let Some(assigned) = self.assigned(partition) else {
             return;
         };
         assigned.asking = false;
@@ -185,7 +188,7 @@ impl Consumer {
     /// A lookup failed: metadata may be stale, and a pause is in order.
     pub(super) fn retry_later(&mut self, partition: u16, cx: &mut KafkaCx<'_>) {
         let pause = span(self.config.retry_backoff_ms);
-        if let Some(assigned) = self.partitions.get_mut(&partition) {
+        if let Some(assigned) = self.assigned(partition) {
             assigned.asking = false;
             assigned.not_before = cx.now().saturating_add(pause);
         }
@@ -194,7 +197,7 @@ impl Consumer {
 
     /// There is no reset policy: `poll()` throws, and the application reads this partition no more.
     pub(super) fn stop(&mut self, partition: u16, why: Stopped, cx: &mut KafkaCx<'_>) {
-        let Some(assigned) = self.partitions.get_mut(&partition) else {
+        let Some(assigned) = self.assigned(partition) else {
             return;
         };
         assigned.stopped = Some(why);
@@ -227,16 +230,10 @@ impl Consumer {
     /// When, after now, a partition may be asked for again or its leader be connected to.
     pub(super) fn next_retry(&self, cx: &KafkaCx<'_>) -> Nanos {
         let now = cx.now();
-        let open = |it: &&Assigned| it.stopped.is_none();
-        let pauses = self
-            .partitions
-            .values()
-            .filter(open)
-            .map(|it| it.not_before);
-        let pause = pauses.filter(|at| *at > now).min();
-        let leaders = self.partitions.keys();
-        let leaders = leaders.filter_map(|p| self.client.metadata.leader(*p).leader);
-        let connect = leaders.map(|leader| self.client.reconnect_at(Some(leader), now));
-        pause.unwrap_or(NEVER).min(connect.min().unwrap_or(NEVER))
+        let slots = self.partitions.iter().flatten();
+        let open = slots.filter(|it| it.stopped.is_none());
+        let pauses = open.map(|it| it.not_before).filter(|at| *at > now);
+        let reconnect = self.client.reconnect_at(None, now);
+        pauses.min().unwrap_or(NEVER).min(reconnect)
     }
 }

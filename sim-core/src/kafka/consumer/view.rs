@@ -16,40 +16,43 @@ impl Consumer {
         &self.config
     }
 
-    fn assigned(&self, tp: TopicPartition) -> Option<&Assigned> {
-        let own = tp.topic == self.topic;
-        self.partitions.get(&tp.partition).filter(|_| own)
+    fn of(&self, tp: TopicPartition) -> Option<&Assigned> {
+        if tp.topic != self.topic {
+            return None;
+        }
+        self.partitions.get(usize::from(tp.partition))?.as_ref()
     }
 
     /// Assigned partitions in order; none before the first metadata.
     pub fn assignment(&self) -> impl Iterator<Item = TopicPartition> + '_ {
-        self.partitions.keys().map(|p| self.client.metadata.tp(*p))
+        let assigned = (0..).zip(&self.partitions).filter(|(_, it)| it.is_some());
+        assigned.map(|(partition, _)| self.client.metadata.tp(partition))
     }
 
     /// Next offset it reads.
     #[must_use]
     pub fn position(&self, tp: TopicPartition) -> Option<i64> {
-        let position = self.assigned(tp)?.position.position()?;
+        let position = self.of(tp)?.position.position()?;
         Some(position.offset)
     }
 
     /// What a partition is at.
     #[must_use]
     pub fn state(&self, tp: TopicPartition) -> Option<FetchState> {
-        Some(self.assigned(tp)?.position.state())
+        Some(self.of(tp)?.position.state())
     }
 
     /// The high watermark in the last response.
     #[must_use]
     pub fn high_watermark(&self, tp: TopicPartition) -> Option<i64> {
-        let seen = self.assigned(tp)?.high_watermark;
+        let seen = self.of(tp)?.high_watermark;
         (seen >= 0).then_some(seen)
     }
 
     /// `records-lag`: what the last response showed as readable, less the position.
     #[must_use]
     pub fn lag(&self, tp: TopicPartition) -> Option<i64> {
-        let assigned = self.assigned(tp)?;
+        let assigned = self.of(tp)?;
         let end = match self.config.isolation {
             Isolation::ReadUncommitted => assigned.high_watermark,
             Isolation::ReadCommitted => assigned.last_stable_offset,
@@ -61,20 +64,20 @@ impl Consumer {
     /// The log start in the last response.
     #[must_use]
     pub fn log_start(&self, tp: TopicPartition) -> Option<i64> {
-        let seen = self.assigned(tp)?.log_start_offset;
+        let seen = self.of(tp)?.log_start_offset;
         (seen >= 0).then_some(seen)
     }
 
     /// The last error that concerned a partition, until a fetch succeeds.
     #[must_use]
     pub fn last_error(&self, tp: TopicPartition) -> Option<ErrorCode> {
-        self.assigned(tp)?.last_error
+        self.of(tp)?.last_error
     }
 
     /// Why it stopped at a partition (`auto.offset.reset=none`).
     #[must_use]
     pub fn stopped(&self, tp: TopicPartition) -> Option<Stopped> {
-        self.assigned(tp)?.stopped
+        self.of(tp)?.stopped
     }
 
     /// Whether its application polls.
@@ -106,7 +109,11 @@ impl Consumer {
         if !self.polling {
             facts.push(("poll()", "paused".to_owned()));
         }
-        let stopped = self.partitions.values().filter(|it| it.stopped.is_some());
+        let stopped = self
+            .partitions
+            .iter()
+            .flatten()
+            .filter(|it| it.stopped.is_some());
         match stopped.count() {
             0 => {}
             count => facts.push(("stopped partitions", count.to_string())),
