@@ -2,8 +2,9 @@
 //!
 //! Node order: brokers, controllers, producers, consumers. Topics and their settings are handed to
 //! the controllers, whose first active one writes them; nothing is there at time 0. With the
-//! default settings a controller is active after 1 to 3 s (see [`super::controller`]) and the
-//! topics exist as soon as the brokers have registered and caught up, some tens of ms later.
+//! default settings a controller is active after 1 to 2 s (see [`super::controller`]; more if votes
+//! split) and the topics exist as soon as the brokers have registered and caught up, some tens of
+//! ms later.
 
 use super::broker::Broker;
 use super::config::TopicConfig;

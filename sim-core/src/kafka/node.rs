@@ -144,7 +144,10 @@ impl Node {
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
             Order::Poll { .. } => "a consumer",
         };
-        (!fits).then(|| format!("only {who} takes this order"))
+        match self {
+            Node::Controller(controller) if fits => controller.refuse(order),
+            _ => (!fits).then(|| format!("only {who} takes this order")),
+        }
     }
 }
 

@@ -27,6 +27,8 @@ mod tests;
 mod tests_active;
 #[cfg(test)]
 mod tests_chaos;
+#[cfg(test)]
+mod tests_voter;
 mod transition;
 
 pub use brokers::Session;

@@ -2,7 +2,8 @@
 //!
 //! `kafka-leader-election.sh` and `kafka-configs.sh` reach the controller through a broker; the
 //! model hands the order to the controller itself. Whoever gives an order waits for no answer: what
-//! came of it is seen in the metadata.
+//! came of it is seen in the metadata. Settings of the whole cluster are those that Kafka lets one
+//! change while it runs, as far as the model has them; all others need a restart.
 
 use super::Controller;
 use crate::kafka::config::{BrokerConfig, TopicConfig};
@@ -12,11 +13,47 @@ use crate::kafka::metadata::{ConfigResource, MetadataRecord};
 use crate::kafka::node::{KafkaCx, Order};
 use crate::kafka::note::Rule;
 use crate::kafka::rules::election::{Election, PartitionChange};
+use crate::kafka::settings::SettingError;
 use crate::kernel::Nanos;
 
 use super::partitions::partition_record;
 
+/// What `kafka-configs.sh --entity-default --entity-type brokers` may change.
+const DYNAMIC_CLUSTER_KEYS: [&str; 2] = ["min.insync.replicas", "unclean.leader.election.enable"];
+
 impl Controller {
+    /// Why the active controller would not do what is ordered, if so.
+    #[must_use]
+    pub fn refuse(&self, order: &Order) -> Option<String> {
+        match order {
+            Order::ElectUnclean { topic, partition } => {
+                let Some(id) = self.topic(topic) else {
+                    return Some(format!("there is no topic `{topic}`"));
+                };
+                let tp = TopicPartition {
+                    topic: id,
+                    partition: *partition,
+                };
+                match self.latest_image()?.partitions.get(&tp) {
+                    None => Some(format!("there is no partition {topic}-{partition}")),
+                    Some(p) if p.has_leader() => Some(format!(
+                        "{topic}-{partition} has a leader: an unclean election is not needed"
+                    )),
+                    Some(_) => None,
+                }
+            }
+            Order::AlterConfig { topic, key, value } => {
+                if let Some(topic) = topic
+                    && self.topic(topic).is_none()
+                {
+                    return Some(format!("there is no topic `{topic}`"));
+                }
+                config_problem(topic.is_some(), key, value.as_deref())
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn on_order(&mut self, order: &Order, now: Nanos, cx: &mut KafkaCx<'_>) {
         if self.active.is_none() {
             return self.refuse_order(ErrorCode::NotController, cx);
@@ -71,11 +108,7 @@ impl Controller {
             Some(Some(id)) => ConfigResource::Topic(id),
             Some(None) => return self.refuse_order(ErrorCode::UnknownTopicOrPartition, cx),
         };
-        let fits = value.is_none_or(|text| match resource {
-            ConfigResource::Cluster => BrokerConfig::default().set(key, text).is_ok(),
-            ConfigResource::Topic(_) => TopicConfig::default().set(key, text).is_ok(),
-        });
-        if !fits {
+        if config_problem(topic.is_some(), key, value).is_some() {
             return self.refuse_order(ErrorCode::InvalidConfig, cx);
         }
         let mut records = vec![MetadataRecord::Config {
@@ -112,5 +145,30 @@ impl Controller {
             .filter(|(tp, p)| concerned(tp) && !(p.elr.is_empty() && p.last_known_elr.is_empty()))
             .map(|(tp, partition)| partition_record(*tp, partition, &nobody))
             .collect()
+    }
+}
+
+/// Why a setting of a topic or of the whole cluster cannot be set so, if it cannot.
+fn config_problem(topic: bool, key: &str, value: Option<&str>) -> Option<String> {
+    let keys = if topic {
+        TopicConfig::KEYS
+    } else {
+        BrokerConfig::KEYS
+    };
+    if keys.iter().all(|known| known.key != key) {
+        return Some(format!("there is no setting `{key}` here"));
+    }
+    if !topic && !DYNAMIC_CLUSTER_KEYS.contains(&key) {
+        return Some(format!("`{key}` cannot be changed while the brokers run"));
+    }
+    let set = match value {
+        None => Ok(()),
+        Some(text) if topic => TopicConfig::default().set(key, text),
+        Some(text) => BrokerConfig::default().set(key, text),
+    };
+    match set {
+        Ok(()) => None,
+        Err(SettingError::UnknownKey) => Some(format!("there is no setting `{key}` here")),
+        Err(SettingError::BadValue(why)) => Some(why),
     }
 }

@@ -10,24 +10,24 @@ use crate::kafka::rules::election::{PartitionRegistration, RecoveryState};
 use crate::kafka::testing::TestCx;
 use crate::kernel::SECOND;
 
-const ME: NodeId = NodeId(0);
+pub(super) const ME: NodeId = NodeId(0);
 const TP: TopicPartition = TopicPartition {
     topic: TopicId(0),
     partition: 0,
 };
 
-fn node(broker: BrokerId) -> NodeId {
+pub(super) fn node(broker: BrokerId) -> NodeId {
     NodeId(u32::try_from(broker).expect("a small id"))
 }
 
-fn book(controllers: &[(BrokerId, NodeId)]) -> Arc<AddressBook> {
+pub(super) fn book(controllers: &[(BrokerId, NodeId)]) -> Arc<AddressBook> {
     Arc::new(AddressBook {
         brokers: (1..=3).map(|id| (id, node(id))).collect(),
         controllers: controllers.to_vec(),
     })
 }
 
-fn bootstrap(min_isr: &str) -> Vec<MetadataRecord> {
+pub(super) fn bootstrap(min_isr: &str) -> Vec<MetadataRecord> {
     vec![
         MetadataRecord::Topic {
             id: TP.topic,
@@ -46,11 +46,11 @@ fn bootstrap(min_isr: &str) -> Vec<MetadataRecord> {
 }
 
 /// A controller and its three brokers, which do what the test says.
-struct Cluster {
-    controller: Controller,
-    cx: TestCx,
-    epochs: BTreeMap<BrokerId, i64>,
-    correlation: u32,
+pub(super) struct Cluster {
+    pub(super) controller: Controller,
+    pub(super) cx: TestCx,
+    pub(super) epochs: BTreeMap<BrokerId, i64>,
+    pub(super) correlation: u32,
 }
 
 impl Cluster {
@@ -87,11 +87,11 @@ impl Cluster {
         cluster
     }
 
-    fn give(&mut self, input: KafkaInput<ControllerTimer>) {
+    pub(super) fn give(&mut self, input: KafkaInput<ControllerTimer>) {
         self.controller.on(input, &mut self.cx);
     }
 
-    fn ask(&mut self, broker: BrokerId, request: Request) -> Option<Response> {
+    pub(super) fn ask(&mut self, broker: BrokerId, request: Request) -> Option<Response> {
         self.correlation += 1;
         let correlation = self.correlation;
         self.give(Input::Message {
@@ -103,7 +103,12 @@ impl Cluster {
         answers.into_iter().find_map(mine)
     }
 
-    fn register(&mut self, broker: BrokerId, incarnation: u64, previous: i64) -> ErrorCode {
+    pub(super) fn register(
+        &mut self,
+        broker: BrokerId,
+        incarnation: u64,
+        previous: i64,
+    ) -> ErrorCode {
         let request = Request::BrokerRegistration {
             broker,
             incarnation,
@@ -392,6 +397,49 @@ fn another_minimum_clears_the_eligible_replicas() {
 }
 
 #[test]
+fn orders_are_refused_with_a_reason() {
+    let cluster = Cluster::ready("1");
+    let check = |order: Order, expect: Option<&str>| {
+        let reason = cluster.controller.refuse(&order);
+        assert_eq!(reason.is_some(), expect.is_some(), "{order:?}: {reason:?}");
+        let found = reason.unwrap_or_default();
+        assert!(
+            found.contains(expect.unwrap_or_default()),
+            "{order:?}: {found}"
+        );
+    };
+    let config = |topic: Option<&str>, key: &str, value: &str| Order::AlterConfig {
+        topic: topic.map(str::to_owned),
+        key: key.to_owned(),
+        value: Some(value.to_owned()),
+    };
+    let unclean = |topic: &str, partition| Order::ElectUnclean {
+        topic: topic.to_owned(),
+        partition,
+    };
+    check(Order::ElectPreferred, None);
+    check(unclean("orders", 0), Some("has a leader"));
+    check(unclean("orders", 1), Some("no partition orders-1"));
+    check(unclean("nothing", 0), Some("no topic"));
+    check(config(Some("orders"), "min.insync.replicas", "2"), None);
+    check(
+        config(Some("orders"), "min.insync.replicas", "x"),
+        Some("number"),
+    );
+    check(config(Some("orders"), "nonsense", "2"), Some("no setting"));
+    check(
+        config(Some("nothing"), "segment.bytes", "2"),
+        Some("no topic"),
+    );
+    check(config(None, "min.insync.replicas", "2"), None);
+    check(
+        config(None, "broker.session.timeout.ms", "2"),
+        Some("while the brokers run"),
+    );
+    check(config(None, "segment.bytes", "2"), Some("no setting"));
+}
+
+#[test]
 fn producer_ids_come_in_blocks() {
     let mut cluster = Cluster::ready("1");
     let block = |cluster: &mut Cluster, broker: BrokerId| {
@@ -408,169 +456,4 @@ fn producer_ids_come_in_blocks() {
     assert_eq!(block(&mut cluster, 2), (ErrorCode::None, 1_000, 1_000));
     cluster.epochs.insert(2, 0);
     assert_eq!(block(&mut cluster, 2).0, ErrorCode::StaleBrokerEpoch);
-}
-
-/// With three voters the answer waits until one other voter has the record.
-#[test]
-fn an_answer_waits_for_the_commit() {
-    let voters = [(100, ME), (101, NodeId(11)), (102, NodeId(12))];
-    let controller = Controller::new(
-        100,
-        book(&voters),
-        Arc::new(BrokerConfig::default()),
-        Arc::new(ReplicationRules::default()),
-        bootstrap("1"),
-    );
-    let mut cluster = Cluster {
-        controller,
-        cx: TestCx::new(ME),
-        epochs: BTreeMap::new(),
-        correlation: 0,
-    };
-    cluster.give(Input::Boot);
-    while !matches!(cluster.controller.quorum_state(), EpochState::Leader) {
-        for (_, peer) in &voters[1..] {
-            for (correlation, request) in cluster.cx.take_requests(*peer) {
-                if let Request::Vote {
-                    pre_vote, epoch, ..
-                } = request
-                {
-                    let vote = Response::Vote {
-                        pre_vote,
-                        error: ErrorCode::None,
-                        epoch,
-                        leader: -1,
-                        granted: true,
-                    };
-                    cluster.give(Input::Message {
-                        from: *peer,
-                        msg: Msg::Response(correlation, Box::new(vote)),
-                    });
-                }
-            }
-        }
-        if let Some(Timer::Controller(timer)) = cluster.cx.next_timer(2 * SECOND) {
-            cluster.give(Input::Timer(timer));
-        }
-    }
-    assert_eq!(
-        cluster.register(1, 7, -1),
-        ErrorCode::NotController,
-        "not yet claimed"
-    );
-    let fetch = |cluster: &mut Cluster, offset: i64| {
-        let request = Request::FetchMetadata {
-            replica: 101,
-            voter: true,
-            epoch: 1,
-            fetch_offset: offset,
-            last_fetched_epoch: i32::from(offset > 0),
-            max_wait_ms: 500,
-            high_watermark: -1,
-        };
-        cluster.ask(11, request)
-    };
-    assert!(
-        fetch(&mut cluster, 0).is_some(),
-        "there is something to read"
-    );
-    let end = cluster.controller.log_end();
-    assert!(fetch(&mut cluster, end).is_some());
-    assert!(
-        cluster.controller.is_active(),
-        "its own epoch's record is committed"
-    );
-    let register = Request::BrokerRegistration {
-        broker: 1,
-        incarnation: 7,
-        previous_broker_epoch: -1,
-    };
-    let configs = cluster.controller.log_end();
-    assert_eq!(cluster.ask(1, register), None, "written, not committed");
-    assert_eq!(cluster.controller.log_end(), configs + 1);
-    fetch(&mut cluster, configs);
-    assert_eq!(cluster.cx.take_responses(node(1)), []);
-    fetch(&mut cluster, configs + 1);
-    let answers = cluster.cx.take_responses(node(1));
-    assert_eq!(answers.len(), 1);
-    let pending = Request::BrokerRegistration {
-        broker: 2,
-        incarnation: 8,
-        previous_broker_epoch: -1,
-    };
-    assert_eq!(cluster.ask(2, pending), None);
-    cluster.give(Input::Message {
-        from: NodeId(12),
-        msg: Msg::Request(
-            1,
-            Box::new(Request::BeginQuorumEpoch {
-                epoch: 2,
-                leader: 102,
-            }),
-        ),
-    });
-    let answers = cluster.cx.take_responses(node(2));
-    let refused = |(_, r): &(u32, Response)| {
-        matches!(
-            r,
-            Response::BrokerRegistration {
-                error: ErrorCode::NotController,
-                ..
-            }
-        )
-    };
-    assert!(
-        answers.iter().all(refused) && answers.len() == 1,
-        "{answers:?}"
-    );
-}
-
-/// A vote is on disk before it is given: a process or power crash does not free it, a lost disk
-/// does.
-#[test]
-fn a_vote_outlives_its_voter() {
-    let vote = |cluster: &mut Cluster, candidate: BrokerId, from: NodeId| {
-        let request = Request::Vote {
-            pre_vote: false,
-            epoch: 5,
-            candidate,
-            last_epoch: 0,
-            last_epoch_end_offset: 0,
-        };
-        cluster.give(Input::Message {
-            from,
-            msg: Msg::Request(1, Box::new(request)),
-        });
-        match cluster.cx.take_responses(from).first() {
-            Some((_, Response::Vote { granted, .. })) => *granted,
-            other => panic!("no answer to a vote: {other:?}"),
-        }
-    };
-    let (a, b) = ((101, NodeId(11)), (102, NodeId(12)));
-    let controller = Controller::new(
-        100,
-        book(&[(100, ME), a, b]),
-        Arc::new(BrokerConfig::default()),
-        Arc::new(ReplicationRules::default()),
-        Vec::new(),
-    );
-    let mut cluster = Cluster {
-        controller,
-        cx: TestCx::new(ME),
-        epochs: BTreeMap::new(),
-        correlation: 0,
-    };
-    cluster.give(Input::Boot);
-    assert!(vote(&mut cluster, a.0, a.1));
-    for (loss, second) in [
-        (Loss::Process, false),
-        (Loss::Power, false),
-        (Loss::Disk, true),
-    ] {
-        cluster.controller.crash(loss);
-        cluster.cx.clear_timers();
-        cluster.give(Input::Boot);
-        assert_eq!(vote(&mut cluster, b.0, b.1), second, "{loss:?}");
-        assert_eq!(vote(&mut cluster, a.0, a.1), !second, "{loss:?}");
-    }
 }

@@ -80,7 +80,7 @@ impl Chaos {
         for node in self.quorum.active() {
             let order = Order::AlterConfig {
                 topic: None,
-                key: "replica.lag.time.max.ms".to_owned(),
+                key: "min.insync.replicas".to_owned(),
                 value: value.clone(),
             };
             self.try_apply(&Deed::Order(NodeId(node), order.into()));
