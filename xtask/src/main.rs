@@ -4,6 +4,7 @@
 //! names by content, service worker) and runs every test in named stages. It knows nothing of the
 //! engine and does not depend on it, so that it compiles in seconds on a fresh machine.
 
+mod bench;
 mod dist;
 mod doctor;
 mod failure;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Options),
     /// Makes `dist/`, ready for any static host under any base path
     Build(site::BuildOptions),
+    /// Measures engine and site, and writes docs/BENCHMARKS.md; it judges nothing
+    Bench(bench::Options),
     /// Installs what the other commands need, and nothing else
     Setup,
     /// Lists what was found and what is missing, and changes nothing
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Serve(options) => site::serve(&options),
         Task::Test(options) => test::run(&options),
         Task::Build(options) => site::build(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Setup => tools::setup(&tools::Need::ALL).map(|_| true),
         Task::Doctor => Ok(doctor::report()),
         Task::Finish => dist::finish_hook().map(|()| true),

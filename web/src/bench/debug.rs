@@ -1,11 +1,16 @@
-//! `window.strandline`: what browser tests and the curious ask the run of the page. It reads the
-//! same views as the page does; it cannot make the page show anything that is not the run's.
+//! `window.strandline`: what browser tests, benchmarks and the curious ask the run of the page. It
+//! reads the same views as the page does; it can open a run and move in it, and cannot make the
+//! page show anything that is not the run's. It measures nothing itself: who asks holds the clock.
+
+use std::sync::Arc;
 
 use leptos::prelude::*;
+use sim_core::check::RunPlan;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 
 use super::Bench;
+use crate::host::{Recipe, Session};
 
 const NAME: &str = "strandline";
 
@@ -65,11 +70,43 @@ pub(crate) fn expose(bench: Bench) {
             bench.travel(|h| h.seek_event(n.max(0.0) as u64));
         }),
     );
+    read(
+        "tokens",
+        Box::new(move || {
+            number(bench.ask(|s| {
+                let (shown, hidden) = s.tokens(u32::MAX);
+                shown.len() as u64 + u64::from(hidden)
+            }))
+        }),
+    );
+    read(
+        "keyframes",
+        Box::new(move || number(bench.ask(|s| s.keyframes() as u64))),
+    );
+    // Events of the whole run by the bare engine: no history, no keyframes, nothing drawn.
+    read(
+        "runThrough",
+        Box::new(move || number(bench.ask(run_through))),
+    );
+    write("play", Box::new(move |on| bench.set_playing(on != 0.0)));
+    let open = move |toml: String, speed: f64| bench.open(Recipe::of(toml), speed);
+    put(
+        &object,
+        "open",
+        &Closure::<dyn Fn(String, f64) -> bool>::wrap(Box::new(open)).into_js_value(),
+    );
     // A window that takes no properties has no tests looking at it.
     let _ = js_sys::Reflect::set(&window(), &JsValue::from_str(NAME), &object);
     on_cleanup(|| {
         let _ = js_sys::Reflect::delete_property(&window(), &JsValue::from_str(NAME));
     });
+}
+
+fn run_through(session: &Session) -> u64 {
+    let scenario = Arc::new(session.scenario().clone());
+    RunPlan::of(scenario, session.seed())
+        .run(|_, _| true)
+        .events
 }
 
 fn json(value: Option<impl serde::Serialize>) -> JsValue {

@@ -1,0 +1,285 @@
+//! `docs/BENCHMARKS.md`: target beside measured, said plainly either way.
+
+use super::figures::{Browser, Frames, Native, Spread};
+use super::machine::Machine;
+use crate::dist::sizes::{BUDGET_BYTES, Sizes};
+use std::fmt::Write;
+
+/// Tokens in flight that the frame benchmark is about.
+const TOKENS: u32 = 1_000;
+const MEBIBYTE: f64 = 1_048_576.0;
+
+struct Row {
+    what: String,
+    target: String,
+    measured: String,
+    met: bool,
+}
+
+fn row(what: &str, target: &str, measured: String, met: bool) -> Row {
+    Row {
+        what: what.to_owned(),
+        target: target.to_owned(),
+        measured,
+        met,
+    }
+}
+
+fn spread(s: &Spread) -> String {
+    let Spread {
+        count,
+        p50,
+        p95,
+        max,
+    } = s;
+    format!("p50 {p50:.1} ms, p95 {p95:.1} ms, max {max:.1} ms ({count} measured)")
+}
+
+/// The whole file.
+pub(super) fn write(
+    machine: &Machine,
+    native: &[Native],
+    browser: Option<&(Browser, Sizes)>,
+    quick: bool,
+) -> String {
+    let mut rows: Vec<_> = native.iter().map(native_row).collect();
+    if let Some((browser, sizes)) = browser {
+        rows.extend(browser_rows(browser, sizes));
+    }
+    let mut out = String::from(
+        "# Benchmarks\n\nWritten by `cargo xtask bench`, never by hand. These are measurements, not \
+         tests: nothing fails\nwhen a figure is missed, and the last column says so.\n\n",
+    );
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "| what | target | measured | |\n|---|---|---|---|");
+    for row in &rows {
+        let verdict = if row.met { "met" } else { "**missed**" };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {verdict} |",
+            row.what, row.target, row.measured
+        );
+    }
+    if browser.is_none() {
+        let _ = writeln!(
+            out,
+            "\nThe site was not measured: no Chromium, Node.js or build of it."
+        );
+    }
+    describe(&mut out, machine, browser.map(|(b, _)| b));
+    remarks(&mut out, machine, browser.map(|(b, _)| b), quick);
+    if let Some((_, sizes)) = browser {
+        let _ = writeln!(
+            out,
+            "\n## First load, file by file\n\n```text\n{}\n```",
+            sizes.table()
+        );
+    }
+    out
+}
+
+fn native_row(n: &Native) -> Row {
+    let (rate, events) = (n.engine_m_per_s, n.events);
+    match (n.ratio, n.loop_m_per_s) {
+        (Some(ratio), Some(by_loop)) => row(
+            &format!("bare engine ÷ hand-written heap loop: {}", n.name),
+            "≥ 0.5",
+            format!("{ratio:.2} ({rate:.1} of {by_loop:.1} M events/s, {events} events)"),
+            ratio >= 0.5,
+        ),
+        _ => row(
+            &format!("{}, native", n.name),
+            "≥ 1 M events/s",
+            format!("{rate:.2} M events/s ({events} events)"),
+            rate >= 1.0,
+        ),
+    }
+}
+
+fn browser_rows(b: &Browser, sizes: &Sizes) -> Vec<Row> {
+    let e = &b.engine;
+    let grown = b.seek.after.saturating_sub(b.seek.before) as f64 / MEBIBYTE;
+    let explored = b.seek.explored.saturating_sub(b.seek.before) as f64 / MEBIBYTE;
+    let mut rows = vec![
+        row(
+            "the same cluster in wasm ÷ native, rounds side by side",
+            "≥ 0.5",
+            format!(
+                "{:.2} ({:.2} of {:.2} M events/s, {} events)",
+                e.ratio, e.wasm_m_per_s, e.native_m_per_s, e.events
+            ),
+            e.ratio >= 0.5,
+        ),
+        row(
+            &format!("seek to a random point of {} events", b.seek.events),
+            "p95 ≤ 60 ms",
+            spread(&b.seek.done),
+            b.seek.done.p95 <= 60.0,
+        ),
+        row(
+            "… until the next frame is drawn as well",
+            "none of its own",
+            spread(&b.seek.painted),
+            true,
+        ),
+        row(
+            "memory of keyframes: all growth of wasm memory by exploring that run",
+            "≤ 64 MiB",
+            format!(
+                "{grown:.1} MiB ({explored:.1} before the seeks; {} keyframes)",
+                b.seek.keyframes
+            ),
+            grown <= 64.0,
+        ),
+    ];
+    rows.extend(b.frames.iter().flat_map(frame_rows));
+    let kilobytes = sizes.total_bytes() as f64 / 1024.0;
+    rows.push(row(
+        "first load: wasm + js + css, gzip",
+        &format!("≤ {} KB", BUDGET_BYTES / 1024),
+        format!("{kilobytes:.1} KB"),
+        sizes.total_bytes() <= BUDGET_BYTES,
+    ));
+    rows.push(row(
+        "first simulated frame after the start of the navigation, empty cache",
+        "≤ 1.5 s",
+        spread(&b.first_ms),
+        b.first_ms.p50 <= 1_500.0,
+    ));
+    rows
+}
+
+fn frame_rows(f: &Frames) -> [Row; 2] {
+    let (what, t) = (format!("at speed {}", f.speed), &f.tokens);
+    let enough = t.p50 >= TOKENS;
+    [
+        row(
+            &format!(
+                "frame: all main-thread work, {what}, {} tokens ({} to {}), 10 brokers × 24 partitions",
+                t.p50, t.min, t.max
+            ),
+            "p95 ≤ 8 ms at 1,000 tokens",
+            spread(&f.whole),
+            f.whole.p95 <= 8.0 && enough,
+        ),
+        row(
+            &format!("… the frame callback of it (simulating and drawing), {what}"),
+            "none of its own",
+            spread(&f.callback),
+            true,
+        ),
+    ]
+}
+
+fn describe(out: &mut String, machine: &Machine, browser: Option<&Browser>) {
+    let _ = writeln!(out, "\n## The machine\n\n| | |\n|---|---|");
+    for (name, value) in &machine.rows {
+        let _ = writeln!(out, "| {name} | {value} |");
+    }
+    if let Some(b) = browser {
+        let _ = writeln!(
+            out,
+            "| Chromium | {}, headless |\n| Node.js | {} |",
+            b.chromium, b.node
+        );
+    }
+    if let Some(load) = &machine.load {
+        let _ = writeln!(out, "| Load (1, 5, 15 minutes) at the start | {load} |");
+    }
+}
+
+fn remarks(out: &mut String, machine: &Machine, browser: Option<&Browser>, quick: bool) {
+    let _ = writeln!(out, "\n## How it was measured, and how far to trust it\n");
+    let mut say = |text: &str| {
+        let _ = writeln!(out, "- {text}");
+    };
+    say(
+        "`cargo xtask bench` builds in release and runs `strandline bench --json`, then \
+         `e2e/bench.mjs`. Engine and loop alternate within a run; rates are medians of the rounds.",
+    );
+    if quick {
+        say("This was a `--quick` run: fewer rounds, seeks and frames, so rougher figures.");
+    }
+    let load = machine.load.as_deref().and_then(|l| l.split(',').next());
+    let load = load.and_then(|l| l.parse::<f64>().ok()).unwrap_or(0.0);
+    if load > 0.5 {
+        say(&format!(
+            "Other work was running: the load average was {load} when measuring began. All times \
+             are wall-clock times and contain the waiting for a core; on a quiet machine they are \
+             shorter, above all the high quantiles. Ratios suffer less than rates."
+        ));
+    }
+    let Some(browser) = browser else { return };
+    say(
+        "The wasm engine is timed without history, keyframes or drawing, as the native one is; \
+         its first round, in which Chromium still optimises the code, is left out.",
+    );
+    say(
+        "A seek is timed from the call until the page's elements are up to date. Memory is that of \
+         the whole wasm instance, which never shrinks: an upper bound of what keyframes cost.",
+    );
+    say(
+        "Frame work is the time from the frame callback to the first task after it: it contains \
+         effects, style, layout and paint, but not what the compositor does in other threads.",
+    );
+    if browser.frames.iter().any(|f| f.tokens.p50 < TOKENS) {
+        say("Fewer than 1,000 tokens were under way: the frame target counts as missed for that.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn native(ratio: Option<f64>, rate: f64) -> Native {
+        Native {
+            name: "case".to_owned(),
+            events: 1,
+            loop_m_per_s: ratio.map(|r| rate / r),
+            engine_m_per_s: rate,
+            ratio,
+        }
+    }
+
+    #[test]
+    fn a_missed_target_is_said() {
+        let machine = Machine {
+            rows: vec![("Cores", "2".to_owned())],
+            load: Some("9.5, 1, 1".to_owned()),
+        };
+        for (figure, missed) in [
+            (native(Some(0.5), 9.0), false),
+            (native(Some(0.49), 9.0), true),
+            (native(None, 1.0), false),
+            (native(None, 0.99), true),
+        ] {
+            let text = write(&machine, &[figure], None, false);
+            assert_eq!(text.contains("**missed**"), missed, "{text}");
+            assert!(text.contains("load average was 9.5"), "{text}");
+            assert!(text.contains("The site was not measured"), "{text}");
+        }
+    }
+
+    #[test]
+    fn too_few_tokens_do_not_meet_the_frame_target() {
+        let fast = || Spread {
+            count: 1,
+            p50: 1.0,
+            p95: 1.0,
+            max: 1.0,
+        };
+        for (p50, met) in [(TOKENS, true), (TOKENS - 1, false)] {
+            let frames = Frames {
+                speed: 1.0,
+                tokens: super::super::figures::Tokens {
+                    min: 0,
+                    p50,
+                    max: p50,
+                },
+                callback: fast(),
+                whole: fast(),
+            };
+            assert_eq!(frame_rows(&frames)[0].met, met);
+        }
+    }
+}
