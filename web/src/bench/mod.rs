@@ -10,6 +10,7 @@ mod branches;
 mod compare;
 mod debug;
 mod events;
+mod fault_menu;
 mod faults;
 mod inspector;
 mod keys;

@@ -8,7 +8,8 @@ use wasm_bindgen::closure::Closure;
 
 use super::compare::ComparePanel;
 use super::events::EventsPanel;
-use super::faults::{FaultMenu, Palette};
+use super::fault_menu::FaultMenu;
+use super::faults::Palette;
 use super::inspector::Inspector;
 use super::keys::{KeysDialog, listen};
 use super::ledger::{LedgerPanel, LedgerStrip};

@@ -2,6 +2,7 @@
 
 mod build;
 mod course;
+mod fields;
 mod home;
 mod lesson;
 mod not_found;

@@ -25,7 +25,7 @@ pub(crate) struct Stage {
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// All stages.
-pub(crate) const STAGES: [Stage; 10] = [
+pub(crate) const STAGES: [Stage; 11] = [
     Stage {
         name: "style",
         about: "rules of the house that no other tool checks",
@@ -60,6 +60,15 @@ pub(crate) const STAGES: [Stage; 10] = [
         needs: &[Need::Components, Need::WasmTarget],
         slow: true,
         run: || clippy(&["--package", "web", "--target", WASM]),
+    },
+    Stage {
+        name: "unit-web",
+        about: "tests of the site's plain code, run natively",
+        needs: &[],
+        slow: true,
+        run: || {
+            counted(run::cargo().args(["test", "--locked", "--package", "web", "--no-fail-fast"]))
+        },
     },
     Stage {
         name: "wasm-node",
