@@ -164,7 +164,7 @@ pub(crate) fn LedgerPanel() -> impl IntoView {
             <button
                 type="button"
                 class="button small"
-                disabled=move || page.get() + 1 >= pages()
+                disabled=move || { page.get() + 1 >= pages() }
                 on:click=move |_| page.update(|p| *p += 1)
             >
                 "Older"

@@ -63,7 +63,7 @@ fn finish(
     } else {
         shell.name_worker(service_worker::FILE);
     }
-    compile_lessons(&staging.join("lessons"))?;
+    compile_lessons(staging)?;
     pages::write(staging, &shell)?;
     if !shell.is_served() {
         service_worker::write(staging)?;
@@ -155,7 +155,7 @@ mod tests {
         let editor = |_: &Path, _| Ok(Some("editor-1.js".to_owned()));
         let lessons = |out: &Path| {
             let text = "title: Acks\ndescription: D\n\n<h1>What acks promise</h1>";
-            write_text(&out.join("acks").join("page.fragment.html"), text)
+            write_text(&out.join("lessons/acks/page.fragment.html"), text)
         };
         finish(&dir, editor, lessons).expect("finishes");
         let all = files(&dir).expect("listed");
