@@ -38,6 +38,12 @@ pub(crate) struct LessonEntry {
     /// How long it takes, minutes.
     #[serde(default)]
     pub(crate) minutes: u32,
+    /// Claims that the build has executed.
+    #[serde(default)]
+    pub(crate) claims: u32,
+    /// Predictions it asks for.
+    #[serde(default)]
+    pub(crate) predictions: u32,
 }
 
 /// The lessons, in their order.

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use sim_core::view::LedgerView;
 
 use super::inspector::Life;
-use super::{Bench, use_bench};
+use super::{Bench, narrow, use_bench};
 use crate::format::count;
 use crate::host::{RecordRow, records};
 use crate::stage::Selection;
@@ -267,10 +267,4 @@ fn RecordRowView(bench: Bench, row: RecordRow) -> impl IntoView {
             </tr>
         </Show>
     }
-}
-
-/// On a phone the inspector stands far below, so the life opens in the table as well.
-fn narrow() -> bool {
-    let query = window().match_media("(max-width: 61.99rem)").ok().flatten();
-    query.is_some_and(|q| q.matches())
 }

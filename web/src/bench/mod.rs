@@ -369,6 +369,13 @@ pub(crate) fn use_bench() -> Bench {
     expect_context::<Bench>()
 }
 
+/// True on a window in which text and workbench stand below each other.
+pub(crate) fn narrow() -> bool {
+    let query =
+        web_sys::window().and_then(|w| w.match_media("(max-width: 61.99rem)").ok().flatten());
+    query.is_some_and(|q| q.matches())
+}
+
 /// True if the visitor asked for less motion.
 pub(crate) fn calm() -> bool {
     let query = web_sys::window().and_then(|w| {

@@ -38,6 +38,9 @@ pub(crate) fn Workbench(
     /// How much of it.
     #[prop(default = Extent::Full)]
     extent: Extent,
+    /// Its place among the flex items of a narrow page.
+    #[prop(optional, into)]
+    order: Option<Signal<i32>>,
 ) -> impl IntoView {
     let bench = use_bench();
     debug::expose(bench);
@@ -55,6 +58,7 @@ pub(crate) fn Workbench(
             node_ref=root
             class="workbench"
             class:is-glance=!full
+            style:order=move || order.map(|o| o.get().to_string()).unwrap_or_default()
             aria-label="Simulation"
             data-testid="workbench"
         >
@@ -215,7 +219,11 @@ fn PredictionLine(prediction: Prediction) -> impl IntoView {
             <span class=if hit { "chip proven" } else { "chip harm" }>
                 {if hit { "predicted" } else { "not as predicted" }}
             </span>
-            <span>{if hit { happened } else { format!("“{said}” was your prediction. {happened}") }}</span>
+            <span class="grow">
+                {(!hit).then(|| view! { <span class="muted">"You said: " {said} " "</span> })}
+                "What happened: "
+                {happened}
+            </span>
         </p>
     }
 }

@@ -11,6 +11,7 @@ mod twin;
 use leptos::prelude::*;
 
 use crate::bench::{Bench, Opening, open_saved_or};
+use crate::catalog;
 use crate::files;
 use crate::host::{self, Recipe};
 use crate::stage::Zoom;
@@ -37,9 +38,29 @@ struct Shown {
     on_stage: RwSignal<Option<String>>,
     /// The prediction that the run waits for.
     waiting: RwSignal<Option<String>>,
+    /// Where the workbench stands in the order of the blocks, on a narrow window.
+    follows: RwSignal<i32>,
+}
+
+/// The place of a block in the order of a narrow window; between two places there is room for the
+/// workbench.
+fn place(block: usize) -> i32 {
+    i32::try_from(block).unwrap_or(i32::MAX / 4) * 2 + 2
 }
 
 impl Shown {
+    /// Moves the workbench below a block and, on a narrow window, into view.
+    fn follow(self, block: usize) {
+        self.follows.set(place(block) + 1);
+        if crate::bench::narrow() {
+            request_animation_frame(|| {
+                if let Ok(Some(bench)) = document().query_selector(".workbench") {
+                    bench.scroll_into_view();
+                }
+            });
+        }
+    }
+
     /// Puts a scenario on stage at its beginning, with gates before the predictions that are still
     /// to be made. False if the engine refuses it (which the build has ruled out).
     fn stage(self, name: &str) -> bool {
@@ -114,12 +135,18 @@ impl Shown {
 
 /// The lesson's text with its live parts.
 #[component]
-pub(crate) fn LessonBlocks(bench: Bench, lesson: Lesson) -> impl IntoView {
+pub(crate) fn LessonBlocks(
+    bench: Bench,
+    lesson: Lesson,
+    /// Set to the workbench's place among the blocks on a narrow window.
+    follows: RwSignal<i32>,
+) -> impl IntoView {
     let shown = Shown {
         bench,
         lesson: StoredValue::new(lesson.clone()),
         on_stage: RwSignal::new(None),
         waiting: RwSignal::new(None),
+        follows,
     };
     provide_context(shown);
     open_first(shown, &lesson);
@@ -128,19 +155,38 @@ pub(crate) fn LessonBlocks(bench: Bench, lesson: Lesson) -> impl IntoView {
     let blocks = lesson
         .blocks
         .iter()
-        .map(|block| match block.clone() {
-            Block::Prose { html } => view! { <div class="prose" inner_html=html></div> }.into_any(),
-            Block::Sim(sim) => view! { <sim::SimBlock shown sim /> }.into_any(),
-            Block::Predict(predict) => view! { <predict::PredictBlock shown predict /> }.into_any(),
-            Block::Twin(twin) => {
-                let found = twins.next();
-                view! { <twin::TwinBlock shown twin found /> }.into_any()
+        .enumerate()
+        .map(|(at, block)| {
+            let body = match block.clone() {
+                Block::Prose { html } => {
+                    view! { <div class="prose" inner_html=html></div> }.into_any()
+                }
+                Block::Sim(sim) => view! { <sim::SimBlock shown at sim /> }.into_any(),
+                Block::Predict(predict) => {
+                    view! { <predict::PredictBlock shown at predict /> }.into_any()
+                }
+                Block::Twin(twin) => {
+                    let found = twins.next();
+                    view! { <twin::TwinBlock shown at twin found /> }.into_any()
+                }
+                // Captions speak on the stage, at their moments.
+                Block::Caption(_) => return ().into_any(),
+                Block::Claim(claim) => view! { <claim::ClaimBlock shown claim /> }.into_any(),
+            };
+            view! {
+                <div class="lesson-block" style:order=place(at).to_string()>
+                    {body}
+                </div>
             }
-            // Captions speak on the stage, at their moments.
-            Block::Caption(_) => ().into_any(),
-            Block::Claim(claim) => view! { <claim::ClaimBlock shown claim /> }.into_any(),
+            .into_any()
         })
         .collect_view();
+    // The workbench first stands below the first live part.
+    let first = lesson
+        .blocks
+        .iter()
+        .position(|b| matches!(b, Block::Sim(_) | Block::Predict(_)));
+    shown.follows.set(place(first.unwrap_or(0)) + 1);
     view! {
         <p class="eyebrow">
             <a href="course">{lesson.part}</a>
@@ -148,8 +194,11 @@ pub(crate) fn LessonBlocks(bench: Bench, lesson: Lesson) -> impl IntoView {
         <h1>{lesson.title}</h1>
         <p class="lead">{lesson.summary}</p>
         {blocks}
-        <Notes title="What is left out here" items=lesson.left_out />
-        <Notes title="Sources" items=lesson.sources />
+        <div class="lesson-block" style:order=i32::MAX.to_string()>
+            <Notes title="What is left out here" items=lesson.left_out />
+            <Notes title="Sources" items=lesson.sources />
+            <Next slug=lesson.slug />
+        </div>
     }
 }
 
@@ -200,6 +249,23 @@ fn watch_gates(shown: Shown) {
         });
         shown.waiting.set(id);
     });
+}
+
+/// The way on: the next lesson of the course.
+#[component]
+fn Next(slug: String) -> impl IntoView {
+    let all = LocalResource::new(catalog::lessons);
+    move || {
+        let list = all.get()?.ok()?;
+        let at = list.iter().position(|l| l.slug == slug)?;
+        let next = list.get(at + 1)?.clone();
+        Some(view! {
+            <p class="next-lesson">
+                <span class="muted">"Next: "</span>
+                <a href=format!("lessons/{}", next.slug)>{next.title}</a>
+            </p>
+        })
+    }
 }
 
 #[component]

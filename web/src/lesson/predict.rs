@@ -6,9 +6,13 @@ use leptos::prelude::*;
 use super::Shown;
 use super::model::{Predict, time};
 use crate::bench::Prediction;
+use crate::format::nearest_speed;
 use crate::host::{open_session, predicate};
 use crate::store;
 use crate::ui::icon;
+
+/// Real time in which a run comes from its question to the answer, seconds.
+const SECONDS_TO_OUTCOME: f64 = 10.0;
 
 /// How far a prediction is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +27,7 @@ enum State {
 
 /// The block.
 #[component]
-pub(super) fn PredictBlock(shown: Shown, predict: Predict) -> impl IntoView {
+pub(super) fn PredictBlock(shown: Shown, at: usize, predict: Predict) -> impl IntoView {
     let predict = StoredValue::new(predict);
     let key = predict.with_value(|p| shown.key(&p.id));
     let key = StoredValue::new(key);
@@ -36,6 +40,14 @@ pub(super) fn PredictBlock(shown: Shown, predict: Predict) -> impl IntoView {
             .with(|s| s.as_deref() == predict.with_value(|p| Some(p.scenario.clone())).as_deref())
     };
     let waiting = move || shown.waiting.get() == Some(predict.with_value(|p| p.id.clone()));
+    let card = NodeRef::<leptos::html::Section>::new();
+    Effect::new(move |_| {
+        if waiting()
+            && let Some(card) = card.get()
+        {
+            card.scroll_into_view_with_bool(false);
+        }
+    });
     grade_when_reached(shown, predict, state, here);
     let lock = move |_| {
         let Some(chosen) = choice.get_untracked() else {
@@ -48,6 +60,7 @@ pub(super) fn PredictBlock(shown: Shown, predict: Predict) -> impl IntoView {
             );
         }
         state.set(State::Locked(chosen));
+        shown.follow(at);
         run_on(shown, predict, here());
     };
     let again = move |_| {
@@ -62,8 +75,13 @@ pub(super) fn PredictBlock(shown: Shown, predict: Predict) -> impl IntoView {
         shown.bench.set_playing(true);
     };
     view! {
-        <section class="predict" class:is-waiting=waiting data-testid="predict">
-            <p class="kicker">
+        <section
+            node_ref=card
+            class="predict"
+            class:is-waiting=waiting
+            data-testid="predict"
+        >
+            <p class="kicker" role="status">
                 {move || if waiting() { "The run waits for you" } else { "Predict, then run" }}
             </p>
             <fieldset disabled=move || state.get() != State::Open>
@@ -216,7 +234,14 @@ fn run_on(shown: Shown, predict: StoredValue<Predict>, here: bool) {
         shown.stage(&predict.with_value(|p| p.scenario.clone()));
     }
     shown.waiting.set(None);
-    shown.bench.host(|h| h.set_stop_at(None));
+    let at = moment(shown, predict);
+    shown.bench.host(|h| {
+        h.set_stop_at(None);
+        // Fast enough that the moment comes while one still wants to know.
+        let left = at.unwrap_or(0).saturating_sub(h.session().now());
+        let pace = nearest_speed(left as f64 / 1e9 / SECONDS_TO_OUTCOME);
+        h.set_speed(h.speed().max(pace));
+    });
     // Under reduced motion nothing starts by itself: stepping and the outcome button remain.
     if !crate::bench::calm() {
         shown.bench.set_playing(true);

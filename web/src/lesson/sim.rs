@@ -8,7 +8,7 @@ use crate::ui::icon;
 
 /// The block.
 #[component]
-pub(super) fn SimBlock(shown: Shown, sim: Sim) -> impl IntoView {
+pub(super) fn SimBlock(shown: Shown, at: usize, sim: Sim) -> impl IntoView {
     let name = StoredValue::new(sim.scenario.clone());
     let here = move || {
         shown
@@ -17,6 +17,7 @@ pub(super) fn SimBlock(shown: Shown, sim: Sim) -> impl IntoView {
     };
     let playing = move || here() && shown.bench.hud.with(|h| h.playing);
     let go = move |_| {
+        shown.follow(at);
         if here() {
             shown.bench.toggle();
         } else if shown.stage(&name.get_value()) {
@@ -24,6 +25,7 @@ pub(super) fn SimBlock(shown: Shown, sim: Sim) -> impl IntoView {
         }
     };
     let again = move |_| {
+        shown.follow(at);
         shown.stage(&name.get_value());
     };
     let title = move || {

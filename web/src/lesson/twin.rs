@@ -14,12 +14,17 @@ use crate::ui::icon;
 #[component]
 pub(super) fn TwinBlock(
     shown: Shown,
+    at: usize,
     twin: Twin,
     #[prop(optional_no_strip)] found: Option<Compared>,
 ) -> impl IntoView {
     let knob = twin.set.rsplit('/').next().unwrap_or_default().to_owned();
     let value = match &twin.to {
         serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(keys) => {
+            let each: Vec<String> = keys.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+            each.join(", ")
+        }
         other => other.to_string(),
     };
     let (one, other) = twin.names.clone();
@@ -64,6 +69,7 @@ pub(super) fn TwinBlock(
     let found = StoredValue::new(found);
     let twin = StoredValue::new(twin);
     let show = move |_| {
+        shown.follow(at);
         let Some(found) = found.get_value() else {
             return;
         };
@@ -80,7 +86,11 @@ pub(super) fn TwinBlock(
         });
         shown.bench.compared.set(id);
         shown.bench.edited();
-        shown.bench.seek(found.time);
+        // What the knob did shows at the end; the moment they part is one click away.
+        shown.bench.travel(|h| {
+            let end = h.session().duration();
+            h.seek(end);
+        });
         shown.bench.tab.set(Tab::COMPARE);
     };
     view! {

@@ -57,7 +57,10 @@ fn Parts(list: Vec<LessonEntry>) -> impl IntoView {
 
 #[component]
 fn Entry(lesson: LessonEntry) -> impl IntoView {
-    let predicted = store::kept(&format!("predict.{}", lesson.slug)).is_some();
+    let begun = store::kept(&format!("work.lesson.{}", lesson.slug)).is_some();
+    let many = |n: u32, one: &str, more: &str| {
+        (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { more }))
+    };
     view! {
         <li>
             <a class="card" href=format!("lessons/{}", lesson.slug)>
@@ -68,7 +71,15 @@ fn Entry(lesson: LessonEntry) -> impl IntoView {
                         .then(|| {
                             view! { <span class="chip">{format!("{} min", lesson.minutes)}</span> }
                         })}
-                    {predicted.then(|| view! { <span class="chip sea">"begun"</span> })}
+                    {[
+                        many(lesson.predictions, "prediction", "predictions"),
+                        many(lesson.claims, "executed claim", "executed claims"),
+                    ]
+                        .into_iter()
+                        .flatten()
+                        .map(|t| view! { <span class="chip">{t}</span> })
+                        .collect_view()}
+                    {begun.then(|| view! { <span class="chip sea">"begun"</span> })}
                 </p>
             </a>
         </li>

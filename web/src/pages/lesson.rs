@@ -35,12 +35,13 @@ pub(crate) fn LessonPage() -> impl IntoView {
 fn Shown(lesson: Lesson) -> impl IntoView {
     page(&lesson.title, true);
     let bench = Bench::new();
+    let follows = RwSignal::new(1);
     view! {
         <div class="split lesson" data-testid="lesson">
             <article class="column">
-                <LessonBlocks bench lesson />
+                <LessonBlocks bench lesson follows />
             </article>
-            <Workbench />
+            <Workbench order=follows />
         </div>
     }
 }

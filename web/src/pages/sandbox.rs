@@ -6,7 +6,7 @@ use super::build::{Build, KeysKind, LoadKind};
 use super::fields::{Check, Choice, Form, Number};
 use super::home::BEGIN;
 use crate::app::page;
-use crate::bench::{Bench, Opening, Tab, Verdicts, Workbench, calm, open_saved_or};
+use crate::bench::{Bench, Opening, Tab, Verdicts, Workbench, calm, narrow, open_saved_or};
 use crate::host::Recipe;
 use crate::store;
 use crate::ui::icon;
@@ -60,12 +60,6 @@ pub(crate) fn Sandbox() -> impl IntoView {
             <Workbench />
         </div>
     }
-}
-
-/// On a narrow window the stage comes first to the eye, so the form starts folded.
-fn narrow() -> bool {
-    let query = window().match_media("(max-width: 61.99rem)").ok().flatten();
-    query.is_some_and(|q| q.matches())
 }
 
 #[component]
