@@ -219,7 +219,7 @@ mod tests {
     fn blocks_and_their_lines() {
         check(
             "a\n\n```sim\nscenario = \"x.toml\"\n```\nb\n",
-            &[(8, "prose"), (10, "sim"), (13, "prose")],
+            &[(8, "prose"), (10, "sim"), (12, "prose")],
         );
         check("```rust\nfn main() {}\n```\n", &[(8, "prose")]);
         check(

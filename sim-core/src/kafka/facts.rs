@@ -283,8 +283,8 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
         Probe::ProducerAcknowledged(node) => count(cluster.producer(*node)?.acknowledged()),
         Probe::ProducerFailed(node) => count(cluster.producer(*node)?.failed()),
         Probe::ProducerPending(node) => {
-            let producer = cluster.producer(*node)?;
-            count(producer.sent() - producer.acknowledged() - producer.failed())
+            // Not sent − acknowledged − failed: what a crash made it forget, it does not wait for.
+            count(cluster.producer(*node)?.pending())
         }
         Probe::ProducerInFlight(node) => count(cluster.producer(*node)?.in_flight()),
         Probe::ConsumerPosition(node, tp) => Value::Int(cluster.consumer(*node)?.position(*tp)?),
