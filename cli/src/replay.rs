@@ -59,7 +59,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
         Ok(recording) => recording.link,
         Err(_) => text
             .trim()
-            .rsplit('#')
+            // The site writes `…/run/#run=r1.…`.
+            .rsplit(['#', '='])
             .next()
             .unwrap_or_default()
             .to_owned(),

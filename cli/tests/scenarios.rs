@@ -61,3 +61,32 @@ fn every_story_ends_as_its_author_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A link from the site, a bare fragment and a recording are all replayed.
+#[test]
+fn a_link_is_replayed_as_the_site_writes_it() {
+    use sim_core::run::{Recipe, Session};
+    let text = include_str!("../../scenarios/kip-101-fixed.toml");
+    let mut session = Session::open(Recipe::of(text)).expect("the story is good");
+    session.seek(5_000_000_000);
+    let digest = u64::from_str_radix(&session.digest(), 16).expect("hexadecimal");
+    let fragment = session.recipe().to_fragment(Some(digest)).expect("fits");
+    for link in [
+        fragment.clone(),
+        format!("https://example.org/strandline/run/#run={fragment}"),
+    ] {
+        let file = std::env::temp_dir().join(format!("strandline-link-{}", link.len()));
+        std::fs::write(&file, &link).expect("can be written");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_strandline"))
+            .arg("replay")
+            .arg(&file)
+            .output()
+            .expect("the command starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && said.contains("as recorded"),
+            "{link}: {said}"
+        );
+        std::fs::remove_file(&file).expect("can be removed");
+    }
+}
