@@ -38,6 +38,8 @@ struct Shown {
     on_stage: RwSignal<Option<String>>,
     /// The prediction that the run waits for.
     waiting: RwSignal<Option<String>>,
+    /// Predictions that were locked in on this visit (the browser may keep nothing).
+    locked: RwSignal<Vec<String>>,
     /// Where the workbench stands in the order of the blocks, on a narrow window.
     follows: RwSignal<i32>,
 }
@@ -93,32 +95,35 @@ impl Shown {
     fn set_up(self, name: &str) {
         self.on_stage.set(Some(name.to_owned()));
         self.waiting.set(None);
-        let (gates, until, controls, lanes) = self.lesson.with_value(|l| {
-            let text = l.scenarios.get(name).cloned().unwrap_or_default();
-            let open = l
-                .predictions_of(name)
-                .enumerate()
-                .filter(|(_, p)| !self.made(&p.id));
-            let gates: Vec<_> = open
-                .filter_map(|(i, p)| Some((i as u32, host::predicate(&text, &p.before).ok()?)))
-                .collect();
+        let (until, controls, lanes) = self.lesson.with_value(|l| {
             let sim = l.sim_of(name);
             (
-                gates,
                 sim.and_then(|s| time(s.until.as_deref()?)),
                 sim.map(|s| s.controls.clone()).unwrap_or_default(),
                 sim.map(|s| s.lanes.clone()).unwrap_or_default(),
             )
         });
-        self.bench.host(|h| {
-            h.set_gates(gates);
-            h.set_stop_at(until);
-        });
+        self.set_gates(name);
+        self.bench.host(|h| h.set_stop_at(until));
         self.bench.controls.set(controls);
         self.bench.zoom.set(match lanes.as_slice() {
             [one] => Zoom::Lane(one.clone()),
             _ => Zoom::All,
         });
+    }
+
+    /// Lets the run wait before the predictions on a scenario that are still to be made.
+    fn set_gates(self, name: &str) {
+        let gates = self.lesson.with_value(|l| {
+            let text = l.scenarios.get(name).cloned().unwrap_or_default();
+            let open = l
+                .predictions_of(name)
+                .enumerate()
+                .filter(|(_, p)| !self.made(&p.id));
+            open.filter_map(|(i, p)| Some((i as u32, host::predicate(&text, &p.before).ok()?)))
+                .collect()
+        });
+        self.bench.host(|h| h.set_gates(gates));
     }
 
     /// Under which key a prediction is kept.
@@ -129,7 +134,8 @@ impl Shown {
 
     /// Whether a prediction was made already, now or on an earlier visit.
     fn made(self, id: &str) -> bool {
-        store::kept(&self.key(id)).is_some()
+        self.locked.with_untracked(|l| l.iter().any(|l| l == id))
+            || store::kept(&self.key(id)).is_some()
     }
 }
 
@@ -146,6 +152,7 @@ pub(crate) fn LessonBlocks(
         lesson: StoredValue::new(lesson.clone()),
         on_stage: RwSignal::new(None),
         waiting: RwSignal::new(None),
+        locked: RwSignal::new(Vec::new()),
         follows,
     };
     provide_context(shown);

@@ -59,12 +59,18 @@ pub(super) fn PredictBlock(shown: Shown, at: usize, predict: Predict) -> impl In
                 "Your browser keeps nothing for this site; the answer holds until you leave.",
             );
         }
+        shown
+            .locked
+            .update(|l| l.push(predict.with_value(|p| p.id.clone())));
         state.set(State::Locked(chosen));
         shown.follow(at);
         run_on(shown, predict, here());
     };
     let again = move |_| {
         store::forget(&key.get_value());
+        shown
+            .locked
+            .update(|l| l.retain(|id| *id != predict.with_value(|p| p.id.clone())));
         state.set(State::Open);
         choice.set(None);
         shown.bench.prediction.set(None);
@@ -234,6 +240,7 @@ fn run_on(shown: Shown, predict: StoredValue<Predict>, here: bool) {
         shown.stage(&predict.with_value(|p| p.scenario.clone()));
     }
     shown.waiting.set(None);
+    shown.set_gates(&predict.with_value(|p| p.scenario.clone()));
     let at = moment(shown, predict);
     shown.bench.host(|h| {
         h.set_stop_at(None);
