@@ -17,6 +17,9 @@ const STEP_MAX_MS: f64 = 100.0;
 /// Gets the milliseconds since its last frame (0 on the first); says whether it wants another.
 type Callback = Rc<RefCell<dyn FnMut(f64) -> bool>>;
 
+/// The one closure that the browser calls.
+type FrameClosure = Rc<Closure<dyn FnMut(f64)>>;
+
 struct Client {
     id: u64,
     call: Callback,
@@ -29,7 +32,7 @@ struct Loop {
     clients: Vec<Client>,
     next_id: u64,
     asked: bool,
-    closure: Option<Rc<Closure<dyn FnMut(f64)>>>,
+    closure: Option<FrameClosure>,
 }
 
 thread_local! {
