@@ -261,7 +261,7 @@ fn Ledgers(
             .collect_view()
     };
     view! {
-        <div class="table-wrap">
+        <div class="table-wrap" tabindex="0" role="region" aria-label="The runs compared">
             <table class="table">
                 <thead>
                     <tr>

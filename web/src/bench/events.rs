@@ -89,7 +89,7 @@ pub(crate) fn EventsPanel() -> impl IntoView {
             <NodeFilter bench node />
             <Window bench anchor lines />
         </div>
-        <div class="table-wrap panel-scroll">
+        <div class="table-wrap panel-scroll" tabindex="0" role="region" aria-label="Events">
             <table class="table transcript">
                 <thead>
                     <tr>

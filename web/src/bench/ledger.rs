@@ -170,7 +170,7 @@ pub(crate) fn LedgerPanel() -> impl IntoView {
                 "Older"
             </button>
         </div>
-        <div class="table-wrap panel-scroll">
+        <div class="table-wrap panel-scroll" tabindex="0" role="region" aria-label="Records">
             <table class="table">
                 <caption>
                     "Each record, newest first. Choose one to see its life in the inspector."

@@ -31,7 +31,7 @@ pub(super) fn TwinBlock(
     let table = found.clone().map(|found| {
         view! {
             <p class="small">"They part at " <span class="mono">{spoken(found.time)}</span> "."</p>
-            <div class="table-wrap">
+            <div class="table-wrap" tabindex="0" role="region" aria-label="The two runs compared">
                 <table class="table">
                     <thead>
                         <tr>

@@ -147,7 +147,7 @@ fn Reading() -> impl IntoView {
         ("small turned square", "metadata"),
     ];
     view! {
-        <div class="table-wrap">
+        <div class="table-wrap" tabindex="0" role="region" aria-label="Table">
             <table class="table">
                 <thead>
                     <tr>

@@ -89,15 +89,21 @@ pub(super) fn Node(
 }
 
 fn title(scene: &NodeScene, text: String, picked: bool) -> AnyView {
+    // Who speaks to the page says what stands on the card: the spoken name holds the written one.
+    let aria = if scene.aria.contains(&text) {
+        scene.aria.clone()
+    } else {
+        format!("{text}: {}", scene.aria)
+    };
     view! {
         <button
             type="button"
             class="st-node-title"
             data-stop=Stop::Node(scene.node).key()
             tabindex="-1"
-            aria-label=scene.aria.clone()
+            aria-label=aria.clone()
             aria-pressed=picked.to_string()
-            title=scene.aria.clone()
+            title=aria
         >
             <span>{text}</span>
         </button>
