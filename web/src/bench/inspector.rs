@@ -136,7 +136,10 @@ fn Facts(bench: Bench) -> impl IntoView {
                             Some((of, label)) => (of.to_owned(), label.to_owned()),
                             None => (String::new(), f.label.clone()),
                         };
-                        let heading = (of != group && !of.is_empty()).then(|| of.clone());
+                        let heading = (of != group).then(|| match of.as_str() {
+                            "" => "Settings of this node".to_owned(),
+                            of => of.to_owned(),
+                        });
                         group = of;
                         view! { <FactRow bench heading label fact=f /> }
                     })

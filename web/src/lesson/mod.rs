@@ -16,6 +16,7 @@ use crate::files;
 use crate::host::{self, Recipe};
 use crate::stage::Zoom;
 use crate::store;
+use crate::ui::glossary::GLOSSARY;
 
 pub(crate) use model::Lesson;
 use model::{Block, Predict, speed, time};
@@ -158,6 +159,7 @@ pub(crate) fn LessonBlocks(
     provide_context(shown);
     open_first(shown, &lesson);
     watch_gates(shown);
+    let mut terms = Vec::new();
     let mut twins = lesson.twins.clone().into_iter();
     let blocks = lesson
         .blocks
@@ -166,6 +168,7 @@ pub(crate) fn LessonBlocks(
         .map(|(at, block)| {
             let body = match block.clone() {
                 Block::Prose { html } => {
+                    let html = explained(&html, &mut terms);
                     view! { <div class="prose" inner_html=html></div> }.into_any()
                 }
                 Block::Sim(sim) => view! { <sim::SimBlock shown at sim /> }.into_any(),
@@ -207,6 +210,24 @@ pub(crate) fn LessonBlocks(
             <Next slug=lesson.slug />
         </div>
     }
+}
+
+/// Prose in which a term set in bold explains itself, once per lesson: where an author writes
+/// `**high watermark**`, the glossary answers.
+fn explained(html: &str, done: &mut Vec<&'static str>) -> String {
+    let mut html = html.to_owned();
+    for entry in GLOSSARY {
+        let plain = format!("<strong>{}</strong>", entry.name);
+        if !done.contains(&entry.key) && html.contains(&plain) {
+            done.push(entry.key);
+            let term = format!(
+                "<strong class=\"term\" tabindex=\"0\" data-term=\"{}\">{}</strong>",
+                entry.key, entry.name
+            );
+            html = html.replacen(&plain, &term, 1);
+        }
+    }
+    html
 }
 
 /// The scenario of the lesson's first live part, or the learner's own run of it from last time.
@@ -285,4 +306,27 @@ fn Notes(title: &'static str, items: Vec<String>) -> impl IntoView {
             </section>
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bold_term_explains_itself_once() {
+        let mut done = Vec::new();
+        let html =
+            "<p>The <strong>ISR</strong> and the <strong>ISR</strong>, <strong>so</strong>.</p>";
+        let out = explained(html, &mut done);
+        assert_eq!(out.matches("data-term=\"isr\"").count(), 1, "{out}");
+        assert!(
+            out.contains("<strong>ISR</strong>, <strong>so</strong>"),
+            "{out}"
+        );
+        assert_eq!(
+            explained(html, &mut done),
+            html,
+            "the lesson has explained it"
+        );
+    }
 }

@@ -84,7 +84,10 @@ fn Shown(entry: ScenarioEntry, text: String) -> impl IntoView {
         bench,
         Opening {
             keep_as: Some(format!("scenario.{}", entry.slug)),
-            recipe: Recipe::of(text),
+            recipe: Recipe {
+                time: super::home::BEGIN,
+                ..Recipe::of(text)
+            },
             speed: SPEED,
             autoplay: false,
         },
