@@ -51,11 +51,9 @@ fn spec(partitions: u16, settings: &[(&str, &str)], arrivals: Arrivals) -> Clust
             ..LoadSpec::default()
         },
     };
+    let known = "a known key and value";
     for (key, value) in settings {
-        producer
-            .config
-            .set(key, value)
-            .expect("a known key and value");
+        producer.config.set(key, value).expect(known);
     }
     let mut consumer = ConsumerSpec {
         name: "c".to_owned(),
@@ -64,10 +62,8 @@ fn spec(partitions: u16, settings: &[(&str, &str)], arrivals: Arrivals) -> Clust
         config: Default::default(),
         start: 0,
     };
-    consumer
-        .config
-        .set("auto.offset.reset", "earliest")
-        .expect("a known key and value");
+    let earliest = ("auto.offset.reset", "earliest");
+    consumer.config.set(earliest.0, earliest.1).expect(known);
     ClusterSpec {
         brokers: server("b", 0),
         controllers: server("c", 100),
