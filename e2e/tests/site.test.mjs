@@ -40,7 +40,7 @@ test("a stored theme is set before the application runs", async () => {
     await page.addInitScript(() => localStorage.setItem("strandline.theme", "dark"));
     await page.route("**/*.wasm", (route) => setTimeout(() => route.continue(), 500));
     await page.goto(await site(), { waitUntil: "commit" });
-    await page.waitForFunction(() => document.documentElement.dataset.theme === "dark");
+    await page.waitForFunction(() => document.documentElement?.dataset.theme === "dark");
     assert.equal(await page.locator("html.running").count(), 0, "it did not have to wait");
     await running(page);
   });

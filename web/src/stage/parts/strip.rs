@@ -213,7 +213,7 @@ fn marks(strip: &StripScene, left: f64, picked: bool) -> AnyView {
                     class=class
                     data-stop=Stop::Lane(strip.node).key()
                     tabindex="-1"
-                    aria-label=strip.aria.clone()
+                    aria-label=format!("{}: {}", label.text, strip.aria)
                     aria-pressed=picked.to_string()
                     title=label.title.clone()
                     style:left=x
