@@ -2,6 +2,7 @@
 
 use crate::kernel::NodeId;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// A broker's `node.id` (also of a controller). `-1` means none in protocol fields.
 pub type BrokerId = i32;
@@ -12,15 +13,32 @@ pub type BrokerId = i32;
 )]
 pub struct TopicId(pub u16);
 
-/// A partition of a topic.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default,
-)]
+/// A partition of a topic. Ordered by topic, then by number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
 pub struct TopicPartition {
     /// Which topic.
     pub topic: TopicId,
     /// Which partition of it.
     pub partition: u16,
+}
+
+impl TopicPartition {
+    // Nearly every step of a run looks partitions up in ordered maps: one comparison, not two.
+    fn rank(self) -> u32 {
+        (u32::from(self.topic.0) << 16) | u32::from(self.partition)
+    }
+}
+
+impl Ord for TopicPartition {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for TopicPartition {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// Which node of the world is which server; known to all, as `bootstrap.servers` and

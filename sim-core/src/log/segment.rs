@@ -107,9 +107,14 @@ impl<R> Segment<R> {
     /// Batches from the first one whose last offset is at or above `offset`.
     pub fn batches_from(&self, offset: i64) -> impl Iterator<Item = &Batch<R>> {
         let below = |batch: &Batch<R>| batch.last_offset() < offset;
-        let at = self
-            .sealed
-            .partition_point(|chunk| chunk.last().is_some_and(below));
+        // Nearly all readers are at the open end.
+        let open = |batch: &Batch<R>| batch.base_offset <= offset;
+        let at = if self.tail.first().is_some_and(open) {
+            self.sealed.len()
+        } else {
+            self.sealed
+                .partition_point(|chunk| chunk.last().is_some_and(below))
+        };
         let (first, rest, in_tail) = match self.sealed.get(at..) {
             Some([chunk, rest @ ..]) => (chunk.get(chunk.partition_point(below)..), rest, 0),
             _ => (None, [].as_slice(), self.tail.partition_point(below)),

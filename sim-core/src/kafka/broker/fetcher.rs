@@ -66,19 +66,23 @@ impl Broker {
 
     /// Lets a fetcher do its next round, if it is free.
     pub(super) fn run_fetcher(&mut self, leader: BrokerId, cx: &mut KafkaCx<'_>) {
-        let Some(mut thread) = self.fetchers.remove(&leader) else {
+        let Some(slot) = self.fetchers.get_mut(&leader) else {
             return;
         };
-        if thread.waiting.is_empty() {
-            let now = cx.now();
-            if thread.busy_until > now {
-                let at = thread.busy_until;
-                thread.alarm.by(at, BrokerTimer::Fetcher(leader), cx);
-            } else {
-                self.next_round(leader, &mut thread, cx);
-            }
+        if !slot.waiting.is_empty() {
+            return;
         }
-        self.fetchers.insert(leader, thread);
+        let now = cx.now();
+        if slot.busy_until > now {
+            let at = slot.busy_until;
+            slot.alarm.by(at, BrokerTimer::Fetcher(leader), cx);
+            return;
+        }
+        let mut thread = std::mem::take(slot);
+        self.next_round(leader, &mut thread, cx);
+        if let Some(slot) = self.fetchers.get_mut(&leader) {
+            *slot = thread;
+        }
     }
 
     fn next_round(&mut self, leader: BrokerId, thread: &mut FetcherThread, cx: &mut KafkaCx<'_>) {
