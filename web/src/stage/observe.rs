@@ -80,7 +80,7 @@ pub(super) fn on_theme(call: impl Fn() + Clone + 'static) {
     let Some(window) = web_sys::window() else {
         return;
     };
-    let closure = Closure::<dyn FnMut()>::new(move || call());
+    let closure = Closure::<dyn FnMut()>::new(call);
     let function: js_sys::Function = closure.as_ref().unchecked_ref::<js_sys::Function>().clone();
     let mutations = MutationObserver::new(&function).ok();
     let root = window.document().and_then(|d| d.document_element());

@@ -80,8 +80,8 @@ fn rails(plan: &Plan) -> String {
     }
     let x = plan.gutters.rail_x;
     let cards = || plan.places.iter().filter(|p| p.kind == Kind::Card);
-    let controls = plan.places.iter().filter(|p| p.kind == Kind::Control);
-    let (Some(last), Some(first)) = (cards().last(), controls.last()) else {
+    let mut controls = plan.places.iter().filter(|p| p.kind == Kind::Control);
+    let (Some(last), Some(first)) = (cards().next_back(), controls.next_back()) else {
         return d;
     };
     let (y, low) = (plan.gutters.control_y, last.rect.y + 18.0);
