@@ -2,6 +2,8 @@
 
 use sim_core::view::{StageQuery, StageView};
 
+use super::plan::GROUPS_MAX;
+
 /// Cells per lane that the widest strip can show.
 const CELLS_MAX: u32 = 64;
 /// Tokens painted at most; the view counts the others in `tokens_hidden`.
@@ -22,7 +24,7 @@ pub enum Zoom {
 /// The projection that the stage needs for this zoom, so that a view costs only what is on screen.
 /// `last` is the view shown so far (the default one at the start).
 pub fn query(zoom: &Zoom, last: &StageView) -> StageQuery {
-    let in_full = matches!(zoom, Zoom::Lane(_)) || last.lanes.len() <= 1;
+    let in_full = matches!(zoom, Zoom::Lane(_)) || last.lanes.len() <= GROUPS_MAX;
     let lanes = match zoom {
         Zoom::Lane(id) => vec![id.clone()],
         Zoom::All | Zoom::Page(_) => Vec::new(),

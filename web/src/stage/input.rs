@@ -122,7 +122,10 @@ impl Input {
         let target = self
             .token_at(x, y)
             .map(|(id, _)| MenuTarget::Message(id))
-            .or_else(|| stop_at(event.target()).and_then(|(_, stop)| stop.target()))
+            .or_else(|| {
+                let scene = self.shared.scene.get_untracked();
+                stop_at(event.target()).and_then(|(_, stop)| stop.target(&scene))
+            })
             .or_else(|| node_at(event.target()).map(MenuTarget::Node));
         if let Some(target) = target {
             event.prevent_default();
@@ -192,7 +195,8 @@ impl Input {
             Some(Selection::Message(id)) => Some(MenuTarget::Message(*id)),
             _ => None,
         });
-        if let Some(target) = stop.target().or(message) {
+        let scene = self.shared.scene.get_untracked();
+        if let Some(target) = stop.target(&scene).or(message) {
             self.menu(target, r.x + 8.0, r.bottom());
         }
     }

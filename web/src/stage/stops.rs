@@ -14,10 +14,10 @@ pub(crate) enum Stop {
     Node(u32),
     /// A node's menu button.
     Menu(u32),
-    /// The lane of a node's strip.
-    Lane(u32),
-    /// A cell on a node's strip, by slot.
-    Cell(u32, usize),
+    /// A copy shown as a strip, by the strip's index.
+    Lane(usize),
+    /// A cell on a strip, by slot.
+    Cell(usize, usize),
     /// The mark of a faulted link.
     Link(u32, u32),
     /// A row's name in the matrix.
@@ -49,8 +49,8 @@ impl Stop {
         Some(match (kind, b) {
             ("n", None) => Self::Node(a),
             ("m", None) => Self::Menu(a),
-            ("l", None) => Self::Lane(a),
-            ("c", Some(b)) => Self::Cell(a, b as usize),
+            ("l", None) => Self::Lane(a as usize),
+            ("c", Some(b)) => Self::Cell(a as usize, b as usize),
             ("k", Some(b)) => Self::Link(a, b),
             ("z", None) => Self::Row(a as usize),
             ("x", Some(b)) => Self::Copy(a, b as usize),
@@ -59,10 +59,11 @@ impl Stop {
     }
 
     /// What a fault menu opened here is for.
-    pub(crate) fn target(self) -> Option<MenuTarget> {
+    pub(crate) fn target(self, scene: &Scene) -> Option<MenuTarget> {
         match self {
-            Self::Node(n) | Self::Menu(n) | Self::Lane(n) | Self::Cell(n, _) | Self::Copy(n, _) => {
-                Some(MenuTarget::Node(n))
+            Self::Node(n) | Self::Menu(n) | Self::Copy(n, _) => Some(MenuTarget::Node(n)),
+            Self::Lane(i) | Self::Cell(i, _) => {
+                strip(scene, i).map(|strip| MenuTarget::Node(strip.node))
             }
             Self::Link(a, b) => Some(MenuTarget::Link(a, b)),
             Self::Row(_) => None,
@@ -75,13 +76,13 @@ impl Stop {
             Self::Node(n) | Self::Menu(n) => Some(Selection::Node(n)),
             Self::Link(a, b) => Some(Selection::Link(a, b)),
             Self::Row(_) => None,
-            Self::Lane(n) => strip(scene, n).map(|s| lane(n, &s.lane)),
-            Self::Cell(n, i) => {
-                let strip = strip(scene, n)?;
+            Self::Lane(i) => strip(scene, i).map(|s| lane(s.node, &s.lane)),
+            Self::Cell(at, i) => {
+                let strip = strip(scene, at)?;
                 match strip.slots.get(i)? {
                     SlotScene::Cell(cell) => Some(
                         cell.record
-                            .map_or_else(|| lane(n, &strip.lane), Selection::Record),
+                            .map_or_else(|| lane(strip.node, &strip.lane), Selection::Record),
                     ),
                     _ => None,
                 }
@@ -107,8 +108,8 @@ impl Stop {
     }
 }
 
-fn strip(scene: &Scene, node: u32) -> Option<&super::scene::StripScene> {
-    scene.strips.iter().flatten().find(|s| s.node == node)
+fn strip(scene: &Scene, index: usize) -> Option<&super::scene::StripScene> {
+    scene.strips.get(index)?.as_ref()
 }
 
 fn lane(node: u32, lane: &str) -> Selection {
@@ -200,11 +201,12 @@ mod tests {
     fn stops_select_what_they_show() {
         let full = scene(Situation::Calm);
         assert_eq!(Stop::Node(3).selection(&full), Some(Selection::Node(3)));
-        assert_eq!(Stop::Lane(4).selection(&full), Some(lane(4, "orders-0")));
-        let first = full.axis.first();
+        assert_eq!(Stop::Lane(1).selection(&full), Some(lane(4, "orders-0")));
+        assert_eq!(Stop::Lane(1).target(&full), Some(MenuTarget::Node(4)));
+        let first = full.lanes[0].axis.first();
         let record = Selection::Record(first as u64 + 1);
-        assert_eq!(Stop::Cell(3, 0).selection(&full), Some(record));
-        assert_eq!(Stop::Cell(3, 500).selection(&full), None);
+        assert_eq!(Stop::Cell(0, 0).selection(&full), Some(record));
+        assert_eq!(Stop::Cell(0, 500).selection(&full), None);
         let wide = scene(Situation::Wide);
         let copy = &wide.columns[2].cells[0];
         let stop = Stop::Copy(5, copy.row);

@@ -23,7 +23,7 @@ fn place(outline: &Outline, mode: &Mode, zoom: &Zoom) -> Place {
     let total = outline.lanes.len();
     let lane = match mode {
         Mode::Full { lane } => *lane,
-        Mode::Matrix { .. } => None,
+        Mode::Groups { .. } | Mode::Matrix { .. } => None,
     };
     let pages = match outline.mode(&Zoom::All) {
         Mode::Matrix { rows } if rows.iter().any(|r| r.len() > 1) => rows,

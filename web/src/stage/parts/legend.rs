@@ -29,7 +29,11 @@ pub(in crate::stage) fn Legend(
     /// What the parts share.
     shared: Shared,
 ) -> impl IntoView {
-    let matrix = Memo::new(move |_| shared.layout.with(|l| l.plan.is_matrix()));
+    let matrix = Memo::new(move |_| {
+        shared
+            .layout
+            .with(|l| !l.plan.rows.is_empty() && l.plan.groups.is_empty())
+    });
     let wide = Memo::new(move |_| shared.layout.with(|l| l.plan.width >= 640.0));
     let counts = Memo::new(move |_| {
         shared

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::{Shared, px};
 use crate::stage::plan::{Kind, Plan, Width};
-use crate::stage::scene::{Line, LinkLook, LinkScene, Tick};
+use crate::stage::scene::{LaneScene, Line, LinkLook, LinkScene, Tick};
 use crate::stage::stops::Stop;
 use sim_core::view::Role;
 
@@ -23,14 +23,17 @@ pub(super) fn Under(
     // The line hangs from its tag; cards that it does not reach hide this thread.
     let stem = Memo::new(move |_| {
         shared.scene.with(|s| {
-            let line = s.line.as_ref()?;
-            let run = line.runs.first()?;
-            Some(format!(
-                "M{:.1} {:.1}V{:.1}",
-                line.x,
-                line.tag.bottom(),
-                run.0
-            ))
+            let hung = s.lanes.iter().filter_map(|lane| {
+                let line = lane.line.as_ref()?;
+                let run = line.runs.first()?;
+                Some(format!(
+                    "M{:.1} {:.1}V{:.1}",
+                    line.x,
+                    line.tag.bottom(),
+                    run.0
+                ))
+            });
+            hung.collect::<String>()
         })
     });
     let lines = move || {
@@ -194,22 +197,29 @@ pub(super) fn Over(
     /// What the parts share.
     shared: Shared,
 ) -> impl IntoView {
-    let line = Memo::new(move |_| shared.scene.with(|s| s.line.clone()));
-    let ticks = Memo::new(move |_| shared.scene.with(|s| s.ticks.clone()));
+    let lanes = Memo::new(move |_| shared.scene.with(|s| s.lanes.clone()));
     let links = Memo::new(move |_| shared.scene.with(|s| s.links.clone()));
-    let ruler_y = Memo::new(move |_| shared.layout.with(|l| l.plan.ruler_y));
-    let tick = move |t: &Tick| {
-        let (x, y) = (px(t.x), px(ruler_y.get()));
-        view! { <span class="st-tick" style:left=x style:top=y>{t.offset.to_string()}</span> }
-    };
+    let rulers = Memo::new(move |_| {
+        shared
+            .layout
+            .with(|l| l.plan.groups.iter().map(|g| g.ruler_y).collect::<Vec<_>>())
+    });
     let ruler = move || {
-        let stem = line.with(|l| l.as_ref().map(|l| l.x));
-        ticks.with(|ticks| {
-            let clear = |t: &&Tick| stem.is_none_or(|x| (t.x - x).abs() > 15.0);
-            ticks.iter().filter(clear).map(tick).collect_view()
+        lanes.with(|lanes| {
+            let shown = lanes.iter().zip(rulers.get());
+            shown
+                .filter_map(|(lane, y)| Some(numbers(lane, y?)))
+                .collect_view()
         })
     };
-    let strandline = move || line.get().map(|l| strandline(&l));
+    let strandline = move || {
+        lanes.with(|lanes| {
+            lanes
+                .iter()
+                .filter_map(|l| Some(strandline(l.line.as_ref()?)))
+                .collect_view()
+        })
+    };
     let marks = move || {
         let picked = shared.picked_link.get();
         links.with(|links| {
@@ -222,6 +232,25 @@ pub(super) fn Over(
         {strandline}
         {marks}
     }
+}
+
+/// The numbers of an axis, but for those that the strandline's thread would cross.
+fn numbers(lane: &LaneScene, y: f64) -> AnyView {
+    let stem = lane.line.as_ref().map(|l| l.x);
+    let clear = |t: &&Tick| stem.is_none_or(|x| (t.x - x).abs() > 15.0);
+    let tick = |t: &Tick| {
+        view! {
+            <span class="st-tick" style:left=px(t.x) style:top=px(y)>
+                {t.offset.to_string()}
+            </span>
+        }
+    };
+    lane.ticks
+        .iter()
+        .filter(clear)
+        .map(tick)
+        .collect_view()
+        .into_any()
 }
 
 /// A wave from top to bottom around x = 0.

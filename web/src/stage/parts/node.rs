@@ -111,6 +111,25 @@ fn title(scene: &NodeScene, text: String, picked: bool) -> AnyView {
     .into_any()
 }
 
+/// The head of a column: its short name, or the long one where there is room.
+fn head(scene: &NodeScene, picked: bool) -> AnyView {
+    view! {
+        <button
+            type="button"
+            class="st-node-title"
+            data-stop=Stop::Node(scene.node).key()
+            tabindex="-1"
+            aria-label=scene.aria.clone()
+            aria-pressed=picked.to_string()
+            title=scene.aria.clone()
+        >
+            <span class="st-node-short">{scene.name.clone()}</span>
+            <span class="st-node-long">{scene.title.clone()}</span>
+        </button>
+    }
+    .into_any()
+}
+
 fn menu(scene: &NodeScene) -> AnyView {
     view! {
         <button
@@ -164,11 +183,7 @@ fn note(scene: &NodeScene) -> AnyView {
 fn body(scene: &NodeScene, picked: bool) -> AnyView {
     match scene.kind {
         Kind::Control => title(scene, scene.name.clone(), picked),
-        Kind::Head => view! {
-            {title(scene, scene.name.clone(), picked)}
-            <span class="st-node-long" aria-hidden="true">{scene.title.clone()}</span>
-        }
-        .into_any(),
+        Kind::Head => head(scene, picked),
         Kind::More => view! {
             <span class="st-node-title" title=scene.aria.clone()>{scene.title.clone()}</span>
             {note(scene)}

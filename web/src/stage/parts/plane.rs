@@ -17,7 +17,7 @@ use super::strip::Strip;
 use crate::stage::input::{Input, Tip};
 use crate::stage::paint::{PROBES, Painter};
 use crate::stage::plan::route::Routes;
-use crate::stage::plan::{Kind, Outline, Plan};
+use crate::stage::plan::{Outline, Plan};
 use crate::stage::scene::{Scene, words};
 use crate::stage::{MenuRequest, Selection, Zoom, shapes};
 
@@ -65,15 +65,14 @@ pub(in crate::stage) fn Plane(
             places.map(|(i, p)| (i, p.node, p.kind)).collect::<Vec<_>>()
         })
     });
-    let cards = move || {
-        nodes
-            .get()
-            .into_iter()
-            .filter(|n| n.2 == Kind::Card)
-            .collect::<Vec<_>>()
-    };
     let height = move || px(shared.layout.with(|l| l.plan.height));
-    let matrix = Memo::new(move |_| shared.layout.with(|l| l.plan.is_matrix()));
+    let matrix = Memo::new(move |_| shared.layout.with(|l| !l.plan.rows.is_empty()));
+    let strips = Memo::new(move |_| {
+        shared.layout.with(|l| {
+            let strips = l.plan.strips.iter().enumerate();
+            strips.map(|(i, s)| (i, s.node, s.lane)).collect::<Vec<_>>()
+        })
+    });
     let input = Input::new(shared, plane);
     let probes = PROBES.map(|name| view! { <i class=format!("stage-probe-{name}")></i> });
     let under_way = canvas_words(shared.view);
@@ -102,7 +101,7 @@ pub(in crate::stage) fn Plane(
                 <Matrix shared=shared number=number />
             </Show>
             <ControlText shared=shared />
-            <For each=cards key=|n| *n let(n)>
+            <For each=move || strips.get() key=|n| *n let(n)>
                 <Strip shared=shared index=n.0 node=n.1 />
             </For>
             <Over shared=shared />

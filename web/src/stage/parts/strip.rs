@@ -11,24 +11,25 @@ use crate::stage::scene::words::key_name;
 use crate::stage::scene::{CellFace, Flag, Label, SlotScene, StripScene};
 use crate::stage::stops::Stop;
 
-/// The strip of the place with this index.
+/// The strip with this index.
 #[component]
 pub(super) fn Strip(
     /// What the parts share.
     shared: Shared,
-    /// Its place in the plan.
+    /// Its index in the plan.
     index: usize,
     /// The node that holds it.
     node: u32,
 ) -> impl IntoView {
     let rect: Memo<Rect> = Memo::new(move |_| {
-        shared.layout.with(|l| {
-            l.plan
-                .places
-                .get(index)
-                .and_then(|p| p.strip)
-                .unwrap_or(NOWHERE)
-        })
+        shared
+            .layout
+            .with(|l| l.plan.strips.get(index).map_or(NOWHERE, |p| p.rect))
+    });
+    let name_at: Memo<Option<Rect>> = Memo::new(move |_| {
+        shared
+            .layout
+            .with(|l| l.plan.strips.get(index).and_then(|p| p.name))
     });
     let pitch = Memo::new(move |_| shared.layout.with(|l| l.plan.pitch));
     let scene: Memo<Option<StripScene>> = Memo::new(move |_| {
@@ -40,9 +41,12 @@ pub(super) fn Strip(
         Some(Selection::Record(id)) => Some(id),
         _ => None,
     });
-    let picked = Memo::new(
-        move |_| matches!(shared.selected.get(), Some(Selection::Lane { node: n, .. }) if n == node),
-    );
+    let picked = Memo::new(move |_| match shared.selected.get() {
+        Some(Selection::Lane { node: n, lane }) => {
+            n == node && scene.with(|s| s.as_ref().is_some_and(|s| s.lane == lane))
+        }
+        _ => false,
+    });
     let class = move || {
         let synced = scene.with(|s| s.as_ref().is_none_or(|s| s.in_sync));
         let picked = if picked.get() { " picked" } else { "" };
@@ -64,7 +68,7 @@ pub(super) fn Strip(
                     0.0
                 };
                 cell(
-                    node,
+                    index,
                     i,
                     slot,
                     (i as f64 * pitch + apart, pitch - 2.0),
@@ -76,9 +80,14 @@ pub(super) fn Strip(
     };
     let labels = move || {
         let (left, picked) = (rect.get().x, picked.get());
-        scene.with(|s| s.as_ref().map(|s| marks(s, left, picked)))
+        scene.with(|s| s.as_ref().map(|s| marks(s, index, left, picked)))
+    };
+    let name = move || {
+        let (at, picked) = (name_at.get()?, picked.get());
+        scene.with(|s| Some(strip_name(s.as_ref()?, index, at, picked)))
     };
     view! {
+        {name}
         <div
             class=class
             role="group"
@@ -95,7 +104,46 @@ pub(super) fn Strip(
     }
 }
 
-fn cell(node: u32, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Option<u64>) -> AnyView {
+/// The button before a strip that stands on no card.
+fn strip_name(strip: &StripScene, index: usize, at: Rect, picked: bool) -> Option<AnyView> {
+    let name = strip.name.as_ref()?;
+    let mut class = String::from("st-strip-name");
+    for (is, word) in [
+        (name.leads, " leads"),
+        (name.deposed, " deposed"),
+        (name.down, " down"),
+    ] {
+        if is {
+            class.push_str(word);
+        }
+    }
+    let view = view! {
+        <button
+            type="button"
+            class=class
+            data-stop=Stop::Lane(index).key()
+            tabindex="-1"
+            aria-label=strip.aria.clone()
+            aria-pressed=picked.to_string()
+            title=strip.aria.clone()
+            style:left=px(at.x)
+            style:top=px(at.y)
+            style:width=px(at.w)
+            style:height=px(at.h)
+        >
+            {name.text.clone()}
+        </button>
+    };
+    Some(view.into_any())
+}
+
+fn cell(
+    strip: usize,
+    i: usize,
+    slot: &SlotScene,
+    (x, w): (f64, f64),
+    picked: Option<u64>,
+) -> AnyView {
     let empty = CellView {
         class: "st-cell".to_owned(),
         hidden: true,
@@ -116,7 +164,7 @@ fn cell(node: u32, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Optio
         <button
             type="button"
             class=v.class
-            data-stop=Stop::Cell(node, i).key()
+            data-stop=Stop::Cell(strip, i).key()
             tabindex="-1"
             hidden=v.hidden
             aria-label=v.aria.clone()
@@ -198,7 +246,7 @@ fn mark_class(kind: MarkKind) -> &'static str {
 }
 
 /// Carets, words and epoch flags; `left` is the strip's left edge on the stage.
-fn marks(strip: &StripScene, left: f64, picked: bool) -> AnyView {
+fn marks(strip: &StripScene, index: usize, left: f64, picked: bool) -> AnyView {
     let caret = |label: &Label| {
         let class = format!("st-mark {}", mark_class(label.kind));
         view! { <span class=class style:left=px(label.at - left) aria-hidden="true"></span> }
@@ -206,12 +254,12 @@ fn marks(strip: &StripScene, left: f64, picked: bool) -> AnyView {
     let words = |label: &Label| {
         let class = format!("st-mark-words {}", mark_class(label.kind));
         let (x, w) = (px(label.x - left), px(label.w));
-        if label.kind == MarkKind::End {
+        if label.kind == MarkKind::End && strip.name.is_none() {
             return view! {
                 <button
                     type="button"
                     class=class
-                    data-stop=Stop::Lane(strip.node).key()
+                    data-stop=Stop::Lane(index).key()
                     tabindex="-1"
                     aria-label=format!("{}: {}", label.text, strip.aria)
                     aria-pressed=picked.to_string()

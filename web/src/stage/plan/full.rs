@@ -3,7 +3,7 @@
 use sim_core::view::Role;
 
 use super::geom::Rect;
-use super::{Kind, Outline, Place, Plan, RULER_H, TAG_H, TIDE, Width, ids};
+use super::{Group, Kind, Outline, Place, Plan, RULER_H, StripPlace, TAG_H, TIDE, Width, ids};
 
 /// Measures that differ with the room there is.
 struct Measures {
@@ -81,14 +81,24 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lane: Option<usize>, heigh
     if plan.size == Width::Phone {
         y = plan.lay_pairs(&sources, x, y, plan.width - x - 4.0) + 8.0;
     }
-    plan.tag_y = y;
-    plan.ruler_y = y + TAG_H + 4.0;
+    let ruler_y = y + TAG_H + 4.0;
     let top = if lane.is_some() {
-        plan.ruler_y + RULER_H + 4.0
+        ruler_y + RULER_H + 4.0
     } else {
         y + 8.0
     };
     let bottom = lay_cards(plan, outline, lane, &m, Rect { y: top, ..stores }, height);
+    plan.groups = lane
+        .map(|lane| Group {
+            lane,
+            strips: 0..plan.strips.len(),
+            tag_y: y,
+            tag_from: 2.0,
+            tag_to: plan.width - 2.0,
+            ruler_y: Some(ruler_y),
+        })
+        .into_iter()
+        .collect();
     plan.gutters.rail_x = x - 10.0;
     plan.gutters.arc_x = end;
     // The marks of faults stand on the arcs and must not be cut off.
@@ -163,9 +173,14 @@ fn lay_cards(
             role: Role::Store,
             kind: Kind::Card,
             rect,
-            strip: Some(strip),
             gathers: Vec::new(),
         });
+        plan.strips.extend(lane.map(|lane| StripPlace {
+            node,
+            lane,
+            rect: strip,
+            name: None,
+        }));
         y += h + gap;
     }
     let each = (area.w + 8.0) / per_row as f64 - 8.0;
@@ -181,7 +196,6 @@ fn lay_cards(
                 each,
                 slim_h,
             ),
-            strip: None,
             gathers: Vec::new(),
         });
     }

@@ -7,13 +7,17 @@
 pub(crate) mod axis;
 mod full;
 pub(crate) mod geom;
+mod groups;
+mod heads;
 mod matrix;
 mod outline;
 pub(crate) mod route;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use outline::{Mode, Outline, OutlineNode};
+pub(crate) use outline::{GROUPS_MAX, Mode, Outline, OutlineNode};
+
+use std::ops::Range;
 
 use geom::Rect;
 use sim_core::view::Role;
@@ -57,10 +61,38 @@ pub(crate) struct Place {
     pub(crate) kind: Kind,
     /// Its box.
     pub(crate) rect: Rect,
-    /// Its strip of cells ([`Kind::Card`] only).
-    pub(crate) strip: Option<Rect>,
     /// The nodes gathered here ([`Kind::More`] only).
     pub(crate) gathers: Vec<u32>,
+}
+
+/// The place of a copy's strip.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct StripPlace {
+    /// The node that holds the copy.
+    pub(crate) node: u32,
+    /// The lane, by index into the outline.
+    pub(crate) lane: usize,
+    /// From the first slot to the last.
+    pub(crate) rect: Rect,
+    /// The box for the node's name before it, where no card bears it.
+    pub(crate) name: Option<Rect>,
+}
+
+/// The strips of one lane, on one axis.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Group {
+    /// The lane, by index into the outline.
+    pub(crate) lane: usize,
+    /// Its strips, by index into the plan.
+    pub(crate) strips: Range<usize>,
+    /// Upper edge of the strandline's tag.
+    pub(crate) tag_y: f64,
+    /// Where the tag may stand.
+    pub(crate) tag_from: f64,
+    /// The right end of that.
+    pub(crate) tag_to: f64,
+    /// Upper edge of the axis' numbers, if they are shown.
+    pub(crate) ruler_y: Option<f64>,
 }
 
 /// One row of the matrix.
@@ -112,17 +144,17 @@ pub(crate) struct Plan {
     pub(crate) control_text: Rect,
     /// The box for the word before the quorum's buttons.
     pub(crate) control_label: Rect,
-    /// Column of the strips: from the first to the last slot (`Mode::Full`).
+    /// Strips of copies.
+    pub(crate) strips: Vec<StripPlace>,
+    /// Strips by lane.
+    pub(crate) groups: Vec<Group>,
+    /// Left edge of all strips.
     pub(crate) strip_x: f64,
     /// Number of slots on a strip.
     pub(crate) slots: usize,
     /// From one cell to the next.
     pub(crate) pitch: f64,
-    /// Upper edge of the row with the strandline's tag.
-    pub(crate) tag_y: f64,
-    /// Upper edge of the row with the axis' numbers.
-    pub(crate) ruler_y: f64,
-    /// The rows of the matrix.
+    /// The rows of the matrix, or the extents of groups.
     pub(crate) rows: Vec<Row>,
     /// Where paths run.
     pub(crate) gutters: Gutters,
@@ -152,16 +184,17 @@ impl Plan {
             places: Vec::new(),
             control_text: Rect::default(),
             control_label: Rect::default(),
+            strips: Vec::new(),
+            groups: Vec::new(),
             strip_x: 0.0,
             slots: 0,
             pitch: 26.0,
-            tag_y: 0.0,
-            ruler_y: 0.0,
             rows: Vec::new(),
             gutters: Gutters::default(),
         };
         match plan.mode.clone() {
             Mode::Full { lane } => full::lay(&mut plan, outline, lane, height),
+            Mode::Groups { lanes } => groups::lay(&mut plan, outline, &lanes, height),
             Mode::Matrix { rows } => matrix::lay(&mut plan, outline, &rows, height),
         }
         plan
@@ -174,9 +207,9 @@ impl Plan {
             .find(|p| p.node == node || p.gathers.contains(&node))
     }
 
-    /// Whether the matrix is drawn.
+    /// Whether stores are heads over a matrix or groups, which paths go around.
     pub(crate) fn is_matrix(&self) -> bool {
-        matches!(self.mode, Mode::Matrix { .. })
+        !matches!(self.mode, Mode::Full { .. })
     }
 
     /// The quorum's row: word, round buttons, two lines of text. Returns its lower edge.
@@ -197,7 +230,6 @@ impl Plan {
                 role: Role::Control,
                 kind: Kind::Control,
                 rect: Rect::new(cx, 16.0, chip, chip),
-                strip: None,
                 gathers: Vec::new(),
             });
             cx += chip + 6.0;
@@ -240,7 +272,6 @@ impl Plan {
                 role,
                 kind: if last { Kind::More } else { Kind::Client },
                 rect: Rect::new(area.x, top + pitch * i as f64, area.w, h),
-                strip: None,
                 gathers: if last {
                     ids[i..].iter().map(|x| x.0).collect()
                 } else {
@@ -268,7 +299,6 @@ impl Plan {
                 role,
                 kind: if last { Kind::More } else { Kind::Client },
                 rect: Rect::new(x + col * (each + gap), y + row * (h + gap), each, h),
-                strip: None,
                 gathers: if last {
                     ids[i..].iter().map(|x| x.0).collect()
                 } else {

@@ -10,6 +10,10 @@ use crate::stage::Zoom;
 /// Rows of the matrix at most; beyond that lanes are counted by pages of this many.
 pub(crate) const ROWS_MAX: usize = 24;
 
+/// Lanes shown as groups at most, and strips in all of them.
+pub(crate) const GROUPS_MAX: usize = 4;
+const GROUP_STRIPS_MAX: usize = 14;
+
 /// A node as far as its place depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct OutlineNode {
@@ -37,6 +41,11 @@ pub(crate) enum Mode {
     Full {
         /// The lane.
         lane: Option<usize>,
+    },
+    /// A few lanes, each with all its cells.
+    Groups {
+        /// The lanes.
+        lanes: Vec<usize>,
     },
     /// Stores across, lanes down; each row has one lane, or a page of lanes as counts.
     Matrix {
@@ -97,6 +106,10 @@ impl Outline {
             };
         }
         let all: Vec<usize> = (0..self.lanes.len()).collect();
+        let strips: usize = self.of(Role::Store).map(|n| n.holds.len()).sum();
+        if all.len() <= GROUPS_MAX && strips <= GROUP_STRIPS_MAX {
+            return Mode::Groups { lanes: all };
+        }
         if all.len() <= ROWS_MAX {
             return Mode::Matrix {
                 rows: all.into_iter().map(|lane| vec![lane]).collect(),
@@ -173,11 +186,14 @@ mod tests {
         let rows = |outline: &Outline, zoom: &Zoom| match outline.mode(zoom) {
             Mode::Full { lane } => format!("full {lane:?}"),
             Mode::Matrix { rows } => format!("{}×{}", rows.len(), rows[0].len()),
+            Mode::Groups { lanes } => format!("groups {}", lanes.len()),
         };
         let lane = |id: &str| Zoom::Lane(id.to_owned());
         for (topics, zoom, expect) in [
             (vec![], Zoom::All, "full None"),
             (vec![("orders", 1)], Zoom::All, "full Some(0)"),
+            (vec![("orders", 3)], Zoom::All, "groups 3"),
+            (vec![("orders", 5)], Zoom::All, "5×1"),
             (vec![("orders", 24)], Zoom::All, "24×1"),
             (vec![("orders", 24)], lane("orders-11"), "full Some(11)"),
             (vec![("orders", 24)], lane("gone-0"), "24×1"),

@@ -46,6 +46,8 @@ fn worlds() -> Vec<Outline> {
         world(3, 2, 10, 2, 24, 3),
         world(3, 2, 40, 2, 600, 3),
         world(1, 1, 1, 1, 1, 1),
+        world(3, 1, 3, 1, 3, 3),
+        world(3, 2, 5, 2, 4, 3),
         world(0, 2, 4, 2, 0, 0),
         world(0, 0, 0, 0, 0, 0),
     ]
@@ -83,6 +85,12 @@ fn boxes(plan: &Plan) -> Vec<(String, Rect)> {
             .enumerate()
             .map(|(i, r)| (format!("row {i}"), r.label)),
     );
+    for (i, strip) in plan.strips.iter().enumerate() {
+        if let Some(name) = strip.name {
+            out.push((format!("strip {i}"), strip.rect));
+            out.push((format!("name of strip {i}"), name));
+        }
+    }
     out.push(("control text".to_owned(), plan.control_text));
     out.push(("control label".to_owned(), plan.control_label));
     out
@@ -108,18 +116,25 @@ fn nothing_overlaps_and_nothing_leaves_the_stage() {
 #[test]
 fn strips_share_their_axis_and_lie_in_their_cards() {
     for (name, _, plan) in plans() {
+        for strip in &plan.strips {
+            assert_eq!(
+                (strip.rect.x, strip.rect.w),
+                (plan.strip_x, plan.slots as f64 * plan.pitch + TIDE)
+            );
+            assert!(
+                plan.pitch >= 24.0 && strip.rect.h >= 22.0,
+                "{name}: cells can be hit"
+            );
+            assert!(strip.rect.right() <= plan.width, "{name}");
+        }
         for place in plan.places.iter().filter(|p| p.kind == Kind::Card) {
-            let strip = place.strip.expect("a card has a strip");
+            let strip = plan.strips.iter().find(|s| s.node == place.node);
+            let strip = strip.expect("a card has a strip").rect;
             assert!(
                 place.rect.holds(&strip),
                 "{name}: {strip:?} in {:?}",
                 place.rect
             );
-            assert_eq!(
-                (strip.x, strip.w),
-                (plan.strip_x, plan.slots as f64 * plan.pitch + TIDE)
-            );
-            assert!(plan.pitch >= 24.0, "{name}: cells can be hit");
             // Head above, carets below.
             assert!(strip.y - place.rect.y >= 40.0 && place.rect.bottom() - strip.bottom() >= 20.0);
         }
@@ -131,6 +146,15 @@ fn every_node_has_a_place_and_every_lane_a_row() {
     for (name, outline, plan) in plans() {
         for node in &outline.nodes {
             assert!(plan.place(node.id).is_some(), "{name}: node {}", node.id);
+        }
+        if let Mode::Groups { lanes } = &plan.mode {
+            assert_eq!(
+                (plan.rows.len(), plan.groups.len()),
+                (lanes.len(), lanes.len()),
+                "{name}"
+            );
+            let held: usize = outline.nodes.iter().map(|n| n.holds.len()).sum();
+            assert_eq!(plan.strips.len(), held, "{name}: every copy has a strip");
         }
         if let Mode::Matrix { rows } = &plan.mode {
             assert_eq!(plan.rows.len(), rows.len(), "{name}");

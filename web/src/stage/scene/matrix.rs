@@ -84,6 +84,10 @@ pub(super) fn matrix(
         .map(|row| row_scene(&index, outline, row))
         .collect();
     let most: Vec<usize> = plan.rows.iter().map(|row| index.most_held(row)).collect();
+    if !plan.groups.is_empty() {
+        // Groups show their strips.
+        return (rows, Vec::new());
+    }
     let heads = plan.places.iter().filter(|p| p.kind == Kind::Head);
     let columns = heads
         .map(|head| column(&index, outline, plan, &most, head))

@@ -24,7 +24,7 @@ use sim_core::view::{Health, Lane, MarkKind, NodeView, StageView};
 use super::plan::axis::{Axis, Slot, Span};
 use super::plan::geom::{Face, Rect, text_width};
 use super::plan::route::Routes;
-use super::plan::{Kind, Mode, Outline, Plan, TAG_H, TIDE};
+use super::plan::{Group, Mode, Outline, Plan, TAG_H, TIDE};
 
 /// The strandline across the cards.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,19 +50,26 @@ pub(crate) struct Tick {
     pub(crate) x: f64,
 }
 
+/// One lane of those that show their cells.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct LaneScene {
+    /// The offsets on show.
+    pub(crate) axis: Axis,
+    /// Numbers of the axis.
+    pub(crate) ticks: Vec<Tick>,
+    /// The strandline.
+    pub(crate) line: Option<Line>,
+}
+
 /// All that is drawn for one published view, besides what moves.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Scene {
     /// Words on the places of the plan, in its order.
     pub(crate) nodes: Vec<NodeScene>,
-    /// Strips of the places of the plan, in its order.
+    /// The strips of the plan, in its order; `None` if a node has just lost its copy.
     pub(crate) strips: Vec<Option<StripScene>>,
-    /// The offsets on show.
-    pub(crate) axis: Axis,
-    /// Numbers of the axis.
-    pub(crate) ticks: Vec<Tick>,
-    /// The strandline, if the lane in full has one.
-    pub(crate) line: Option<Line>,
+    /// The groups of the plan, in its order.
+    pub(crate) lanes: Vec<LaneScene>,
     /// Rows of the matrix, in the plan's order.
     pub(crate) rows: Vec<RowScene>,
     /// Columns of the matrix, by the plan's heads in order.
@@ -86,7 +93,7 @@ impl Scene {
     ) -> Self {
         let lane = match plan.mode {
             Mode::Full { lane } => lane.and_then(|i| outline.lanes.get(i)),
-            Mode::Matrix { .. } => None,
+            Mode::Groups { .. } | Mode::Matrix { .. } => None,
         };
         let mut scene = Self {
             nodes: plan
@@ -108,17 +115,20 @@ impl Scene {
             .map(|l| format!("{} · {}", l.id, l.text))
             .unwrap_or_default();
         scene.control = (view.control.clone(), lane_text);
-        match lane {
-            Some(id) => scene.fill_strips(view, wake, plan, id),
-            None => scene.strips = vec![None; plan.places.len()],
+        scene.strips = vec![None; plan.strips.len()];
+        for group in &plan.groups {
+            if let Some(id) = outline.lanes.get(group.lane) {
+                scene.fill(view, wake, plan, group, id);
+            }
         }
-        if plan.is_matrix() {
+        if !plan.rows.is_empty() {
             (scene.rows, scene.columns) = matrix::matrix(view, outline, plan);
         }
         scene
     }
 
-    fn fill_strips(&mut self, view: &StageView, wake: &Wake, plan: &Plan, id: &str) {
+    /// Fills in one lane and its strips.
+    fn fill(&mut self, view: &StageView, wake: &Wake, plan: &Plan, group: &Group, id: &str) {
         let copies = || copies(view, id);
         let start = copies().map(|(_, l)| l.start).min().unwrap_or(0);
         let end = copies()
@@ -128,7 +138,7 @@ impl Scene {
             .max(wake.end(id));
         let holder = leading(view, id);
         let offset = holder.map(|lane| lane.strandline);
-        self.axis = Axis::new(
+        let axis = Axis::new(
             Span {
                 start,
                 end,
@@ -136,16 +146,21 @@ impl Scene {
             },
             plan.slots,
         );
-        let ruler = Ruler::new(plan, &self.axis, offset);
-        self.ticks = ticks(&ruler);
-        self.line = holder.and_then(|lane| line(lane, view, plan, &ruler, id));
-        let strip = |place: &super::plan::Place| {
-            let rect = place.strip?;
-            let node = view.nodes.iter().find(|n| n.id == place.node)?;
-            let lane = node.lanes.iter().find(|l| l.id == id)?;
-            Some(strip::strip(node, lane, wake, rect, &ruler))
-        };
-        self.strips = plan.places.iter().map(strip).collect();
+        let ruler = Ruler::new(plan, &axis, offset);
+        let leader = view
+            .lanes
+            .iter()
+            .find(|l| l.id == id)
+            .and_then(|l| l.leader);
+        for i in group.strips.clone() {
+            let place = &plan.strips[i];
+            let copy = copies().find(|(node, _)| node.id == place.node);
+            self.strips[i] =
+                copy.map(|(node, lane)| strip::strip(node, lane, wake, place, leader, &ruler));
+        }
+        let ticks = ticks(&ruler);
+        let line = holder.and_then(|lane| line(lane, view, plan, group, &ruler, id));
+        self.lanes.push(LaneScene { axis, ticks, line });
     }
 }
 
@@ -245,29 +260,50 @@ fn ticks(ruler: &Ruler<'_>) -> Vec<Tick> {
         .collect()
 }
 
-/// The strandline: its tag above the cards and its runs over copies that are in sync.
-fn line(lane: &Lane, view: &StageView, plan: &Plan, ruler: &Ruler<'_>, id: &str) -> Option<Line> {
+/// The strandline: its tag above the strips and its runs over copies that are in sync.
+fn line(
+    lane: &Lane,
+    view: &StageView,
+    plan: &Plan,
+    group: &Group,
+    ruler: &Ruler<'_>,
+    id: &str,
+) -> Option<Line> {
     let x = ruler.strandline()?;
-    let label = lane
-        .marks
-        .iter()
-        .find(|m| m.kind == MarkKind::Strandline)
-        .map_or_else(
-            || format!("strandline {}", lane.strandline),
-            |m| m.label.clone(),
-        );
-    let w = (text_width(&label, Face::Text, 13.5) + 26.0).ceil();
-    let (least, most) = (2.0, (plan.width - 2.0 - w).max(2.0));
-    let tag = Rect::new((x - w / 2.0).clamp(least, most), plan.tag_y, w, TAG_H);
+    let mark = lane.marks.iter().find(|m| m.kind == MarkKind::Strandline);
+    let label = mark.map_or_else(
+        || format!("strandline {}", lane.strandline),
+        |m| m.label.clone(),
+    );
+    let width = |text: &str| (text_width(text, Face::Text, 13.5) + 26.0).ceil();
+    let room = group.tag_to - group.tag_from;
+    let label = if width(&label) <= room {
+        label
+    } else {
+        format!("HW {}", lane.strandline)
+    };
+    let w = width(&label).min(room);
+    let most = (group.tag_to - w).max(group.tag_from);
+    let tag = Rect::new(
+        (x - w / 2.0).clamp(group.tag_from, most),
+        group.tag_y,
+        w,
+        TAG_H,
+    );
     let mut runs: Vec<(f64, f64)> = Vec::new();
     let mut joined = false;
-    for place in plan.places.iter().filter(|p| p.kind == Kind::Card) {
-        let Some(strip) = place.strip else { continue };
-        let synced = copies(view, id).any(|(node, copy)| node.id == place.node && copy.in_sync);
-        let low = strip.bottom() + 7.0;
+    for strip in &plan.strips[group.strips.clone()] {
+        let synced = copies(view, id).any(|(node, copy)| node.id == strip.node && copy.in_sync);
+        // Over cards the line reaches into the space between them.
+        let (over, under) = if strip.name.is_some() {
+            (3.0, 2.0)
+        } else {
+            (9.0, 7.0)
+        };
+        let low = strip.rect.bottom() + under;
         match runs.last_mut() {
             Some(run) if synced && joined => run.1 = low,
-            _ if synced => runs.push((strip.y - 9.0, low)),
+            _ if synced => runs.push((strip.rect.y - over, low)),
             _ => {}
         }
         joined = synced;

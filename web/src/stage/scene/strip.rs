@@ -1,8 +1,9 @@
 //! One copy of the lane in full: its cells, the caret of its end and the labels under it.
 
-use sim_core::view::{Cell, Lane, MarkKind, NodeView};
+use sim_core::view::{Cell, Health, Lane, MarkKind, NodeView};
 
 use super::{Gone, Ruler, Wake, words};
+use crate::stage::plan::StripPlace;
 use crate::stage::plan::axis::Slot;
 use crate::stage::plan::geom::{Face, Rect, Wish, settle, text_width};
 
@@ -70,6 +71,19 @@ pub(crate) struct Flag {
     pub(crate) epoch: i32,
 }
 
+/// The name before a strip that stands on no card.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct StripName {
+    /// The node's short name.
+    pub(crate) text: String,
+    /// The copy leads by the control plane's word.
+    pub(crate) leads: bool,
+    /// It takes writes though another leads.
+    pub(crate) deposed: bool,
+    /// The machine does not run.
+    pub(crate) down: bool,
+}
+
 /// A copy of the lane.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct StripScene {
@@ -87,6 +101,8 @@ pub(crate) struct StripScene {
     pub(crate) in_sync: bool,
     /// First slot right of the strandline, where cells stand apart.
     pub(crate) shifted: Option<usize>,
+    /// Its name, if it stands on no card.
+    pub(crate) name: Option<StripName>,
     /// What a screen reader says of the strip.
     pub(crate) aria: String,
 }
@@ -98,9 +114,12 @@ pub(super) fn strip(
     node: &NodeView,
     lane: &Lane,
     wake: &Wake,
-    rect: Rect,
+    place: &StripPlace,
+    leader: Option<u32>,
     ruler: &Ruler<'_>,
 ) -> StripScene {
+    let rect = place.rect;
+    let compact = place.name.is_some();
     let axis = ruler.axis;
     let missing = wake.of(node.id, &lane.id);
     let mut slots = Vec::with_capacity(axis.slots);
@@ -132,15 +151,25 @@ pub(super) fn strip(
         };
         slots.push(scene);
     }
-    if flags.len() == 1 {
-        // One epoch all along: the card says which.
+    if flags.len() == 1 || compact {
+        // One epoch all along: the card says which. Between close strips there is no room.
         flags.clear();
     }
     StripScene {
         node: node.id,
         lane: lane.id.clone(),
         slots,
-        labels: labels(lane, rect, ruler),
+        labels: if compact {
+            end_only(lane, rect, ruler)
+        } else {
+            labels(lane, rect, ruler)
+        },
+        name: compact.then(|| StripName {
+            text: node.name.clone(),
+            leads: lane.leads && leader == Some(node.id),
+            deposed: lane.leads && leader.is_some_and(|l| l != node.id),
+            down: node.health == Health::Down,
+        }),
         flags,
         shifted: ruler.shifted,
         in_sync: lane.in_sync,
@@ -284,6 +313,35 @@ fn labels(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
             w: wish.width,
         })
         .collect()
+}
+
+/// Where strips are close: the caret of the end with its words beside it, other marks without.
+fn end_only(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
+    let at = |offset: i64| ruler.line(offset).unwrap_or(rect.x - 4.0);
+    let wave = ruler.strandline().filter(|_| lane.in_sync);
+    let place = |f: Found| {
+        let caret = at(f.offset);
+        let clear = wave
+            .filter(|x| (x - caret).abs() < 8.0)
+            .map_or(caret, |x| x + 3.0)
+            + 6.0;
+        let width = |text: &str| text_width(text, Face::Mono, LABEL_SIZE) + 2.0;
+        let fits = |text: &str| clear + width(text) <= rect.right() + 4.0;
+        let text = match f.kind {
+            MarkKind::End if fits(&f.text) => f.text,
+            MarkKind::End if fits(&f.offset.to_string()) => f.offset.to_string(),
+            _ => String::new(),
+        };
+        Label {
+            kind: f.kind,
+            at: caret,
+            x: clear,
+            w: width(&text),
+            text,
+            title: f.title,
+        }
+    };
+    found(lane, ruler).into_iter().map(place).collect()
 }
 
 /// Moves words off the strandline that runs at `x`.

@@ -24,7 +24,7 @@ fn the_strandline_stands_at_one_place_for_all_copies() {
     for tick in 0..60 {
         for width in WIDTHS {
             let (plan, scene) = scene(&view(Situation::Calm, tick), &Zoom::All, width);
-            let line = scene.line.expect("a strandline");
+            let line = scene.lanes[0].line.clone().expect("a strandline");
             let slot = (line.x + 1.0 - TIDE / 2.0 - plan.strip_x) / plan.pitch;
             assert!((slot - slot.round()).abs() < 1e-9, "between two cells");
             for strip in scene.strips.iter().flatten() {
@@ -47,7 +47,10 @@ fn a_deposed_leader_does_not_move_the_strandline() {
     view.nodes[4].lanes[0].leads = true;
     view.nodes[3].lanes[0].strandline = 131;
     let (_, scene) = scene(&view, &Zoom::All, 1010.0);
-    assert_eq!(scene.line.expect("a strandline").offset, 127);
+    assert_eq!(
+        scene.lanes[0].line.clone().expect("a strandline").offset,
+        127
+    );
     let of = |id: u32| scene.nodes.iter().find(|n| n.node == id).expect("a card");
     assert!(of(3).deposed && !of(3).leads);
     assert!(of(4).leads && !of(4).deposed);
@@ -61,7 +64,7 @@ fn a_leader_that_is_down_has_forgotten_its_strandline() {
     (copy.leads, copy.strandline) = (false, 0);
     let (_, scene) = scene(&view, &Zoom::All, 1010.0);
     assert_eq!(
-        scene.line.expect("a strandline").offset,
+        scene.lanes[0].line.clone().expect("a strandline").offset,
         127,
         "what followers know"
     );
@@ -93,7 +96,7 @@ fn the_strandline_does_not_reach_copies_out_of_sync() {
     let mut view = view(Situation::Calm, 0);
     view.nodes[4].lanes[0].in_sync = false;
     let (plan, scene) = scene(&view, &Zoom::All, 1010.0);
-    let line = scene.line.expect("a strandline");
+    let line = scene.lanes[0].line.clone().expect("a strandline");
     assert_eq!(line.runs.len(), 2);
     let card = plan.place(4).expect("card").rect;
     for (from, to) in line.runs {
@@ -110,8 +113,8 @@ fn words_under_strips_fit_and_do_not_overlap() {
         for tick in 0..40 {
             for width in WIDTHS {
                 let (plan, scene) = scene(&view(situation, tick), &Zoom::All, width);
-                for (place, strip) in plan.places.iter().zip(&scene.strips) {
-                    let Some(strip) = strip else { continue };
+                for strip in scene.strips.iter().flatten() {
+                    let place = plan.place(strip.node).expect("a card");
                     let shown: Vec<Rect> = strip
                         .labels
                         .iter()
@@ -128,7 +131,7 @@ fn words_under_strips_fit_and_do_not_overlap() {
                         "the log end is always told"
                     );
                 }
-                let tag = scene.line.expect("a strandline").tag;
+                let tag = scene.lanes[0].line.clone().expect("a strandline").tag;
                 assert!(
                     tag.x >= 0.0 && tag.right() <= plan.width,
                     "{width}: {tag:?}"
@@ -233,6 +236,56 @@ fn what_was_truncated_stays_to_be_seen() {
         })
         .collect();
     assert_eq!(gone, [129, 130, 131]);
+}
+
+#[test]
+fn a_few_lanes_are_shown_as_groups_each_with_its_strandline() {
+    let mut view = view(Situation::Calm, 0);
+    for i in 1..4 {
+        let id = format!("orders-{i}");
+        for node in &mut view.nodes {
+            let copy = node.lanes.first().cloned();
+            node.lanes.extend(copy.map(|lane| sim_core::view::Lane {
+                id: id.clone(),
+                ..lane
+            }));
+        }
+        let summary = sim_core::view::LaneSummary {
+            id,
+            ..view.lanes[0].clone()
+        };
+        view.lanes.push(summary);
+    }
+    for width in WIDTHS {
+        let (plan, scene) = scene(&view, &Zoom::All, width);
+        assert_eq!((scene.lanes.len(), scene.strips.len()), (4, 12), "{width}");
+        for (group, lane) in plan.groups.iter().zip(&scene.lanes) {
+            let line = lane.line.clone().expect("a strandline");
+            let (first, last) = (
+                &plan.strips[group.strips.start],
+                &plan.strips[group.strips.end - 1],
+            );
+            assert_eq!(line.runs.len(), 1);
+            assert!(line.runs[0].0 < first.rect.y && line.runs[0].1 > last.rect.bottom());
+            assert!(
+                line.tag.x >= group.tag_from && line.tag.right() <= plan.width,
+                "{width}"
+            );
+        }
+        for strip in scene.strips.iter().flatten() {
+            let end = strip
+                .labels
+                .iter()
+                .find(|l| l.kind == MarkKind::End)
+                .expect("an end");
+            assert!(
+                end.text.contains("1"),
+                "{width}: the log end is always told"
+            );
+            assert!(end.x + end.w <= plan.width, "{width}");
+            assert_eq!(strip.name.as_ref().map(|n| n.leads), Some(strip.node == 3));
+        }
+    }
 }
 
 #[test]
