@@ -48,12 +48,17 @@ pub(super) fn Strip(
         _ => false,
     });
     let class = move || {
-        let synced = scene.with(|s| s.as_ref().is_none_or(|s| s.in_sync));
-        let picked = if picked.get() { " picked" } else { "" };
-        format!(
-            "stage-strip{}{picked}",
-            if synced { "" } else { " unsynced" }
-        )
+        let mut class = String::from("stage-strip");
+        if !scene.with(|s| s.as_ref().is_none_or(|s| s.in_sync)) {
+            class.push_str(" unsynced");
+        }
+        if name_at.with(Option::is_some) {
+            class.push_str(" compact");
+        }
+        if picked.get() {
+            class.push_str(" picked");
+        }
+        class
     };
     let cells = move || {
         let record = record.get();

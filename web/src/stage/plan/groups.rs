@@ -82,6 +82,6 @@ fn measures(phone: bool, room: f64, lanes: usize, strips: usize) -> Measures {
         pitch: if phone { 29.0 } else { pitch },
         strip: if phone { 25.0 } else { pitch - 5.0 },
         name: if phone { 38.0 } else { 64.0 },
-        label: if phone { 118.0 } else { 170.0 },
+        label: if phone { 96.0 } else { 150.0 },
     }
 }

@@ -99,7 +99,7 @@ fn columns(plan: &mut Plan, outline: &Outline, area: Rect) {
     if shown == 0 {
         return;
     }
-    let w = (area.w / shown as f64).min(260.0);
+    let w = (area.w / shown as f64).min(400.0);
     for i in 0..shown {
         let last = i + 1 == shown && stores.len() > shown;
         plan.places.push(Place {
