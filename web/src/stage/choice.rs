@@ -4,8 +4,8 @@ use sim_core::view::{StageQuery, StageView};
 
 use super::plan::GROUPS_MAX;
 
-/// Cells per lane that the widest strip can show.
-const CELLS_MAX: u32 = 64;
+/// Cells per lane: what the widest strip can show twice, since an axis may be broken in two.
+const CELLS_MAX: u32 = 128;
 /// Tokens painted at most; the view counts the others in `tokens_hidden`.
 const TOKENS_MAX: u32 = 2_000;
 

@@ -8,7 +8,6 @@ use sim_core::view::{Shape, Token};
 
 use crate::stage::plan::geom::{Pt, pt};
 use crate::stage::plan::route::{PathLine, Routes};
-use crate::stage::scene::MARK_AT;
 
 /// Sprites in the atlas.
 pub(crate) const SPRITES: usize = 2 * 22;
@@ -129,8 +128,8 @@ pub(crate) fn place(tokens: &[Token], now_ns: f64, routes: &Routes, out: &mut Ve
             });
             let back = queues[i].1;
             queues[i].1 += 1.0;
-            let gap = HELD_GAP.min((path.length() * MARK_AT - HELD_BEFORE).max(0.0) / HELD_APART);
-            (path.length() * MARK_AT - HELD_BEFORE - back.min(HELD_APART) * gap).max(0.0)
+            let gap = HELD_GAP.min((path.mark() - HELD_BEFORE).max(0.0) / HELD_APART);
+            (path.mark() - HELD_BEFORE - back.min(HELD_APART) * gap).max(0.0)
         } else {
             let span = (token.arrive as f64 - token.depart as f64).max(1.0);
             let t = ((now_ns - token.depart as f64) / span).clamp(0.0, 1.0);
@@ -235,7 +234,7 @@ mod tests {
         let mut out = Vec::new();
         place(&held, view.now as f64, &routes, &mut out);
         let path = routes.get(held[0].from, held[0].to).expect("a path");
-        let mark = path.at(MARK_AT);
+        let mark = path.at_length(path.mark());
         let gaps: Vec<f64> = out
             .iter()
             .map(|p| (p.at.x - mark.x).hypot(p.at.y - mark.y))

@@ -53,7 +53,7 @@ pub(super) fn Under(
 }
 
 fn is_picked(link: &LinkScene, picked: Option<(u32, u32)>) -> bool {
-    picked.is_some_and(|p| p == (link.from, link.to) || p == (link.to, link.from))
+    picked.is_some_and(|(a, b)| link.pairs.contains(&(a, b)) || link.pairs.contains(&(b, a)))
 }
 
 fn link(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
@@ -317,7 +317,7 @@ fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
         };
         view! { <span class=class aria-hidden="true">{words}</span> }
     });
-    let arrow = (cut && !link.both).then(|| {
+    let arrow = (cut && !link.both() && link.pairs.len() == 1).then(|| {
         let turn = format!("rotate({:.0}deg)", link.heading);
         view! { <span class="st-link-way" style:transform=turn aria-hidden="true">"→"</span> }
     });

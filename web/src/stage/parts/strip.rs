@@ -292,7 +292,7 @@ fn marks(strip: &StripScene, index: usize, left: f64, picked: bool) -> AnyView {
         }
     };
     view! {
-        {strip.labels.iter().map(caret).collect_view()}
+        {strip.labels.iter().filter(|l| !l.quiet).map(caret).collect_view()}
         {strip.labels.iter().map(words).collect_view()}
         {strip.flags.iter().map(flag).collect_view()}
     }

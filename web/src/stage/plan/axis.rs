@@ -144,6 +144,15 @@ impl Axis {
         last
     }
 
+    /// First offset hidden by the break; beyond all if there is none.
+    pub(crate) fn hidden_from(&self) -> i64 {
+        if self.runs.len() > 1 {
+            self.runs[0].to
+        } else {
+            i64::MAX
+        }
+    }
+
     /// First offset shown.
     pub(crate) fn first(&self) -> i64 {
         self.runs.first().map_or(0, |run| run.from)

@@ -47,7 +47,7 @@ fn measures(size: Width) -> Measures {
             pitch: 26.0,
         },
         Width::Wide => Measures {
-            side: 164.0,
+            side: 172.0,
             gutter: 72.0,
             arcs: 74.0,
             pad: 16.0,

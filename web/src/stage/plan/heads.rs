@@ -9,7 +9,7 @@ use super::{Kind, Outline, Place, Plan, Width, ids};
 /// Least width of a column: a finger or pointer must hit its cells.
 const COLUMN_MIN: f64 = 24.0;
 /// Width of a column of clients, and the room between it and the rest.
-const SIDE: f64 = 152.0;
+const SIDE: f64 = 164.0;
 const GUTTER: f64 = 30.0;
 
 /// What is left for the rest.

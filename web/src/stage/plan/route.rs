@@ -15,6 +15,8 @@ use super::{Kind, Mode, Place, Plan, Width};
 pub(crate) struct PathLine {
     points: Vec<Pt>,
     lengths: Vec<f64>,
+    /// Where the mark of a fault stands, if not half way.
+    mark: Option<f64>,
 }
 
 /// Samples per curve; at 16 no corner shows at the sizes of the stage.
@@ -25,6 +27,7 @@ impl PathLine {
         Self {
             points: vec![at],
             lengths: vec![0.0],
+            mark: None,
         }
     }
 
@@ -114,9 +117,13 @@ impl PathLine {
         self.at_length(fraction * self.length())
     }
 
-    /// The direction at a fraction of the path, in radians.
-    pub(crate) fn heading(&self, fraction: f64) -> f64 {
-        let at = fraction * self.length();
+    /// How far along the mark of a fault stands; held messages queue before it.
+    pub(crate) fn mark(&self) -> f64 {
+        self.mark.unwrap_or(self.length() / 2.0)
+    }
+
+    /// The direction at a distance along the path, in radians.
+    pub(crate) fn heading(&self, at: f64) -> f64 {
         let (a, b) = (self.at_length(at - 2.0), self.at_length(at + 2.0));
         (b.y - a.y).atan2(b.x - a.x)
     }
@@ -172,7 +179,7 @@ impl Routes {
             for &to in &ids {
                 let ends = plan.place(from).zip(plan.place(to));
                 let shown = ends.filter(|(a, b)| a.node != b.node && !aside(plan, a, b));
-                table.push(shown.map(|(a, b)| route(plan, a, b)));
+                table.push(shown.map(|(a, b)| marked(route(plan, a, b), a.role, b.role)));
             }
         }
         Self { ids, table }
@@ -184,6 +191,18 @@ impl Routes {
         let j = self.ids.binary_search(&to).ok()?;
         self.table.get(i * self.ids.len() + j)?.as_ref()
     }
+}
+
+/// Links of a node to the quorum share a line; their mark stands where they part from it, at the
+/// node.
+fn marked(mut path: PathLine, from: Role, to: Role) -> PathLine {
+    const AT_NODE: f64 = 16.0;
+    path.mark = match (from == Role::Control, to == Role::Control) {
+        (true, false) => Some((path.length() - AT_NODE).max(0.0)),
+        (false, true) => Some(AT_NODE.min(path.length())),
+        _ => None,
+    };
+    path
 }
 
 /// With one lane in full, what goes on at stores that do not hold it is not drawn.
@@ -479,7 +498,7 @@ mod tests {
     #[test]
     fn headings_follow_the_path() {
         let path = PathLine::bends(&[pt(0.0, 0.0), pt(100.0, 0.0), pt(100.0, 50.0)], 8.0);
-        assert!(path.heading(0.1).abs() < 1e-6);
-        assert!((path.heading(0.95) - std::f64::consts::FRAC_PI_2).abs() < 1e-6);
+        assert!(path.heading(14.0).abs() < 1e-6);
+        assert!((path.heading(138.0) - std::f64::consts::FRAC_PI_2).abs() < 1e-6);
     }
 }

@@ -1,6 +1,6 @@
 //! Links: those with faults always, those in use faintly while the picture stays legible.
 
-use sim_core::view::{Role, StageView};
+use sim_core::view::{LinkView, Role, StageView};
 
 use super::words;
 use crate::stage::plan::geom::{Face, Pt, pt, text_width};
@@ -21,17 +21,19 @@ pub(crate) enum LinkLook {
     Quiet,
 }
 
-/// A link as it is drawn.
+/// A link as it is drawn, or several that are told as one.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct LinkScene {
     /// Sender.
     pub(crate) from: u32,
     /// Receiver.
     pub(crate) to: u32,
+    /// All pairs told here: both ways, or a node's links to all controllers.
+    pub(crate) pairs: Vec<(u32, u32)>,
+    /// The node whose links to the quorum these are.
+    pub(crate) quorum: Option<u32>,
     /// How it is drawn.
     pub(crate) look: LinkLook,
-    /// The fault holds in the other direction too.
-    pub(crate) both: bool,
     /// SVG path data.
     pub(crate) path: String,
     /// Where its mark stands.
@@ -48,85 +50,127 @@ pub(crate) struct LinkScene {
     pub(crate) aria: String,
 }
 
-/// Where on its path the mark of a fault stands; held tokens queue before it.
-pub(crate) const MARK_AT: f64 = 0.5;
+impl LinkScene {
+    /// The fault holds in both directions.
+    pub(crate) fn both(&self) -> bool {
+        self.pairs.contains(&(self.to, self.from))
+    }
+}
 
 pub(super) fn links(view: &StageView, plan: &Plan, routes: &Routes) -> Vec<LinkScene> {
     let mut out: Vec<LinkScene> = Vec::new();
     for link in &view.links {
-        let look = if link.cut {
-            LinkLook::Cut
-        } else {
-            LinkLook::Bad
-        };
-        let twin = out
-            .iter_mut()
-            .find(|l| (l.from, l.to) == (link.to, link.from));
-        if let Some(twin) = twin.filter(|t| t.look == look && look == LinkLook::Cut) {
-            twin.both = true;
-            if let Some(back) = routes.get(link.from, link.to) {
-                let mid = back.at(MARK_AT);
-                twin.path.push_str(&back.to_svg());
-                twin.mid = pt((twin.mid.x + mid.x) / 2.0, (twin.mid.y + mid.y) / 2.0);
-            }
-            twin.aria = format!(
-                "Link between {} and {}, cut both ways",
-                words::title(view, link.to),
-                words::title(view, link.from)
-            );
-            continue;
+        if !(link.cut && join(&mut out, view, plan, routes, (link.from, link.to))) {
+            out.extend(fault(view, plan, routes, link));
         }
-        let label = words_for(link.cut, link.slow_by, link.loss_ppm);
-        let state = if link.cut {
-            "cut".to_owned()
-        } else {
-            label.join(", ")
-        };
-        let names = (words::title(view, link.from), words::title(view, link.to));
-        let aria = format!("Link from {} to {}, {state}", names.0, names.1);
-        out.extend(scene(routes, plan, (link.from, link.to), look, label, aria));
     }
     for token in view.tokens.iter().filter(|t| t.held) {
-        let here = |l: &&mut LinkScene| {
-            (l.from, l.to) == (token.from, token.to)
-                || l.both && (l.to, l.from) == (token.from, token.to)
-        };
-        if let Some(link) = out.iter_mut().find(here) {
+        let pair = (token.from, token.to);
+        if let Some(link) = out.iter_mut().find(|l| l.pairs.contains(&pair)) {
             link.held += 1;
             let path = routes.get(token.from, token.to);
-            link.queue_below = path.is_some_and(|p| p.heading(MARK_AT).sin() < 0.0);
+            link.queue_below = path.is_some_and(|p| p.heading(p.mark()).sin() < 0.0);
         }
     }
-    if plan.is_matrix() {
-        return out;
-    }
-    for token in &view.tokens {
-        let known = |l: &LinkScene| {
-            (l.from, l.to) == (token.from, token.to) || (l.from, l.to) == (token.to, token.from)
-        };
-        if out.len() >= QUIET_MAX + view.links.len() {
-            break;
-        }
-        // The quorum's rail is drawn anyway.
-        let quorum = |id: u32| plan.place(id).is_none_or(|p| p.role == Role::Control);
-        if !out.iter().any(known) && !quorum(token.from) && !quorum(token.to) {
-            let (a, b) = (token.from.min(token.to), token.from.max(token.to));
-            let aria = format!(
-                "Link between {} and {}",
-                words::title(view, a),
-                words::title(view, b)
-            );
-            out.extend(scene(
-                routes,
-                plan,
-                (a, b),
-                LinkLook::Quiet,
-                Vec::new(),
-                aria,
-            ));
-        }
+    if !plan.is_matrix() {
+        add_quiet(&mut out, view, plan, routes);
     }
     out
+}
+
+/// The end of a link that is no controller, if the other is one.
+fn quorum_end(plan: &Plan, (from, to): (u32, u32)) -> Option<u32> {
+    let control = |id: u32| plan.place(id).is_some_and(|p| p.role == Role::Control);
+    match (control(from), control(to)) {
+        (true, false) => Some(to),
+        (false, true) => Some(from),
+        _ => None,
+    }
+}
+
+/// Adds a cut link to one that is told already: the way back, or another link of the same node to
+/// the quorum. Says whether there was one.
+fn join(
+    out: &mut [LinkScene],
+    view: &StageView,
+    plan: &Plan,
+    routes: &Routes,
+    pair: (u32, u32),
+) -> bool {
+    let end = quorum_end(plan, pair);
+    let same = |l: &&mut LinkScene| {
+        let back = (l.to, l.from) == pair;
+        l.look == LinkLook::Cut && (back || end.is_some() && l.quorum == end)
+    };
+    let Some(link) = out.iter_mut().find(same) else {
+        return false;
+    };
+    link.pairs.push(pair);
+    if let Some(path) = routes.get(pair.0, pair.1) {
+        link.path.push_str(&path.to_svg());
+        if end.is_none() {
+            let mid = path.at_length(path.mark());
+            link.mid = pt((link.mid.x + mid.x) / 2.0, (link.mid.y + mid.y) / 2.0);
+        }
+    }
+    let title = |id| words::title(view, id);
+    link.aria = match end {
+        Some(end) => {
+            let other = |&(a, b): &(u32, u32)| if a == end { b } else { a };
+            let mut others: Vec<u32> = link.pairs.iter().map(other).collect();
+            others.sort_unstable();
+            others.dedup();
+            let names: Vec<String> = others.into_iter().map(title).collect();
+            format!("Links between {} and {}, cut", title(end), names.join(", "))
+        }
+        None => format!(
+            "Link between {} and {}, cut both ways",
+            title(link.from),
+            title(link.to)
+        ),
+    };
+    true
+}
+
+fn fault(view: &StageView, plan: &Plan, routes: &Routes, link: &LinkView) -> Option<LinkScene> {
+    let look = if link.cut {
+        LinkLook::Cut
+    } else {
+        LinkLook::Bad
+    };
+    let label = words_for(link.cut, link.slow_by, link.loss_ppm);
+    let state = if link.cut {
+        "cut".to_owned()
+    } else {
+        label.join(", ")
+    };
+    let names = (words::title(view, link.from), words::title(view, link.to));
+    let aria = format!("Link from {} to {}, {state}", names.0, names.1);
+    scene(routes, plan, (link.from, link.to), look, label, aria)
+}
+
+/// Links in use, faintly, one line for both ways.
+fn add_quiet(out: &mut Vec<LinkScene>, view: &StageView, plan: &Plan, routes: &Routes) {
+    let most = out.len() + QUIET_MAX;
+    for token in &view.tokens {
+        let (a, b) = (token.from.min(token.to), token.from.max(token.to));
+        let known = |l: &LinkScene| l.pairs.contains(&(a, b)) || l.pairs.contains(&(b, a));
+        // The quorum's rail is drawn anyway.
+        let quorum = |id: u32| plan.place(id).is_none_or(|p| p.role == Role::Control);
+        if out.len() >= most || quorum(a) || quorum(b) || out.iter().any(known) {
+            continue;
+        }
+        let names = (words::title(view, a), words::title(view, b));
+        let aria = format!("Link between {} and {}", names.0, names.1);
+        out.extend(scene(
+            routes,
+            plan,
+            (a, b),
+            LinkLook::Quiet,
+            Vec::new(),
+            aria,
+        ));
+    }
 }
 
 fn words_for(cut: bool, slow_by: u64, loss_ppm: u32) -> Vec<String> {
@@ -155,7 +199,7 @@ fn scene(
         LinkLook::Quiet => middle(routes, from, to)?,
         _ => routes.get(from, to)?.clone(),
     };
-    let mid = path.at(MARK_AT);
+    let mid = path.at_length(path.mark());
     // Words may reach over the edge of the stage; the mark moves in then.
     let widest = label
         .iter()
@@ -178,13 +222,14 @@ fn scene(
         from,
         to,
         look,
-        both: false,
+        pairs: vec![(from, to)],
+        quorum: quorum_end(plan, (from, to)),
         path: path.to_svg(),
         mid: pt(
             mid.x.clamp(half, (plan.width - half).max(half)),
             mid.y - lift,
         ),
-        heading: path.heading(MARK_AT).to_degrees(),
+        heading: path.heading(path.mark()).to_degrees(),
         label,
         held: 0,
         queue_below: false,

@@ -13,7 +13,6 @@ mod wake;
 pub(crate) mod words;
 
 pub(crate) use card::{Chip, NodeScene};
-pub(crate) use links::MARK_AT;
 pub(crate) use links::{LinkLook, LinkScene};
 pub(crate) use matrix::{Column, MatrixCell, RowScene};
 pub(crate) use strip::{CellFace, Flag, Label, SlotScene, StripScene};

@@ -60,6 +60,8 @@ pub(crate) struct Label {
     pub(crate) x: f64,
     /// Width of the words.
     pub(crate) w: f64,
+    /// The line itself is not drawn: it is left of the axis, or the strandline stands there.
+    pub(crate) quiet: bool,
 }
 
 /// A small flag over the first cell of a leader epoch.
@@ -120,6 +122,7 @@ pub(super) fn strip(
 ) -> StripScene {
     let rect = place.rect;
     let compact = place.name.is_some();
+    let down = node.health == Health::Down;
     let axis = ruler.axis;
     let missing = wake.of(node.id, &lane.id);
     let mut slots = Vec::with_capacity(axis.slots);
@@ -127,7 +130,7 @@ pub(super) fn strip(
     let mut epoch_before = None;
     for i in 0..axis.slots {
         let scene = match axis.slot(i) {
-            Some(Slot::Break(hidden)) if lane.end > axis.first() => SlotScene::Break(hidden),
+            Some(Slot::Break(hidden)) if lane.end > axis.hidden_from() => SlotScene::Break(hidden),
             Some(Slot::Offset(o)) if o >= lane.start && o < lane.end => {
                 let cell = lane.cells.binary_search_by_key(&o, |c| c.offset).ok();
                 let cell = cell.map(|k| &lane.cells[k]);
@@ -160,15 +163,15 @@ pub(super) fn strip(
         lane: lane.id.clone(),
         slots,
         labels: if compact {
-            end_only(lane, rect, ruler)
+            end_only(lane, down, rect, ruler)
         } else {
-            labels(lane, rect, ruler)
+            labels(lane, down, rect, ruler)
         },
         name: compact.then(|| StripName {
             text: node.name.clone(),
             leads: lane.leads && leader == Some(node.id),
             deposed: lane.leads && leader.is_some_and(|l| l != node.id),
-            down: node.health == Health::Down,
+            down,
         }),
         flags,
         shifted: ruler.shifted,
@@ -240,7 +243,7 @@ struct Found {
     title: String,
 }
 
-fn found(lane: &Lane, ruler: &Ruler<'_>) -> Vec<Found> {
+fn found(lane: &Lane, down: bool, ruler: &Ruler<'_>) -> Vec<Found> {
     let end = Found {
         kind: MarkKind::End,
         offset: lane.end,
@@ -260,7 +263,8 @@ fn found(lane: &Lane, ruler: &Ruler<'_>) -> Vec<Found> {
         match kind {
             MarkKind::End => found[0] = this,
             // The shared line is drawn across the cards; a copy that knows less says so.
-            MarkKind::Strandline if Some(offset) == ruler.line => {}
+            // A process that is down has forgotten what it knew.
+            MarkKind::Strandline if Some(offset) == ruler.line || down => {}
             _ => found.push(this),
         }
     }
@@ -277,18 +281,34 @@ fn found(lane: &Lane, ruler: &Ruler<'_>) -> Vec<Found> {
     found
 }
 
+/// Where a line stands, whether it is drawn there, and its words with a sign if it is left of all
+/// that is shown.
+fn settle_line(f: &Found, left: f64, wave: Option<f64>, ruler: &Ruler<'_>) -> (f64, bool, String) {
+    match ruler.line(f.offset) {
+        None => (left - 4.0, true, format!("◂ {}", f.text)),
+        Some(at) => {
+            let at_wave = wave.is_some_and(|x| (x - at).abs() < 8.0);
+            (at, at_wave && f.kind == MarkKind::End, f.text.clone())
+        }
+    }
+}
+
 /// Carets and marks with their words under the strip, none overlapping another.
-fn labels(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
-    let found = found(lane, ruler);
-    let at = |offset: i64| ruler.line(offset).unwrap_or(rect.x - 4.0);
+fn labels(lane: &Lane, down: bool, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
+    let found = found(lane, down, ruler);
     let wave = ruler.strandline().filter(|_| lane.in_sync);
+    let lines: Vec<_> = found
+        .iter()
+        .map(|f| settle_line(f, rect.x, wave, ruler))
+        .collect();
     let wishes: Vec<Wish> = found
         .iter()
-        .map(|f| {
-            let width = text_width(&f.text, Face::Mono, LABEL_SIZE) + 4.0;
+        .zip(&lines)
+        .map(|(f, (at, _, text))| {
+            let width = text_width(text, Face::Mono, LABEL_SIZE) + 4.0;
             // The end's words stand right of its caret, where nothing is.
             let right = f.kind == MarkKind::End;
-            let at = at(f.offset) + if right { width / 2.0 + 3.0 } else { 0.0 };
+            let at = at + if right { width / 2.0 + 3.0 } else { 0.0 };
             Wish {
                 at: wave.map_or(at, |x| beside(at, width, x, right)),
                 width,
@@ -296,31 +316,25 @@ fn labels(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
         })
         .collect();
     let places = settle(&wishes, rect.x - 6.0, rect.right() + 6.0, 8.0);
-    found
-        .into_iter()
-        .zip(wishes)
-        .zip(places)
-        .map(|((f, wish), place)| Label {
+    let labels = found.into_iter().zip(lines).zip(wishes).zip(places);
+    labels
+        .map(|(((f, (at, quiet, text)), wish), place)| Label {
             kind: f.kind,
-            at: at(f.offset),
-            text: if place.is_some() {
-                f.text
-            } else {
-                String::new()
-            },
+            at,
+            text: if place.is_some() { text } else { String::new() },
             title: f.title,
             x: place.unwrap_or(wish.at),
             w: wish.width,
+            quiet,
         })
         .collect()
 }
 
 /// Where strips are close: the caret of the end with its words beside it, other marks without.
-fn end_only(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
-    let at = |offset: i64| ruler.line(offset).unwrap_or(rect.x - 4.0);
+fn end_only(lane: &Lane, down: bool, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
     let wave = ruler.strandline().filter(|_| lane.in_sync);
     let place = |f: Found| {
-        let caret = at(f.offset);
+        let (caret, quiet, words) = settle_line(&f, rect.x, wave, ruler);
         let clear = wave
             .filter(|x| (x - caret).abs() < 8.0)
             .map_or(caret, |x| x + 3.0)
@@ -328,7 +342,7 @@ fn end_only(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
         let width = |text: &str| text_width(text, Face::Mono, LABEL_SIZE) + 2.0;
         let fits = |text: &str| clear + width(text) <= rect.right() + 4.0;
         let text = match f.kind {
-            MarkKind::End if fits(&f.text) => f.text,
+            MarkKind::End if fits(&words) => words,
             MarkKind::End if fits(&f.offset.to_string()) => f.offset.to_string(),
             _ => String::new(),
         };
@@ -339,9 +353,10 @@ fn end_only(lane: &Lane, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> {
             w: width(&text),
             text,
             title: f.title,
+            quiet,
         }
     };
-    found(lane, ruler).into_iter().map(place).collect()
+    found(lane, down, ruler).into_iter().map(place).collect()
 }
 
 /// Moves words off the strandline that runs at `x`.

@@ -151,7 +151,7 @@ fn a_cut_link_is_drawn_once_with_its_mark_on_the_stage() {
             .filter(|l| l.look == LinkLook::Cut)
             .collect();
         assert_eq!(cut.len(), 1);
-        assert!(cut[0].both && cut[0].aria.ends_with("cut both ways"));
+        assert!(cut[0].both() && cut[0].aria.ends_with("cut both ways"));
         let mid = cut[0].mid;
         assert!(
             mid.x <= plan.width - 13.0,
@@ -170,6 +170,42 @@ fn a_cut_link_is_drawn_once_with_its_mark_on_the_stage() {
         };
         assert_eq!(bad[0].label, words);
         assert!(bad[0].aria.ends_with("+200 ms, 5 % lost"));
+    }
+}
+
+#[test]
+fn a_broker_cut_from_the_quorum_bears_one_mark() {
+    let mut view = view(Situation::Calm, 0);
+    for control in 0..3 {
+        for (from, to) in [(3, control), (control, 3)] {
+            let link = sim_core::view::LinkView {
+                from,
+                to,
+                cut: true,
+                slow_by: 0,
+                loss_ppm: 0,
+            };
+            view.links.push(link);
+        }
+    }
+    for width in WIDTHS {
+        let (plan, scene) = scene(&view, &Zoom::All, width);
+        let cut: Vec<_> = scene
+            .links
+            .iter()
+            .filter(|l| l.look == LinkLook::Cut)
+            .collect();
+        assert_eq!((cut.len(), cut[0].pairs.len()), (1, 6));
+        let names = "Controller 1, Controller 2, Controller 3";
+        assert_eq!(
+            cut[0].aria,
+            format!("Links between Broker 1 and {names}, cut")
+        );
+        let card = plan.place(3).expect("a card").rect;
+        assert!(
+            (cut[0].mid.y - card.y).abs() < 40.0,
+            "{width}: the mark stands at the broker"
+        );
     }
 }
 
