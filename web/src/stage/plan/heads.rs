@@ -58,8 +58,11 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, label: f64) -> Frame {
     }
 }
 
+/// Nodes of one side of the stage, each with its role, from the top down.
+type Side = Vec<(u32, Role)>;
+
 /// Clients on the left and on the right.
-fn sides(plan: &Plan, outline: &Outline) -> (Vec<(u32, Role)>, Vec<(u32, Role)>) {
+fn sides(plan: &Plan, outline: &Outline) -> (Side, Side) {
     let (sources, sinks) = (ids(outline, Role::Source), ids(outline, Role::Sink));
     match plan.size {
         Width::Phone => (Vec::new(), Vec::new()),

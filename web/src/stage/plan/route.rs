@@ -113,6 +113,7 @@ impl PathLine {
     }
 
     /// The point at a fraction of the path.
+    #[cfg(test)]
     pub(crate) fn at(&self, fraction: f64) -> Pt {
         self.at_length(fraction * self.length())
     }
