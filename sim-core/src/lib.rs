@@ -5,6 +5,7 @@
 //! invariants, sweeps). [`view`] is what an onlooker may see.
 
 pub mod check;
+pub mod dense;
 pub mod kafka;
 pub mod kernel;
 pub mod log;

@@ -91,7 +91,7 @@ impl RunPlan {
         let mut scratch = RunScratch::default();
         let mut violations = Vec::new();
         let mut refused = Vec::new();
-        let mut reached: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut reached = Tally::default();
         let mut steps = 0_u64;
         while let Some(at) = run.peek() {
             if self.until.is_some_and(|until| at > until) {
@@ -105,7 +105,7 @@ impl RunPlan {
                 break;
             }
             for note in scratch.kernel.notes.iter().filter(|note| note.is_rule()) {
-                *reached.entry(note.rule_name()).or_default() += 1;
+                reached.count(note.rule_name());
             }
             for occurrence in scratch.occurrences.drain(..) {
                 match occurrence {
@@ -125,7 +125,30 @@ impl RunPlan {
             violations,
             verdicts: run.judge().view(&self.scenario),
             refused,
-            reached,
+            reached: reached.sum(),
         }
+    }
+}
+
+/// Counts by name. Names come from a few constants, so that the same name is nearly always the
+/// same place in memory, and no text is compared while the run goes on.
+#[derive(Default)]
+struct Tally(Vec<(&'static str, u64)>);
+
+impl Tally {
+    fn count(&mut self, name: &'static str) {
+        let known = self.0.iter_mut().find(|(it, _)| std::ptr::eq(*it, name));
+        match known {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((name, 1)),
+        }
+    }
+
+    fn sum(self) -> BTreeMap<&'static str, u64> {
+        let mut sum = BTreeMap::new();
+        for (name, count) in self.0 {
+            *sum.entry(name).or_default() += count;
+        }
+        sum
     }
 }

@@ -19,6 +19,7 @@ use super::node::Node as KafkaNode;
 use super::note::{Note, Rule};
 use super::spec::ClusterSpec;
 use super::truth::Logs;
+use crate::dense::DenseMap;
 use crate::kernel::{NodeId, NodeState, World};
 use crate::log::{Log, RecordId};
 use crate::systems::Node;
@@ -55,7 +56,7 @@ pub struct Invariants {
     nodes: BTreeMap<BrokerId, NodeId>,
     min_isr: BTreeMap<u16, u32>,
     leaders: BTreeMap<(TopicPartition, i32), NodeId>,
-    committed: BTreeMap<TopicPartition, Committed>,
+    committed: DenseMap<TopicPartition, Committed>,
     /// Replicas that lost data with their power or disk.
     bereft: BTreeSet<(TopicPartition, NodeId)>,
     /// Replicas whose logs may hold a past that was given up, until they are in the ISR again.
@@ -195,19 +196,12 @@ impl Invariants {
         let Some(log) = Logs(world).log(node, tp) else {
             return;
         };
-        let committed = self.committed.get(&tp).copied().unwrap_or_default();
+        let committed = self.committed.get(tp).copied().unwrap_or_default();
         let missing = !holds(log, &committed);
         if self.unclean.remove(&tp) || (missing && self.given_up(tp)) {
             let others = self.nodes.values().filter(|other| **other != node);
             self.estranged.extend(others.map(|other| (tp, *other)));
-            let hw = committed.hw.min(log.leo());
-            self.committed.insert(
-                tp,
-                Committed {
-                    hw,
-                    last: below(log, hw),
-                },
-            );
+            self.commit_below(tp, log, committed.hw.min(log.leo()));
         } else if missing {
             let (leo, hw) = (log.leo(), committed.hw);
             let text = format!(
@@ -216,14 +210,15 @@ impl Invariants {
             );
             self.report("CommittedNeverLost", tp, world, text);
             // Said once; what follows from it would only repeat it.
-            self.committed.insert(
-                tp,
-                Committed {
-                    hw: hw.min(leo),
-                    last: below(log, hw.min(leo)),
-                },
-            );
+            self.commit_below(tp, log, hw.min(leo));
         }
+    }
+
+    fn commit_below(&mut self, tp: TopicPartition, log: &Log, hw: i64) {
+        *self.committed.or_insert_with(tp, Committed::default) = Committed {
+            hw,
+            last: below(log, hw),
+        };
     }
 
     fn leader_hw(&mut self, node: NodeId, tp: TopicPartition, hw: i64, world: &World<Node>) {
@@ -234,33 +229,31 @@ impl Invariants {
             hw,
             last: below(log, hw),
         };
-        let known = self.committed.entry(tp).or_default();
+        let known = self.committed.or_insert_with(tp, Committed::default);
         if hw >= known.hw {
             *known = now;
         }
         let Some(state) = self.control_image().partitions.get(&tp) else {
             return;
         };
-        for member in state.isr.clone() {
-            let Some(at) = self.nodes.get(&member).copied() else {
-                continue;
-            };
-            let up = world
-                .nodes()
-                .get(at.0 as usize)
-                .is_some_and(|s| !matches!(s.state, NodeState::Down { silent: true, .. }));
+        let without = state.isr.iter().find_map(|member| {
+            let at = *self.nodes.get(member)?;
+            let slot = world.nodes().get(at.0 as usize)?;
+            let up = !matches!(slot.state, NodeState::Down { silent: true, .. });
             if at == node || !up || self.bereft.contains(&(tp, at)) {
-                continue;
+                return None;
             }
-            let agrees = Logs(world).log(at, tp).is_some_and(|log| holds(log, &now));
-            if !agrees {
-                let leo = Logs(world).log(at, tp).map_or(0, Log::leo);
-                let text = format!(
-                    "a leader counts records below {hw} as committed, but broker {member}, in the \
-                     controller's ISR, has a log that ends at {leo} or differs below that"
-                );
-                self.report("StrongIsr", tp, world, text);
-            }
+            let log = Logs(world).log(at, tp);
+            let agrees = log.is_some_and(|log| holds(log, &now));
+            (!agrees).then(|| (*member, log.map_or(0, Log::leo)))
+        });
+        // Said once for a partition, so the first of several members is enough.
+        if let Some((member, leo)) = without {
+            let text = format!(
+                "a leader counts records below {hw} as committed, but broker {member}, in the \
+                 controller's ISR, has a log that ends at {leo} or differs below that"
+            );
+            self.report("StrongIsr", tp, world, text);
         }
     }
 
@@ -273,26 +266,20 @@ impl Invariants {
         let Some(mine) = logs.log(node, tp).and_then(|log| below(log, hw)) else {
             return;
         };
-        for at in self
-            .nodes
-            .values()
-            .copied()
-            .filter(|at| *at != node && !self.estranged.contains(&(tp, *at)))
-            .collect::<Vec<_>>()
-        {
-            let Some(other) = logs.log(at, tp).filter(|log| log.high_watermark() >= hw) else {
-                continue;
-            };
-            if below(other, hw).is_some_and(|theirs| theirs != mine) {
-                let text = format!(
-                    "nodes {} and {} hold different records at offset {}, below both high \
-                     watermarks",
-                    node.0,
-                    at.0,
-                    hw - 1
-                );
-                self.report("HwAgreement", tp, world, text);
-            }
+        let others = self.nodes.values().filter(|at| **at != node);
+        let differs = |at: &&NodeId| {
+            let log = logs.log(**at, tp).filter(|log| log.high_watermark() >= hw);
+            let theirs = log.and_then(|log| below(log, hw));
+            theirs.is_some_and(|theirs| theirs != mine) && !self.estranged.contains(&(tp, **at))
+        };
+        if let Some(at) = others.copied().find(|at| differs(&at)) {
+            let text = format!(
+                "nodes {} and {} hold different records at offset {}, below both high watermarks",
+                node.0,
+                at.0,
+                hw - 1
+            );
+            self.report("HwAgreement", tp, world, text);
         }
     }
 
@@ -314,7 +301,7 @@ impl Invariants {
     }
 
     fn truncated(&mut self, node: NodeId, tp: TopicPartition, to: i64, world: &World<Node>) {
-        let committed = self.committed.get(&tp).copied().unwrap_or_default();
+        let committed = self.committed.get(tp).copied().unwrap_or_default();
         if to >= committed.hw || self.unclean.contains(&tp) || self.bereft.contains(&(tp, node)) {
             return;
         }
@@ -358,7 +345,7 @@ impl Invariants {
     /// The run is over: compares whole logs. Returns sentences for what is newly found.
     pub fn settle(&mut self, world: &World<Node>) -> Vec<String> {
         let count = self.found.len();
-        let tps: Vec<TopicPartition> = self.committed.keys().copied().collect();
+        let tps: Vec<TopicPartition> = self.committed.keys().collect();
         for tp in tps {
             self.reconcile(tp);
             let logs: Vec<(NodeId, &Log)> = self
@@ -386,7 +373,8 @@ impl Invariants {
         (b, right): (NodeId, &Log),
         world: &World<Node>,
     ) {
-        let from = left.start_offset().max(right.start_offset());
+        let start = left.start_offset().max(right.start_offset());
+        let from = same_until(left, right, start);
         let to = left.leo().min(right.leo());
         let agreed = left.high_watermark().min(right.high_watermark());
         for (offset, batch, record) in left.records(from, to) {
@@ -419,8 +407,20 @@ impl Invariants {
 
 /// What stands right below an offset.
 fn below(log: &Log, offset: i64) -> Option<(i32, RecordId)> {
-    let at = offset - 1;
-    Some((log.batch_at(at)?.leader_epoch, log.record_at(at)?.id))
+    let (batch, record) = log.entry_at(offset - 1)?;
+    Some((batch.leader_epoch, record.id))
+}
+
+/// Up to where two logs hold the very same batches, from an offset on. Replicas share the records
+/// of a batch, so this takes no look at the records.
+fn same_until(left: &Log, right: &Log, from: i64) -> i64 {
+    let pairs = left.batches_from(from).zip(right.batches_from(from));
+    let same = pairs.take_while(|(a, b)| {
+        a.base_offset == b.base_offset
+            && a.leader_epoch == b.leader_epoch
+            && Arc::ptr_eq(&a.records, &b.records)
+    });
+    same.last().map_or(from, |(a, _)| a.next_offset().max(from))
 }
 
 /// Whether a log holds what was committed (retention may have taken it since).

@@ -53,9 +53,13 @@ impl Truth for Logs<'_> {
         let Some(log) = self.log(node, partition(lane)) else {
             return;
         };
-        for (offset, batch, record) in log.records(log.start_offset(), log.leo()) {
-            if !batch.is_control() {
-                each(offset, record.id);
+        let (start, end) = (log.start_offset(), log.leo());
+        for batch in log.batches_from(start).filter(|it| !it.is_control()) {
+            for record in batch.records.iter() {
+                let offset = batch.base_offset + i64::from(record.offset_delta);
+                if (start..end).contains(&offset) {
+                    each(offset, record.id);
+                }
             }
         }
     }

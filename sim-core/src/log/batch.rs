@@ -171,6 +171,12 @@ impl<R: LogRecord> Batch<R> {
     /// The record at `offset`, if the batch still has it.
     pub fn record_at(&self, offset: i64) -> Option<&R> {
         let delta = u32::try_from(offset - self.base_offset).ok()?;
+        // Without compaction, which leaves gaps, a record's place is its delta.
+        if let Some(record) = self.records.get(delta as usize)
+            && record.offset_delta() == delta
+        {
+            return Some(record);
+        }
         let at = self
             .records
             .binary_search_by_key(&delta, LogRecord::offset_delta)

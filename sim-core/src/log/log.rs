@@ -5,6 +5,7 @@
 //! `flushed_offset` are in the page cache only: Kafka does not fsync per write, so a power loss
 //! takes them. Producer state is kept beside the log, not in it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -262,15 +263,20 @@ impl<R: LogRecord> Log<R> {
         // A segment may have nothing at or above the offset (a gap at its end); the next one has.
         for segment in self.segments_from(from_offset) {
             let mut bytes = 0u64;
-            for batch in segment.batches_from(from_offset) {
+            let read = segment.visit_from(from_offset, |batch| {
                 bytes += u64::from(batch.bytes);
                 let fits = bytes <= u64::from(max_bytes) || (min_one && found.is_empty());
                 if !fits || batch.last_offset() >= upper_bound_offset {
-                    return Ok(found);
+                    return ControlFlow::Break(());
+                }
+                if found.is_empty() {
+                    // Mostly it stays at one.
+                    found.reserve_exact(1);
                 }
                 found.push(batch.clone());
-            }
-            if !found.is_empty() {
+                ControlFlow::Continue(())
+            });
+            if read.is_break() || !found.is_empty() {
                 break;
             }
         }
@@ -409,14 +415,46 @@ impl<R: LogRecord> Log<R> {
 
     /// The batch that covers `offset`, control batches included.
     pub fn batch_at(&self, offset: i64) -> Option<&Batch<R>> {
-        self.batches_from(offset)
-            .next()
-            .filter(|batch| batch.base_offset <= offset)
+        let found = if offset >= self.active.base_offset() {
+            self.active.batch_from(offset)
+        } else {
+            self.segments_from(offset)
+                .find_map(|segment| segment.batch_from(offset))
+        };
+        found.filter(|batch| batch.base_offset <= offset)
     }
 
     /// The record at `offset`; `None` for markers, gaps and offsets outside the log.
     pub fn record_at(&self, offset: i64) -> Option<&R> {
-        self.batch_at(offset)?.record_at(offset)
+        Some(self.entry_at(offset)?.1)
+    }
+
+    /// The record at `offset` and the batch that holds it.
+    pub fn entry_at(&self, offset: i64) -> Option<(&Batch<R>, &R)> {
+        let batch = self.batch_at(offset)?;
+        Some((batch, batch.record_at(offset)?))
+    }
+
+    /// Bytes that a reader at `offset` could have: whole batches wholly below `bound`, counted until
+    /// there are as many as `wanted`.
+    pub fn bytes_from(&self, offset: i64, bound: i64, wanted: u64) -> u64 {
+        let mut bytes = 0;
+        if offset >= bound {
+            return bytes;
+        }
+        for segment in self.segments_from(offset) {
+            let read = segment.visit_from(offset, |batch| {
+                if bytes >= wanted || batch.last_offset() >= bound {
+                    return ControlFlow::Break(());
+                }
+                bytes += u64::from(batch.bytes);
+                ControlFlow::Continue(())
+            });
+            if read.is_break() {
+                break;
+            }
+        }
+        bytes
     }
 
     pub(super) fn first_segment(&self) -> &Segment<R> {

@@ -5,14 +5,20 @@
 //! depends on the content alone, never on the path that led to it; two equal logs compare equal.
 //! Left out: index files (a full offset index would also roll a segment) and file names.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::batch::Batch;
 use super::config::LogConfig;
 use super::record::Record;
 
+/// So many batches are looked at one by one from the end before a search.
+const NEAR_THE_END: usize = 4;
 /// Batches of a sealed chunk.
 const CHUNK_BATCHES: usize = 64;
+
+/// The end of a chunk, whole chunks, the end of the tail.
+type Pieces<'a, R> = (&'a [Batch<R>], &'a [Arc<[Batch<R>]>], &'a [Batch<R>]);
 
 /// A run of batches with one base offset; only the last segment of a log is appended to.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -106,24 +112,48 @@ impl<R> Segment<R> {
 
     /// Batches from the first one whose last offset is at or above `offset`.
     pub fn batches_from(&self, offset: i64) -> impl Iterator<Item = &Batch<R>> {
+        let (first, rest, tail) = self.pieces_from(offset);
+        let sealed = first.iter().chain(rest.iter().flat_map(|c| c.iter()));
+        sealed.chain(tail)
+    }
+
+    /// Calls `each` with every batch of [`Self::batches_from`] until it breaks off.
+    pub(super) fn visit_from<'a>(
+        &'a self,
+        offset: i64,
+        mut each: impl FnMut(&'a Batch<R>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let (first, rest, tail) = self.pieces_from(offset);
+        first.iter().try_for_each(&mut each)?;
+        for chunk in rest {
+            chunk.iter().try_for_each(&mut each)?;
+        }
+        tail.iter().try_for_each(each)
+    }
+
+    /// The first batch whose last offset is at or above `offset`.
+    #[inline]
+    pub(super) fn batch_from(&self, offset: i64) -> Option<&Batch<R>> {
+        let (first, _, tail) = self.pieces_from(offset);
+        first.first().or_else(|| tail.first())
+    }
+
+    /// What [`Self::batches_from`] consists of. If the first is empty, so is the second.
+    #[inline]
+    fn pieces_from(&self, offset: i64) -> Pieces<'_, R> {
         let below = |batch: &Batch<R>| batch.last_offset() < offset;
         // Nearly all readers are at the open end.
         let open = |batch: &Batch<R>| batch.base_offset <= offset;
-        let at = if self.tail.first().is_some_and(open) {
-            self.sealed.len()
-        } else {
-            self.sealed
-                .partition_point(|chunk| chunk.last().is_some_and(below))
-        };
-        let (first, rest, in_tail) = match self.sealed.get(at..) {
-            Some([chunk, rest @ ..]) => (chunk.get(chunk.partition_point(below)..), rest, 0),
-            _ => (None, [].as_slice(), self.tail.partition_point(below)),
-        };
-        let sealed = first
-            .unwrap_or_default()
-            .iter()
-            .chain(rest.iter().flat_map(|c| c.iter()));
-        sealed.chain(self.tail.get(in_tail..).unwrap_or_default())
+        if self.sealed.is_empty() || self.tail.first().is_some_and(open) {
+            return (&[], &[], end_from(&self.tail, offset));
+        }
+        let at = self
+            .sealed
+            .partition_point(|chunk| chunk.last().is_some_and(below));
+        match self.sealed.get(at..) {
+            Some([chunk, rest @ ..]) => (end_from(chunk, offset), rest, &self.tail),
+            _ => (&[], &[], &self.tail),
+        }
     }
 
     pub(super) fn view(&self, active: bool) -> SegmentView {
@@ -164,6 +194,21 @@ impl<R> Segment<R> {
             now_ms - self.created_ms
         }
     }
+}
+
+/// Batches from the first one whose last offset is at or above `offset`; most readers want one of
+/// the last few.
+#[inline]
+fn end_from<R>(batches: &[Batch<R>], offset: i64) -> &[Batch<R>] {
+    let below = |batch: &Batch<R>| batch.last_offset() < offset;
+    let mut at = batches.len();
+    for _ in 0..NEAR_THE_END {
+        match batches[..at].last() {
+            Some(last) if !below(last) => at -= 1,
+            _ => return &batches[at..],
+        }
+    }
+    &batches[batches[..at].partition_point(below)..]
 }
 
 impl<R: Clone> Segment<R> {

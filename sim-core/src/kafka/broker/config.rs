@@ -36,11 +36,11 @@ impl Broker {
     /// Puts changed settings in force. The high watermark is not looked at again, as in Kafka: a
     /// lowered `min.insync.replicas` shows with the next append or ISR change.
     pub(super) fn refresh_configs(&mut self) {
-        let hosted: Vec<_> = self.partitions.keys().copied().collect();
+        let hosted: Vec<_> = self.partitions.keys().collect();
         for tp in hosted {
             let topic = self.topic_config(tp.topic);
             let leader = self.leader_config(&topic);
-            if let Some(partition) = self.partitions.get_mut(&tp) {
+            if let Some(partition) = self.partitions.get_mut(tp) {
                 partition.log.set_config(log_config(&topic));
                 if let Some(state) = partition.leader_mut() {
                     state.set_config(leader);

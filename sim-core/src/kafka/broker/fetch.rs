@@ -156,7 +156,7 @@ impl Broker {
         fetch: &DelayedFetch,
         asked: &FetchPartition,
     ) -> Result<(&Partition, &PartitionLeaderState), ErrorCode> {
-        let partition = self.partitions.get(&asked.tp);
+        let partition = self.partitions.get(asked.tp);
         let partition = partition.ok_or_else(|| self.missing_replica(asked.tp))?;
         let state = partition.leader_state();
         let checks = match fetch.fetcher {
@@ -175,7 +175,7 @@ impl Broker {
     }
 
     fn refused(&self, tp: TopicPartition, error: ErrorCode) -> FetchedPartition {
-        let hint = self.partitions.get(&tp).and_then(Partition::hint);
+        let hint = self.partitions.get(tp).and_then(Partition::hint);
         let stale = matches!(
             error,
             ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
@@ -201,7 +201,7 @@ impl Broker {
         broker_epoch: i64,
         cx: &mut KafkaCx<'_>,
     ) -> Result<(), ErrorCode> {
-        let Some(partition) = self.partitions.get_mut(&asked.tp) else {
+        let Some(partition) = self.partitions.get_mut(asked.tp) else {
             return Ok(());
         };
         let fetch = FollowerFetch {
@@ -267,15 +267,7 @@ impl Broker {
         if asked.fetch_offset < log.start_offset() {
             return None;
         }
-        let mut bytes = 0;
-        if asked.fetch_offset < bound {
-            for batch in log.batches_from(asked.fetch_offset) {
-                if bytes >= wanted || batch.last_offset() >= bound {
-                    break;
-                }
-                bytes += u64::from(batch.bytes);
-            }
-        }
+        let bytes = log.bytes_from(asked.fetch_offset, bound, wanted);
         Some(bytes.min(u64::from(asked.max_bytes)))
     }
 }

@@ -118,13 +118,13 @@ impl Broker {
     }
 
     fn follower(&mut self, tp: TopicPartition) -> Option<(&mut Partition, FetchState)> {
-        let partition = self.partitions.get_mut(&tp)?;
+        let partition = self.partitions.get_mut(tp)?;
         let state = *partition.follower_mut()?;
         Some((partition, state))
     }
 
     fn delay_of(&self, tp: TopicPartition) -> Option<Nanos> {
-        match &self.partitions.get(&tp)?.role {
+        match &self.partitions.get(tp)?.role {
             super::partition::Role::Follower(state) if state.phase != FetchPhase::Failed => {
                 Some(state.delayed_until)
             }
@@ -170,7 +170,7 @@ impl Broker {
                 isolation: Isolation::ReadUncommitted,
             },
         };
-        if let Some(state) = self.partitions.get_mut(&tp)?.follower_mut() {
+        if let Some(state) = self.partitions.get_mut(tp)?.follower_mut() {
             state.requested = Some((leo, epoch));
         }
         Some(what)
@@ -183,7 +183,7 @@ impl Broker {
         let max_bytes = self.config.replica_fetch_max_bytes;
         let mut partitions = Vec::with_capacity(thread.partitions.len());
         for tp in &thread.partitions {
-            let Some(partition) = self.partitions.get_mut(tp) else {
+            let Some(partition) = self.partitions.get_mut(*tp) else {
                 continue;
             };
             let log = partition.log.log();
@@ -232,7 +232,7 @@ impl Broker {
         for tp in &thread.partitions {
             if let Some(state) = self
                 .partitions
-                .get_mut(tp)
+                .get_mut(*tp)
                 .and_then(Partition::follower_mut)
             {
                 state.delayed_until = until;

@@ -56,7 +56,7 @@ impl Broker {
 
     /// The state of a partition, if the answer is to what it asked in its present epoch.
     fn asked(&mut self, leader: BrokerId, tp: TopicPartition) -> Option<&mut FetchState> {
-        let partition = self.partitions.get_mut(&tp)?;
+        let partition = self.partitions.get_mut(tp)?;
         if partition.leader != leader {
             return None;
         }
@@ -96,7 +96,7 @@ impl Broker {
             .saturating_add(span(self.config.replica_fetch_backoff_ms));
         let Some(state) = self
             .partitions
-            .get_mut(&tp)
+            .get_mut(tp)
             .and_then(Partition::follower_mut)
         else {
             return;
@@ -115,7 +115,7 @@ impl Broker {
         end: EpochEnd,
         cx: &mut KafkaCx<'_>,
     ) -> bool {
-        let Some(partition) = self.partitions.get(&tp) else {
+        let Some(partition) = self.partitions.get(tp) else {
             return false;
         };
         let log = FollowerLog::of(partition.log.log());
@@ -133,11 +133,11 @@ impl Broker {
         let (node, wall_ms) = (cx.me(), cx.wall_ms());
         // A batch that begins below the log end: the log was cut inside it. Take it whole again.
         let first = fetched.batches.first().map(|batch| batch.base_offset);
-        let leo = self.partitions.get(&tp).map_or(0, |it| it.log.log().leo());
+        let leo = self.partitions.get(tp).map_or(0, |it| it.log.log().leo());
         if let Some(base_offset) = first.filter(|base| *base < leo) {
             self.truncate(tp, base_offset, cx);
         }
-        let Some(partition) = self.partitions.get_mut(&tp) else {
+        let Some(partition) = self.partitions.get_mut(tp) else {
             return 0;
         };
         let before = partition.log.log().leo();
@@ -203,7 +203,7 @@ impl Broker {
         if completed
             && let Some(state) = self
                 .partitions
-                .get_mut(&tp)
+                .get_mut(tp)
                 .and_then(Partition::follower_mut)
         {
             state.phase = FetchPhase::Fetching;
@@ -232,7 +232,7 @@ impl Broker {
             FetchPhase::Truncating | FetchPhase::Fetching | FetchPhase::Failed => return,
         };
         let asked_end = state.phase == FetchPhase::AskLogEnd;
-        let Some(partition) = self.partitions.get_mut(&tp) else {
+        let Some(partition) = self.partitions.get_mut(tp) else {
             return;
         };
         let leo = partition.log.log().leo();
@@ -257,7 +257,7 @@ impl Broker {
         }
         if let Some(state) = self
             .partitions
-            .get_mut(&tp)
+            .get_mut(tp)
             .and_then(Partition::follower_mut)
         {
             state.phase = FetchPhase::Fetching;

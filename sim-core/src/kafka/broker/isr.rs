@@ -34,14 +34,14 @@ impl Broker {
         self.set_isr_expiration(cx);
         let now_ms = clock_ms(cx);
         let mut proposals = Vec::new();
-        for (tp, partition) in &mut self.partitions {
+        for (tp, partition) in self.partitions.iter_mut() {
             let leo = partition.log.log().leo();
             let Some(state) = partition.leader_mut() else {
                 continue;
             };
             let before = state.isr().len() as i64;
             if let Some(proposal) = state.maybe_shrink(leo, now_ms) {
-                proposals.push((*tp, before, proposal));
+                proposals.push((tp, before, proposal));
             }
         }
         for (tp, before, proposal) in proposals {
@@ -141,7 +141,7 @@ impl Broker {
     ) {
         let image = Arc::clone(self.meta.image());
         let now_ms = clock_ms(cx);
-        let Some(partition) = self.partitions.get_mut(&tp) else {
+        let Some(partition) = self.partitions.get_mut(tp) else {
             return;
         };
         let leo = partition.log.log().leo();
@@ -181,7 +181,7 @@ impl Broker {
         proposal: IsrProposal,
         cx: &mut KafkaCx<'_>,
     ) {
-        let known = self.partitions.get(&tp).and_then(Partition::leader_state);
+        let known = self.partitions.get(tp).and_then(Partition::leader_state);
         let before = known.map_or(0, |state| state.isr().len() as i64);
         let after = proposal.isr.len() as i64;
         self.note_rule(Rule::IsrExpandProposed, Some(tp), None, before, after, cx);

@@ -35,6 +35,7 @@ use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::note::{Note, Rule};
 use super::protocol::{Msg, Request, Response};
 use super::rules::replication::ReplicationRules;
+use crate::dense::DenseMap;
 use crate::kernel::{Input, Loss, Nanos, NodeId};
 use alarm::Alarm;
 use channel::Outstanding;
@@ -108,7 +109,7 @@ pub struct Broker {
     rules: Arc<ReplicationRules>,
     disk: Disk,
     /// Hosted replicas. Their logs and checkpoints are on disk, the rest is volatile.
-    partitions: BTreeMap<TopicPartition, Partition>,
+    partitions: DenseMap<TopicPartition, Partition>,
     /// The metadata log is on disk, its image is volatile.
     meta: MetadataReplica,
     metadata: MetadataLoader,
@@ -143,7 +144,7 @@ impl Broker {
             config,
             rules,
             disk: Disk::default(),
-            partitions: BTreeMap::new(),
+            partitions: DenseMap::default(),
             meta: MetadataReplica::new(),
             metadata: MetadataLoader::default(),
             lifecycle: Lifecycle::default(),
@@ -231,7 +232,7 @@ impl Broker {
     /// Drops what a crash takes.
     pub fn crash(&mut self, loss: Loss) {
         let mut lost = std::mem::take(&mut self.disk.lost);
-        for (tp, partition) in &mut self.partitions {
+        for (tp, partition) in self.partitions.iter_mut() {
             let range = match loss {
                 Loss::Process => None,
                 Loss::Power => partition.log.lose_unflushed(0),
@@ -241,7 +242,7 @@ impl Broker {
                 }
             };
             lost.extend(range.map(|(from, to)| Lost {
-                tp: *tp,
+                tp,
                 from,
                 to,
                 disk: loss == Loss::Disk,

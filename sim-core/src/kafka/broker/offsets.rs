@@ -92,7 +92,7 @@ impl Broker {
         epoch: i32,
         replica: bool,
     ) -> Result<(&Partition, &PartitionLeaderState), ErrorCode> {
-        let partition = self.partitions.get(&tp);
+        let partition = self.partitions.get(tp);
         let partition = partition.ok_or_else(|| self.missing_replica(tp))?;
         let state = partition.leader_state();
         let checks = !replica || self.fences_replicas();

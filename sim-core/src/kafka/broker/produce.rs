@@ -118,9 +118,8 @@ impl Broker {
         acks: Acks,
         cx: &mut KafkaCx<'_>,
     ) -> Result<(i64, i64), ErrorCode> {
-        let missing = self.missing_replica(tp);
-        let Some(partition) = self.partitions.get_mut(&tp) else {
-            return Err(missing);
+        let Some(partition) = self.partitions.get_mut(tp) else {
+            return Err(self.missing_replica(tp));
         };
         let Some(state) = partition.leader_state() else {
             return Err(ErrorCode::NotLeaderOrFollower);
@@ -177,7 +176,7 @@ impl Broker {
     fn update_statuses(&self, produce: &mut DelayedProduce, only: Option<TopicPartition>) {
         let pending = produce.partitions.iter_mut().filter(|it| it.acks_pending);
         for status in pending.filter(|it| only.is_none_or(|tp| it.tp == tp)) {
-            let Some(partition) = self.partitions.get(&status.tp) else {
+            let Some(partition) = self.partitions.get(status.tp) else {
                 status.error = self.missing_replica(status.tp);
                 status.acks_pending = false;
                 continue;
@@ -253,7 +252,7 @@ impl Broker {
     fn answer_produce(&self, to: NodeId, produce: DelayedProduce, cx: &mut KafkaCx<'_>) {
         let answer = |status: ProduceStatus| {
             let refused = status.error.is_error();
-            let hint = self.partitions.get(&status.tp).and_then(|it| it.hint());
+            let hint = self.partitions.get(status.tp).and_then(|it| it.hint());
             ProducedPartition {
                 tp: status.tp,
                 error: status.error,

@@ -177,7 +177,7 @@ impl Broker {
         cx: &mut KafkaCx<'_>,
     ) {
         for tp in watched {
-            if let Some(partition) = self.partitions.get_mut(&tp)
+            if let Some(partition) = self.partitions.get_mut(tp)
                 && !partition.watchers.contains(&node)
             {
                 partition.watchers.push(node);
@@ -206,12 +206,12 @@ impl Broker {
                 return;
             }
         };
-        let Some(partition) = self.partitions.get_mut(&tp) else {
+        let Some(partition) = self.partitions.get_mut(tp) else {
             return;
         };
         let mut watchers = std::mem::take(&mut partition.watchers);
         watchers.retain(|node| self.try_complete(*node, wake, cx));
-        if let Some(partition) = self.partitions.get_mut(&tp) {
+        if let Some(partition) = self.partitions.get_mut(tp) {
             partition.watchers = watchers;
         }
     }

@@ -50,7 +50,7 @@ impl Broker {
         registration: &PartitionRegistration,
         cx: &mut KafkaCx<'_>,
     ) {
-        let known = self.partitions.get(&tp).and_then(Partition::leader_state);
+        let known = self.partitions.get(tp).and_then(Partition::leader_state);
         let before = known.map_or(0, |state| state.isr().len());
         if known.is_some_and(|state| state.isr() != registration.isr) {
             let (before, after) = (before as i64, registration.isr.len() as i64);
@@ -61,8 +61,7 @@ impl Broker {
     fn replica(&mut self, tp: TopicPartition, wall_ms: i64) -> &mut Partition {
         let config = log_config(&self.topic_config(tp.topic));
         self.partitions
-            .entry(tp)
-            .or_insert_with(|| Partition::new(config, wall_ms))
+            .or_insert_with(tp, || Partition::new(config, wall_ms))
     }
 
     fn make_leader(
@@ -119,7 +118,7 @@ impl Broker {
             let (before, after) = (before.into(), registration.leader_epoch.into());
             self.note_rule(Rule::BecameLeader, Some(tp), None, before, after, cx);
         }
-        if let Some(partition) = self.partitions.get_mut(&tp) {
+        if let Some(partition) = self.partitions.get_mut(tp) {
             partition.sync_high_watermark(tp, &mut self.wakes, cx);
         }
         self.wakes.push_back(Wake::Changed(tp));
@@ -163,7 +162,7 @@ impl Broker {
 
     /// Gives a partition to the fetcher of its leader, after what the truncation rule wants first.
     fn start_fetching(&mut self, tp: TopicPartition, leader: BrokerId, cx: &mut KafkaCx<'_>) {
-        let Some(partition) = self.partitions.get(&tp) else {
+        let Some(partition) = self.partitions.get(tp) else {
             return;
         };
         let log = FollowerLog::of(partition.log.log());
@@ -177,7 +176,7 @@ impl Broker {
         };
         if let Some(state) = self
             .partitions
-            .get_mut(&tp)
+            .get_mut(tp)
             .and_then(Partition::follower_mut)
         {
             *state = FetchState::new(phase);
@@ -192,7 +191,7 @@ impl Broker {
         }
         if let Some(state) = self
             .partitions
-            .get_mut(&tp)
+            .get_mut(tp)
             .and_then(Partition::follower_mut)
         {
             *state = FetchState::new(FetchPhase::Failed);
@@ -201,7 +200,7 @@ impl Broker {
 
     /// The replica was moved away: its log goes.
     fn stop_replica(&mut self, tp: TopicPartition, cx: &mut KafkaCx<'_>) {
-        let Some(partition) = self.partitions.remove(&tp) else {
+        let Some(partition) = self.partitions.remove(tp) else {
             return;
         };
         self.stop_fetching(tp, partition.leader);
@@ -216,7 +215,7 @@ impl Broker {
     /// Cuts a follower's log.
     pub(super) fn truncate(&mut self, tp: TopicPartition, offset: i64, cx: &mut KafkaCx<'_>) {
         let wall_ms = cx.wall_ms();
-        let Some(partition) = self.partitions.get_mut(&tp) else {
+        let Some(partition) = self.partitions.get_mut(tp) else {
             return;
         };
         let before = partition.log.log().leo();

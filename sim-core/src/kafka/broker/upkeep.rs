@@ -53,13 +53,13 @@ impl Broker {
         set(RETENTION_CHECK_MS, BrokerTimer::Retention, cx);
         let wall_ms = cx.wall_ms();
         let mut moved = Vec::new();
-        for (tp, partition) in &mut self.partitions {
+        for (tp, partition) in self.partitions.iter_mut() {
             partition.log.remove_expired_producers(wall_ms);
             let before = partition.log.log().start_offset();
             partition.log.delete_old_segments(wall_ms);
             let after = partition.log.log().start_offset();
             if before != after {
-                moved.push((*tp, before, after));
+                moved.push((tp, before, after));
             }
         }
         for (tp, before, after) in moved {

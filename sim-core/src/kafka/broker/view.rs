@@ -99,7 +99,7 @@ impl Broker {
     /// Its log of a partition (also while it is down: what its disk and page cache hold).
     #[must_use]
     pub fn log(&self, tp: TopicPartition) -> Option<&Log> {
-        self.partitions.get(&tp).map(|it| it.log.log())
+        self.partitions.get(tp).map(|it| it.log.log())
     }
 
     /// Where it stands in its life.
@@ -143,13 +143,13 @@ impl Broker {
     pub fn partitions(&self) -> impl Iterator<Item = (TopicPartition, PartitionView<'_>)> + '_ {
         self.partitions
             .iter()
-            .map(|(tp, partition)| (*tp, self.view(*tp, partition)))
+            .map(|(tp, partition)| (tp, self.view(tp, partition)))
     }
 
     /// One of its replicas.
     #[must_use]
     pub fn partition(&self, tp: TopicPartition) -> Option<PartitionView<'_>> {
-        let partition = self.partitions.get(&tp)?;
+        let partition = self.partitions.get(tp)?;
         Some(self.view(tp, partition))
     }
 
