@@ -157,7 +157,8 @@ async function seeks(cluster) {
           painted.push(performance.now() - began);
         }
         const keyframes = strandline.keyframes();
-        return { events, keyframes, before, explored, after: bytes(), done, painted };
+        const weight = strandline.keyframesWeight();
+        return { events, keyframes, weight, before, explored, after: bytes(), done, painted };
       },
       [SEEK_RUN_EVENTS, SEEKS, SECOND],
     );

@@ -1,5 +1,10 @@
-// A run as a link: whoever opens it has the same run, or is told why not.
+// A run as a link: whoever opens it has the same run, in another page and in the terminal, or is
+// told why not.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { open, with_page } from "../harness.mjs";
 import { arrived, engine, kill_by_keyboard, leader, opened, seek, SECOND, share_link } from "../workbench.mjs";
@@ -43,3 +48,23 @@ for (const [name, fragment, says] of [
     });
   });
 }
+
+test("the browser and the terminal make the same run", async () => {
+  await with_page(SANDBOX, async (page) => {
+    const sent = await with_a_deed(page);
+    const folder = mkdtempSync(join(tmpdir(), "strandline-"));
+    try {
+      const file = join(folder, "run.link");
+      writeFileSync(file, await page.evaluate(() => window.strandline.fragment()));
+      // `cargo xtask test` builds the program and names it.
+      const program = process.env.STRANDLINE;
+      assert.ok(program, "set STRANDLINE to the path of the native program");
+      const native = spawnSync(program, ["replay", file], { encoding: "utf8" });
+      assert.equal(native.error, undefined);
+      assert.equal(native.status, 0, native.stderr + native.stdout);
+      assert.match(native.stdout, new RegExp(`digest ${sent.digest}, as recorded`));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

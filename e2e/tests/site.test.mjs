@@ -2,7 +2,7 @@
 // what is wrong when it cannot run.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accessible, open, PHONE, running, site, with_page } from "../harness.mjs";
+import { accessible, open, running, site, with_page } from "../harness.mjs";
 
 test("the home page starts below a sub-path, without an error", async () => {
   await with_page({}, async (page) => {
@@ -13,14 +13,6 @@ test("the home page starts below a sub-path, without an error", async () => {
     assert.match(await page.title(), /Strandline/);
   });
 });
-
-for (const colorScheme of ["light", "dark"]) {
-  for (const [name, viewport] of [["desktop", undefined], ["phone", PHONE]]) {
-    test(`the home page has no grave barrier: ${colorScheme}, ${name}`, async () => {
-      await with_page({ colorScheme, ...(viewport && { viewport }) }, (page) => accessible(page));
-    });
-  }
-}
 
 test("the policy refuses inline script", async () => {
   const expected = [/^policy: script-src/, /Content Security Policy/];

@@ -114,6 +114,10 @@ macro_rules! systems {
                 match self { $(Node::$name(node) => node.crash(loss),)+ }
             }
 
+            fn weight(&self) -> usize {
+                match self { $(Node::$name(node) => size_of_val(self) + node.weight(),)+ }
+            }
+
             fn refuse(&self, order: &Order) -> Option<String> {
                 #[allow(unreachable_patterns)] // with one system nothing is foreign
                 match (self, order) {

@@ -49,3 +49,11 @@ pub(crate) fn short(path: &Path) -> String {
         .display()
         .to_string()
 }
+
+/// The command line as built with a profile (`debug` or `release`).
+pub(crate) fn strandline(profile: &str) -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let name = format!("strandline{}", std::env::consts::EXE_SUFFIX);
+    target.join(profile).join(name)
+}

@@ -13,7 +13,7 @@
 use crate::dense::{DenseKey, DenseMap};
 use crate::kernel::NodeId;
 use crate::log::RecordId;
-use crate::shared::SharedList;
+use crate::shared::{PIECE, SharedList};
 use crate::view::LedgerView;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -245,6 +245,18 @@ impl SourceRecord {
 }
 
 impl Ledger {
+    /// About how many bytes a clone takes, and costs later: changing a shared piece copies it.
+    pub(crate) fn weight(&self) -> usize {
+        /// Pieces of a source whose records are under way, and so change before the next clone.
+        const CHANGING: usize = 4;
+        let sources = self.sources.0.len() * CHANGING * PIECE * size_of::<SourceRecord>();
+        let lanes = self.lanes.iter().map(|(_, book)| {
+            let latest = book.latest.len() * 2 * size_of::<((u32, Option<u32>), u64)>();
+            size_of_val(book) + latest + PIECE / 2 * size_of::<RecordId>()
+        });
+        sources + lanes.sum::<usize>()
+    }
+
     /// Takes note of an observation.
     pub fn observe(&mut self, seen: Observation, truth: &impl Truth) {
         match seen {

@@ -120,6 +120,17 @@ impl Node {
         }
     }
 
+    /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Node::Broker(node) => node.weight(),
+            Node::Controller(node) => size_of_val(&**node),
+            Node::Producer(node) => node.weight(),
+            Node::Consumer(node) => node.weight(),
+        }
+    }
+
     /// Why an order cannot be given to this node, if so.
     #[must_use]
     pub fn refuse(&self, order: &Order) -> Option<String> {

@@ -81,6 +81,12 @@ pub trait Process: Clone + Eq + Debug + Serialize {
     /// Drops what a crash takes. No context: a dead process does nothing.
     fn crash(&mut self, loss: Loss);
 
+    /// About how many bytes a clone takes, besides what it shares with the original. Keyframes are
+    /// kept by it; no run depends on it.
+    fn weight(&self) -> usize {
+        size_of_val(self)
+    }
+
     /// Why this order cannot be given now, if so.
     fn refuse(&self, _order: &Self::Order) -> Option<String> {
         None

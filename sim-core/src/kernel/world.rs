@@ -11,6 +11,9 @@ use super::queue::{EventId, Nanos, Queue};
 use serde::Serialize;
 use std::collections::VecDeque;
 
+/// What a queued event holds behind pointers (a boxed request with a few partitions), about.
+const EVENT_BYTES: usize = 256;
+
 /// Whether a node's process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum NodeState {
@@ -341,6 +344,15 @@ impl<P: Process> World<P> {
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.rolling.finish()
+    }
+
+    /// About how many bytes a clone takes, besides what it shares with the original.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let nodes: usize = self.nodes.iter().map(|slot| slot.process.weight()).sum();
+        let waiting: usize = self.nodes.iter().map(|slot| slot.inbox.len()).sum();
+        let event = size_of::<Body<P>>() + EVENT_BYTES;
+        nodes + (waiting + self.core.queue.len() as usize) * event
     }
 
     /// Digest of the whole state: costly, for keyframes and gates.

@@ -89,6 +89,11 @@ impl<R: LogRecord> Log<R> {
         }
     }
 
+    /// About how many bytes a clone takes besides its own size and what it shares.
+    pub(crate) fn weight(&self) -> usize {
+        self.active.weight()
+    }
+
     /// The settings.
     pub fn config(&self) -> &LogConfig {
         &self.config

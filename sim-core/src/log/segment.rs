@@ -73,6 +73,11 @@ impl<R> Segment<R> {
             .map_or(self.base_offset, Batch::next_offset)
     }
 
+    /// About how many bytes a clone takes besides what it shares.
+    pub(super) fn weight(&self) -> usize {
+        self.tail.len() * size_of::<Batch<R>>()
+    }
+
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -1,22 +1,37 @@
 //! Keyframes: clones of a run from which any of its moments is reached by running on.
 //!
 //! A clone costs nodes and tails, not history (see `shared`, `log`). Frames are taken every
-//! [`SPACING`] events; when there are more than [`FRAMES_MAX`], every other one goes and the spacing
-//! doubles, so that memory stays bounded and a seek re-runs at most one spacing.
+//! [`SPACING`] events; when they weigh more than [`WEIGHT_MAX`], every other one goes and the
+//! spacing doubles, so that memory stays bounded and a seek re-runs at most one spacing.
 
+use super::run::Run;
 use crate::kernel::Nanos;
 
 /// Events between frames at first.
 const SPACING: u64 = 4_096;
 
-/// Most frames kept.
-const FRAMES_MAX: usize = 128;
+/// Most bytes that the frames take by their own estimate, which `tests/memory.rs` holds against
+/// what they really take.
+const WEIGHT_MAX: usize = 40 << 20;
+
+/// What can be kept as a frame.
+pub(super) trait Weigh: Clone {
+    /// About how many bytes a clone takes, besides what it shares.
+    fn weight(&self) -> usize;
+}
+
+impl Weigh for Run {
+    fn weight(&self) -> usize {
+        Run::weight(self)
+    }
+}
 
 /// A clone of a run after `event` executed events.
 #[derive(Clone, Debug)]
 struct Frame<R> {
     event: u64,
     time: Nanos,
+    weight: usize,
     run: R,
 }
 
@@ -25,18 +40,21 @@ struct Frame<R> {
 pub(super) struct Keyframes<R> {
     frames: Vec<Frame<R>>,
     spacing: u64,
+    weight: usize,
 }
 
-impl<R: Clone> Keyframes<R> {
+impl<R: Weigh> Keyframes<R> {
     /// With the beginning as first frame.
     pub(super) fn new(beginning: R) -> Self {
         Keyframes {
             frames: vec![Frame {
                 event: 0,
                 time: 0,
+                weight: 0, // it is there whatever the limit
                 run: beginning,
             }],
             spacing: SPACING,
+            weight: 0,
         }
     }
 
@@ -50,19 +68,36 @@ impl<R: Clone> Keyframes<R> {
     /// Adds a frame; it must lie behind the last one.
     pub(super) fn add(&mut self, event: u64, time: Nanos, run: R) {
         debug_assert!(self.frames.last().is_none_or(|last| last.event < event));
-        self.frames.push(Frame { event, time, run });
-        if self.frames.len() > FRAMES_MAX {
-            self.spacing *= 2;
-            let spacing = self.spacing;
-            let mut last_kept = None;
-            self.frames.retain(|frame| {
-                let keep = last_kept.is_none_or(|kept| frame.event >= kept + spacing);
-                if keep {
-                    last_kept = Some(frame.event);
-                }
-                keep
-            });
+        let weight = run.weight();
+        self.weight += weight;
+        self.frames.push(Frame {
+            event,
+            time,
+            weight,
+            run,
+        });
+        while self.weight > WEIGHT_MAX && self.frames.len() > 2 {
+            self.thin();
         }
+    }
+
+    /// Drops every other frame, about.
+    fn thin(&mut self) {
+        self.spacing *= 2;
+        let spacing = self.spacing;
+        let mut last_kept = None;
+        self.frames.retain(|frame| {
+            let keep = last_kept.is_none_or(|kept| frame.event >= kept + spacing);
+            if keep {
+                last_kept = Some(frame.event);
+            }
+            keep
+        });
+        self.reweigh();
+    }
+
+    fn reweigh(&mut self) {
+        self.weight = self.frames.iter().map(|frame| frame.weight).sum();
     }
 
     /// The last frame at or before both an event count and a time strictly after which nothing
@@ -91,6 +126,12 @@ impl<R: Clone> Keyframes<R> {
             .partition_point(|frame| frame.event <= event)
             .max(1);
         self.frames.truncate(keep);
+        self.reweigh();
+    }
+
+    /// Bytes that the frames take, by estimate.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Number of frames.
@@ -103,25 +144,43 @@ impl<R: Clone> Keyframes<R> {
 mod tests {
     use super::*;
 
+    /// Stands for a run: what event it is after, and how heavy it is.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    struct Stone(u64, usize);
+
+    impl Weigh for Stone {
+        fn weight(&self) -> usize {
+            self.1
+        }
+    }
+
     #[test]
-    fn frames_stay_few_and_near() {
-        let mut frames = Keyframes::new(0_u64);
-        for event in 1..2_000_000_u64 {
-            if frames.due(event) {
-                frames.add(event, event * 10, event);
+    fn frames_stay_light_and_near() {
+        for heavy in [1 << 10, 1 << 20, 3 << 20, 100 << 20] {
+            let mut frames = Keyframes::new(Stone(0, heavy));
+            for event in 1..2_000_000_u64 {
+                if frames.due(event) {
+                    frames.add(event, event * 10, Stone(event, heavy));
+                }
             }
-        }
-        assert!(frames.len() <= FRAMES_MAX, "{}", frames.len());
-        for wanted in [0, 1, 4_095, 4_096, 777_777, 1_999_999] {
-            let (event, run) = frames.before_event(wanted);
             assert!(
-                event <= wanted && wanted - event <= 2 * frames.spacing,
-                "{wanted}: {event}"
+                frames.weight() <= WEIGHT_MAX.max(heavy),
+                "{} of {heavy}",
+                frames.weight()
             );
-            assert_eq!(event, *run);
-            assert_eq!(frames.before_time(wanted * 10).0, event);
+            for wanted in [0, 1, 4_095, 4_096, 777_777, 1_999_999] {
+                let (event, run) = frames.before_event(wanted);
+                assert!(
+                    event <= wanted && wanted - event <= 2 * frames.spacing,
+                    "{wanted}: {event}"
+                );
+                assert_eq!(event, run.0);
+                assert_eq!(frames.before_time(wanted * 10).0, event);
+            }
+            frames.truncate(777_777);
+            assert!(frames.before_event(u64::MAX).0 <= 777_777);
+            let left: usize = frames.frames.iter().skip(1).map(|f| f.run.weight()).sum();
+            assert_eq!(frames.weight(), left);
         }
-        frames.truncate(777_777);
-        assert!(frames.before_event(u64::MAX).0 <= 777_777);
     }
 }

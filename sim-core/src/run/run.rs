@@ -114,6 +114,12 @@ impl Run {
         &self.world
     }
 
+    /// About how many bytes a clone takes, besides what it shares with the original.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of_val(self) + self.world.weight() + self.ledger.weight()
+    }
+
     /// The ledger.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {

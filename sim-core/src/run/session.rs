@@ -174,6 +174,18 @@ impl Session {
         self.keyframes.len()
     }
 
+    /// Bytes that the keyframes take, by estimate.
+    #[must_use]
+    pub fn keyframes_weight(&self) -> usize {
+        self.keyframes.weight()
+    }
+
+    /// Gives the keyframes' memory back; going back in time costs a run from the beginning until
+    /// new ones have been taken.
+    pub fn drop_keyframes(&mut self) {
+        self.keyframes.truncate(0);
+    }
+
     /// Whether steps make texts (for transcripts).
     pub(super) fn record(&mut self, on: bool) {
         self.scratch.kernel.record = on;
@@ -208,10 +220,10 @@ impl Session {
                 self.history.record(done, &self.scratch.kernel.notes);
             }
             self.remember_marks(event.saturating_sub(1));
-            if self.keyframes.due(event) && done.is_some() {
-                self.keyframes
-                    .add(event, self.run.world().now(), self.run.clone());
-            }
+        }
+        if self.keyframes.due(event) && done.is_some() {
+            self.keyframes
+                .add(event, self.run.world().now(), self.run.clone());
         }
         Some(())
     }

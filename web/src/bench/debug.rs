@@ -83,6 +83,10 @@ pub(crate) fn expose(bench: Bench) {
         "keyframes",
         Box::new(move || number(bench.ask(|s| s.keyframes() as u64))),
     );
+    read(
+        "keyframesWeight",
+        Box::new(move || number(bench.ask(|s| s.keyframes_weight() as u64))),
+    );
     // Events of the whole run by the bare engine: no history, no keyframes, nothing drawn.
     read(
         "runThrough",

@@ -51,6 +51,8 @@ pub(super) struct Engine {
 pub(super) struct Seek {
     pub(super) events: u64,
     pub(super) keyframes: u32,
+    /// Bytes the keyframes take, by the engine's estimate.
+    pub(super) weight: u64,
     /// Bytes of wasm memory before the run was explored.
     pub(super) before: u64,
     /// … after.

@@ -16,7 +16,6 @@ use figures::{Browser, Native};
 use machine::Machine;
 use serde::de::DeserializeOwned;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const BROWSER: [Need; 3] = [Need::Node, Need::NpmPackages, Need::Chromium];
@@ -76,16 +75,8 @@ fn build(with_site: bool) -> Outcome<()> {
     Ok(())
 }
 
-/// The release build of the command line.
-fn strandline() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| paths::root().join("target"), PathBuf::from);
-    let name = format!("strandline{}", std::env::consts::EXE_SUFFIX);
-    target.join("release").join(name)
-}
-
 fn native(quick: bool) -> Command {
-    let mut command = run::program(strandline(), &paths::root());
+    let mut command = run::program(paths::strandline("release"), &paths::root());
     command.args(["bench", "--json"]);
     if quick {
         command.arg("--quick");
@@ -96,7 +87,7 @@ fn native(quick: bool) -> Command {
 fn measure_browser(quick: bool) -> Outcome<(Browser, dist::sizes::Sizes)> {
     let sizes = dist::sizes::measure(&paths::dist())?;
     let mut node = run::program("node", &paths::e2e());
-    node.arg("bench.mjs").arg(strandline());
+    node.arg("bench.mjs").arg(paths::strandline("release"));
     if quick {
         node.arg("--quick");
     }

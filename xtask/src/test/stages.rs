@@ -216,8 +216,12 @@ fn measure() -> Outcome<Totals> {
 
 fn browser() -> Outcome<Totals> {
     built()?;
+    // The browser's runs are compared with those of the terminal.
+    run::show(run::cargo().args(["build", "--locked", "--package", "strandline-cli"]))?;
     let mut command = run::program("node", &paths::e2e());
-    command.arg("run.mjs");
+    command
+        .arg("run.mjs")
+        .env("STRANDLINE", paths::strandline("debug"));
     let totals = counted(tools::with_tools(&mut command))?;
     if totals.passed + totals.failed == 0 {
         return Err(Failure::new("no browser test ran"));

@@ -161,6 +161,14 @@ impl Broker {
         }
     }
 
+    /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let partitions = self.partitions.iter().map(|(_, p)| p.weight());
+        let connection = size_of::<Connection>() + size_of::<FetcherThread>();
+        size_of_val(self) + partitions.sum::<usize>() + self.connections.len() * connection
+    }
+
     /// The one entry.
     pub fn on(&mut self, input: KafkaInput<BrokerTimer>, cx: &mut KafkaCx<'_>) {
         if self.lifecycle.is_shut_down() {

@@ -31,6 +31,13 @@ pub(super) struct CompletedFetch {
     begun: bool,
 }
 
+impl CompletedFetch {
+    /// About how many bytes a clone takes.
+    pub(super) fn weight(&self) -> usize {
+        size_of_val(self) + self.batches.len() * size_of::<Batch>()
+    }
+}
+
 impl Consumer {
     /// A fetch was answered.
     pub(super) fn on_fetched(&mut self, asked: &[(u16, i64)], told: Vec<FetchedPartition>) {

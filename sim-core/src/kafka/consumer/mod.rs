@@ -88,6 +88,14 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let fetched = self.completed.iter().map(CompletedFetch::weight);
+        let partitions = self.partitions.len() * size_of::<Option<Assigned>>();
+        size_of_val(self) + partitions + fetched.sum::<usize>()
+    }
+
     /// A consumer that reads `topic` of the cluster behind `book`.
     #[must_use]
     pub fn new(spec: &ConsumerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {

@@ -108,6 +108,15 @@ pub(super) struct Accumulator {
 }
 
 impl Accumulator {
+    /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
+    pub(super) fn weight(&self) -> usize {
+        let queue = |queue: &PartitionQueue| {
+            let batches = queue.queue.iter().chain(&queue.on_wire);
+            size_of_val(queue) + batches.map(ProducerBatch::weight).sum::<usize>()
+        };
+        self.partitions.iter().map(queue).sum()
+    }
+
     /// An empty one.
     pub(super) fn new(config: &ProducerConfig) -> Self {
         Accumulator {

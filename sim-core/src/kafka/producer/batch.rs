@@ -85,6 +85,15 @@ impl ProducerBatch {
         true
     }
 
+    /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
+    pub(super) fn weight(&self) -> usize {
+        let own = match &self.body {
+            Body::Open(records) | Body::Full(records) => records.len() * size_of::<Record>(),
+            Body::Closed(_) => 0,
+        };
+        size_of_val(self) + own
+    }
+
     /// Whether no further record can join.
     pub(super) fn is_full(&self) -> bool {
         match &self.body {

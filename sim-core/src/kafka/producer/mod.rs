@@ -100,6 +100,13 @@ pub struct Producer {
 }
 
 impl Producer {
+    /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let views = self.views.len() * size_of::<PartitionView>();
+        size_of_val(self) + self.accumulator.weight() + views
+    }
+
     /// A producer that writes to `topic` of the cluster behind `book`.
     #[must_use]
     pub fn new(spec: &ProducerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {
