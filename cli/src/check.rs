@@ -16,14 +16,14 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
     let mut bad = 0;
     for file in &files {
         match input::scenario(file) {
-            Ok((_, scenario)) => println!("ok   {} ({})", file.display(), scenario.title),
+            Ok((_, scenario)) => crate::say!("ok   {} ({})", file.display(), scenario.title),
             Err(_) => {
-                println!("bad  {}", file.display());
+                crate::say!("bad  {}", file.display());
                 bad += 1;
             }
         }
     }
-    println!("{} checked, {bad} bad", files.len());
+    crate::say!("{} checked, {bad} bad", files.len());
     if bad == 0 {
         Outcome::Held
     } else {

@@ -33,18 +33,17 @@ pub(crate) fn text(path: &Path) -> Result<String, Outcome> {
     })
 }
 
-/// Reads and checks a scenario; prints all that is wrong with it.
+/// Reads and checks a scenario; prints all that is wrong or doubtful about it.
 pub(crate) fn scenario(path: &Path) -> Result<(String, Arc<Scenario>), Outcome> {
     let text = text(path)?;
-    match scenario::parse(&text).into_result() {
-        Ok(scenario) => Ok((text, Arc::new(scenario))),
-        Err(problems) => {
-            eprint!(
-                "{}",
-                scenario::render(&problems, &path.display().to_string(), &text)
-            );
-            Err(Outcome::BadInput)
-        }
+    let parsed = scenario::parse(&text);
+    if !parsed.diagnostics.is_empty() {
+        let name = path.display().to_string();
+        eprint!("{}", scenario::render(&parsed.diagnostics, &name, &text));
+    }
+    match parsed.scenario {
+        Some(scenario) => Ok((text, Arc::new(scenario))),
+        None => Err(Outcome::BadInput),
     }
 }
 

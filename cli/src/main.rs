@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod check;
 mod input;
+mod out;
 mod replay;
 mod report;
 mod run;
@@ -49,16 +50,13 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(args),
         Command::Bench(args) => bench::bench(args),
         Command::Schema => {
-            println!("{}", sim_core::scenario::schema());
+            crate::say!("{}", sim_core::scenario::schema());
             Outcome::Held
         }
         Command::Completions { shell } => {
-            clap_complete::generate(
-                *shell,
-                &mut Cli::command(),
-                "strandline",
-                &mut std::io::stdout(),
-            );
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "strandline", &mut text);
+            out::bytes(&text);
             Outcome::Held
         }
     };

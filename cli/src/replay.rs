@@ -89,7 +89,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
     let got = session.digest();
     match wanted.map(|digest| format!("{digest:016x}")) {
         None => {
-            println!(
+            crate::say!(
                 "{} at {}: digest {got} (the link holds none to compare)",
                 session.title(),
                 span_words(time)
@@ -97,7 +97,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
             Outcome::Held
         }
         Some(wanted) if wanted == got => {
-            println!(
+            crate::say!(
                 "{} at {}: digest {got}, as recorded",
                 session.title(),
                 span_words(time)
@@ -105,7 +105,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
             Outcome::Held
         }
         Some(wanted) => {
-            println!(
+            crate::say!(
                 "{} at {}: digest {got}, but {wanted} was recorded",
                 session.title(),
                 span_words(time)

@@ -1,9 +1,12 @@
 //! Tables for people.
 
-use sim_core::check::RunReport;
+use sim_core::check::{Ending, RunReport};
 use sim_core::run::span_words;
 use sim_core::view::VerdictState;
 use std::fmt::Write;
+
+/// Most refused deeds that are listed.
+const REFUSED_SHOWN: usize = 20;
 
 /// A run's ledger, expectations and findings.
 pub(crate) fn table(title: &str, report: &RunReport) -> String {
@@ -54,11 +57,26 @@ pub(crate) fn table(title: &str, report: &RunReport) -> String {
     for violation in &report.violations {
         let _ = writeln!(out, "  {violation}");
     }
+    let early = match report.ended {
+        Ending::Complete | Ending::Until => None,
+        Ending::Interrupted => Some("interrupted".to_owned()),
+        Ending::Stopped(bound) => Some(bound.to_string()),
+    };
+    if let Some(why) = early {
+        let at = span_words(report.time);
+        let _ = writeln!(
+            out,
+            "\nended early, at {at}: {why}\nwhat is open was not judged; all else is as it was then"
+        );
+    }
     if !report.refused.is_empty() {
         let _ = writeln!(out, "\nnot done");
     }
-    for refused in &report.refused {
+    for refused in report.refused.iter().take(REFUSED_SHOWN) {
         let _ = writeln!(out, "  {refused}");
+    }
+    if let Some(more) = report.refused.len().checked_sub(REFUSED_SHOWN + 1) {
+        let _ = writeln!(out, "  … and {} more", more + 1);
     }
     out
 }

@@ -2,8 +2,8 @@
 
 use crate::args::RunArgs;
 use crate::replay::Recording;
-use crate::{Outcome, input, report, stop};
-use sim_core::check::RunPlan;
+use crate::{Outcome, input, out, report, stop};
+use sim_core::check::{Ending, RunPlan};
 use sim_core::run::span_words;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -28,7 +28,12 @@ fn try_run(args: &RunArgs) -> Result<Outcome, Outcome> {
     let mut progress = Progress::new(until.unwrap_or(scenario.duration));
     let report = plan.run(|at, events| progress.show(at, events));
     progress.end();
-    if let Some(path) = &args.record {
+    if let Some(path) = &args.record
+        && report.ended == Ending::Interrupted
+    {
+        // The run was left in the middle of an instant, which no link can name.
+        eprintln!("{} is not written: the run was interrupted", path.display());
+    } else if let Some(path) = &args.record {
         let recording = Recording::of(text, &report, until);
         let json = serde_json::to_string_pretty(&recording).unwrap_or_default();
         if let Err(error) = std::fs::write(path, json + "\n") {
@@ -37,15 +42,12 @@ fn try_run(args: &RunArgs) -> Result<Outcome, Outcome> {
         }
     }
     if args.json {
-        println!(
+        crate::say!(
             "{}",
             serde_json::to_string_pretty(&report).unwrap_or_default()
         );
     } else {
-        print!("{}", report::table(&scenario.title, &report));
-        if stop::wanted() {
-            println!("\nstopped early at {}", span_words(report.time));
-        }
+        out::print(format_args!("{}", report::table(&scenario.title, &report)));
     }
     Ok(if report.good() {
         Outcome::Held

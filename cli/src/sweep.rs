@@ -3,7 +3,7 @@
 use crate::args::SweepArgs;
 use crate::{Outcome, input, stop};
 use serde::Serialize;
-use sim_core::check::{FaultProfile, RunPlan, RunReport};
+use sim_core::check::{Ending, FaultProfile, RunPlan, RunReport};
 use sim_core::scenario::{self, Scenario};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// What all seeds came to.
 #[derive(Serialize, Default)]
 struct Summary {
+    /// Seeds that were to be run.
+    asked: u64,
+    /// Seeds that were run.
     seeds: u64,
     bad: u64,
     events: u64,
@@ -50,6 +53,9 @@ fn try_sweep(args: &SweepArgs) -> Result<Outcome, Outcome> {
                         return;
                     };
                     let report = plan(args, &scenario, *seed).run(|_, _| !stop::wanted());
+                    if report.ended == Ending::Interrupted {
+                        return;
+                    }
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     count(&mut results.0, &report);
                     if !report.good() {
@@ -68,7 +74,8 @@ fn try_sweep(args: &SweepArgs) -> Result<Outcome, Outcome> {
             args.stop_after,
         );
     });
-    let (summary, mut bad) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut summary, mut bad) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.asked = seeds.len() as u64;
     bad.sort_by_key(|report| report.seed);
     print_all(args, &summary, &bad, began.elapsed());
     if let (Some(path), Some(first)) = (&args.save, bad.first()) {
@@ -86,7 +93,7 @@ fn try_sweep(args: &SweepArgs) -> Result<Outcome, Outcome> {
         }
         eprintln!("seed {} is saved as {}", first.seed, path.display());
     }
-    Ok(if bad.is_empty() {
+    Ok(if bad.is_empty() && !stop::wanted() {
         Outcome::Held
     } else {
         Outcome::Broken
@@ -139,26 +146,31 @@ fn watch(done: &AtomicU64, bad: &AtomicUsize, all: u64, began: Instant, enough: 
 fn print_all(args: &SweepArgs, summary: &Summary, bad: &[RunReport], took: Duration) {
     if args.json {
         for report in bad {
-            println!("{}", serde_json::to_string(report).unwrap_or_default());
+            crate::say!("{}", serde_json::to_string(report).unwrap_or_default());
         }
-        println!("{}", serde_json::to_string(summary).unwrap_or_default());
+        crate::say!("{}", serde_json::to_string(summary).unwrap_or_default());
         return;
     }
     for report in bad {
-        println!(
+        crate::say!(
             "seed {}: {} lost, digest {}",
-            report.seed, report.ledger.lost, report.digest
+            report.seed,
+            report.ledger.lost,
+            report.digest
         );
+        if let Ending::Stopped(bound) = report.ended {
+            crate::say!("  {bound}");
+        }
         for violation in &report.violations {
-            println!("  invariant {violation}");
+            crate::say!("  invariant {violation}");
         }
         for verdict in &report.verdicts {
             if verdict.state == sim_core::view::VerdictState::Broken {
-                println!("  expectation {} ({})", verdict.text, verdict.detail);
+                crate::say!("  expectation {} ({})", verdict.text, verdict.detail);
             }
         }
     }
-    println!(
+    crate::say!(
         "{} seeds, {} bad · {} events in {:.1} s · {} lost, {} duplicated",
         summary.seeds,
         summary.bad,
@@ -167,10 +179,13 @@ fn print_all(args: &SweepArgs, summary: &Summary, bad: &[RunReport], took: Durat
         summary.lost,
         summary.duplicated
     );
+    if summary.seeds < summary.asked {
+        crate::say!("{} of {} seeds were run", summary.seeds, summary.asked);
+    }
     let reached: Vec<String> = summary
         .reached
         .iter()
         .map(|(rule, times)| format!("{rule} {times}"))
         .collect();
-    println!("reached: {}", reached.join(", "));
+    crate::say!("reached: {}", reached.join(", "));
 }

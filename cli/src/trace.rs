@@ -29,11 +29,15 @@ fn try_trace(args: &TraceArgs) -> Result<Outcome, Outcome> {
     let mut scratch = RunScratch::default();
     scratch.kernel.record = true;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut lines = 0;
+    let (mut lines, mut cut) = (0, false);
     let mut write = || -> std::io::Result<()> {
         begin(args.format, &names, &mut out)?;
         while let Some(at) = run.peek() {
-            if until.is_some_and(|until| at > until) || lines >= args.limit || stop::wanted() {
+            if until.is_some_and(|until| at > until) || stop::wanted() {
+                break;
+            }
+            if lines >= args.limit {
+                cut = true;
                 break;
             }
             let Some(done) = run.step(&mut scratch) else {
@@ -57,7 +61,20 @@ fn try_trace(args: &TraceArgs) -> Result<Outcome, Outcome> {
             eprintln!("cannot write the trace: {error}");
             Err(Outcome::BadInput)
         }
-        _ => Ok(Outcome::Held),
+        _ => Ok(()),
+    }?;
+    if cut {
+        eprintln!(
+            "there are more events: --limit {} ends the trace here",
+            args.limit
+        );
+    }
+    match run.stopped() {
+        Some(bound) => {
+            eprintln!("{bound}");
+            Ok(Outcome::Broken)
+        }
+        None => Ok(Outcome::Held),
     }
 }
 

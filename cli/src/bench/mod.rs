@@ -51,17 +51,17 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
         }
     }
     if args.json {
-        println!(
+        crate::say!(
             "{}",
             serde_json::to_string_pretty(&figures).unwrap_or_default()
         );
         return Outcome::Held;
     }
-    println!("| what | events | loop, M events/s | engine, M events/s | engine ÷ loop |");
-    println!("|---|---|---|---|---|");
+    crate::say!("| what | events | loop, M events/s | engine, M events/s | engine ÷ loop |");
+    crate::say!("|---|---|---|---|---|");
     for f in &figures {
         let show = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
-        println!(
+        crate::say!(
             "| {} | {} | {} | {:.2} | {} |",
             f.name,
             f.events,

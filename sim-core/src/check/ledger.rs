@@ -260,7 +260,7 @@ impl Ledger {
     /// Takes note of an observation.
     pub fn observe(&mut self, seen: Observation, truth: &impl Truth) {
         match seen {
-            Observation::Sent { record, key, lane } => self.sent(record, key, lane),
+            Observation::Sent { record, key, lane } => self.on_sent(record, key, lane),
             Observation::Acknowledged { record, offset } => {
                 self.acknowledged(record, offset, truth);
             }
@@ -293,6 +293,12 @@ impl Ledger {
         }
     }
 
+    /// Records given to `send()`.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.counts.sent
+    }
+
     /// The run is over: what is acknowledged and stands nowhere is lost.
     pub fn settle(&mut self, truth: &impl Truth) {
         let lanes: Vec<(Lane, NodeId)> = self
@@ -305,7 +311,7 @@ impl Ledger {
         }
     }
 
-    fn sent(&mut self, record: RecordId, key: Option<u32>, lane: Lane) {
+    fn on_sent(&mut self, record: RecordId, key: Option<u32>, lane: Lane) {
         let entry = SourceRecord {
             key,
             lane,

@@ -6,4 +6,4 @@ mod sweep;
 
 pub use faults::{FaultProfile, faults, servers};
 pub use ledger::{Lane, Ledger, Observation, SourceRecord, Truth};
-pub use sweep::{RunPlan, RunReport};
+pub use sweep::{Ending, RunPlan, RunReport};

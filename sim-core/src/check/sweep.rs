@@ -2,12 +2,29 @@
 
 use super::faults::{FaultProfile, faults, servers};
 use crate::kernel::Nanos;
-use crate::run::{Action, Occurrence, Run, RunScratch};
+use crate::run::{Action, Bounds, Occurrence, Run, RunScratch, Stopped};
 use crate::scenario::Scenario;
 use crate::view::{LedgerView, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Steps between two calls that tell of progress.
+const PROGRESS_STEPS: u64 = 16_384;
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It reached the end of the scenario.
+    Complete,
+    /// It reached the time asked for.
+    Until,
+    /// Whoever watched its progress had enough.
+    Interrupted,
+    /// It came to a bound.
+    Stopped(Stopped),
+}
 
 /// What one run came to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -18,6 +35,8 @@ pub struct RunReport {
     pub events: u64,
     /// Simulated time reached, ns.
     pub time: Nanos,
+    /// How it ended.
+    pub ended: Ending,
     /// Rolling digest at the end, 16 hexadecimal digits.
     pub digest: String,
     /// The ledger.
@@ -33,10 +52,11 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// No invariant broken, no expectation broken.
+    /// No invariant broken, no expectation broken; and it was not cut short, for then nobody knows.
     #[must_use]
     pub fn good(&self) -> bool {
-        self.violations.is_empty()
+        matches!(self.ended, Ending::Complete | Ending::Until)
+            && self.violations.is_empty()
             && self
                 .verdicts
                 .iter()
@@ -55,6 +75,8 @@ pub struct RunPlan {
     pub actions: Vec<Action>,
     /// Stop here, ns, if before the scenario's end.
     pub until: Option<Nanos>,
+    /// What it may take at most.
+    pub bounds: Bounds,
 }
 
 impl RunPlan {
@@ -66,6 +88,7 @@ impl RunPlan {
             seed,
             actions: Vec::new(),
             until: None,
+            bounds: Bounds::default(),
         }
     }
 
@@ -87,18 +110,21 @@ impl RunPlan {
     /// on.
     pub fn run(&self, mut progress: impl FnMut(Nanos, u64) -> bool) -> RunReport {
         let actions = Arc::new(self.actions.clone());
-        let mut run = Run::new(Arc::clone(&self.scenario), self.seed, actions);
+        let mut run = Run::bounded(Arc::clone(&self.scenario), self.seed, actions, self.bounds);
         let mut scratch = RunScratch::default();
         let mut violations = Vec::new();
         let mut refused = Vec::new();
         let mut reached = Tally::default();
         let mut steps = 0_u64;
+        let mut ended = Ending::Complete;
         while let Some(at) = run.peek() {
             if self.until.is_some_and(|until| at > until) {
+                ended = Ending::Until;
                 break;
             }
             steps += 1;
-            if steps.is_multiple_of(65_536) && !progress(at, run.world().executed()) {
+            if steps.is_multiple_of(PROGRESS_STEPS) && !progress(at, run.world().executed()) {
+                ended = Ending::Interrupted;
                 break;
             }
             if run.step(&mut scratch).is_none() {
@@ -115,11 +141,15 @@ impl RunPlan {
                 }
             }
         }
+        if let Some(bound) = run.stopped() {
+            ended = Ending::Stopped(bound);
+        }
         let committed = crate::kafka::facts::committed(run.world(), run.ledger());
         RunReport {
             seed: self.seed,
             events: run.world().executed(),
             time: run.world().now(),
+            ended,
             digest: format!("{:016x}", run.world().digest()),
             ledger: run.ledger().view(committed),
             violations,

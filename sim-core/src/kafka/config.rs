@@ -149,6 +149,23 @@ impl ProducerConfig {
             .unwrap_or(self.acks == Acks::All && self.retries > 0)
     }
 
+    /// The least that `delivery.timeout.ms` can be beside `linger.ms` and `request.timeout.ms`.
+    fn least_delivery_timeout_ms(&self) -> i64 {
+        let longest = i64::from(i32::MAX);
+        let linger_ms = self.linger_ms.min(longest);
+        linger_ms
+            .saturating_add(self.request_timeout_ms)
+            .min(longest)
+    }
+
+    /// A `delivery.timeout.ms` that nobody wrote gives way to the settings that were written
+    /// (`KafkaProducer.configureDeliveryTimeout`).
+    pub fn stretch_delivery_timeout(&mut self) {
+        self.delivery_timeout_ms = self
+            .delivery_timeout_ms
+            .max(self.least_delivery_timeout_ms());
+    }
+
     /// What Kafka's client would refuse at start, with its reason.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
@@ -173,7 +190,7 @@ impl ProducerConfig {
                 "Must set max.in.flight.requests.per.connection to at most 5 to use the idempotent producer.".to_owned(),
             ));
         }
-        if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms {
+        if self.delivery_timeout_ms < self.least_delivery_timeout_ms() {
             found.push((
                 "delivery.timeout.ms",
                 "delivery.timeout.ms should be equal to or larger than linger.ms + request.timeout.ms".to_owned(),
@@ -214,6 +231,25 @@ mod tests {
             true,
             &["delivery.timeout.ms"],
         );
+    }
+
+    #[test]
+    fn the_delivery_timeout_holds_linger_and_one_request() {
+        let check = |linger_ms, request_timeout_ms, least| {
+            let mut config = ProducerConfig {
+                linger_ms,
+                request_timeout_ms,
+                delivery_timeout_ms: 1,
+                ..ProducerConfig::default()
+            };
+            assert_eq!(config.problems().len(), 1, "{linger_ms}");
+            config.stretch_delivery_timeout();
+            assert_eq!(config.delivery_timeout_ms, least, "{linger_ms}");
+            assert_eq!(config.problems(), [], "{linger_ms}");
+        };
+        check(5, 30_000, 30_005);
+        check(200_000, 30_000, 230_000);
+        check(i64::MAX, 30_000, i64::from(i32::MAX));
     }
 
     #[test]

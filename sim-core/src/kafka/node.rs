@@ -134,8 +134,14 @@ impl Node {
     /// Why an order cannot be given to this node, if so.
     #[must_use]
     pub fn refuse(&self, order: &Order) -> Option<String> {
-        if let (Node::Producer(producer), Order::SetAcks { acks }) = (self, order) {
-            return producer.refuse_acks(acks);
+        match (self, order) {
+            (Node::Producer(producer), Order::SetAcks { acks }) => {
+                return producer.refuse_acks(acks);
+            }
+            (Node::Producer(producer), Order::Send { records }) => {
+                return producer.refuse_records(*records);
+            }
+            _ => {}
         }
         let fits = match order {
             Order::ControlledShutdown => matches!(self, Node::Broker(_)),

@@ -1,6 +1,7 @@
 //! Runs: a scenario brought to life, walked through in both directions, and linked to.
 
 mod agenda;
+mod bounds;
 mod facts;
 mod history;
 mod keyframes;
@@ -14,6 +15,7 @@ mod verdicts;
 mod why;
 mod words;
 
+pub use bounds::{Bounds, Stopped};
 pub use facts::RunFacts;
 pub use history::{HISTORY_MAX, History, Marked, Step};
 pub use offers::{Offer, Target};

@@ -5,6 +5,7 @@
 //! predicate sets off happens right after the event that made it true.
 
 use super::agenda::{Agenda, Due};
+use super::bounds::{Bounds, Stopped};
 use super::facts::RunFacts;
 use super::recipe::Action;
 use super::verdicts::Judge;
@@ -30,6 +31,8 @@ pub enum Occurrence {
     Violation(String),
     /// An expectation was decided (its number in the scenario).
     Decided(u32, VerdictState),
+    /// The run came to one of its bounds and ends here.
+    Stopped(Stopped),
 }
 
 /// Buffers of a step, reused; not part of the run's state.
@@ -63,13 +66,28 @@ pub struct Run {
     invariants: kafka::invariants::Invariants,
     judge: Judge,
     caption: Option<(u32, Nanos)>,
+    bounds: Bounds,
+    /// Entries and captions that predicates have set off.
+    firings: u64,
     finished: bool,
+    stopped: Option<Stopped>,
 }
 
 impl Run {
     /// A run at its beginning. `actions` are the learner's, in order of time.
     #[must_use]
     pub fn new(scenario: Arc<Scenario>, seed: u64, actions: Arc<Vec<Action>>) -> Self {
+        Self::bounded(scenario, seed, actions, Bounds::default())
+    }
+
+    /// The same within other bounds.
+    #[must_use]
+    pub fn bounded(
+        scenario: Arc<Scenario>,
+        seed: u64,
+        actions: Arc<Vec<Action>>,
+        bounds: Bounds,
+    ) -> Self {
         let mut world = World::new(seed, scenario.network.default);
         let mut invariants = kafka::invariants::Invariants::default();
         for spec in &scenario.systems {
@@ -98,7 +116,10 @@ impl Run {
             invariants,
             judge,
             caption: None,
+            bounds,
+            firings: 0,
             finished: false,
+            stopped: None,
         }
     }
 
@@ -154,10 +175,30 @@ impl Run {
         }
     }
 
-    /// Whether the end was reached and everything is decided.
+    /// Whether nothing more comes: the end was reached and everything is decided, or a bound was.
     #[must_use]
     pub fn finished(&self) -> bool {
         self.finished
+    }
+
+    /// The bound that ended the run before its time, if one did.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.stopped
+    }
+
+    /// The bound that the run has come to, if any.
+    fn exhausted(&self) -> Option<Stopped> {
+        let bounds = &self.bounds;
+        if self.world.executed() >= bounds.events {
+            Some(Stopped::Events(bounds.events))
+        } else if self.firings >= bounds.firings {
+            Some(Stopped::Firings(bounds.firings))
+        } else if self.ledger.sent() >= bounds.records {
+            Some(Stopped::Records(bounds.records))
+        } else {
+            None
+        }
     }
 
     /// When the next thing happens, ns; `None` once the end is reached.
@@ -165,7 +206,7 @@ impl Run {
         if self.finished {
             return None;
         }
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() || self.exhausted().is_some() {
             return Some(self.world.now());
         }
         let end = self.scenario.duration;
@@ -196,13 +237,17 @@ impl Run {
     }
 
     /// Makes one step: an event, a deed, or something judged. `None` once finished. The executed
-    /// event is `None` for steps that are not events (a caption at a time, the end).
+    /// event is `None` for steps that are not events (a caption at a time, the end, a bound).
     pub fn step(&mut self, scratch: &mut RunScratch) -> Option<Option<Executed>> {
         if self.finished {
             return None;
         }
         scratch.occurrences.clear();
         scratch.kernel.notes.clear();
+        if let Some(bound) = self.exhausted() {
+            self.stop(bound, scratch);
+            return Some(None);
+        }
         if let Some(waiting) = self.waiting.pop_front() {
             return Some(self.act(&waiting, scratch));
         }
@@ -350,6 +395,7 @@ impl Run {
         let fired = self.agenda.watch(now, &self.scenario, &facts);
         self.judge
             .watch(now, &self.scenario, &facts, &mut scratch.occurrences);
+        self.firings = self.firings.saturating_add(fired.len() as u64);
         for due in fired {
             match due {
                 Due::Entry(entry) => self.queue_entry(entry, scratch),
@@ -362,12 +408,25 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, end: Nanos, scratch: &mut RunScratch) {
-        self.world.idle_until(end);
+    /// Ends the run where it is. Expectations that are not decided stay open.
+    fn stop(&mut self, bound: Stopped, scratch: &mut RunScratch) {
+        self.settle(scratch);
+        self.waiting.clear();
+        (self.finished, self.stopped) = (true, Some(bound));
+        scratch.occurrences.push(Occurrence::Stopped(bound));
+    }
+
+    /// What is true of the records now, once nothing more comes.
+    fn settle(&mut self, scratch: &mut RunScratch) {
         self.ledger.settle(&kafka::truth::Logs(&self.world));
         for violation in self.invariants.settle(&self.world) {
             scratch.occurrences.push(Occurrence::Violation(violation));
         }
+    }
+
+    fn finish(&mut self, end: Nanos, scratch: &mut RunScratch) {
+        self.world.idle_until(end);
+        self.settle(scratch);
         let facts = RunFacts {
             world: &self.world,
             ledger: &self.ledger,

@@ -247,6 +247,7 @@ impl Session {
                     let text = expectation.map_or_else(String::new, super::words::expectation);
                     (LineKind::Violation, format!("expectation broken: {text}"))
                 }
+                Occurrence::Stopped(bound) => (LineKind::Violation, bound.to_string()),
                 Occurrence::Decided(..) => continue,
             };
             self.history.mark(Marked {
@@ -265,7 +266,9 @@ impl Session {
         loop {
             match self.run.peek() {
                 None => {
-                    self.now = self.duration();
+                    if self.run.stopped().is_none() {
+                        self.now = self.duration();
+                    }
                     return Stop::Finished;
                 }
                 Some(at) if at > until => {
@@ -334,7 +337,10 @@ impl Session {
         let gates = std::mem::take(&mut self.gates);
         self.advance(time, u64::MAX);
         self.gates = gates;
-        self.now = time;
+        // A run that came to a bound has no moments after it.
+        if self.run.stopped().is_none() {
+            self.now = time;
+        }
     }
 
     /// Goes on from a keyframe, under the present acts.
@@ -374,9 +380,11 @@ impl Session {
         // of the recipe does.
         self.seek(at);
         if self.run.finished() {
-            return Err(Refusal(
-                "the scenario is over: go back in time first".to_owned(),
-            ));
+            let why = match self.run.stopped() {
+                Some(bound) => format!("{bound}; go back in time first"),
+                None => "the scenario is over: go back in time first".to_owned(),
+            };
+            return Err(Refusal(why));
         }
         if let Some(refusal) = self.refusal(&deed) {
             return Err(refusal);

@@ -90,7 +90,7 @@ type NamedAt = (super::predicate::NodeName, Range<usize>);
 pub(super) fn read_known(reader: &mut Reader<'_>) -> Option<Known> {
     if reader.text().len() > limits::TEXT_BYTES {
         let message = format!(
-            "this text has {} bytes; a scenario has at most {}",
+            "this text is too long: it has {} bytes or more; a scenario has at most {}",
             reader.text().len(),
             limits::TEXT_BYTES
         );
@@ -260,19 +260,30 @@ fn read_duration(known: &Known, reader: &mut Reader<'_>) -> Nanos {
         reader.report(&raw.span, Problem::new("limit-duration", message));
         return limits::DURATION;
     }
-    let efforts = known
-        .systems
-        .iter()
-        .map(|(section, spec)| section.effort(spec, duration).events);
-    let events = efforts.fold(0u64, u64::saturating_add);
+    let (mut events, mut records) = (0u64, 0u64);
+    for (section, spec) in &known.systems {
+        let effort = section.effort(spec, duration);
+        events = events.saturating_add(effort.events);
+        records = records.saturating_add(effort.records);
+    }
+    let too_big = [
+        (
+            "limit-events",
+            "take about",
+            events,
+            "events",
+            limits::EVENTS,
+        ),
+        ("limit-records", "send", records, "records", limits::RECORDS),
+    ];
     // A count from parts that could not be read means nothing.
-    if events > limits::EVENTS && reader.good() {
-        let message = format!(
-            "this run would take about {events} events; a scenario has at most {}",
-            limits::EVENTS
-        );
+    if let Some((code, does, count, what, most)) = too_big.iter().find(|it| it.2 > it.4)
+        && reader.good()
+    {
+        let message =
+            format!("this run would {does} {count} {what}; a scenario has at most {most}");
         let help = "make it shorter, or lower the rate of its load";
-        reader.report(&raw.span, Problem::new("limit-events", message).help(help));
+        reader.report(&raw.span, Problem::new(code, message).help(help));
     }
     duration
 }

@@ -155,6 +155,13 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
             misplaced(parts.after.map(|at| &at.span), "after", "`every` or `when`");
             misplaced(parts.until.map(|at| &at.span), "until", "`every` or `when`");
         }
+        if let (Some(after), Some(until)) = (parts.after, parts.until)
+            && after.value.0 > until.value.0
+        {
+            let message = "this window ends before it begins";
+            self.reader
+                .report(&until.span, Problem::new("never", message).warning());
+        }
         let late = [parts.at, parts.after];
         for at in late.into_iter().flatten() {
             if at.value.0 > self.duration {
@@ -175,7 +182,12 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
             self.reader.report(&every.span, problem);
         }
         Trigger::Every {
-            period: period.max(1),
+            // One mistake, one problem: no period at all does not count as many firings, too.
+            period: if period == 0 {
+                self.duration.max(1)
+            } else {
+                period
+            },
             first: parts.after.map_or(period, |at| at.value.0),
             last: parts.until.map_or(self.duration, |at| at.value.0),
         }
@@ -346,6 +358,18 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
         let after = time(&doc.after).unwrap_or(0);
         let until = time(&doc.until).unwrap_or(self.duration);
         let by = time(&doc.by).unwrap_or(self.duration);
+        let ends = match word {
+            MomentText::Eventually => doc.by.as_ref(),
+            _ => doc.until.as_ref(),
+        };
+        if let Some(end) = ends
+            && end.value.0 < after
+        {
+            // Nothing would ever be judged: `always` would hold and `eventually` break unseen.
+            let message = "this window ends before it begins";
+            self.reader
+                .report(&end.span, Problem::new("never", message));
+        }
         let last = match word {
             MomentText::At(at) => at,
             _ => after.max(if doc.by.is_some() { by } else { 0 }),

@@ -9,14 +9,21 @@ pub const TEXT_BYTES: usize = 256 * 1024;
 pub const NODES: usize = 64;
 /// Partitions times replicas.
 pub const REPLICAS: usize = 1_000;
-/// Firings of the timeline, entries that repeat counted as often as they fire.
+/// Firings of the timeline, entries that repeat counted as often as they fire. What `when` sets off
+/// cannot be counted beforehand: a run that comes to so many is stopped there.
 pub const FIRINGS: u64 = 10_000;
 /// Captions, and expectations.
 pub const SENTENCES: usize = 1_000;
 /// Simulated time, ns.
 pub const DURATION: Nanos = 30 * 24 * 3_600 * SECOND;
-/// Events a run may be expected to take, by a rough count from its load and its timers.
+/// Events a run may be expected to take, by a rough count from its load and its timers. A run that
+/// takes so many all the same is stopped there.
 pub const EVENTS: u64 = 50_000_000;
+/// Records a run may send, by a count from its load and the orders of its timeline. A run that
+/// sends so many all the same is stopped there. (The ledger and the logs remember each record.)
+pub const RECORDS: u64 = 10_000_000;
+/// Records of one order to send, and records that a producer may still have to send by order.
+pub const ORDERED_RECORDS: u32 = 1_000_000;
 /// Depth of a predicate.
 pub const DEPTH: u32 = 64;
 /// Characters of a predicate.

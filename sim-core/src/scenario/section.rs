@@ -25,6 +25,8 @@ pub(crate) struct Section {
 pub(crate) struct Effort {
     /// Events of the whole run, by a rough count.
     pub(crate) events: u64,
+    /// Records that its loads send.
+    pub(crate) records: u64,
 }
 
 /// A system's part of the language.

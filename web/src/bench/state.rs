@@ -47,6 +47,8 @@ pub(crate) struct Hud {
     pub(crate) slow: bool,
     /// The scenario's time is over.
     pub(crate) finished: bool,
+    /// The run came to a bound before its time was over; why.
+    pub(crate) stopped: Option<String>,
     /// The prediction that halted the run.
     pub(crate) gate: Option<u32>,
     /// The scenario tells something as it goes.
@@ -71,6 +73,7 @@ impl Hud {
             speed: host.speed(),
             slow: host.slow(),
             finished: host.finished(),
+            stopped: session.run().stopped().map(|bound| bound.to_string()),
             gate: host.gate(),
             told: !session.scenario().captions.is_empty(),
             undo: host.undo_label().map(str::to_owned),

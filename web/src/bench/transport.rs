@@ -149,9 +149,14 @@ fn Reading(bench: Bench) -> impl IntoView {
             <span class="event-number" data-testid="event-number">
                 {move || bench.hud.with(|h| format!("event {}", count(h.event)))}
             </span>
-            <span class="slow-note" role="status">
+            <span class="slow-note" role="status" data-testid="pace-note">
                 {move || {
-                    bench.hud.with(|h| h.slow).then_some("running slower than requested")
+                    bench
+                        .hud
+                        .with(|h| {
+                            let slow = h.slow.then(|| "running slower than requested".to_owned());
+                            h.stopped.clone().or(slow)
+                        })
                 }}
             </span>
         </div>

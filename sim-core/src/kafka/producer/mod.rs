@@ -31,6 +31,7 @@ use super::rules::partitioner::{BuiltInPartitioner, PartitionView};
 use super::settings::SettingValue;
 use super::spec::ProducerSpec;
 use crate::kernel::{Input, Loss, Nanos};
+use crate::scenario::limits;
 use accumulator::Accumulator;
 use app::App;
 use load::LoadPlan;
@@ -203,6 +204,15 @@ impl Producer {
             ..self.config.clone()
         };
         config.problems().into_iter().next().map(|(_, why)| why)
+    }
+
+    /// Why so many records cannot be ordered on top of those that wait, if so.
+    #[must_use]
+    pub fn refuse_records(&self, records: u32) -> Option<String> {
+        let most = u64::from(limits::ORDERED_RECORDS);
+        let waits = self.app.ordered;
+        (waits.saturating_add(u64::from(records)) > most)
+            .then(|| format!("{waits} records are still to be sent; {most} is the most"))
     }
 
     /// Metadata came in.

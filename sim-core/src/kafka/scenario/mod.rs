@@ -217,6 +217,8 @@ fn records(producer: &ProducerSpec, duration: Nanos) -> u64 {
 
 /// A rough count of events: records and their batches, and the chatter of an idle cluster.
 fn effort(spec: &ClusterSpec, duration: Nanos) -> Effort {
+    let loads = spec.producers.iter().map(|it| records(it, duration));
+    let records_sent = loads.fold(0u64, u64::saturating_add);
     let mut events: u64 = 0;
     let mut add = |n: u64| events = events.saturating_add(n);
     let periods =
@@ -267,5 +269,8 @@ fn effort(spec: &ClusterSpec, duration: Nanos) -> Effort {
             .saturating_mul(2)
             .saturating_mul(periods(consumer.config.fetch_max_wait_ms)));
     }
-    Effort { events }
+    Effort {
+        events,
+        records: records_sent,
+    }
 }

@@ -4,7 +4,9 @@ use super::settings::{Settings, put};
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::node::Order;
 use crate::kafka::spec::ClusterSpec;
-use crate::scenario::{Arg, ArgKind, Args, At, Problem, Reader, Verb, needed, optional, units};
+use crate::scenario::{
+    Arg, ArgKind, Args, At, Problem, Reader, Verb, limits, needed, optional, units,
+};
 use std::ops::Range;
 
 const BROKER: Arg = needed("node", nodes("broker"), "Which broker, or a list of them.");
@@ -140,9 +142,10 @@ pub(super) fn read(
         "alter-config" => alter_config(spec, args, reader)?,
         "send" => Order::Send {
             records: match u32::try_from(args.count("records")?) {
-                Ok(records) => records,
-                Err(_) => {
-                    let problem = Problem::bad_value("these are too many", u32_range());
+                Ok(records) if records <= limits::ORDERED_RECORDS => records,
+                _ => {
+                    let expected = format!("at most {} at once", limits::ORDERED_RECORDS);
+                    let problem = Problem::bad_value("these are too many", expected);
                     args.report("records", problem, reader);
                     return None;
                 }
@@ -157,10 +160,6 @@ pub(super) fn read(
         "stop-polling" => Order::Poll { on: false },
         _ => return None,
     })
-}
-
-fn u32_range() -> String {
-    "a whole number from 0 to 4,294,967,295".to_owned()
 }
 
 fn known_topic(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<String> {

@@ -9,7 +9,7 @@ use super::document::{
 };
 use super::load;
 use super::settings::Config;
-use crate::kafka::config::BrokerConfig;
+use crate::kafka::config::{BrokerConfig, ProducerConfig};
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
 use crate::kafka::spec::{ClusterSpec, ConsumerSpec, LoadSpec, ProducerSpec, TopicSpec};
@@ -373,7 +373,10 @@ fn read_producer(
 ) -> (ProducerSpec, Range<usize>) {
     let doc = &raw.value;
     topic_of(doc.topic.as_ref(), spec, reader);
-    let config = value(doc.config.as_ref()).unwrap_or_default();
+    let mut config: Config<ProducerConfig> = value(doc.config.as_ref()).unwrap_or_default();
+    if config.place("delivery.timeout.ms").is_none() {
+        config.value.stretch_delivery_timeout();
+    }
     for (key, message) in config.value.problems() {
         // The setting that was written, be it this one or the one it contradicts.
         let span = config.place(key).cloned();

@@ -61,6 +61,40 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("max.poll.records", 1),
 ];
 
+/// Whole-number keys that Kafka defines as LONG; all others are INT, so at most 2147483647.
+const LONG: &[&str] = &[
+    "replica.lag.time.max.ms",
+    "replica.high.watermark.checkpoint.interval.ms",
+    "leader.imbalance.check.interval.seconds",
+    "log.flush.writeback.ms",
+    "metadata.log.max.record.bytes.between.snapshots",
+    "segment.ms",
+    "retention.ms",
+    "retention.bytes",
+    "linger.ms",
+    "buffer.memory",
+    "max.block.ms",
+    "retry.backoff.ms",
+    "retry.backoff.max.ms",
+    "metadata.max.age.ms",
+];
+
+/// Why Kafka's own definition of a key refuses a number, with what it takes; `None` if it does not.
+pub(super) fn out_of_bounds(key: &str, number: i128) -> Option<(String, String)> {
+    let most = i128::from(i32::MAX);
+    match at_least(key) {
+        Some(least) if number < least => Some((
+            format!("`{key}` is at least {least}"),
+            format!("a number from {least} on"),
+        )),
+        _ if number > most && !LONG.contains(&key) => Some((
+            format!("`{key}` is at most {most}"),
+            format!("a number up to {most}"),
+        )),
+        _ => None,
+    }
+}
+
 fn at_least(key: &str) -> Option<i128> {
     let listed = AT_LEAST.iter().find(|(k, _)| *k == key);
     listed
@@ -129,14 +163,10 @@ pub(super) fn put<C: Settings>(
         }
         Ok(()) => {}
     }
-    if let (Some(least), Ok(number)) = (at_least(&key.value), text.replace('_', "").parse::<i128>())
-        && number < least
+    if let Ok(number) = text.replace('_', "").parse::<i128>()
+        && let Some((message, expected)) = out_of_bounds(&key.value, number)
     {
-        let message = format!("`{}` is at least {least}", key.value);
-        reader.report(
-            span,
-            Problem::bad_value(message, format!("a number from {least} on")),
-        );
+        reader.report(span, Problem::bad_value(message, expected));
         return false;
     }
     true

@@ -103,6 +103,8 @@ fn in_settings() {
     in_producer("linger.ms = \"5s\"", "bad-value", "\"5s\"", "a whole number");
     in_producer("linger.ms = 1.5", "bad-value", "1.5", "a decimal number");
     in_producer("linger = 5", "unknown-key", "linger", "did you mean `linger.ms`?");
+    in_producer("linger.ms = 9223372036854775807, delivery.timeout.ms = 2147483646", "contradiction", "2147483646", "linger.ms + request.timeout.ms");
+    in_producer("delivery.timeout.ms = 9223372036854775807", "bad-value", "9223372036854775807", "at most 2147483647");
     in_producer("delivery.timeout.ms = 10", "contradiction", "10", "linger.ms + request.timeout.ms");
     with("brokers = 3", "brokers = 3\nconfig = { replica.lag.time.max.ms = 100 }", "contradiction", "100", "idle followers would leave");
     with("brokers = 3", "brokers = 3\nconfig = { broker.heartbeat.interval.ms = 9_001 }", "contradiction", "9_001", "fenced");
@@ -129,6 +131,10 @@ fn in_the_timeline() {
     entry(&format!("at = \"5s\"\nuntil = \"6s\"\n{crash}"), "contradiction", "\"6s\"", "means nothing without");
     entry(&format!("at = \"5s\"\nevery-time = true\n{crash}"), "contradiction", "true", "without `when`");
     entry(&format!("every = \"0s\"\nafter = \"20s\"\n{crash}"), "bad-value", "\"0s\"", "never ends");
+    entry(&format!("every = \"0s\"\n{crash}"), "bad-value", "\"0s\"", "never ends");
+    entry(&format!("every = \"1s\"\nafter = \"9s\"\nuntil = \"8s\"\n{crash}"), "never", "\"8s\"", "ends before it begins");
+    added("[[expect]]\nthat = \"b1.fenced\"\nat = \"always\"\nafter = \"9s\"\nuntil = \"8s\"", "never", "\"8s\"", "ends before it begins");
+    added("[[expect]]\nthat = \"b1.fenced\"\nat = \"eventually\"\nafter = \"9s\"\nby = \"8s\"", "never", "\"8s\"", "ends before it begins");
     entry(&format!("every = \"1ms\"\n{crash}"), "limit-timeline", "[[timeline]]", "fires 20000 times");
     entry("at = \"5s\"\ndo = \"wipe-disk\"\nnode = \"b1\"\nfor = \"1s\"", "contradiction", "\"1s\"", "nothing takes back");
     entry("at = \"5s\"\ndo = \"cut\"\nfrom = \"b1\"\nto = \"b1\"", "bad-value", "[[timeline]]", "no link to itself");
@@ -137,6 +143,7 @@ fn in_the_timeline() {
     entry("at = \"5s\"\ndo = \"drift\"\nnode = \"b1\"\nppb = 900_000_000", "bad-value", "900_000_000", "500000000");
     entry("at = \"5s\"\ndo = \"send\"\nnode = \"b1\"\nrecords = 5", "bad-value", "\"b1\"", "`b1` is a broker, not a producer");
     entry("at = \"5s\"\ndo = \"send\"\nnode = \"p1\"\nrecords = 5_000_000_000", "bad-value", "5_000_000_000", "too many");
+    entry("at = \"5s\"\ndo = \"send\"\nnode = \"p1\"\nrecords = 1_000_001", "bad-value", "1_000_001", "at most 1000000 at once");
     entry("at = \"5s\"\ndo = \"elect-unclean\"\ntopic = \"orders\"\npartition = 2", "bad-value", "2", "no partition 2");
     entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.isr\"\nvalue = 1", "unknown-key", "\"min.isr\"", "min.insync.replicas");
     entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.insync.replicas\"\nvalue = \"x\"", "bad-value", "\"x\"", "whole number");

@@ -140,7 +140,7 @@ mod properties {
                     },
                 )
             }),
-            any::<u32>().prop_map(|records| (6, Kafka::Send { records })),
+            (0..=limits::ORDERED_RECORDS).prop_map(|records| (6, Kafka::Send { records })),
             any::<bool>().prop_map(|on| (6, Kafka::Load { on })),
             prop_oneof![Just("0"), Just("1"), Just("all"), Just("-1")]
                 .prop_map(move |acks| (6, Kafka::SetAcks { acks: text(acks) })),

@@ -1,0 +1,221 @@
+//! The commands as a user meets them: exit status, what is said and where.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+const GOOD: &str = r#"strandline = 1
+title = "t"
+duration = "5s"
+[kafka]
+brokers = 1
+controllers = 1
+[[kafka.topic]]
+name = "orders"
+replication-factor = 1
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 10 }
+[[expect]]
+that = "ledger.sent > 0"
+"#;
+
+const FLAPPING: &str = r#"
+[[timeline]]
+when = 'b1.state == "up"'
+every-time = true
+do = "crash"
+node = "b1"
+for = "1ns"
+"#;
+
+struct Said {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn strandline(args: &[&str], stdin: &str) -> Said {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_strandline"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut input = child.stdin.take().expect("it is piped");
+    // A command that refuses early does not read to the end.
+    let _ = input.write_all(stdin.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    Said {
+        status: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+#[test]
+fn exit_status_and_words() {
+    let check = |args: &[&str], stdin: &str, status, out: &str, err: &str| {
+        let said = strandline(args, stdin);
+        let shown = format!("{args:?}\n{}\n{}", said.out, said.err);
+        assert_eq!(said.status, Some(status), "{shown}");
+        assert!(said.out.contains(out), "{shown}");
+        assert!(said.err.contains(err), "{shown}");
+        assert!(!said.err.contains("panicked"), "{shown}");
+    };
+    let broken = GOOD.replace("sent > 0", "sent == 0");
+    let flapping = format!("{GOOD}{FLAPPING}");
+    let long = format!("{GOOD}# {}", "x".repeat(3_000_000));
+    check(
+        &["run", "-"],
+        GOOD,
+        0,
+        "held    at the end: ledger.sent > 0",
+        "",
+    );
+    check(
+        &["run", "-"],
+        &broken,
+        1,
+        "BROKEN  at the end: ledger.sent == 0",
+        "",
+    );
+    check(&["run", "-"], "", 2, "", "`strandline` is missing");
+    check(&["run", "-"], &long, 2, "", "too long");
+    check(&["run", "nowhere.toml"], "", 2, "", "cannot read");
+    check(&["run", "-", "--until", "x"], GOOD, 2, "", "--until x");
+    check(&["run", "-", "--seed", "x"], GOOD, 2, "", "--seed");
+    check(
+        &["run", "-", "--until", "1s"],
+        GOOD,
+        0,
+        "open    at the end: ledger.sent > 0",
+        "",
+    );
+    check(
+        &["run", "-"],
+        &flapping,
+        1,
+        "ended early, at 9.999 µs: stopped at 10000 firings",
+        "",
+    );
+    check(
+        &["run", "-", "--json"],
+        &flapping,
+        1,
+        "\"firings\": 10000",
+        "",
+    );
+    check(
+        &["trace", "-"],
+        &flapping,
+        1,
+        "\"kind\":\"deed\"",
+        "stopped at 10000 firings",
+    );
+    check(
+        &["trace", "-", "--limit", "3"],
+        GOOD,
+        0,
+        "\"event\":2",
+        "there are more events: --limit 3",
+    );
+    check(&["replay", "-"], "nonsense", 2, "", "");
+    check(
+        &["sweep", "-", "--seeds", "5..5"],
+        GOOD,
+        2,
+        "",
+        "--seeds 5..5",
+    );
+    check(
+        &["sweep", "-", "--seeds", "0..2", "--shard", "3/2"],
+        GOOD,
+        2,
+        "",
+        "--shard 3/2",
+    );
+    check(
+        &["sweep", "-", "--seeds", "0..3", "--faults", "0"],
+        GOOD,
+        0,
+        "3 seeds, 0 bad",
+        "",
+    );
+    check(
+        &["sweep", "-", "--seeds", "0..1", "--faults", "0"],
+        &flapping,
+        1,
+        "stopped at",
+        "",
+    );
+    check(&["check", "-"], GOOD, 0, "ok   - (t)", "");
+    let doubtful = format!("{GOOD}[[timeline]]\nat = \"9s\"\ndo = \"heal-all\"\n");
+    check(
+        &["check", "-"],
+        &doubtful,
+        0,
+        "ok   - (t)",
+        "warning[never]",
+    );
+    check(&["schema"], "", 0, "\"$schema\"", "");
+    check(&["completions", "bash"], "", 0, "_strandline", "");
+    check(&["fly"], "", 2, "", "unrecognized subcommand");
+}
+
+#[test]
+fn json_is_json_line_by_line_or_whole() {
+    let whole = |args: &[&str]| {
+        let said = strandline(args, GOOD);
+        serde_json::from_str::<serde_json::Value>(&said.out)
+            .unwrap_or_else(|e| panic!("{args:?}: {e}\n{}", said.out));
+    };
+    whole(&["run", "-", "--json"]);
+    whole(&["trace", "-", "--format", "perfetto"]);
+    whole(&[
+        "trace", "-", "--format", "perfetto", "--from", "4s", "--limit", "1",
+    ]);
+    whole(&["schema"]);
+    let lines = |args: &[&str], stdin: &str| {
+        let said = strandline(args, stdin);
+        assert!(!said.out.is_empty(), "{args:?}");
+        for line in said.out.lines() {
+            serde_json::from_str::<serde_json::Value>(line)
+                .unwrap_or_else(|e| panic!("{args:?}: {e}\n{line}"));
+        }
+    };
+    lines(&["trace", "-"], GOOD);
+    let broken = GOOD.replace("sent > 0", "sent == 0");
+    lines(
+        &["sweep", "-", "--seeds", "0..3", "--faults", "0", "--json"],
+        &broken,
+    );
+}
+
+/// A reader that has enough closes the pipe; the command ends as it would have.
+#[test]
+fn nobody_has_to_read_to_the_end() {
+    for args in [
+        &["schema"][..],
+        &["completions", "zsh"],
+        &["trace", "-"],
+        &["sweep", "-", "--seeds", "0..2", "--faults", "0"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_strandline"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        drop(child.stdout.take());
+        let mut input = child.stdin.take().expect("it is piped");
+        let _ = input.write_all(GOOD.as_bytes());
+        drop(input);
+        let output = child.wait_with_output().expect("it ends");
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
+    }
+}
