@@ -376,6 +376,42 @@ impl Response {
     }
 }
 
+/// Names of all messages, as [`Request::name`] and [`Response::name`] give them.
+pub const MESSAGE_KINDS: &[&str] = &[
+    "AllocateProducerIds",
+    "AllocateProducerIdsResponse",
+    "AlterPartition",
+    "AlterPartitionResponse",
+    "ApiVersions",
+    "ApiVersionsResponse",
+    "BeginQuorumEpoch",
+    "BeginQuorumEpochResponse",
+    "BrokerHeartbeat",
+    "BrokerHeartbeatResponse",
+    "BrokerRegistration",
+    "BrokerRegistrationResponse",
+    "EndQuorumEpoch",
+    "EndQuorumEpochResponse",
+    "Fetch",
+    "FetchMetadata",
+    "FetchMetadataResponse",
+    "FetchResponse",
+    "InitProducerId",
+    "InitProducerIdResponse",
+    "ListOffsets",
+    "ListOffsetsResponse",
+    "Metadata",
+    "MetadataResponse",
+    "OffsetsForLeaderEpoch",
+    "OffsetsForLeaderEpochResponse",
+    "PreVote",
+    "Produce",
+    "ProduceResponse",
+    "ReplicaFetch",
+    "Vote",
+    "VoteResponse",
+];
+
 /// Bytes of a request before its payload; a round figure, for bandwidth only.
 const HEADER_BYTES: u64 = 64;
 

@@ -20,6 +20,8 @@ pub(crate) struct TestCx {
     pub(crate) notes: Vec<Note>,
     /// Connections given up or closed.
     pub(crate) disconnected: Vec<NodeId>,
+    /// The process ended by itself.
+    pub(crate) exited: bool,
     /// Bytes per second of the disk, 0 = unlimited.
     pub(crate) disk_speed: u64,
     timers: BTreeMap<(Nanos, u32), Timer>,
@@ -141,6 +143,9 @@ impl Context<Msg, Timer, Note> for TestCx {
             return self.now;
         }
         self.now + bytes * 1_000_000_000 / self.disk_speed
+    }
+    fn exit(&mut self) {
+        self.exited = true;
     }
     fn draw(&self, purpose: Purpose, ordinal: u64) -> u64 {
         draw(1, purpose, u64::from(self.me.0), 0, ordinal)

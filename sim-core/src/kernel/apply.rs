@@ -85,6 +85,7 @@ impl<P: Process> World<P> {
         };
         let done = self.count_deed(deed, node);
         self.perform(deed, done.id, scratch);
+        self.end_exited(done.id);
         Ok(done)
     }
 
@@ -128,6 +129,14 @@ impl<P: Process> World<P> {
             Deed::HealAll => self.heal_all(),
             Deed::Message(message, what) => self.tamper(EventId(*message), *what),
             Deed::Order(n, order) => self.call(*n, Input::Order(order.clone()), id, scratch),
+        }
+    }
+
+    /// Takes a process down that ended by itself.
+    #[inline]
+    pub(super) fn end_exited(&mut self, id: EventId) {
+        if let Some(node) = self.core.exited.take() {
+            self.bring_down(node, Loss::Process, id);
         }
     }
 

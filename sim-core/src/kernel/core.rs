@@ -97,6 +97,8 @@ pub(super) struct Core<P: Process> {
     pub(super) links: Vec<Vec<Link<P::Msg>>>,
     pub(super) machines: Vec<Machine>,
     pub(super) default_profile: LinkProfile,
+    /// The process that ended in the step under way, if one did.
+    pub(super) exited: Option<NodeId>,
 }
 
 impl<P: Process> Core<P> {

@@ -209,6 +209,12 @@ impl<P: Process> Cx<'_, P> {
         self.core.disk_write(self.me, bytes)
     }
 
+    /// Ends the process in order: once this input is handled the node is down, with all that it
+    /// has written, and peers are told.
+    pub fn exit(&mut self) {
+        self.core.exited = Some(self.me);
+    }
+
     /// 64 uniform bits for this node, this purpose and this ordinal.
     #[must_use]
     pub fn draw(&self, purpose: Purpose, ordinal: u64) -> u64 {
@@ -247,6 +253,8 @@ pub trait Context<M, T, N> {
     fn close(&mut self, peer: NodeId);
     /// Writes to the disk; returns when the write is done, ns.
     fn disk_write(&mut self, bytes: u64) -> Nanos;
+    /// Ends the process in order, once this input is handled.
+    fn exit(&mut self);
     /// 64 uniform bits for this node, this purpose and this ordinal.
     fn draw(&self, purpose: Purpose, ordinal: u64) -> u64;
     /// Leaves a note.
@@ -292,6 +300,9 @@ where
     }
     fn disk_write(&mut self, bytes: u64) -> Nanos {
         Cx::disk_write(self, bytes)
+    }
+    fn exit(&mut self) {
+        Cx::exit(self);
     }
     fn draw(&self, purpose: Purpose, ordinal: u64) -> u64 {
         Cx::draw(self, purpose, ordinal)

@@ -20,6 +20,7 @@ impl<P: Process> World<P> {
         }
         let (time, id, body) = self.core.queue.pop()?;
         let (node, cause, kind) = self.execute(time, id, body, scratch);
+        self.end_exited(id);
         let number = self.executed;
         self.executed += 1;
         self.rolling

@@ -175,6 +175,7 @@ impl<P: Process> World<P> {
             links: Vec::new(),
             machines: Vec::new(),
             default_profile,
+            exited: None,
         };
         let mut rolling = Digest::default();
         rolling.word(seed);

@@ -6,9 +6,10 @@ use super::model::Act;
 use super::predicate::{Expr, compile, describe};
 use super::probe::{Type, Value};
 use super::reader::{At, Problem};
+use super::units;
 use super::verbs::{Arg, ArgKind, Args, Verb};
 use crate::kernel::{Deed, FilterRule, LinkChange, MessageDeed, NodeId};
-use crate::systems::Order;
+use crate::systems::{Order, SECTIONS};
 use std::ops::Range;
 
 /// The nodes of an argument: known ones, and placeholders for those given by value.
@@ -150,7 +151,20 @@ impl Happenings<'_, '_, '_> {
         Some(())
     }
 
+    /// A kind of message that no system sends would be lost by nobody.
+    fn check_kinds(&mut self, args: &Args) {
+        let known = || SECTIONS.iter().flat_map(|section| section.messages());
+        for kind in args.texts("lose").unwrap_or_default() {
+            if !known().any(|known| *known == kind) {
+                let message = format!("no message is called `{}`", units::shorten(&kind));
+                let problem = Problem::new("unknown-name", message).near(&kind, known().copied());
+                args.report("lose", problem, self.reader);
+            }
+        }
+    }
+
     fn check_deeds(&mut self, deeds: &[Deed<Order>], args: &Args, span: &Range<usize>) {
+        self.check_kinds(args);
         for deed in deeds {
             let problem = match deed {
                 Deed::Link(a, b, _) | Deed::Cut(a, b) | Deed::Heal(a, b) if a == b => {

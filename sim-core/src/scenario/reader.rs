@@ -202,13 +202,14 @@ pub(crate) fn nearest<'n>(word: &str, valid: &[&'n str]) -> Option<&'n str> {
         let edits = strsim::osa_distance(&lower, &name);
         // A word that is a part of a name is near, whatever the rest.
         let part = lower.len() >= 3 && (name.contains(&lower) || lower.contains(&name));
-        if part { edits.min(1) } else { edits }
+        // A name that differs by as much without being a part is the likelier one.
+        (if part { edits.min(1) } else { edits }, edits)
     };
     let farthest = 1 + word.chars().count() / 3;
     valid
         .iter()
         .map(|name| (distance(name), *name))
-        .filter(|(edits, _)| *edits <= farthest)
+        .filter(|((edits, _), _)| *edits <= farthest)
         .min_by_key(|(edits, name)| (*edits, name.len()))
         .map(|(_, name)| name)
 }

@@ -63,6 +63,9 @@ pub(crate) trait SystemSection: Sync {
     /// order of another system.
     fn write_order(&self, order: &Order) -> Option<(&'static str, Vec<(&'static str, String)>)>;
 
+    /// The kinds of its messages, for `lose`.
+    fn messages(&self) -> &'static [&'static str];
+
     /// The names with which its paths begin, without its nodes. `base` is the number of its first
     /// node in the world.
     fn roots<'s>(&self, spec: &'s Spec, base: u32) -> Vec<Property<'s>>;

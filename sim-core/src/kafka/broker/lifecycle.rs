@@ -269,5 +269,6 @@ impl Broker {
         self.forget_volatile();
         self.disk.clean_shutdown_epoch = (epoch >= 0).then_some(epoch);
         self.lifecycle.state = BrokerState::ShutDown;
+        cx.exit();
     }
 }

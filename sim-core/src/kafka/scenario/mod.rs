@@ -187,6 +187,10 @@ impl SystemSection for Language {
             .unwrap_or_default()
     }
 
+    fn messages(&self) -> &'static [&'static str] {
+        super::protocol::MESSAGE_KINDS
+    }
+
     fn effort(&self, spec: &systems::Spec, duration: Nanos) -> Effort {
         of(spec)
             .map(|spec| effort(spec, duration))

@@ -139,6 +139,7 @@ fn in_the_timeline() {
     entry("at = \"5s\"\ndo = \"wipe-disk\"\nnode = \"b1\"\nfor = \"1s\"", "contradiction", "\"1s\"", "nothing takes back");
     entry("at = \"5s\"\ndo = \"cut\"\nfrom = \"b1\"\nto = \"b1\"", "bad-value", "[[timeline]]", "no link to itself");
     entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"b2\"", "nothing", "[[timeline]]", "changes nothing");
+    entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"p1\"\nlose = [\"Produce\", \"ProduceResponce\"]", "unknown-name", "[\"Produce\", \"ProduceResponce\"]", "did you mean `ProduceResponse`?");
     entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"b2\"\nloss = \"200%\"", "bad-value", "\"200%\"", "more than 100%");
     entry("at = \"5s\"\ndo = \"drift\"\nnode = \"b1\"\nppb = 900_000_000", "bad-value", "900_000_000", "500000000");
     entry("at = \"5s\"\ndo = \"send\"\nnode = \"b1\"\nrecords = 5", "bad-value", "\"b1\"", "`b1` is a broker, not a producer");

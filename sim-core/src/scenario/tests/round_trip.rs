@@ -73,11 +73,14 @@ mod properties {
 
     fn change() -> impl Strategy<Value = LinkChange> {
         let ppm = || proptest::option::of(0u32..=1_000_000);
-        let labels = proptest::collection::vec(".{0,8}", 0..3);
+        let kinds = crate::kafka::protocol::MESSAGE_KINDS;
+        let labels = proptest::collection::vec(proptest::sample::select(kinds), 0..3);
         let filters = labels.prop_map(|labels| {
             labels
                 .into_iter()
-                .map(|label| FilterRule { label })
+                .map(|label| FilterRule {
+                    label: label.to_owned(),
+                })
                 .collect()
         });
         let parts = (

@@ -164,7 +164,7 @@ fn a_controlled_shutdown_ends_when_the_controller_says_so() {
     rig.may_stop = true;
     rig.cx.disconnected.clear();
     rig.run_for(2_000 * MS);
-    assert!(rig.broker.is_shut_down());
+    assert!(rig.broker.is_shut_down() && rig.cx.exited);
     assert!(rig.cx.disconnected.contains(&NodeId(1)), "peers are told");
 }
 
