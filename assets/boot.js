@@ -8,6 +8,13 @@ const bar = document.getElementById("boot-progress");
 const note = document.getElementById("boot-note");
 const at = (path) => new URL(path, document.baseURI).href;
 
+/** A further module of the site, by the `meta` element in which the build has put its file's name. */
+globalThis.strandlineModule = async (meta) => {
+  const name = document.querySelector(`meta[name="${meta}"]`)?.content;
+  if (!name) throw new Error(`this build has no ${meta}`);
+  return import(at(name));
+};
+
 /** Replaces the loading panel by a message: what happened, what to do, and the detail to report. */
 function fail(title, advice, detail) {
   panel.hidden = false;

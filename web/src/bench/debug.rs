@@ -56,6 +56,7 @@ pub(crate) fn expose(bench: Bench) {
         "toml",
         Box::new(move || text(bench.ask(|s| crate::host::to_toml(s).ok()).flatten())),
     );
+    read("draft", Box::new(move || text(bench.draft.get_untracked())));
     let write = |name: &str, f: Box<dyn Fn(f64)>| {
         put(
             &object,

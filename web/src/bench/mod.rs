@@ -9,6 +9,7 @@ mod announce;
 mod branches;
 mod compare;
 mod debug;
+mod editor;
 mod events;
 mod fault_menu;
 mod faults;
@@ -97,8 +98,9 @@ pub(crate) struct Bench {
     pub(crate) edits: RwSignal<u64>,
     /// What is wrong with the scenario that was to be opened.
     pub(crate) problems: RwSignal<Vec<Diagnostic>>,
-    /// The text of a scenario that the engine refused, for the script tab.
-    pub(crate) refused: RwSignal<Option<String>>,
+    /// The text of the script tab where it is not the run's: what the learner has written and not
+    /// run yet, or what the engine refused. Kept across visits.
+    pub(crate) draft: RwSignal<Option<String>>,
     /// What the learner has picked.
     pub(crate) selected: RwSignal<Option<Selection>>,
     /// How close the stage looks.
@@ -141,7 +143,7 @@ impl Bench {
             slow_at: StoredValue::new(f64::MIN),
             edits: RwSignal::new(0),
             problems: RwSignal::new(Vec::new()),
-            refused: RwSignal::new(None),
+            draft: RwSignal::new(None),
             selected: RwSignal::new(None),
             zoom: RwSignal::new(Zoom::default()),
             menu: RwSignal::new(None),
@@ -169,7 +171,13 @@ impl Bench {
             Ok(host) => {
                 self.host.set_value(Some(host));
                 self.problems.set(Vec::new());
-                self.refused.set(None);
+                // What was written and has now been run is no draft any more; other text stays one.
+                if self
+                    .draft
+                    .with_untracked(|draft| draft.as_ref() == Some(&text))
+                {
+                    self.draft.set(None);
+                }
                 self.selected.set(None);
                 self.why.set(None);
                 self.compared.set(None);
@@ -182,7 +190,7 @@ impl Bench {
             }
             Err(problems) => {
                 self.problems.set(problems);
-                self.refused.set(Some(text));
+                self.draft.set(Some(text));
                 false
             }
         }

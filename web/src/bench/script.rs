@@ -8,6 +8,7 @@ use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::editor::CodeEditor;
 use super::{Bench, Tab, use_bench};
 use crate::files;
 use crate::format::utf16_offset;
@@ -24,26 +25,105 @@ const FILE_MAX: f64 = 2_000_000.0;
 struct Editor {
     bench: Bench,
     text: RwSignal<String>,
-    /// The text is the learner's, not the run's.
-    dirty: RwSignal<bool>,
     problems: RwSignal<Vec<Diagnostic>>,
     area: NodeRef<html::Textarea>,
+    /// Stands in for the plain text field once it has been fetched.
+    code: StoredValue<Option<CodeEditor>, LocalStorage>,
+    /// It has.
+    coded: RwSignal<bool>,
+    /// Changes of the text so far, so that only the last is checked.
+    changes: StoredValue<u32>,
 }
 
 impl Editor {
     fn load_run(self) {
         match self.bench.ask(to_toml) {
-            Some(Ok(text)) => self.put(text, false),
+            Some(Ok(text)) => {
+                self.put(text, Vec::new());
+            }
             Some(Err(problem)) => self.bench.notices.say(Tone::Sand, problem.to_string()),
             None => {}
         }
     }
 
-    fn put(self, text: String, dirty: bool) {
-        self.problems
-            .set(if dirty { diagnose(&text) } else { Vec::new() });
+    fn load_draft(self, text: String) {
+        let problems = diagnose(&text);
+        self.put(text, problems);
+    }
+
+    /// Shows the run's own text again; the learner's can be brought back.
+    fn put_away(self) {
+        let Some(text) = self.bench.draft.get_untracked() else {
+            return;
+        };
+        self.bench.draft.set(None);
+        let bench = self.bench;
+        bench.notices.offer(
+            Tone::Sea,
+            "The editor shows the run on stage again.",
+            "Bring your text back",
+            move || bench.draft.set(Some(text.clone())),
+        );
+    }
+
+    /// The text is the learner's, not the run's.
+    fn dirty(self) -> bool {
+        self.bench.draft.with(Option::is_some)
+    }
+
+    fn put(self, text: String, problems: Vec<Diagnostic>) {
+        self.code.with_value(|code| {
+            if let Some(code) = code {
+                code.view().set_text(&text);
+            }
+        });
         self.text.set(text);
-        self.dirty.set(dirty);
+        self.mark(problems);
+    }
+
+    fn mark(self, problems: Vec<Diagnostic>) {
+        self.code.with_value(|code| {
+            if let Some(code) = code {
+                self.text
+                    .with_untracked(|text| code.set_problems(text, &problems));
+            }
+        });
+        self.problems.set(problems);
+    }
+
+    /// The learner changed the text; it is checked when they pause.
+    fn changed(self, text: String) {
+        self.bench.draft.set(Some(text.clone()));
+        self.text.set(text);
+        self.changes.update_value(|n| *n = n.wrapping_add(1));
+        let mine = self.changes.get_value();
+        let check = move || {
+            if self.changes.try_get_value() == Some(mine) {
+                self.mark(self.text.with_untracked(|text| diagnose(text)));
+            }
+        };
+        set_timeout(check, CHECK_AFTER);
+    }
+
+    /// Fetches the code editor and puts it in the plain field's place.
+    fn start(self, parent: web_sys::Element) {
+        leptos::task::spawn_local(async move {
+            let text = move || self.text.try_get_untracked();
+            let started = CodeEditor::start(parent, text, move |text| self.changed(text)).await;
+            let (Some(code), Some(problems)) = (started, self.problems.try_get_untracked()) else {
+                return;
+            };
+            let focused = self.area.get_untracked().is_some_and(|area| {
+                let active = document().active_element();
+                active.is_some_and(|active| active.is_same_node(Some(&area)))
+            });
+            if focused {
+                code.view().focus();
+            }
+            self.code.set_value(Some(code));
+            self.coded.set(true);
+            self.mark(problems);
+        });
     }
 
     fn run(self) {
@@ -56,29 +136,43 @@ impl Editor {
             time: 0,
         };
         if self.bench.open(recipe, crate::format::SPEEDS[speed].0) {
-            self.dirty.set(false);
-            self.problems.set(Vec::new());
+            self.mark(Vec::new());
             self.bench.tab.set(Tab::STAGE);
             self.bench.set_playing(!super::calm());
         } else {
-            self.problems.set(self.bench.problems.get_untracked());
+            self.mark(self.bench.problems.get_untracked());
         }
     }
 
     /// Puts the caret on a problem.
     fn show(self, problem: &Diagnostic) {
+        let (start, end) = self.text.with_untracked(|text| utf16_range(text, problem));
+        let shown = self.code.with_value(|code| {
+            if let Some(code) = code {
+                code.view().show(start, end);
+            }
+            code.is_some()
+        });
+        if shown {
+            return;
+        }
         let Some(area) = self.area.get_untracked() else {
             return;
         };
-        let text = self.text.get_untracked();
-        let start = utf16_offset(&text, problem.span.start);
-        let end = utf16_offset(&text, problem.span.end);
         // A field that cannot take the focus or a selection stays as it is.
         let _ = area.focus();
         let _ = area.set_selection_range(start, end);
         let line_height = 21.0;
         area.set_scroll_top(((f64::from(problem.line) - 6.0) * line_height).max(0.0) as i32);
     }
+}
+
+/// Where a problem is, as the browser counts.
+pub(super) fn utf16_range(text: &str, problem: &Diagnostic) -> (u32, u32) {
+    (
+        utf16_offset(text, problem.span.start),
+        utf16_offset(text, problem.span.end),
+    )
 }
 
 /// The tab.
@@ -88,20 +182,21 @@ pub(crate) fn ScriptPanel() -> impl IntoView {
     let editor = Editor {
         bench,
         text: RwSignal::new(String::new()),
-        dirty: RwSignal::new(false),
         problems: RwSignal::new(bench.problems.get_untracked()),
         area: NodeRef::new(),
+        code: StoredValue::new_local(None),
+        coded: RwSignal::new(false),
+        changes: StoredValue::new(0),
     };
+    // The run, unless there is something of the learner's, or a scenario that did not open and
+    // waits here to be mended.
     Effect::new(move |_| {
         bench.edits.track();
-        if !editor.dirty.get_untracked() {
-            editor.load_run();
-        }
-    });
-    // A scenario that did not open waits here to be mended.
-    Effect::new(move |_| {
-        if let Some(text) = bench.refused.get() {
-            editor.put(text, true);
+        let draft = bench.draft.get();
+        match draft {
+            None => editor.load_run(),
+            Some(text) if editor.text.with_untracked(|own| *own != text) => editor.load_draft(text),
+            Some(_) => {}
         }
     });
     view! {
@@ -148,7 +243,7 @@ fn ScriptButtons(editor: Editor) -> impl IntoView {
         }
         leptos::task::spawn_local(async move {
             match files::read_text(&file).await {
-                Some(text) => editor.put(text, true),
+                Some(text) => editor.bench.draft.set(Some(text)),
                 None => editor
                     .bench
                     .notices
@@ -176,8 +271,8 @@ fn ScriptButtons(editor: Editor) -> impl IntoView {
             <button
                 type="button"
                 class="button small"
-                disabled=move || !editor.dirty.get()
-                on:click=move |_| editor.load_run()
+                disabled=move || !editor.dirty()
+                on:click=move |_| editor.put_away()
             >
                 "Back to the run"
             </button>
@@ -195,21 +290,30 @@ fn ScriptButtons(editor: Editor) -> impl IntoView {
 
 #[component]
 fn EditorField(editor: Editor) -> impl IntoView {
-    let pending = StoredValue::new(0u32);
+    let place = NodeRef::<html::Div>::new();
+    Effect::new(move |_| {
+        if let Some(place) = place.get() {
+            editor.start(place.unchecked_into());
+        }
+    });
+    view! {
+        <div
+            class="editor"
+            class:has-problems=move || editor.problems.with(|p| !p.is_empty())
+            class:is-code=move || editor.coded.get()
+        >
+            <div class="editor-code" node_ref=place></div>
+            <Show when=move || !editor.coded.get()>
+                <PlainField editor />
+            </Show>
+        </div>
+    }
+}
+
+/// What stands there until the code editor has come, and where it does not.
+#[component]
+fn PlainField(editor: Editor) -> impl IntoView {
     let scroll = RwSignal::new(0i32);
-    let on_input = move |ev| {
-        editor.text.set(event_target_value(&ev));
-        editor.dirty.set(true);
-        pending.update_value(|n| *n = n.wrapping_add(1));
-        let mine = pending.get_value();
-        let check = move || {
-            if pending.try_get_value() == Some(mine) {
-                let text = editor.text.get_untracked();
-                editor.problems.set(diagnose(&text));
-            }
-        };
-        set_timeout(check, CHECK_AFTER);
-    };
     let on_scroll = move |_| {
         if let Some(area) = editor.area.get_untracked() {
             scroll.set(area.scroll_top());
@@ -217,34 +321,32 @@ fn EditorField(editor: Editor) -> impl IntoView {
     };
     let shift = move || format!("translateY({}px)", -scroll.get());
     view! {
-        <div class="editor" class:has-problems=move || editor.problems.with(|p| !p.is_empty())>
-            <div class="editor-gutter" aria-hidden="true">
+        <div class="editor-gutter" aria-hidden="true">
+            <div style:transform=shift>
+                <Gutter editor />
+            </div>
+        </div>
+        <div class="editor-page">
+            <div class="editor-marks" aria-hidden="true">
                 <div style:transform=shift>
-                    <Gutter editor />
+                    <Marks editor />
                 </div>
             </div>
-            <div class="editor-page">
-                <div class="editor-marks" aria-hidden="true">
-                    <div style:transform=shift>
-                        <Marks editor />
-                    </div>
-                </div>
-                <textarea
-                    class="editor-text"
-                    node_ref=editor.area
-                    data-testid="script"
-                    aria-label="Scenario file"
-                    aria-describedby="script-problems"
-                    aria-invalid=move || editor.problems.with(|p| !p.is_empty()).to_string()
-                    spellcheck="false"
-                    autocapitalize="off"
-                    autocomplete="off"
-                    wrap="off"
-                    prop:value=move || editor.text.get()
-                    on:input=on_input
-                    on:scroll=on_scroll
-                ></textarea>
-            </div>
+            <textarea
+                class="editor-text"
+                node_ref=editor.area
+                data-testid="script"
+                aria-label="Scenario file"
+                aria-describedby="script-problems"
+                aria-invalid=move || editor.problems.with(|p| !p.is_empty()).to_string()
+                spellcheck="false"
+                autocapitalize="off"
+                autocomplete="off"
+                wrap="off"
+                prop:value=move || editor.text.get()
+                on:input=move |ev| editor.changed(event_target_value(&ev))
+                on:scroll=on_scroll
+            ></textarea>
         </div>
     }
 }
@@ -328,7 +430,7 @@ fn ProblemList(editor: Editor) -> impl IntoView {
             >
                 <p class="muted small">
                     {move || {
-                        if editor.dirty.get() {
+                        if editor.dirty() {
                             "Nothing wrong found. Run it to see what it does."
                         } else {
                             "This is the run on stage."

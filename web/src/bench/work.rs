@@ -25,6 +25,9 @@ struct Kept {
     run: String,
     /// Other runs: name, fragment.
     others: Vec<(String, String)>,
+    /// Text of the script tab that was not run yet.
+    #[serde(default)]
+    draft: Option<String>,
 }
 
 const VERSION: u32 = 1;
@@ -107,6 +110,9 @@ fn restore(bench: Bench, kept: &str, speed: f64) -> bool {
             bench.host(|h| h.keep_branch(&name, opened.recipe));
         }
     }
+    if kept.draft.is_some() {
+        bench.draft.set(kept.draft);
+    }
     bench.edited();
     true
 }
@@ -122,6 +128,7 @@ fn keep(bench: Bench, key: &str, said: StoredValue<bool>) {
             v: VERSION,
             run,
             others: others.collect(),
+            draft: bench.draft.get_untracked(),
         })
     });
     let Some(text) = record
@@ -153,11 +160,15 @@ pub(crate) fn keep_while_open(bench: Bench) {
     let Some(KeepAs(key)) = use_context::<KeepAs>() else {
         return;
     };
-    let (said, last) = (StoredValue::new(false), StoredValue::new((0u64, 0u64)));
+    let (said, last) = (
+        StoredValue::new(false),
+        StoredValue::new((0u64, 0u64, None)),
+    );
     let save = move || {
         let state = (
             bench.edits.get_untracked(),
             bench.hud.with_untracked(|h| h.now),
+            bench.draft.get_untracked(),
         );
         if last.get_value() != state
             && let Some(key) = key.get_value()

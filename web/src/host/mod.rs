@@ -13,7 +13,7 @@ pub(crate) use sim_core::kernel::Refusal;
 pub(crate) use sim_core::run::{
     LinkProblem, Offer, Opened, Recipe, Session, Stop, Target, deed_words,
 };
-pub(crate) use sim_core::scenario::{Diagnostic, Severity, diagnose};
+pub(crate) use sim_core::scenario::{Diagnostic, Severity, complete, diagnose};
 
 /// What can be done to a run.
 pub(crate) type Deed = sim_core::kernel::Deed<sim_core::systems::Order>;
