@@ -12,8 +12,8 @@ use std::path::PathBuf;
     long_about = "Runs Strandline scenario files: a simulated Kafka cluster under load, with the \
                   failures that the file scripts, and a ledger of what became of every record. The \
                   same file and seed give the same run, byte for byte, here and in the browser.",
-    after_help = "Exit status: 0 everything held · 1 an expectation or invariant did not hold · \
-                  2 the input could not be used.\n\nExamples:\n  strandline run \
+    after_help = "Exit status: 0 everything held · 1 an expectation did not hold, or an invariant \
+                  that no expectation judges · 2 the input could not be used.\n\nExamples:\n  strandline run \
                   scenarios/acks1-leader-crash.toml\n  strandline sweep scenarios/quickstart.toml \
                   --seeds 1..1000\n  strandline trace scenarios/quickstart.toml --format mermaid \
                   --until 3s"

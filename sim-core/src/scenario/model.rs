@@ -5,7 +5,7 @@
 //! what the author asked for.
 
 use super::predicate::{Expr, Predicate};
-use super::probe::{Facts, Value};
+use super::probe::{Facts, Probe, Value};
 use crate::kafka::spec::ClusterSpec;
 use crate::kernel::{Deed, LinkProfile, Nanos, NodeId, Refusal};
 use crate::systems::{Order, Spec};
@@ -38,6 +38,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Whether an expectation says what is to become of the invariants.
+    #[must_use]
+    pub fn judges_invariants(&self) -> bool {
+        let probes = self.expectations.iter().flat_map(|e| e.predicate.probes());
+        probes.into_iter().any(|p| p == Probe::InvariantsViolated)
+    }
+
     /// The Kafka cluster, if there is one.
     #[must_use]
     #[allow(clippy::unnecessary_find_map)] // with one system nothing is foreign

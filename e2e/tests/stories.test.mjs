@@ -1,0 +1,54 @@
+// Every story of scenarios/ told twice: by the page, on its stage, and by the terminal.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { with_page } from "../harness.mjs";
+import { engine, opened, seek } from "../workbench.mjs";
+
+const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "scenarios");
+// These two are for measuring and searching; they tell no story.
+const TOOLS = ["bench-cluster", "sweep"];
+const STORIES = readdirSync(FOLDER)
+  .filter((name) => name.endsWith(".toml"))
+  .map((name) => name.slice(0, -".toml".length))
+  .filter((name) => !TOOLS.includes(name));
+
+function by_terminal(story) {
+  // `cargo xtask test` builds the program and names it.
+  const program = process.env.STRANDLINE;
+  assert.ok(program, "set STRANDLINE to the path of the native program");
+  const ran = spawnSync(program, ["run", join(FOLDER, `${story}.toml`), "--json"], { encoding: "utf8" });
+  assert.equal(ran.error, undefined);
+  assert.equal(ran.status, 0, ran.stderr);
+  return JSON.parse(ran.stdout);
+}
+
+const COUNTS = ["sent", "acknowledged", "failed", "committed", "delivered", "lost", "duplicated", "reordered"];
+
+for (const story of STORIES) {
+  test(`${story}: the stage and the terminal tell the same`, async () => {
+    const told = by_terminal(story);
+    await with_page({ path: `scenarios/${story}/`, reducedMotion: "reduce" }, async (page) => {
+      await opened(page);
+      const shown = await seek(page, told.time);
+      assert.equal(shown.digest, told.digest);
+      for (const count of COUNTS) {
+        assert.equal(Number(shown.ledger[count]), told.ledger[count], count);
+      }
+      const verdicts = await page.evaluate(() => window.strandline.verdicts());
+      assert.deepEqual(
+        verdicts.map((verdict) => verdict.state.toLowerCase()),
+        told.verdicts.map((verdict) => verdict.state),
+      );
+      // What the page says in words is what its engine says.
+      await page.waitForFunction((lost) => {
+        const text = document.querySelector("[data-testid=count-lost]").textContent;
+        return Number(text.replace(/\D/g, "")) === lost;
+      }, told.ledger.lost);
+      assert.equal((await engine(page)).digest, told.digest, "looking changes nothing");
+    });
+  });
+}
