@@ -76,12 +76,13 @@ fn log2_q24(x: u64) -> u64 {
         x << (31 - whole)
     };
     let mut fraction = 0_u64;
-    for bit in (0..24).rev() {
-        mantissa = (mantissa * mantissa) >> 31;
-        if mantissa >= 1 << 32 {
-            mantissa >>= 1;
-            fraction |= 1 << bit;
-        }
+    for _ in 0..24 {
+        // The square is in [1, 4) as Q62. Its top bit is the next bit of the logarithm; nobody can
+        // foresee it, so nothing branches on it.
+        let square = mantissa * mantissa;
+        let bit = square >> 63;
+        mantissa = square >> (31 + bit);
+        fraction = (fraction << 1) | bit;
     }
     (whole << 24) | fraction
 }

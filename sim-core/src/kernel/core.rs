@@ -28,6 +28,9 @@ impl Clock {
     /// Wall clock in ns at simulated time `now`.
     #[must_use]
     pub fn wall(&self, now: Nanos) -> i64 {
+        if self.drift_ppb == 0 {
+            return (now as i64).wrapping_add(self.skew);
+        }
         let run = i128::from(now) - i128::from(self.drift_since);
         let drifted = run * i128::from(self.drift_ppb) / 1_000_000_000;
         (i128::from(now) + i128::from(self.skew) + drifted) as i64

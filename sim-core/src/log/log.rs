@@ -418,6 +418,11 @@ impl<R: LogRecord> Log<R> {
         records.filter(move |(offset, _, _)| (from..to).contains(offset))
     }
 
+    /// The batch appended last, unless it was truncated away or a new segment was opened since.
+    pub fn last_batch(&self) -> Option<&Batch<R>> {
+        self.active.last_batch()
+    }
+
     /// The batch that covers `offset`, control batches included.
     pub fn batch_at(&self, offset: i64) -> Option<&Batch<R>> {
         let found = if offset >= self.active.base_offset() {

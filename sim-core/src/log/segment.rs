@@ -171,7 +171,7 @@ impl<R> Segment<R> {
         }
     }
 
-    fn last_batch(&self) -> Option<&Batch<R>> {
+    pub(super) fn last_batch(&self) -> Option<&Batch<R>> {
         self.tail
             .last()
             .or_else(|| self.sealed.last().and_then(|chunk| chunk.last()))

@@ -65,8 +65,7 @@ impl Broker {
             respond(from, fetch.correlation, Response::Fetch { partitions }, cx);
             return;
         }
-        let watched: Vec<TopicPartition> = fetch.partitions.iter().map(|it| it.tp).collect();
-        self.park(from, Parked::Fetch(fetch), watched.into_iter(), cx);
+        self.park(from, Parked::Fetch(fetch), cx);
     }
 
     /// Answers a parked fetch with whatever there is now.

@@ -142,15 +142,18 @@ impl Broker {
         };
         let before = partition.log.log().leo();
         let mut bytes = 0;
-        for batch in accepted_by_follower(&fetched.batches, partition.leader_epoch) {
-            let Ok(info) = partition.log.append_as_follower(batch.clone(), wall_ms) else {
+        let accepted = accepted_by_follower(&fetched.batches, partition.leader_epoch).len();
+        for batch in fetched.batches.into_iter().take(accepted) {
+            let Ok(info) = partition.log.append_as_follower(batch, wall_ms) else {
                 break;
             };
-            bytes += u64::from(batch.bytes);
             if let Some(rolled_at) = info.rolled_at {
                 partition.log.flush_to(rolled_at);
             }
-            note_stored(tp, batch, cx);
+            if let Some(batch) = partition.log.log().last_batch() {
+                bytes += u64::from(batch.bytes);
+                note_stored(tp, batch, cx);
+            }
         }
         let after = partition.log.log().leo();
         partition

@@ -4,11 +4,13 @@
 //! acks=0 gets no answer; if it fails, the connection is closed, which is how the producer learns
 //! to refresh its metadata.
 
-use super::partition::statuses;
+use super::partition::{Partition, statuses};
 use super::purgatory::{Parked, Wake};
 use super::{Broker, clock_ms, span};
+use crate::dense::DenseMap;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
+use crate::kafka::metadata::MetadataImage;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{Note, Rule};
 use crate::kafka::protocol::{Acks, Msg, ProducedPartition, Response};
@@ -26,6 +28,14 @@ pub(super) struct DelayedProduce {
     /// When the append is on the leader's disk.
     written: Nanos,
     pub(super) deadline: Nanos,
+}
+
+impl DelayedProduce {
+    /// Partitions that it waits for.
+    pub(super) fn pending(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        let pending = self.partitions.iter().filter(|it| it.acks_pending);
+        pending.map(|it| it.tp)
+    }
 }
 
 /// How far one partition of a produce has come.
@@ -96,7 +106,7 @@ impl Broker {
             }
             return;
         }
-        self.update_statuses(&mut produce, None);
+        update_statuses(&self.partitions, self.meta.image(), &mut produce, None);
         if !produce.partitions.iter().any(|it| it.acks_pending) {
             self.answer_produce(from, produce, cx);
             return;
@@ -105,9 +115,7 @@ impl Broker {
             let (tp, last) = (status.tp, status.required_offset - 1);
             self.note_rule(Rule::ProduceParked, Some(tp), None, -1, last, cx);
         }
-        let pending = produce.partitions.clone();
-        let watched = pending.iter().filter(|it| it.acks_pending).map(|it| it.tp);
-        self.park(from, Parked::Produce(produce), watched, cx);
+        self.park(from, Parked::Produce(produce), cx);
     }
 
     /// Appends one batch as leader; returns its first and last offset.
@@ -127,7 +135,6 @@ impl Broker {
         state.check_produce(acks == Acks::All)?;
         let append = LeaderAppend::client(state.leader_epoch(), cx.wall_ms());
         let before = partition.log.log().leo();
-        let records = batch.records.clone();
         let info = match partition.log.append_as_leader(batch, append)? {
             Appended::Duplicate(known) => return Ok((known.first_offset(), known.last_offset)),
             Appended::New(info) => info,
@@ -148,7 +155,8 @@ impl Broker {
             before,
             after,
         });
-        for record in records.iter() {
+        let appended = partition.log.log().last_batch();
+        for record in appended.iter().flat_map(|batch| batch.records.iter()) {
             cx.note(Note::Stored {
                 node,
                 record: record.id,
@@ -165,36 +173,7 @@ impl Broker {
     /// Why a partition that is not hosted cannot be served: the topic exists elsewhere, or this
     /// broker has not heard of it.
     pub(super) fn missing_replica(&self, tp: TopicPartition) -> ErrorCode {
-        if self.meta.image().partitions.contains_key(&tp) {
-            ErrorCode::NotLeaderOrFollower
-        } else {
-            ErrorCode::UnknownTopicOrPartition
-        }
-    }
-
-    /// Looks how far the pending partitions have come; all of them, or one.
-    fn update_statuses(&self, produce: &mut DelayedProduce, only: Option<TopicPartition>) {
-        let pending = produce.partitions.iter_mut().filter(|it| it.acks_pending);
-        for status in pending.filter(|it| only.is_none_or(|tp| it.tp == tp)) {
-            let Some(partition) = self.partitions.get(status.tp) else {
-                status.error = self.missing_replica(status.tp);
-                status.acks_pending = false;
-                continue;
-            };
-            let Some(state) = partition.leader_state() else {
-                status.error = ErrorCode::NotLeaderOrFollower;
-                status.acks_pending = false;
-                continue;
-            };
-            match state.acks_progress(status.required_offset) {
-                AcksProgress::Waiting => {}
-                AcksProgress::Done => status.acks_pending = false,
-                AcksProgress::NotEnoughReplicasAfterAppend => {
-                    status.error = ErrorCode::NotEnoughReplicasAfterAppend;
-                    status.acks_pending = false;
-                }
-            }
-        }
+        missing_replica(self.meta.image(), tp)
     }
 
     /// Returns whether the produce still waits for the partition of `wake`.
@@ -209,20 +188,14 @@ impl Broker {
             Wake::HighWatermark(tp) | Wake::Changed(tp) => Some(tp),
             Wake::Connection(_) => None,
         };
-        let Some(connection) = self.connections.get_mut(&node) else {
+        let connection = self.connections.get_mut(&node);
+        let Some(Parked::Produce(produce)) = connection.and_then(|it| it.parked.as_mut()) else {
             return false;
         };
-        let Some(Parked::Produce(mut produce)) = connection.parked.take() else {
-            return false;
-        };
-        self.update_statuses(&mut produce, only);
+        update_statuses(&self.partitions, self.meta.image(), produce, only);
         let waits = |it: &&ProduceStatus| it.acks_pending && only.is_none_or(|tp| it.tp == tp);
         let here = produce.partitions.iter().any(|it| waits(&it));
-        let anywhere = produce.partitions.iter().any(|it| it.acks_pending);
-        if let Some(connection) = self.connections.get_mut(&node) {
-            connection.parked = Some(Parked::Produce(produce));
-        }
-        if !anywhere {
+        if !here && !produce.partitions.iter().any(|it| it.acks_pending) {
             self.finish_produce(node, cx);
         }
         here
@@ -265,5 +238,40 @@ impl Broker {
         };
         let msg = Msg::Response(produce.correlation, Box::new(response));
         cx.send_at(produce.written, to, msg);
+    }
+}
+
+/// See [`Broker::missing_replica`].
+fn missing_replica(image: &MetadataImage, tp: TopicPartition) -> ErrorCode {
+    if image.partitions.contains_key(&tp) {
+        ErrorCode::NotLeaderOrFollower
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    }
+}
+
+/// Looks how far the pending partitions have come; all of them, or one.
+fn update_statuses(
+    hosted: &DenseMap<TopicPartition, Partition>,
+    image: &MetadataImage,
+    produce: &mut DelayedProduce,
+    only: Option<TopicPartition>,
+) {
+    let pending = produce.partitions.iter_mut().filter(|it| it.acks_pending);
+    for status in pending.filter(|it| only.is_none_or(|tp| it.tp == tp)) {
+        let progress = match hosted.get(status.tp).map(Partition::leader_state) {
+            None => Err(missing_replica(image, status.tp)),
+            Some(None) => Err(ErrorCode::NotLeaderOrFollower),
+            Some(Some(state)) => Ok(state.acks_progress(status.required_offset)),
+        };
+        match progress {
+            Ok(AcksProgress::Waiting) => continue,
+            Ok(AcksProgress::Done) => {}
+            Ok(AcksProgress::NotEnoughReplicasAfterAppend) => {
+                status.error = ErrorCode::NotEnoughReplicasAfterAppend;
+            }
+            Err(error) => status.error = error,
+        }
+        status.acks_pending = false;
     }
 }

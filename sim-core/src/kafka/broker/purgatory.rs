@@ -168,20 +168,18 @@ impl Broker {
         }
     }
 
-    /// Parks a request on its connection; `watched` are the partitions whose changes may end it.
-    pub(super) fn park(
-        &mut self,
-        node: NodeId,
-        parked: Parked,
-        watched: impl Iterator<Item = TopicPartition>,
-        cx: &mut KafkaCx<'_>,
-    ) {
-        for tp in watched {
+    /// Parks a request on its connection; changes of the partitions that it is about may end it.
+    pub(super) fn park(&mut self, node: NodeId, parked: Parked, cx: &mut KafkaCx<'_>) {
+        let mut watch = |tp| {
             if let Some(partition) = self.partitions.get_mut(tp)
                 && !partition.watchers.contains(&node)
             {
                 partition.watchers.push(node);
             }
+        };
+        match &parked {
+            Parked::Fetch(fetch) => fetch.partitions.iter().for_each(|it| watch(it.tp)),
+            Parked::Produce(produce) => produce.pending().for_each(watch),
         }
         self.purgatory
             .by(parked.deadline(), BrokerTimer::Purgatory, cx);

@@ -29,8 +29,14 @@ impl Backoff {
             .map_or(Nanos::MAX, |f| initial.saturating_mul(f))
             .min(self.max);
         let ppm = PPM - JITTER_PPM + below(bits, 2 * JITTER_PPM + 1);
-        let jittered = u128::from(term) * u128::from(ppm) / u128::from(PPM);
-        u64::try_from(jittered).unwrap_or(Nanos::MAX).min(self.max)
+        let jittered = match term.checked_mul(ppm) {
+            Some(product) => product / PPM,
+            None => {
+                let exact = u128::from(term) * u128::from(ppm) / u128::from(PPM);
+                u64::try_from(exact).unwrap_or(Nanos::MAX)
+            }
+        };
+        jittered.min(self.max)
     }
 
     /// The longest that [`Backoff::pause`] can give after so many failures.

@@ -94,8 +94,8 @@ impl ClientMetadata {
         }
     }
 
-    /// When the next refresh is due, given chance for the pause.
-    pub(super) fn due(&self, bits: u64) -> Nanos {
+    /// When the next refresh is due, given chance for the pause (drawn if it matters).
+    pub(super) fn due(&self, bits: impl FnOnce() -> u64) -> Nanos {
         let Some(last) = self.last_refresh else {
             return if self.wanted { 0 } else { NEVER };
         };
@@ -103,6 +103,11 @@ impl ClientMetadata {
             .last_success
             .map_or(0, |at| at.saturating_add(self.max_age));
         let wanted_at = if self.wanted { 0 } else { expires };
+        if wanted_at >= last.saturating_add(self.backoff.max) {
+            // No pause is as long.
+            return wanted_at;
+        }
+        let bits = bits();
         let failed = self.backoff.pause(self.attempts.saturating_sub(1), bits);
         let same = match self.equivalent {
             0 => 0,
@@ -253,19 +258,19 @@ mod tests {
     #[test]
     fn refreshes_are_due_after_age_errors_and_pauses() {
         let mut metadata = empty();
-        assert_eq!(metadata.due(0), 0, "at once at the start");
+        assert_eq!(metadata.due(|| 0), 0, "at once at the start");
         metadata.update(5, vec![1], &[told(0, 1, 0)]);
-        assert_eq!(metadata.due(0), 10_005, "then by age");
+        assert_eq!(metadata.due(|| 0), 10_005, "then by age");
         metadata.request_update(true);
-        assert_eq!(metadata.due(0), 85, "after an error, but not in a hurry");
+        assert_eq!(metadata.due(|| 0), 85, "after an error, but not in a hurry");
         metadata.update(85, vec![1], &[told(0, 1, 0)]);
         metadata.request_update(false);
         metadata.update(165, vec![1], &[told(0, 1, 0)]);
         metadata.request_update(false);
-        assert_eq!(metadata.due(0), 165 + 160, "nothing new twice: longer");
+        assert_eq!(metadata.due(|| 0), 165 + 160, "nothing new twice: longer");
         metadata.failed(400);
         metadata.failed(500);
         metadata.failed(600);
-        assert_eq!(metadata.due(0), 600 + 320, "failures: longer still");
+        assert_eq!(metadata.due(|| 0), 600 + 320, "failures: longer still");
     }
 }

@@ -269,8 +269,8 @@ impl<K: Clone> Client<K> {
         if self.metadata_in_flight {
             return NEVER;
         }
-        let bits = cx.draw(REFRESH, self.metadata.pause_key());
-        self.metadata.due(bits)
+        let key = self.metadata.pause_key();
+        self.metadata.due(|| cx.draw(REFRESH, key))
     }
 
     fn maybe_refresh(&mut self, cx: &mut KafkaCx<'_>) {

@@ -42,13 +42,13 @@ impl Consumer {
     /// A fetch was answered.
     pub(super) fn on_fetched(&mut self, asked: &[(u16, i64)], told: Vec<FetchedPartition>) {
         let mut news = false;
-        for it in told {
+        for (at, it) in told.into_iter().enumerate() {
             let tp = it.tp;
-            let Some((partition, fetch_offset)) = asked
-                .iter()
-                .find(|(p, _)| self.client.metadata.tp(*p) == tp)
-                .copied()
-            else {
+            // Brokers answer in the order of the request.
+            let is_it = |asked: &&(u16, i64)| self.client.metadata.tp(asked.0) == tp;
+            let in_order = asked.get(at).filter(is_it);
+            let found = in_order.or_else(|| asked.iter().find(is_it));
+            let Some((partition, fetch_offset)) = found.copied() else {
                 continue;
             };
             if let Some((leader, epoch)) = it.current_leader
@@ -115,7 +115,7 @@ impl Consumer {
         if fetch.batches.is_empty() {
             return false;
         }
-        if !self.served.contains(&partition) {
+        if !std::mem::replace(&mut assigned.served, true) {
             self.served.push(partition);
         }
         fetch.begun = true;
@@ -193,7 +193,12 @@ impl Consumer {
         let now = cx.now();
         if !self.served.is_empty() {
             // Who brought records asks last next time.
-            self.order.retain(|it| !self.served.contains(it));
+            let partitions = &mut self.partitions;
+            self.order.retain(|it| {
+                let slot = partitions.get_mut(usize::from(*it));
+                let assigned = slot.and_then(Option::as_mut);
+                !assigned.is_some_and(|it| std::mem::take(&mut it.served))
+            });
             self.order.append(&mut self.served);
         }
         let mut wanted: Vec<(BrokerId, Vec<(u16, FetchPosition)>)> = Vec::new();
@@ -216,7 +221,11 @@ impl Consumer {
                     let item = (*partition, position);
                     match wanted.iter_mut().find(|(broker, _)| *broker == leader) {
                         Some((_, items)) => items.push(item),
-                        None => wanted.push((leader, vec![item])),
+                        None => {
+                            let mut items = Vec::with_capacity(self.order.len());
+                            items.push(item);
+                            wanted.push((leader, items));
+                        }
                     }
                 }
             }

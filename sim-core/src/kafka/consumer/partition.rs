@@ -28,6 +28,8 @@ pub(super) struct Assigned {
     pub(super) asking: bool,
     /// Nothing is asked for it before this, ns.
     pub(super) not_before: Nanos,
+    /// It brought records since the last fetch was sent.
+    pub(super) served: bool,
     /// High watermark in the last response, -1 before the first.
     pub(super) high_watermark: i64,
     /// Last stable offset in the last response, -1 before the first.
@@ -46,6 +48,7 @@ impl Assigned {
             position: PartitionPosition::new(policy),
             asking: false,
             not_before: 0,
+            served: false,
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,

@@ -89,6 +89,10 @@ enum DrainOne {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Accumulator {
     pub(super) partitions: Vec<PartitionQueue>,
+    /// Partitions whose queues may hold a batch; all that do are among them.
+    waiting: PartitionSet,
+    /// Some partition may have unresolved sequences.
+    pub(super) doubtful: bool,
     batch_size: u32,
     linger: Nanos,
     delivery_timeout: Nanos,
@@ -121,6 +125,8 @@ impl Accumulator {
     pub(super) fn new(config: &ProducerConfig) -> Self {
         Accumulator {
             partitions: Vec::new(),
+            waiting: PartitionSet::default(),
+            doubtful: false,
             batch_size: config.batch_size,
             linger: span(config.linger_ms),
             delivery_timeout: span(config.delivery_timeout_ms),
@@ -197,6 +203,7 @@ impl Accumulator {
         let (bytes, all_full) = (batch.bytes(), batch.is_full());
         queue.used = true;
         queue.queue.push_back(batch);
+        self.waiting.insert(partition);
         Append::Done {
             new_batch: true,
             full: all_full || queue.queue.len() > 1,
@@ -213,9 +220,18 @@ impl Accumulator {
             unknown_leader: false,
         };
         let (at_once, linger) = (self.exhausted || self.closed, self.linger);
-        for (queue, known) in self.partitions.iter_mut().zip(leaders) {
+        let mut from = 0;
+        while let Some(partition) = self.waiting.next(from) {
+            from = partition + 1;
+            let Some(queue) = self.partitions.get_mut(partition as usize) else {
+                break;
+            };
             let waiting = queue.queue.len();
             let Some(first) = queue.queue.front_mut() else {
+                self.waiting.remove(partition);
+                continue;
+            };
+            let Some(known) = leaders.get(partition as usize) else {
                 continue;
             };
             first.see_leader_epoch(known.epoch);
@@ -263,26 +279,24 @@ impl Accumulator {
         now: Nanos,
         stamping: Stamping,
     ) -> Vec<Drained> {
-        let led = (0..).zip(leaders);
-        let parts: Vec<(u16, i32)> = led
-            .filter(|(_, known)| known.leader == Some(broker))
-            .map(|(partition, known)| (partition, known.epoch))
-            .collect();
-        let mut drained = Vec::new();
-        let Ok(count) = u16::try_from(parts.len()) else {
-            return drained;
+        let led = || {
+            let all = (0..).zip(leaders);
+            let led = all.filter(|(_, known)| known.leader == Some(broker));
+            led.map(|(partition, known)| (partition, known.epoch))
         };
+        let mut drained = Vec::new();
+        let count = led().count();
         if count == 0 {
             return drained;
         }
+        drained.reserve_exact(count);
+        let index = self.drain_index.get(&broker);
+        let mut at = index.map_or(0, |at| usize::from(*at) % count);
         let mut size = 0;
-        let start = self.drain_index.get(&broker).map_or(0, |at| at % count);
-        for step in 0..count {
-            let at = (start + step) % count;
-            self.drain_index.insert(broker, at);
-            let Some((partition, epoch)) = parts.get(usize::from(at)).copied() else {
-                break;
-            };
+        let mut last = at;
+        for (partition, epoch) in led().skip(at).chain(led().take(at)) {
+            last = at;
+            at = (at + 1) % count;
             let room = match drained.is_empty() {
                 true => u32::MAX,
                 false => max_size.saturating_sub(size),
@@ -296,6 +310,8 @@ impl Accumulator {
                 DrainOne::Stop => break,
             }
         }
+        // Partitions are numbered in 16 bits, so their count fits.
+        self.drain_index.insert(broker, last as u16);
         drained
     }
 
@@ -368,6 +384,7 @@ impl Accumulator {
             }
         };
         queue.queue.insert(place, batch);
+        self.waiting.insert(partition);
     }
 
     /// Takes out the batches that have reached `delivery.timeout.ms` without being under way, and
@@ -414,6 +431,41 @@ impl Accumulator {
             !queue.queue.is_empty() || queue.on_wire.iter().any(|batch| !batch.expired)
         };
         self.partitions.iter().any(open)
+    }
+}
+
+/// A set of partition numbers.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+struct PartitionSet {
+    words: Vec<u64>,
+}
+
+impl PartitionSet {
+    fn insert(&mut self, partition: u16) {
+        let word = usize::from(partition / 64);
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= 1 << (partition % 64);
+    }
+
+    fn remove(&mut self, partition: u32) {
+        if let Some(word) = self.words.get_mut((partition / 64) as usize) {
+            *word &= !(1 << (partition % 64));
+        }
+    }
+
+    /// The first member from this number on.
+    fn next(&self, from: u32) -> Option<u32> {
+        let mut base = from / 64 * 64;
+        let mut mask = u64::MAX << (from % 64);
+        for word in self.words.get((from / 64) as usize..)? {
+            if word & mask != 0 {
+                return Some(base + (word & mask).trailing_zeros());
+            }
+            (base, mask) = (base + 64, u64::MAX);
+        }
+        None
     }
 }
 

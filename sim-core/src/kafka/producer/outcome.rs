@@ -43,9 +43,12 @@ impl Producer {
     ) {
         match (about, answer) {
             (About::Produce(batches), Response::Produce { partitions }) => {
-                for (partition, id) in batches {
+                for (at, (partition, id)) in batches.into_iter().enumerate() {
                     let tp = self.client.metadata.tp(partition);
-                    let Some(told) = partitions.iter().find(|p| p.tp == tp) else {
+                    // Brokers answer in the order of the request.
+                    let in_order = partitions.get(at).filter(|p| p.tp == tp);
+                    let told = in_order.or_else(|| partitions.iter().find(|p| p.tp == tp));
+                    let Some(told) = told else {
                         // An answer that leaves a batch out is of no use.
                         self.complete(partition, id, ErrorCode::UnknownServerError, -1, cx);
                         continue;

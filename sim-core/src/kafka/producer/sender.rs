@@ -77,6 +77,10 @@ impl Producer {
 
     /// Settles sequences whose batches expired after they were sent.
     fn resolve_sequences(&mut self) {
+        if !self.accumulator.doubtful {
+            return;
+        }
+        self.accumulator.doubtful = false;
         for queue in &mut self.accumulator.partitions {
             if queue.sequences.unresolved.is_some() && !queue.has_in_flight() {
                 if !queue.sequences.all_acked() {
@@ -84,6 +88,7 @@ impl Producer {
                 }
                 queue.sequences.unresolved = None;
             }
+            self.accumulator.doubtful |= queue.sequences.unresolved.is_some();
         }
     }
 
@@ -134,6 +139,7 @@ impl Producer {
                 && let Some(queue) = self.accumulator.partition(partition)
             {
                 queue.sequences.mark_unresolved(batch.last_sequence());
+                self.accumulator.doubtful = true;
             }
         }
         any

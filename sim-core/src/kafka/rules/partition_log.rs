@@ -228,13 +228,14 @@ impl<R: LogRecord> PartitionLog<R> {
         batch: Batch<R>,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
-        let copy = batch.clone();
         let info = self.log.append_as_follower_at(batch, now_ms)?;
         if let Some(base_offset) = info.rolled_at {
             self.producers.update_map_end_offset(base_offset);
             self.producers.take_snapshot();
         }
-        self.aborted.extend(self.producers.replay(&copy));
+        if let Some(batch) = self.log.last_batch() {
+            self.aborted.extend(self.producers.replay(batch));
+        }
         Ok(info)
     }
 

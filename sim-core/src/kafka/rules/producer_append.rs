@@ -6,6 +6,9 @@
 
 use crate::kafka::error::ErrorCode;
 use crate::log::{Batch, ControlMarker, LogRecord};
+use serde::ser::{Serialize, Serializer};
+use std::fmt;
+use std::ops::Deref;
 
 /// How many batches of a producer a partition remembers.
 const BATCHES_TO_RETAIN: usize = 5;
@@ -26,7 +29,7 @@ pub enum AppendOrigin {
 pub type TransactionVersion = u8;
 
 /// A batch a partition remembers, to answer a retry with its offsets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct BatchMetadata {
     /// Sequence number of the last record.
     pub last_sequence: i32,
@@ -52,13 +55,77 @@ impl BatchMetadata {
     }
 }
 
+/// The last few batches of a producer, oldest first. They are in place, because every append of
+/// every replica copies them.
+#[derive(Clone, Copy, Default)]
+pub struct RecentBatches {
+    batches: [BatchMetadata; BATCHES_TO_RETAIN],
+    len: u8,
+}
+
+impl RecentBatches {
+    /// Adds a batch; the oldest of more than five is forgotten.
+    fn push(&mut self, batch: BatchMetadata) {
+        let len = usize::from(self.len);
+        if len == BATCHES_TO_RETAIN {
+            self.batches.copy_within(1.., 0);
+            self.batches[len - 1] = batch;
+        } else {
+            self.batches[len] = batch;
+            self.len += 1;
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Deref for RecentBatches {
+    type Target = [BatchMetadata];
+
+    fn deref(&self) -> &[BatchMetadata] {
+        &self.batches[..usize::from(self.len)]
+    }
+}
+
+impl FromIterator<BatchMetadata> for RecentBatches {
+    fn from_iter<I: IntoIterator<Item = BatchMetadata>>(batches: I) -> Self {
+        let mut recent = Self::default();
+        for batch in batches {
+            recent.push(batch);
+        }
+        recent
+    }
+}
+
+impl PartialEq for RecentBatches {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for RecentBatches {}
+
+impl fmt::Debug for RecentBatches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for RecentBatches {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
 /// What a partition knows of one producer id.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct ProducerStateEntry {
     /// Producer id.
     pub producer_id: i64,
     /// The last batches of the current epoch, oldest first.
-    pub batches: Vec<BatchMetadata>,
+    pub batches: RecentBatches,
     /// Producer epoch, -1 before the first batch.
     pub epoch: i16,
     /// Epoch of the last transaction coordinator that wrote a marker, -1 for none.
@@ -74,7 +141,7 @@ impl ProducerStateEntry {
     pub fn empty(producer_id: i64) -> Self {
         Self {
             producer_id,
-            batches: Vec::new(),
+            batches: RecentBatches::default(),
             epoch: -1,
             coordinator_epoch: -1,
             last_timestamp_ms: -1,
@@ -111,16 +178,13 @@ impl ProducerStateEntry {
     }
 
     fn remember(&mut self, batch: BatchMetadata) {
-        if self.batches.len() == BATCHES_TO_RETAIN {
-            self.batches.remove(0);
-        }
         self.batches.push(batch);
     }
 
     /// Takes over what an append has worked out.
     pub(super) fn update(&mut self, next: &Self) {
         self.enter_epoch(next.epoch);
-        for batch in &next.batches {
+        for batch in next.batches.iter() {
             self.remember(*batch);
         }
         self.coordinator_epoch = next.coordinator_epoch;
@@ -188,8 +252,11 @@ pub struct CompletedTxn {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProducerAppendInfo {
     origin: AppendOrigin,
-    /// The state before.
-    current: ProducerStateEntry,
+    /// Epoch and last sequence of the state before; -1 each for none.
+    known_epoch: i16,
+    known_sequence: i32,
+    /// The state before remembers batches.
+    remembers: bool,
     /// The state after, with only the new batches.
     updated: ProducerStateEntry,
     verification: Option<VerificationStateEntry>,
@@ -198,17 +265,19 @@ pub struct ProducerAppendInfo {
 
 impl ProducerAppendInfo {
     pub(super) fn new(
-        current: ProducerStateEntry,
+        current: &ProducerStateEntry,
         origin: AppendOrigin,
         verification: Option<VerificationStateEntry>,
     ) -> Self {
         let updated = ProducerStateEntry {
-            batches: Vec::new(),
-            ..current.clone()
+            batches: RecentBatches::default(),
+            ..*current
         };
         Self {
             origin,
-            current,
+            known_epoch: current.epoch,
+            known_sequence: current.last_sequence(),
+            remembers: !current.batches.is_empty(),
             updated,
             verification,
             started: Vec::new(),
@@ -309,8 +378,7 @@ impl ProducerAppendInfo {
     fn check_sequence(&self, epoch: i16, sequence: i32) -> Result<(), ErrorCode> {
         let out_of_order = Err(ErrorCode::OutOfOrderSequenceNumber);
         if let Some(entry) = self.verification {
-            let starts_late =
-                entry.supports_epoch_bump && sequence != 0 && self.current.batches.is_empty();
+            let starts_late = entry.supports_epoch_bump && sequence != 0 && !self.remembers;
             if starts_late || sequence > entry.lowest_sequence {
                 return out_of_order;
             }
@@ -322,14 +390,14 @@ impl ProducerAppendInfo {
         }
         let last = if !self.updated.batches.is_empty() {
             self.updated.last_sequence()
-        } else if epoch == self.current.epoch {
-            self.current.last_sequence()
+        } else if epoch == self.known_epoch {
+            self.known_sequence
         } else {
             -1
         };
         let follows =
             i64::from(sequence) == i64::from(last) + 1 || (sequence == 0 && last == i32::MAX);
-        if self.current.epoch == -1 || follows {
+        if self.known_epoch == -1 || follows {
             Ok(())
         } else {
             out_of_order

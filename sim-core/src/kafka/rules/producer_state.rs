@@ -152,10 +152,14 @@ impl ProducerStateManager {
 
     /// Begins an append of this producer.
     pub fn prepare_update(&self, producer_id: i64, origin: AppendOrigin) -> ProducerAppendInfo {
-        let current = self.producers.get(&producer_id).cloned();
-        let current = current.unwrap_or_else(|| ProducerStateEntry::empty(producer_id));
         let verification = self.verifications.get(&producer_id).copied();
-        ProducerAppendInfo::new(current, origin, verification)
+        match self.producers.get(&producer_id) {
+            Some(current) => ProducerAppendInfo::new(current, origin, verification),
+            None => {
+                let current = ProducerStateEntry::empty(producer_id);
+                ProducerAppendInfo::new(&current, origin, verification)
+            }
+        }
     }
 
     /// Takes over an append that is in the log.
