@@ -241,7 +241,7 @@ impl Leader {
 
     /// What a case may ask for, after any step.
     fn observe(&self, what: &str) -> Value {
-        let follower = self.state.followers().get(&1);
+        let follower = self.state.follower(1);
         match what {
             "isr" => json!(self.state.isr()),
             "maximal_isr" => json!(self.state.maximal_isr()),

@@ -99,6 +99,8 @@ const DELIVERED: u8 = 4;
 const LOST: u8 = 8;
 const DUPLICATED: u8 = 16;
 const REORDERED: u8 = 32;
+/// What the newest leader's log decides.
+const MARKS: u8 = LOST | DUPLICATED | REORDERED;
 /// The acknowledgement said where (any `acks` but 0).
 const PLACED: u8 = 64;
 
@@ -382,8 +384,55 @@ impl Ledger {
         }
     }
 
+    /// Whether a lane's leader log holds just what the ledger takes it to hold, and nothing of it is
+    /// lost, duplicated or reordered.
+    fn is_as_known(&self, lane: Lane, node: NodeId, truth: &impl Truth) -> bool {
+        let Some(book) = self.lanes.get(lane) else {
+            return false;
+        };
+        let mut as_known = truth.start_of(node, lane) == 0;
+        let mut found = 0;
+        let mut newest: Vec<(u32, u64)> = Vec::new();
+        truth.scan(node, lane, &mut |offset, id| {
+            let Some(entry) = self.sources.get(id).filter(|_| as_known) else {
+                return;
+            };
+            found += 1;
+            let (source, ordinal) = place(id);
+            let later = match newest.iter_mut().find(|(it, _)| *it == source) {
+                Some((_, last)) => ordinal > std::mem::replace(last, ordinal),
+                None => {
+                    newest.push((source, ordinal));
+                    true
+                }
+            };
+            let marked = entry.flags & MARKS != 0;
+            as_known &= later && !marked && entry.lane == lane && entry.offset == offset;
+        });
+        // What was sent and is not there must be under way, and is among the last.
+        let Some(mut missing) = book.sent.len().checked_sub(found) else {
+            return false;
+        };
+        for id in book.sent.iter().rev() {
+            if missing == 0 || !as_known {
+                break;
+            }
+            match self.sources.get(*id) {
+                Some(entry) if entry.offset < 0 => {
+                    missing -= 1;
+                    as_known = entry.flags & (MARKS | ACKNOWLEDGED) == 0;
+                }
+                _ => {}
+            }
+        }
+        as_known && missing == 0
+    }
+
     /// Reads a lane's leader log from the start and sets the flags that depend on it.
     fn read_again(&mut self, lane: Lane, node: NodeId, truth: &impl Truth, end: bool) {
+        if self.is_as_known(lane, node, truth) {
+            return;
+        }
         let (sources, counts) = (&mut self.sources, &mut self.counts);
         let Some(book) = self.lanes.get_mut(lane) else {
             return;

@@ -374,7 +374,7 @@ impl Invariants {
         world: &World<Node>,
     ) {
         let start = left.start_offset().max(right.start_offset());
-        let from = same_until(left, right, start);
+        let from = left.same_until(right, start);
         let to = left.leo().min(right.leo());
         let agreed = left.high_watermark().min(right.high_watermark());
         for (offset, batch, record) in left.records(from, to) {
@@ -409,18 +409,6 @@ impl Invariants {
 fn below(log: &Log, offset: i64) -> Option<(i32, RecordId)> {
     let (batch, record) = log.entry_at(offset - 1)?;
     Some((batch.leader_epoch, record.id))
-}
-
-/// Up to where two logs hold the very same batches, from an offset on. Replicas share the records
-/// of a batch, so this takes no look at the records.
-fn same_until(left: &Log, right: &Log, from: i64) -> i64 {
-    let pairs = left.batches_from(from).zip(right.batches_from(from));
-    let same = pairs.take_while(|(a, b)| {
-        a.base_offset == b.base_offset
-            && a.leader_epoch == b.leader_epoch
-            && Arc::ptr_eq(&a.records, &b.records)
-    });
-    same.last().map_or(from, |(a, _)| a.next_offset().max(from))
 }
 
 /// Whether a log holds what was committed (retention may have taken it since).

@@ -418,6 +418,43 @@ impl<R: LogRecord> Log<R> {
         records.filter(move |(offset, _, _)| (from..to).contains(offset))
     }
 
+    /// Up to where this log and another replica's hold the very same batches, from `offset` on.
+    /// Replicas share the records of a batch, so that takes no look at the records.
+    pub fn same_until(&self, other: &Self, offset: i64) -> i64 {
+        let (mut left, mut right) = (self.slices_from(offset), other.slices_from(offset));
+        let (mut a, mut b): (&[Batch<R>], &[Batch<R>]) = (&[], &[]);
+        let mut same = offset;
+        loop {
+            while a.is_empty() {
+                let Some(slice) = left.next() else {
+                    return same;
+                };
+                a = slice;
+            }
+            while b.is_empty() {
+                let Some(slice) = right.next() else {
+                    return same;
+                };
+                b = slice;
+            }
+            let differs = |(x, y): (&Batch<R>, &Batch<R>)| !x.is_copy_of(y);
+            let both = a.len().min(b.len());
+            let alike = a.iter().zip(b).position(differs).unwrap_or(both);
+            if let Some(last) = alike.checked_sub(1).and_then(|at| a.get(at)) {
+                same = last.next_offset().max(offset);
+            }
+            if alike < both {
+                return same;
+            }
+            (a, b) = (&a[both..], &b[both..]);
+        }
+    }
+
+    fn slices_from(&self, offset: i64) -> impl Iterator<Item = &[Batch<R>]> {
+        self.segments_from(offset)
+            .flat_map(move |segment| segment.slices_from(offset))
+    }
+
     /// The batch appended last, unless it was truncated away or a new segment was opened since.
     pub fn last_batch(&self) -> Option<&Batch<R>> {
         self.active.last_batch()

@@ -14,11 +14,12 @@ use super::record::Record;
 
 /// So many batches are looked at one by one from the end before a search.
 const NEAR_THE_END: usize = 4;
-/// Batches of a sealed chunk.
-const CHUNK_BATCHES: usize = 64;
+/// Batches of a sealed chunk. A clone copies the open end, half a chunk on average, and a pointer
+/// for each chunk.
+const CHUNK_BATCHES: usize = 16;
 
 /// The end of a chunk, whole chunks, the end of the tail.
-type Pieces<'a, R> = (&'a [Batch<R>], &'a [Arc<[Batch<R>]>], &'a [Batch<R>]);
+type Pieces<'a, R> = (&'a [Batch<R>], &'a [Arc<Vec<Batch<R>>>], &'a [Batch<R>]);
 
 /// A run of batches with one base offset; only the last segment of a log is appended to.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -29,7 +30,7 @@ pub struct Segment<R = Record> {
     bytes: u64,
     first_timestamp_ms: i64,
     max_timestamp_ms: i64,
-    sealed: Arc<Vec<Arc<[Batch<R>]>>>,
+    sealed: Arc<Vec<Arc<Vec<Batch<R>>>>>,
     tail: Vec<Batch<R>>,
 }
 
@@ -120,6 +121,13 @@ impl<R> Segment<R> {
         let (first, rest, tail) = self.pieces_from(offset);
         let sealed = first.iter().chain(rest.iter().flat_map(|c| c.iter()));
         sealed.chain(tail)
+    }
+
+    /// The batches of [`Self::batches_from`] in slices.
+    pub(super) fn slices_from(&self, offset: i64) -> impl Iterator<Item = &[Batch<R>]> {
+        let (first, rest, tail) = self.pieces_from(offset);
+        let sealed = std::iter::once(first).chain(rest.iter().map(|chunk| chunk.as_slice()));
+        sealed.chain([tail])
     }
 
     /// Calls `each` with every batch of [`Self::batches_from`] until it breaks off.
@@ -224,9 +232,12 @@ impl<R: Clone> Segment<R> {
         self.last_modified_ms = now_ms;
         self.bytes += u64::from(batch.bytes);
         self.max_timestamp_ms = self.max_timestamp_ms.max(batch.max_timestamp_ms);
+        if self.tail.is_empty() {
+            self.tail.reserve_exact(CHUNK_BATCHES);
+        }
         self.tail.push(batch);
         if self.tail.len() == CHUNK_BATCHES {
-            Arc::make_mut(&mut self.sealed).push(Arc::from(std::mem::take(&mut self.tail)));
+            Arc::make_mut(&mut self.sealed).push(Arc::new(std::mem::take(&mut self.tail)));
         }
     }
 

@@ -87,32 +87,27 @@ impl Broker {
             let left = u64::from(fetch.max_bytes).saturating_sub(reading.bytes);
             let budget = u32::try_from(left).unwrap_or(u32::MAX).min(asked.max_bytes);
             let read = self.read(fetch, asked, budget, reading.bytes == 0);
-            let fetched = match read {
+            let served = matches!(&read, Ok(fetched) if fetched.diverging.is_none());
+            let counted = match fetch.fetcher {
+                Fetcher::Replica { id, broker_epoch } if counts && served => {
+                    self.count_fetch(asked, id, broker_epoch, cx)
+                }
+                _ => Ok(()),
+            };
+            let fetched = match counted.and(read) {
                 Ok(fetched) => fetched,
                 Err(error) => self.refused(asked.tp, error),
             };
-            let bytes: u64 = fetched.batches.iter().map(|b| u64::from(b.bytes)).sum();
-            reading.bytes += bytes;
+            let bytes = fetched.batches.iter().map(|b| u64::from(b.bytes));
+            reading.bytes += bytes.sum::<u64>();
             reading.urgent |= fetched.error.is_error() || fetched.diverging.is_some();
-            let served = !fetched.error.is_error() && fetched.diverging.is_none();
             reading.partitions.push(fetched);
-            if counts
-                && served
-                && let Fetcher::Replica { id, broker_epoch } = fetch.fetcher
-            {
-                let outcome = self.count_fetch(asked, id, broker_epoch, cx);
-                if let (Err(error), Some(last)) = (outcome, reading.partitions.len().checked_sub(1))
-                {
-                    reading.bytes -= bytes;
-                    reading.urgent = true;
-                    reading.partitions[last] = self.refused(asked.tp, error);
-                }
-            }
         }
         reading
     }
 
     /// Reads one partition, after the checks of epoch, role and divergence.
+    #[inline]
     fn read(
         &self,
         fetch: &DelayedFetch,
@@ -122,34 +117,35 @@ impl Broker {
     ) -> Result<FetchedPartition, ErrorCode> {
         let (partition, state) = self.leading(fetch, asked)?;
         let log = partition.log.log();
-        let mut fetched = FetchedPartition {
+        if let Fetcher::Replica { id, .. } = fetch.fetcher
+            && state.follower(id).is_none()
+        {
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        }
+        let epoch = Some(asked.last_fetched_epoch);
+        let diverging = check_divergence(log, epoch, asked.fetch_offset)?;
+        let batches = if diverging.is_some() {
+            Vec::new()
+        } else {
+            let read = partition
+                .log
+                .read(fetch.view(), asked.fetch_offset, budget, min_one);
+            read.map_err(|_| ErrorCode::OffsetOutOfRange)?.batches
+        };
+        Ok(FetchedPartition {
             tp: asked.tp,
             error: ErrorCode::None,
             high_watermark: log.high_watermark(),
             last_stable_offset: partition.log.last_stable_offset(),
             log_start_offset: log.start_offset(),
-            diverging: None,
+            diverging,
             current_leader: None,
-            batches: Vec::new(),
-        };
-        if let Fetcher::Replica { id, .. } = fetch.fetcher
-            && !state.followers().contains_key(&id)
-        {
-            return Err(ErrorCode::UnknownLeaderEpoch);
-        }
-        let epoch = Some(asked.last_fetched_epoch);
-        fetched.diverging = check_divergence(log, epoch, asked.fetch_offset)?;
-        if fetched.diverging.is_some() {
-            return Ok(fetched);
-        }
-        let read = partition
-            .log
-            .read(fetch.view(), asked.fetch_offset, budget, min_one);
-        fetched.batches = read.map_err(|_| ErrorCode::OffsetOutOfRange)?.batches;
-        Ok(fetched)
+            batches,
+        })
     }
 
     /// The partition, if this broker leads it in the epoch that the fetch names.
+    #[inline]
     fn leading(
         &self,
         fetch: &DelayedFetch,

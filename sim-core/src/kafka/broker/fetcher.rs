@@ -14,7 +14,6 @@ use crate::kafka::node::KafkaCx;
 use crate::kafka::protocol::{FetchPartition, Fetcher, Isolation, Request};
 use crate::kernel::Nanos;
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// `replica.fetch.response.max.bytes`.
 const RESPONSE_MAX_BYTES: u32 = 10_485_760;
@@ -26,7 +25,8 @@ const EARLIEST: i64 = -2;
 /// again: the answer to its last request may still be on its way.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(super) struct FetcherThread {
-    partitions: BTreeSet<TopicPartition>,
+    /// In order.
+    partitions: Vec<TopicPartition>,
     /// Requests under way.
     waiting: Vec<u32>,
     /// When they count as lost (`replica.socket.timeout.ms`).
@@ -38,11 +38,15 @@ pub(super) struct FetcherThread {
 
 impl FetcherThread {
     pub(super) fn add(&mut self, tp: TopicPartition) {
-        self.partitions.insert(tp);
+        if let Err(at) = self.partitions.binary_search(&tp) {
+            self.partitions.insert(at, tp);
+        }
     }
 
     pub(super) fn remove(&mut self, tp: TopicPartition) {
-        self.partitions.remove(&tp);
+        if let Ok(at) = self.partitions.binary_search(&tp) {
+            self.partitions.remove(at);
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Nanos> {

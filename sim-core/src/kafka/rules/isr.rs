@@ -6,8 +6,6 @@
 //! both the high watermark and the start of the leader's epoch. The log itself, requests and
 //! timers are the broker's; every function takes the leader's log end and the time.
 
-use std::collections::BTreeMap;
-
 pub use super::isr_types::{
     AcksProgress, AlterOutcome, FetchOutcome, IsrCommit, IsrProposal, IsrState, LeaderConfig,
     MetadataOutcome, PartitionMetadata,
@@ -26,7 +24,8 @@ pub struct PartitionLeaderState {
     state: IsrState,
     /// An AlterPartition is on its way; one at a time per partition.
     outstanding: bool,
-    followers: BTreeMap<i32, ReplicaState>,
+    /// By broker id, ascending; there are never more than a handful.
+    followers: Vec<(i32, ReplicaState)>,
     leader_epoch: i32,
     partition_epoch: i32,
     epoch_start_offset: i64,
@@ -52,7 +51,7 @@ impl PartitionLeaderState {
             isr: metadata.isr.clone(),
             state: IsrState::Committed,
             outstanding: false,
-            followers: BTreeMap::new(),
+            followers: Vec::new(),
             leader_epoch: metadata.leader_epoch,
             partition_epoch: metadata.partition_epoch,
             epoch_start_offset: leo,
@@ -105,7 +104,7 @@ impl PartitionLeaderState {
         brokers: &impl Fn(i32) -> Option<BrokerStatus>,
     ) -> Result<FetchOutcome, ErrorCode> {
         let status = brokers(fetch.replica);
-        let Some(follower) = self.followers.get_mut(&fetch.replica) else {
+        let Some(follower) = self.follower_mut(fetch.replica) else {
             // This leader's metadata may be behind the follower's: it asks again later.
             return Err(ErrorCode::UnknownLeaderEpoch);
         };
@@ -157,7 +156,7 @@ impl PartitionLeaderState {
         if self.is_in_flight() {
             return Vec::new();
         }
-        let lags = |id: &i32| match self.followers.get(id) {
+        let lags = |id: &i32| match self.follower(*id) {
             Some(follower) => !follower.is_caught_up(leo, now_ms, self.config.lag_max_ms),
             None => true,
         };
@@ -190,7 +189,7 @@ impl PartitionLeaderState {
     }
 
     fn maybe_expand(&mut self, id: i32, broker: Option<BrokerStatus>) -> Option<IsrProposal> {
-        let follower = self.followers.get(&id)?;
+        let follower = self.follower(id)?;
         let reached = follower.log_end_offset;
         let joins = !self.is_in_flight()
             && !self.isr.contains(&id)
@@ -216,8 +215,7 @@ impl PartitionLeaderState {
             if id == self.local {
                 return self.local_broker_epoch;
             }
-            self.followers
-                .get(&id)
+            self.follower(id)
                 .and_then(|follower| follower.broker_epoch)
                 .unwrap_or(-1)
         };
@@ -347,9 +345,21 @@ impl PartitionLeaderState {
         self.partition_epoch
     }
 
-    /// What is known of the followers, by broker id.
-    pub fn followers(&self) -> &BTreeMap<i32, ReplicaState> {
+    /// What is known of the followers, with their broker ids in ascending order.
+    pub fn followers(&self) -> &[(i32, ReplicaState)] {
         &self.followers
+    }
+
+    /// What is known of one follower.
+    #[inline]
+    pub fn follower(&self, id: i32) -> Option<&ReplicaState> {
+        let found = self.followers.iter().find(|(it, _)| *it == id);
+        found.map(|(_, follower)| follower)
+    }
+
+    fn follower_mut(&mut self, id: i32) -> Option<&mut ReplicaState> {
+        let found = self.followers.iter_mut().find(|(it, _)| *it == id);
+        found.map(|(_, follower)| follower)
     }
 
     /// The settings in force.
@@ -371,7 +381,7 @@ impl PartitionLeaderState {
         let live = self
             .followers
             .iter()
-            .filter(|(id, _)| brokers(**id).is_some_and(|b| !b.fenced));
+            .filter(|(id, _)| brokers(*id).is_some_and(|b| !b.fenced));
         live.map(|(_, follower)| follower.log_start_offset)
             .fold(log_start_offset, i64::min)
     }
@@ -379,11 +389,11 @@ impl PartitionLeaderState {
     fn take_assignment(&mut self, metadata: &PartitionMetadata) {
         let local = self.local;
         self.followers
-            .retain(|id, _| metadata.replicas.contains(id));
+            .retain(|(id, _)| metadata.replicas.contains(id));
         for id in metadata.replicas.iter().filter(|id| **id != local) {
-            self.followers
-                .entry(*id)
-                .or_insert_with(|| ReplicaState::unknown(0));
+            if let Err(at) = self.followers.binary_search_by_key(id, |(it, _)| *it) {
+                self.followers.insert(at, (*id, ReplicaState::unknown(0)));
+            }
         }
     }
 

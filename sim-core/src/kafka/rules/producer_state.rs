@@ -202,6 +202,9 @@ impl ProducerStateManager {
 
     /// The first offset that is undecided, or decided but not yet replicated.
     pub fn first_unstable_offset(&self) -> Option<i64> {
+        if self.ongoing.is_empty() && self.unreplicated.is_empty() {
+            return None;
+        }
         let unreplicated = self.unreplicated.keys().next().copied();
         self.first_undecided_offset()
             .into_iter()
@@ -216,6 +219,9 @@ impl ProducerStateManager {
 
     /// The high watermark moved: transactions whose marker is below it are done with.
     pub fn on_high_watermark_updated(&mut self, high_watermark: i64) {
+        if self.unreplicated.is_empty() {
+            return;
+        }
         self.unreplicated
             .retain(|_, txn| txn.last_offset.is_none_or(|at| at >= high_watermark));
     }
