@@ -4,6 +4,7 @@
 //! `rules` holds the decisions as pure functions; `broker`, `controller`, `producer` and `consumer`
 //! are the nodes that apply them; `protocol` is what they say to one another.
 
+mod bounds;
 pub mod broker;
 mod client;
 pub mod cluster;

@@ -26,6 +26,9 @@ impl<P: Process> World<P> {
         if let Some(unknown) = nodes.iter().find(|n| state(n).is_none()) {
             return Some(Refusal(format!("there is no node number {}", unknown.0)));
         }
+        if let Some((what, most)) = deed.excess() {
+            return Some(Refusal(format!("`{what}` is {most}")));
+        }
         let down = |n: &NodeId| matches!(state(n), Some(NodeState::Down { .. }));
         match deed {
             Deed::Crash(n) | Deed::PowerLoss(n) if down(n) => refuse("it is down already"),
@@ -41,9 +44,6 @@ impl<P: Process> World<P> {
             Deed::Resume(n) if state(n) != Some(NodeState::Paused) => refuse("it is not paused"),
             Deed::Link(a, b, _) | Deed::Cut(a, b) | Deed::Heal(a, b) if a == b => {
                 refuse("a node has no link to itself")
-            }
-            Deed::Drift(_, ppb) if ppb.unsigned_abs() > 500_000_000 => {
-                refuse("a clock drifts by at most 500,000,000 parts per billion")
             }
             Deed::Message(id, _) => {
                 let under_way = self.core.queue.find(EventId(*id));

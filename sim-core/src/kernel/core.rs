@@ -191,12 +191,14 @@ impl<P: Process> Core<P> {
         let mut arrive = depart + delay;
         if link.profile.per_kilobyte > 0 {
             let span = u128::from(msg.bytes()) * u128::from(link.profile.per_kilobyte) / 1_000;
-            link.wire_free = link.wire_free.max(depart) + span as Nanos;
-            arrive = link.wire_free + delay;
+            // A link that is busy until the end of time stays so.
+            let span = Nanos::try_from(span).unwrap_or(Nanos::MAX);
+            link.wire_free = link.wire_free.max(depart).saturating_add(span);
+            arrive = link.wire_free.saturating_add(delay);
         }
         if overtakes {
             // It is late by three more delays; what follows may pass it.
-            arrive += 3 * delay;
+            arrive = arrive.saturating_add(3 * delay);
         } else {
             arrive = arrive.max(link.last_arrival);
             link.last_arrival = arrive;

@@ -8,6 +8,13 @@ use super::process::NodeId;
 use super::queue::Nanos;
 use serde::{Deserialize, Serialize};
 
+/// Longest span that a deed may ask for, ns (30 days): sums of them stay far from the end of time.
+pub const SPAN_MAX: Nanos = 30 * 24 * 3_600 * 1_000_000_000;
+/// Farthest that a clock may be set off, ns (100 years of 365 days).
+pub const SKEW_MAX: u64 = 36_500 * 24 * 3_600 * 1_000_000_000;
+/// Most that a clock may run fast or slow, parts per billion.
+pub const DRIFT_MAX: u64 = 500_000_000;
+
 /// A change to the faults of a link; `None` leaves a part as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct LinkChange {
@@ -86,3 +93,25 @@ impl std::fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl<O> Deed<O> {
+    /// What no machine does, if this deed asks for it: the field, and what it is at most.
+    #[must_use]
+    pub fn excess(&self) -> Option<(&'static str, &'static str)> {
+        const DAYS: &str = "at most 30 days";
+        match self {
+            Deed::SlowCpu(_, cost) if *cost > SPAN_MAX => Some(("cost", DAYS)),
+            Deed::Link(_, _, change) if change.slow_by.is_some_and(|by| by > SPAN_MAX) => {
+                Some(("delay", DAYS))
+            }
+            Deed::Message(_, MessageDeed::Delay(by)) if *by > SPAN_MAX => Some(("delay", DAYS)),
+            Deed::Skew(_, by) if by.unsigned_abs() > SKEW_MAX => {
+                Some(("by", "at most 36500 days either way"))
+            }
+            Deed::Drift(_, ppb) if ppb.unsigned_abs() > DRIFT_MAX => {
+                Some(("ppb", "at most 500000000 parts per billion either way"))
+            }
+            _ => None,
+        }
+    }
+}

@@ -25,7 +25,7 @@ mod toy;
 
 pub use chance::{Purpose, below, draw, exponential, mix};
 pub use core::Clock;
-pub use deed::{Deed, LinkChange, MessageDeed, Refusal};
+pub use deed::{DRIFT_MAX, Deed, LinkChange, MessageDeed, Refusal, SKEW_MAX, SPAN_MAX};
 pub use digest::Digest;
 pub use disk::Disk;
 pub use link::{FilterRule, Link, LinkFault, LinkProfile};

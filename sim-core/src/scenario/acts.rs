@@ -165,19 +165,15 @@ impl Happenings<'_, '_, '_> {
 
     fn check_deeds(&mut self, deeds: &[Deed<Order>], args: &Args, span: &Range<usize>) {
         self.check_kinds(args);
+        if let Some((key, most)) = deeds.iter().find_map(Deed::excess) {
+            let problem = Problem::bad_value("no machine is so bad", most);
+            args.report(key, problem, self.reader);
+            return;
+        }
         for deed in deeds {
             let problem = match deed {
                 Deed::Link(a, b, _) | Deed::Cut(a, b) | Deed::Heal(a, b) if a == b => {
                     Problem::new("bad-value", "a node has no link to itself")
-                }
-                Deed::Drift(_, ppb) if ppb.unsigned_abs() > 500_000_000 => {
-                    let expected = "at most 500000000 parts per billion either way";
-                    args.report(
-                        "ppb",
-                        Problem::bad_value("no clock is so bad", expected),
-                        self.reader,
-                    );
-                    continue;
                 }
                 Deed::Link(_, _, change)
                     if *change == LinkChange::default() && args.0.len() == args.1 =>

@@ -6,6 +6,7 @@
 //! change while it runs, as far as the model has them; all others need a restart.
 
 use super::Controller;
+use crate::kafka::bounds::out_of_bounds;
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{TopicId, TopicPartition};
@@ -160,6 +161,11 @@ fn config_problem(topic: bool, key: &str, value: Option<&str>) -> Option<String>
     }
     if !topic && !DYNAMIC_CLUSTER_KEYS.contains(&key) {
         return Some(format!("`{key}` cannot be changed while the brokers run"));
+    }
+    if let Some(Ok(number)) = value.map(|text| text.replace('_', "").parse::<i128>())
+        && let Some((why, _)) = out_of_bounds(key, number)
+    {
+        return Some(why);
     }
     let set = match value {
         None => Ok(()),

@@ -2,9 +2,9 @@
 //!
 //! A key may be written quoted (`"min.insync.replicas" = 2`) or bare
 //! (`min.insync.replicas = 2`, which TOML reads as tables inside tables). The keys are those of
-//! [`crate::kafka::config`]; here are only the bounds that Kafka's own configuration definitions
-//! put on them, as far as a value outside of them would break a run.
+//! [`crate::kafka::config`], their bounds in [`crate::kafka::bounds`].
 
+use crate::kafka::bounds::out_of_bounds;
 use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
 use crate::kafka::settings::{KeySpec, SettingError};
 use crate::scenario::{At, Fields, Item, Key, Offer, Problem, Raw, Reader, wrong_kind};
@@ -31,76 +31,6 @@ macro_rules! settings_tables {
     )+};
 }
 settings_tables!(BrokerConfig, TopicConfig, ProducerConfig, ConsumerConfig);
-
-/// Smallest values; 0 where a key has none here and ends in `.ms`.
-const AT_LEAST: &[(&str, i128)] = &[
-    ("replica.lag.time.max.ms", 1),
-    ("replica.fetch.backoff.ms", 1),
-    ("replica.socket.timeout.ms", 1),
-    ("replica.fetch.max.bytes", 1),
-    ("replica.high.watermark.checkpoint.interval.ms", 1),
-    ("min.insync.replicas", 1),
-    ("leader.imbalance.check.interval.seconds", 1),
-    ("broker.heartbeat.interval.ms", 1),
-    ("broker.session.timeout.ms", 1),
-    ("controller.quorum.election.timeout.ms", 1),
-    ("controller.quorum.fetch.timeout.ms", 1),
-    ("controller.quorum.request.timeout.ms", 1),
-    ("request.timeout.ms", 1),
-    ("log.flush.writeback.ms", 1),
-    ("metadata.log.max.record.bytes.between.snapshots", 1),
-    ("segment.bytes", 14),
-    ("segment.ms", 1),
-    ("retention.ms", -1),
-    ("retention.bytes", -1),
-    ("max.in.flight.requests.per.connection", 1),
-    ("metadata.max.age.ms", 1),
-    ("max.request.size", 1),
-    ("fetch.max.bytes", 1),
-    ("max.partition.fetch.bytes", 1),
-    ("max.poll.records", 1),
-];
-
-/// Whole-number keys that Kafka defines as LONG; all others are INT, so at most 2147483647.
-const LONG: &[&str] = &[
-    "replica.lag.time.max.ms",
-    "replica.high.watermark.checkpoint.interval.ms",
-    "leader.imbalance.check.interval.seconds",
-    "log.flush.writeback.ms",
-    "metadata.log.max.record.bytes.between.snapshots",
-    "segment.ms",
-    "retention.ms",
-    "retention.bytes",
-    "linger.ms",
-    "buffer.memory",
-    "max.block.ms",
-    "retry.backoff.ms",
-    "retry.backoff.max.ms",
-    "metadata.max.age.ms",
-];
-
-/// Why Kafka's own definition of a key refuses a number, with what it takes; `None` if it does not.
-pub(super) fn out_of_bounds(key: &str, number: i128) -> Option<(String, String)> {
-    let most = i128::from(i32::MAX);
-    match at_least(key) {
-        Some(least) if number < least => Some((
-            format!("`{key}` is at least {least}"),
-            format!("a number from {least} on"),
-        )),
-        _ if number > most && !LONG.contains(&key) => Some((
-            format!("`{key}` is at most {most}"),
-            format!("a number up to {most}"),
-        )),
-        _ => None,
-    }
-}
-
-fn at_least(key: &str) -> Option<i128> {
-    let listed = AT_LEAST.iter().find(|(k, _)| *k == key);
-    listed
-        .map(|(_, least)| *least)
-        .or(key.ends_with(".ms").then_some(0))
-}
 
 /// A table of settings that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

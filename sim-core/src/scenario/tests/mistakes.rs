@@ -142,6 +142,11 @@ fn in_the_timeline() {
     entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"p1\"\nlose = [\"Produce\", \"ProduceResponce\"]", "unknown-name", "[\"Produce\", \"ProduceResponce\"]", "did you mean `ProduceResponse`?");
     entry("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"b2\"\nloss = \"200%\"", "bad-value", "\"200%\"", "more than 100%");
     entry("at = \"5s\"\ndo = \"drift\"\nnode = \"b1\"\nppb = 900_000_000", "bad-value", "900_000_000", "500000000");
+    let late = "\"18446744073709551615ns\"";
+    entry(&format!("at = \"5s\"\ndo = \"slow-cpu\"\nnode = \"b1\"\ncost = {late}"), "bad-value", late, "at most 30 days");
+    entry(&format!("at = \"5s\"\ndo = \"link\"\nfrom = \"b1\"\nto = \"b2\"\ndelay = {late}"), "bad-value", late, "at most 30 days");
+    entry(&format!("at = \"5s\"\ndo = \"delay-message\"\nmessage = 7\ndelay = {late}"), "bad-value", late, "at most 30 days");
+    entry("at = \"5s\"\ndo = \"skew\"\nnode = \"b1\"\nby = \"-36501d\"", "bad-value", "\"-36501d\"", "at most 36500 days");
     entry("at = \"5s\"\ndo = \"send\"\nnode = \"b1\"\nrecords = 5", "bad-value", "\"b1\"", "`b1` is a broker, not a producer");
     entry("at = \"5s\"\ndo = \"send\"\nnode = \"p1\"\nrecords = 5_000_000_000", "bad-value", "5_000_000_000", "too many");
     entry("at = \"5s\"\ndo = \"send\"\nnode = \"p1\"\nrecords = 1_000_001", "bad-value", "1_000_001", "at most 1000000 at once");

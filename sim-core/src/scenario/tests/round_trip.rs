@@ -2,7 +2,9 @@
 
 use super::super::*;
 use super::{BASE, good};
-use crate::kernel::{Deed, FilterRule, LinkChange, MessageDeed, NodeId};
+use crate::kernel::{
+    DRIFT_MAX, Deed, FilterRule, LinkChange, MessageDeed, NodeId, SKEW_MAX, SPAN_MAX,
+};
 use crate::systems::Order;
 
 fn acts(text: &str) -> Vec<(u64, Deed<Order>)> {
@@ -85,7 +87,7 @@ mod properties {
         });
         let parts = (
             any::<Option<bool>>(),
-            any::<Option<u64>>(),
+            proptest::option::of(0..=SPAN_MAX),
             ppm(),
             ppm(),
             ppm(),
@@ -107,7 +109,7 @@ mod properties {
         prop_oneof![
             Just(MessageDeed::Drop),
             Just(MessageDeed::Duplicate),
-            any::<u64>().prop_map(MessageDeed::Delay),
+            (0..=SPAN_MAX).prop_map(MessageDeed::Delay),
         ]
     }
 
@@ -160,10 +162,11 @@ mod properties {
             node().prop_map(Deed::Restart),
             node().prop_map(Deed::Pause),
             node().prop_map(Deed::Resume),
-            (node(), any::<u64>()).prop_map(|(n, cost)| Deed::SlowCpu(n, cost)),
+            (node(), 0..=SPAN_MAX).prop_map(|(n, cost)| Deed::SlowCpu(n, cost)),
             (node(), any::<u64>()).prop_map(|(n, speed)| Deed::SlowDisk(n, speed)),
-            (node(), any::<i64>()).prop_map(|(n, by)| Deed::Skew(n, by)),
-            (node(), -500_000_000i64..=500_000_000).prop_map(|(n, ppb)| Deed::Drift(n, ppb)),
+            (node(), -(SKEW_MAX as i64)..=SKEW_MAX as i64).prop_map(|(n, by)| Deed::Skew(n, by)),
+            (node(), -(DRIFT_MAX as i64)..=DRIFT_MAX as i64)
+                .prop_map(|(n, ppb)| Deed::Drift(n, ppb)),
             (pair(), change()).prop_map(|((a, b), change)| Deed::Link(a, b, change)),
             pair().prop_map(|(a, b)| Deed::Cut(a, b)),
             pair().prop_map(|(a, b)| Deed::Heal(a, b)),
