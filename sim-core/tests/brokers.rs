@@ -104,7 +104,11 @@ fn a_controlled_shutdown_moves_leadership_at_once() {
     let (leader, _, isr) = cluster.known(2, 0);
     assert_eq!((leader, isr.contains(&1)), (2, false));
     cluster.run_for(3 * SECOND);
-    assert!(cluster.broker(1).is_shut_down());
+    let state = cluster.world.nodes()[0].state;
+    assert!(matches!(
+        state,
+        sim_core::kernel::NodeState::Down { silent: false, .. }
+    ));
 }
 
 #[test]

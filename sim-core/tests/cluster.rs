@@ -293,10 +293,6 @@ fn heal(sim: &mut Sim) {
         if sim.world.nodes()[node.0 as usize].state == NodeState::Paused {
             sim.apply(&Deed::Resume(node));
         }
-        let stopped = node.0 < 3 && sim.broker(node.0 + 1).is_shut_down();
-        if stopped && sim.world.nodes()[node.0 as usize].state == NodeState::Up {
-            sim.apply(&Deed::Crash(node));
-        }
         if matches!(
             sim.world.nodes()[node.0 as usize].state,
             NodeState::Down { .. }

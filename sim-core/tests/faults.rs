@@ -204,10 +204,6 @@ impl Sim {
             if self.state(node) == NodeState::Paused {
                 self.apply(&Deed::Resume(node));
             }
-            let stopped = node.0 < BROKERS && self.broker(node.0).is_shut_down();
-            if stopped && self.state(node) == NodeState::Up {
-                self.apply(&Deed::Crash(node));
-            }
             if matches!(self.state(node), NodeState::Down { .. }) {
                 self.apply(&Deed::Restart(node));
             }

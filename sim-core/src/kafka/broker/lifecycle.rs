@@ -85,10 +85,6 @@ impl Lifecycle {
         self.due = true;
     }
 
-    pub(super) fn is_shut_down(&self) -> bool {
-        self.state == BrokerState::ShutDown
-    }
-
     /// Whether the broker hosts its replicas and answers clients.
     pub(super) fn serves(&self) -> bool {
         self.state >= BrokerState::Recovery && self.state < BrokerState::ShutDown

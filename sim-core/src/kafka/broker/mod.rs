@@ -171,15 +171,6 @@ impl Broker {
 
     /// The one entry.
     pub fn on(&mut self, input: KafkaInput<BrokerTimer>, cx: &mut KafkaCx<'_>) {
-        if self.lifecycle.is_shut_down() {
-            // The process is gone; what is left of it refuses connections until the node restarts.
-            match input {
-                Input::Boot => self.boot(cx),
-                Input::Message { from, .. } => cx.close(from),
-                Input::Timer(_) | Input::Disconnected(_) | Input::Order(_) => {}
-            }
-            return;
-        }
         match input {
             Input::Boot => self.boot(cx),
             Input::Message { from, msg } => match msg {

@@ -108,10 +108,10 @@ impl Broker {
         self.lifecycle.state
     }
 
-    /// Its process has ended in order; what reaches it is refused until the node is restarted.
-    #[must_use]
-    pub fn is_shut_down(&self) -> bool {
-        self.lifecycle.is_shut_down()
+    /// Its process has ended in order, in this very step.
+    #[cfg(test)]
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.state() == BrokerState::ShutDown
     }
 
     /// Epoch of its registration; -1 until registered.
