@@ -251,7 +251,8 @@ impl Ledger {
     pub(crate) fn weight(&self) -> usize {
         /// Pieces of a source whose records are under way, and so change before the next clone.
         const CHANGING: usize = 4;
-        let sources = self.sources.0.len() * CHANGING * PIECE * size_of::<SourceRecord>();
+        let sources = self.sources.0.iter().filter(|list| !list.is_empty());
+        let sources = sources.count() * CHANGING * PIECE * size_of::<SourceRecord>();
         let lanes = self.lanes.iter().map(|(_, book)| {
             let latest = book.latest.len() * 2 * size_of::<((u32, Option<u32>), u64)>();
             size_of_val(book) + latest + PIECE / 2 * size_of::<RecordId>()

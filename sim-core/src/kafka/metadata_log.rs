@@ -44,7 +44,7 @@ pub struct Fetched<'a> {
     /// Where the logs part, if they do.
     pub diverging: Option<EpochEnd>,
     /// Whole batches.
-    pub batches: &'a [Batch<MetadataRecord>],
+    pub batches: &'a [Arc<Batch<MetadataRecord>>],
     /// The state instead of batches.
     pub snapshot: Option<&'a Snapshot>,
 }
@@ -166,7 +166,7 @@ impl MetadataReplica {
                     .log
                     .latest_epoch()
                     .is_none_or(|epoch| epoch <= batch.leader_epoch);
-            if continues && self.log.append_as_follower_at(batch.clone(), 0).is_ok() {
+            if continues && self.log.append_as_follower_at(Arc::clone(batch), 0).is_ok() {
                 done.bytes += u64::from(batch.bytes);
             }
         }
@@ -350,7 +350,10 @@ mod tests {
                 Validity::Snapshot(snapshot) => (None, Some(&**snapshot)),
             };
             let batches: Vec<_> = match (&diverging, &snapshot) {
-                (None, None) => leader.log().batches_from(follower.leo()).cloned().collect(),
+                (None, None) => {
+                    let batches = leader.log().batches_from(follower.leo());
+                    batches.cloned().map(Arc::new).collect()
+                }
                 _ => Vec::new(),
             };
             let done = follower.on_fetched(&Fetched {

@@ -207,14 +207,6 @@ impl<R> Batch<R> {
         last as i32
     }
 
-    /// Whether this is the same batch on another replica. False also for one that merely looks the
-    /// same.
-    pub fn is_copy_of(&self, other: &Self) -> bool {
-        self.base_offset == other.base_offset
-            && self.leader_epoch == other.leader_epoch
-            && Arc::ptr_eq(&self.records, &other.records)
-    }
-
     /// Whether this is a control batch, which applications never see.
     pub fn is_control(&self) -> bool {
         self.control.is_some()

@@ -193,11 +193,15 @@ impl<R: LogRecord> Log<R> {
     ) -> AppendInfo {
         batch.base_offset = self.end_offset;
         batch.leader_epoch = leader_epoch;
-        self.append(batch, now_ms)
+        self.append(Arc::new(batch), now_ms)
     }
 
     /// Appends a batch copied from the leader, offsets and epoch as they are.
-    pub fn append_as_follower(&mut self, batch: Batch<R>) -> Result<AppendInfo, AppendError> {
+    pub fn append_as_follower(
+        &mut self,
+        batch: impl Into<Arc<Batch<R>>>,
+    ) -> Result<AppendInfo, AppendError> {
+        let batch = batch.into();
         let now_ms = batch.max_timestamp_ms;
         self.append_as_follower_at(batch, now_ms)
     }
@@ -205,9 +209,10 @@ impl<R: LogRecord> Log<R> {
     /// Appends a batch copied from the leader at `now_ms`.
     pub fn append_as_follower_at(
         &mut self,
-        batch: Batch<R>,
+        batch: impl Into<Arc<Batch<R>>>,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
+        let batch = batch.into();
         if batch.base_offset < self.end_offset {
             return Err(AppendError::UnexpectedOffset {
                 base_offset: batch.base_offset,
@@ -217,7 +222,7 @@ impl<R: LogRecord> Log<R> {
         Ok(self.append(batch, now_ms))
     }
 
-    fn append(&mut self, batch: Batch<R>, now_ms: i64) -> AppendInfo {
+    fn append(&mut self, batch: Arc<Batch<R>>, now_ms: i64) -> AppendInfo {
         let rolls = self.active.should_roll(&self.config, &batch, now_ms);
         let rolled_at = rolls.then(|| {
             self.roll(batch.base_offset, now_ms);
@@ -253,7 +258,7 @@ impl<R: LogRecord> Log<R> {
         max_bytes: u32,
         upper_bound_offset: i64,
         min_one: bool,
-    ) -> Result<Vec<Batch<R>>, OutOfRange> {
+    ) -> Result<Vec<Arc<Batch<R>>>, OutOfRange> {
         if from_offset < self.local_start_offset || from_offset > self.end_offset {
             return Err(OutOfRange {
                 offset: from_offset,
@@ -278,7 +283,7 @@ impl<R: LogRecord> Log<R> {
                     // Mostly it stays at one.
                     found.reserve_exact(1);
                 }
-                found.push(batch.clone());
+                found.push(Arc::clone(batch));
                 ControlFlow::Continue(())
             });
             if read.is_break() || !found.is_empty() {
@@ -419,10 +424,10 @@ impl<R: LogRecord> Log<R> {
     }
 
     /// Up to where this log and another replica's hold the very same batches, from `offset` on.
-    /// Replicas share the records of a batch, so that takes no look at the records.
+    /// Replicas share what one of them copied from another, so that takes no look at the batches.
     pub fn same_until(&self, other: &Self, offset: i64) -> i64 {
         let (mut left, mut right) = (self.slices_from(offset), other.slices_from(offset));
-        let (mut a, mut b): (&[Batch<R>], &[Batch<R>]) = (&[], &[]);
+        let (mut a, mut b): (&[Arc<Batch<R>>], &[Arc<Batch<R>>]) = (&[], &[]);
         let mut same = offset;
         loop {
             while a.is_empty() {
@@ -437,9 +442,9 @@ impl<R: LogRecord> Log<R> {
                 };
                 b = slice;
             }
-            let differs = |(x, y): (&Batch<R>, &Batch<R>)| !x.is_copy_of(y);
             let both = a.len().min(b.len());
-            let alike = a.iter().zip(b).position(differs).unwrap_or(both);
+            let differs = a.iter().zip(b).position(|(x, y)| !Arc::ptr_eq(x, y));
+            let alike = differs.unwrap_or(both);
             if let Some(last) = alike.checked_sub(1).and_then(|at| a.get(at)) {
                 same = last.next_offset().max(offset);
             }
@@ -450,7 +455,7 @@ impl<R: LogRecord> Log<R> {
         }
     }
 
-    fn slices_from(&self, offset: i64) -> impl Iterator<Item = &[Batch<R>]> {
+    fn slices_from(&self, offset: i64) -> impl Iterator<Item = &[Arc<Batch<R>>]> {
         self.segments_from(offset)
             .flat_map(move |segment| segment.slices_from(offset))
     }

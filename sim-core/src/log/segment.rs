@@ -1,7 +1,8 @@
 //! Segments: the pieces into which a log is cut for rolling, retention and compaction.
 //!
-//! Follows `LogSegment`. Batches are kept in chunks of a fixed number behind `Arc`, so that cloning
-//! a log (which keyframes do all the time) costs the open end and not the history. The chunk layout
+//! Follows `LogSegment`. A batch is shared by all replicas that hold it, and batches are kept in
+//! chunks of a fixed number behind `Arc`, so that cloning a log (which keyframes do all the time)
+//! costs the open end and not the history. The chunk layout
 //! depends on the content alone, never on the path that led to it; two equal logs compare equal.
 //! Left out: index files (a full offset index would also roll a segment) and file names.
 
@@ -16,10 +17,12 @@ use super::record::Record;
 const NEAR_THE_END: usize = 4;
 /// Batches of a sealed chunk. A clone copies the open end, half a chunk on average, and a pointer
 /// for each chunk.
-const CHUNK_BATCHES: usize = 16;
+const CHUNK_BATCHES: usize = 32;
 
 /// The end of a chunk, whole chunks, the end of the tail.
-type Pieces<'a, R> = (&'a [Batch<R>], &'a [Arc<Vec<Batch<R>>>], &'a [Batch<R>]);
+type Pieces<'a, R> = (&'a [Arc<Batch<R>>], &'a [Chunk<R>], &'a [Arc<Batch<R>>]);
+
+type Chunk<R> = Arc<Vec<Arc<Batch<R>>>>;
 
 /// A run of batches with one base offset; only the last segment of a log is appended to.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -30,8 +33,8 @@ pub struct Segment<R = Record> {
     bytes: u64,
     first_timestamp_ms: i64,
     max_timestamp_ms: i64,
-    sealed: Arc<Vec<Arc<Vec<Batch<R>>>>>,
-    tail: Vec<Batch<R>>,
+    sealed: Arc<Vec<Chunk<R>>>,
+    tail: Vec<Arc<Batch<R>>>,
 }
 
 /// What an onlooker sees of a segment.
@@ -76,7 +79,8 @@ impl<R> Segment<R> {
 
     /// About how many bytes a clone takes besides what it shares.
     pub(super) fn weight(&self) -> usize {
-        self.tail.len() * size_of::<Batch<R>>()
+        // The next chunk that is sealed makes the list of chunks a copy.
+        (self.tail.len() + self.sealed.len()) * size_of::<Arc<Batch<R>>>()
     }
 
     /// Size in bytes.
@@ -114,17 +118,18 @@ impl<R> Segment<R> {
             .iter()
             .flat_map(|chunk| chunk.iter())
             .chain(self.tail.iter())
+            .map(Arc::as_ref)
     }
 
     /// Batches from the first one whose last offset is at or above `offset`.
     pub fn batches_from(&self, offset: i64) -> impl Iterator<Item = &Batch<R>> {
         let (first, rest, tail) = self.pieces_from(offset);
         let sealed = first.iter().chain(rest.iter().flat_map(|c| c.iter()));
-        sealed.chain(tail)
+        sealed.chain(tail).map(Arc::as_ref)
     }
 
     /// The batches of [`Self::batches_from`] in slices.
-    pub(super) fn slices_from(&self, offset: i64) -> impl Iterator<Item = &[Batch<R>]> {
+    pub(super) fn slices_from(&self, offset: i64) -> impl Iterator<Item = &[Arc<Batch<R>>]> {
         let (first, rest, tail) = self.pieces_from(offset);
         let sealed = std::iter::once(first).chain(rest.iter().map(|chunk| chunk.as_slice()));
         sealed.chain([tail])
@@ -134,7 +139,7 @@ impl<R> Segment<R> {
     pub(super) fn visit_from<'a>(
         &'a self,
         offset: i64,
-        mut each: impl FnMut(&'a Batch<R>) -> ControlFlow<()>,
+        mut each: impl FnMut(&'a Arc<Batch<R>>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let (first, rest, tail) = self.pieces_from(offset);
         first.iter().try_for_each(&mut each)?;
@@ -148,15 +153,15 @@ impl<R> Segment<R> {
     #[inline]
     pub(super) fn batch_from(&self, offset: i64) -> Option<&Batch<R>> {
         let (first, _, tail) = self.pieces_from(offset);
-        first.first().or_else(|| tail.first())
+        first.first().or_else(|| tail.first()).map(Arc::as_ref)
     }
 
     /// What [`Self::batches_from`] consists of. If the first is empty, so is the second.
     #[inline]
     fn pieces_from(&self, offset: i64) -> Pieces<'_, R> {
-        let below = |batch: &Batch<R>| batch.last_offset() < offset;
+        let below = |batch: &Arc<Batch<R>>| batch.last_offset() < offset;
         // Nearly all readers are at the open end.
-        let open = |batch: &Batch<R>| batch.base_offset <= offset;
+        let open = |batch: &Arc<Batch<R>>| batch.base_offset <= offset;
         if self.sealed.is_empty() || self.tail.first().is_some_and(open) {
             return (&[], &[], end_from(&self.tail, offset));
         }
@@ -183,6 +188,7 @@ impl<R> Segment<R> {
         self.tail
             .last()
             .or_else(|| self.sealed.last().and_then(|chunk| chunk.last()))
+            .map(Arc::as_ref)
     }
 
     /// Whether the segment must be closed before `incoming` is appended (`LogSegment.shouldRoll`).
@@ -212,8 +218,8 @@ impl<R> Segment<R> {
 /// Batches from the first one whose last offset is at or above `offset`; most readers want one of
 /// the last few.
 #[inline]
-fn end_from<R>(batches: &[Batch<R>], offset: i64) -> &[Batch<R>] {
-    let below = |batch: &Batch<R>| batch.last_offset() < offset;
+fn end_from<R>(batches: &[Arc<Batch<R>>], offset: i64) -> &[Arc<Batch<R>>] {
+    let below = |batch: &Arc<Batch<R>>| batch.last_offset() < offset;
     let mut at = batches.len();
     for _ in 0..NEAR_THE_END {
         match batches[..at].last() {
@@ -225,7 +231,7 @@ fn end_from<R>(batches: &[Batch<R>], offset: i64) -> &[Batch<R>] {
 }
 
 impl<R: Clone> Segment<R> {
-    pub(super) fn append(&mut self, batch: Batch<R>, now_ms: i64) {
+    pub(super) fn append(&mut self, batch: Arc<Batch<R>>, now_ms: i64) {
         if self.is_empty() {
             self.first_timestamp_ms = batch.max_timestamp_ms;
         }
@@ -244,7 +250,7 @@ impl<R: Clone> Segment<R> {
     /// Drops every batch that holds `offset` or a larger one. A batch that begins below `offset`
     /// and reaches it goes as a whole.
     pub(super) fn truncate_to(&mut self, offset: i64) {
-        let below = |batch: &Batch<R>| batch.last_offset() < offset;
+        let below = |batch: &Arc<Batch<R>>| batch.last_offset() < offset;
         let whole = self
             .sealed
             .partition_point(|chunk| chunk.last().is_some_and(below));
@@ -265,7 +271,7 @@ impl<R: Clone> Segment<R> {
     pub(super) fn replace(&self, batches: Vec<Batch<R>>) -> Self {
         let mut segment = Self::new(self.base_offset, self.created_ms);
         for batch in batches {
-            segment.append(batch, self.last_modified_ms);
+            segment.append(Arc::new(batch), self.last_modified_ms);
         }
         segment.last_modified_ms = self.last_modified_ms;
         segment

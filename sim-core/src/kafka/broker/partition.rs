@@ -99,10 +99,14 @@ impl Partition {
 
     /// About how many bytes a clone takes; see [`crate::kernel::Process::weight`].
     pub(super) fn weight(&self) -> usize {
-        /// The smallest node of a `BTreeMap` has room for eleven entries; what a replica holds in
-        /// such maps (followers, producers and their last batches) fits three of them.
-        const MAPS: usize = 3 * 11 * 16;
-        size_of_val(self) + MAPS + self.log.log().weight()
+        let leads = match &self.role {
+            Role::Leader(state) => {
+                size_of_val(&**state) + size_of_val(state.followers()) + size_of_val(state.isr())
+            }
+            Role::Offline | Role::Follower(_) => 0,
+        };
+        let producers = size_of_val(self.log.producers().producers());
+        size_of_val(self) + leads + producers + self.log.log().weight()
     }
 
     pub(super) fn leader_state(&self) -> Option<&PartitionLeaderState> {

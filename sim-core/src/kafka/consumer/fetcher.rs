@@ -15,6 +15,7 @@ use crate::kafka::rules::position::FetchPosition;
 use crate::log::Batch;
 use serde::Serialize;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What a fetch brought for one partition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -26,7 +27,7 @@ pub(super) struct CompletedFetch {
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
-    batches: VecDeque<Batch>,
+    batches: VecDeque<Arc<Batch>>,
     /// It was found to fit the position.
     begun: bool,
 }

@@ -5,6 +5,7 @@
 
 use crate::kafka::error::ErrorCode;
 use crate::log::{Batch, EpochEnd, Log, LogRecord};
+use std::sync::Arc;
 
 /// Compares the leader epoch in a request with the replica's own. `None` (or a negative epoch)
 /// comes from clients that know none, and passes.
@@ -56,7 +57,7 @@ pub fn check_divergence<R: LogRecord>(
 
 /// The batches a follower accepts: those up to the first whose epoch is above the one in its
 /// request (KAFKA-18723). The rest will come again under the new epoch.
-pub fn accepted_by_follower<R>(batches: &[Batch<R>], request_epoch: i32) -> &[Batch<R>] {
+pub fn accepted_by_follower<R>(batches: &[Arc<Batch<R>>], request_epoch: i32) -> &[Arc<Batch<R>>] {
     let accepted = batches
         .iter()
         .take_while(|batch| batch.leader_epoch <= request_epoch)
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn a_follower_stops_at_the_first_newer_epoch() {
         let check = |epochs: &[i32], request_epoch, expect: usize| {
-            let batches: Vec<_> = epochs.iter().map(|epoch| batch(*epoch)).collect();
+            let batches: Vec<_> = epochs.iter().map(|epoch| Arc::new(batch(*epoch))).collect();
             assert_eq!(
                 accepted_by_follower(&batches, request_epoch).len(),
                 expect,

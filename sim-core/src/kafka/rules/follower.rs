@@ -8,6 +8,7 @@ use super::fetch::{accepted_by_follower, follower_high_watermark};
 use super::partition_log::PartitionLog;
 use super::truncation::{FollowerLog, Truncation, TruncationRule};
 use crate::log::{AppendError, Batch, EpochEnd, LogRecord};
+use std::sync::Arc;
 
 /// One partition of a fetch response.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,7 +20,7 @@ pub struct FetchedPartition<R> {
     /// The leader's log start offset.
     pub log_start_offset: i64,
     /// The data.
-    pub batches: Vec<Batch<R>>,
+    pub batches: Vec<Arc<Batch<R>>>,
 }
 
 /// What came of a response.
@@ -52,7 +53,7 @@ pub fn apply_fetch_response<R: LogRecord>(
     let mut batches = 0;
     let mut rolled_at = None;
     for batch in accepted_by_follower(&response.batches, request_epoch) {
-        let info = log.append_as_follower(batch.clone(), now_ms)?;
+        let info = log.append_as_follower(Arc::clone(batch), now_ms)?;
         rolled_at = info.rolled_at.or(rolled_at);
         batches += 1;
     }

@@ -8,6 +8,7 @@ use super::producer_append::{AppendOrigin, BatchMetadata, TransactionVersion, Ve
 use super::producer_state::{AbortedTxn, ProducerStateConfig, ProducerStateManager};
 use crate::kafka::error::ErrorCode;
 use crate::log::{AppendError, AppendInfo, Batch, Deleted, Log, LogConfig, LogRecord, OutOfRange};
+use std::sync::Arc;
 
 /// How a batch reaches the leader's log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +51,7 @@ pub enum Appended {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadResult<R> {
     /// Whole batches; the first may begin below the offset asked for.
-    pub batches: Vec<Batch<R>>,
+    pub batches: Vec<Arc<Batch<R>>>,
     /// For `read_committed`: aborted transactions that touch the batches. The broker sends their
     /// data all the same; the reader drops it.
     pub aborted: Vec<AbortedTxn>,
@@ -225,7 +226,7 @@ impl<R: LogRecord> PartitionLog<R> {
     /// Appends a batch copied from the leader.
     pub fn append_as_follower(
         &mut self,
-        batch: Batch<R>,
+        batch: impl Into<Arc<Batch<R>>>,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
         let info = self.log.append_as_follower_at(batch, now_ms)?;
@@ -281,7 +282,7 @@ impl<R: LogRecord> PartitionLog<R> {
             OffsetView::ReadCommitted => self.last_stable_offset(),
         };
         let batches = self.log.read(from_offset, max_bytes, bound, min_one)?;
-        let upper = batches.last().map(Batch::next_offset);
+        let upper = batches.last().map(|batch| batch.next_offset());
         let aborted = match (view, upper) {
             (OffsetView::ReadCommitted, Some(upper)) => self.aborted_between(from_offset, upper),
             _ => Vec::new(),

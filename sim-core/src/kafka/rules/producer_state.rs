@@ -57,7 +57,8 @@ pub struct AbortedTxn {
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct ProducerStateManager {
     config: ProducerStateConfig,
-    producers: BTreeMap<i64, ProducerStateEntry>,
+    /// By producer id, ascending. Mostly a few: a search tree would take more room and time.
+    producers: Vec<ProducerStateEntry>,
     verifications: BTreeMap<i64, VerificationStateEntry>,
     next_guard: u64,
     /// Open transactions by first offset.
@@ -74,7 +75,7 @@ impl ProducerStateManager {
     pub fn new(config: ProducerStateConfig, offset: i64) -> Self {
         Self {
             config,
-            producers: BTreeMap::new(),
+            producers: Vec::new(),
             verifications: BTreeMap::new(),
             next_guard: 0,
             ongoing: BTreeMap::new(),
@@ -89,14 +90,34 @@ impl ProducerStateManager {
         &self.config
     }
 
-    /// What is known of the producers, by producer id.
-    pub fn producers(&self) -> &BTreeMap<i64, ProducerStateEntry> {
+    /// What is known of the producers, in order of their ids.
+    pub fn producers(&self) -> &[ProducerStateEntry] {
         &self.producers
+    }
+
+    fn place(&self, producer_id: i64) -> Result<usize, usize> {
+        self.producers
+            .binary_search_by_key(&producer_id, |entry| entry.producer_id)
+    }
+
+    /// The entry of a producer, made by `fresh` if there is none.
+    fn entry_or(
+        &mut self,
+        producer_id: i64,
+        fresh: impl FnOnce() -> ProducerStateEntry,
+    ) -> &mut ProducerStateEntry {
+        let at = self.place(producer_id).unwrap_or_else(|at| {
+            self.producers.insert(at, fresh());
+            at
+        });
+        &mut self.producers[at]
     }
 
     /// What is known of one producer.
     pub fn entry(&self, producer_id: i64) -> Option<&ProducerStateEntry> {
-        self.producers.get(&producer_id)
+        self.place(producer_id)
+            .ok()
+            .and_then(|at| self.producers.get(at))
     }
 
     /// Open transactions, oldest first.
@@ -109,7 +130,7 @@ impl ProducerStateManager {
         let open = |entry: &ProducerStateEntry| {
             entry.current_txn_first_offset.is_some() && entry.epoch == epoch
         };
-        self.producers.get(&producer_id).is_some_and(open)
+        self.entry(producer_id).is_some_and(open)
     }
 
     /// Begins (or joins) the verification of a producer's transaction on this partition. The guard
@@ -153,7 +174,7 @@ impl ProducerStateManager {
     /// Begins an append of this producer.
     pub fn prepare_update(&self, producer_id: i64, origin: AppendOrigin) -> ProducerAppendInfo {
         let verification = self.verifications.get(&producer_id).copied();
-        match self.producers.get(&producer_id) {
+        match self.entry(producer_id) {
             Some(current) => ProducerAppendInfo::new(current, origin, verification),
             None => {
                 let current = ProducerStateEntry::empty(producer_id);
@@ -165,10 +186,7 @@ impl ProducerStateManager {
     /// Takes over an append that is in the log.
     pub fn update(&mut self, info: &ProducerAppendInfo) {
         let id = info.producer_id();
-        let fresh = || ProducerStateEntry::empty(id);
-        self.producers
-            .entry(id)
-            .or_insert_with(fresh)
+        self.entry_or(id, || ProducerStateEntry::empty(id))
             .update(info.updated());
         for txn in info.started() {
             self.ongoing.insert(txn.first_offset, *txn);
@@ -238,7 +256,7 @@ impl ProducerStateManager {
     pub fn has_late_transaction(&self, now_ms: i64) -> bool {
         let oldest = self.ongoing.values().next();
         let last_ms = oldest
-            .and_then(|txn| self.producers.get(&txn.producer_id))
+            .and_then(|txn| self.entry(txn.producer_id))
             .map_or(-1, |entry| entry.last_timestamp_ms);
         let bound_ms = self.config.max_transaction_timeout_ms + LATE_TRANSACTION_BUFFER_MS;
         last_ms >= 0 && now_ms - last_ms > bound_ms
@@ -249,7 +267,7 @@ impl ProducerStateManager {
     pub fn remove_expired(&mut self, now_ms: i64) {
         let keep_ms = self.config.producer_id_expiration_ms;
         self.producers
-            .retain(|_, entry| !is_expired(entry, now_ms, keep_ms));
+            .retain(|entry| !is_expired(entry, now_ms, keep_ms));
         self.verifications
             .retain(|_, entry| now_ms - entry.started_ms < keep_ms);
     }
@@ -273,7 +291,7 @@ impl ProducerStateManager {
                 ..entry.clone()
             }
         };
-        let entries = self.producers.values().map(last_only).collect();
+        let entries = self.producers.iter().map(last_only).collect();
         self.snapshots
             .entry(self.map_end_offset)
             .or_insert_with(|| Arc::new(entries));
@@ -310,7 +328,8 @@ impl ProducerStateManager {
                 };
                 self.ongoing.insert(first_offset, txn);
             }
-            self.producers.insert(producer_id, entry.clone());
+            // A snapshot is in order of the ids as well.
+            self.producers.push(entry.clone());
         }
     }
 

@@ -335,7 +335,7 @@ fn metadata_response(high_watermark: i64, batches: Vec<Batch<MetadataRecord>>) -
         leader: 101,
         high_watermark,
         diverging: None,
-        batches,
+        batches: batches.into_iter().map(Arc::new).collect(),
         snapshot: None,
     }
 }
