@@ -5,6 +5,7 @@
 
 use crate::kernel::{Cx, Digest, Input, Loss, Message, Process};
 use crate::scenario::SystemSection;
+use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 macro_rules! systems {
@@ -41,6 +42,9 @@ macro_rules! systems {
 
         /// What each system brings to the scenario language, in the order of the world's nodes.
         pub(crate) const SECTIONS: &[&dyn SystemSection] = &[$(&$m::scenario::Language,)+];
+
+        /// The schema of each section, in the order of [`SECTIONS`].
+        pub(crate) const SCHEMAS: &[fn(&mut SchemaGenerator) -> Schema] = &[$($m::scenario::schema,)+];
 
         impl Order {
             /// The order that takes this one back, if one does.

@@ -1,7 +1,7 @@
 //! The JSON Schema of the scenario language, from the same declarations that read it.
 
 use super::raw::RawScenario;
-use crate::systems::SECTIONS;
+use crate::systems::{SCHEMAS, SECTIONS};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
@@ -12,7 +12,8 @@ pub fn schema() -> String {
     let mut root = RawScenario::json_schema(&mut generator);
     let systems: Vec<_> = SECTIONS
         .iter()
-        .map(|section| (section.key(), section.schema(&mut generator)))
+        .zip(SCHEMAS)
+        .map(|(section, schema)| (section.key(), schema(&mut generator)))
         .collect();
     let object = root.ensure_object();
     object.insert(

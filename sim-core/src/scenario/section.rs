@@ -9,7 +9,6 @@ use super::reader::{At, Raw, Reader};
 use super::verbs::{Args, Verb};
 use crate::kernel::{Nanos, NodeId};
 use crate::systems::{Order, Spec};
-use schemars::{Schema, SchemaGenerator};
 use std::ops::Range;
 
 /// What was read from a section.
@@ -39,9 +38,6 @@ pub(crate) trait SystemSection: Sync {
 
     /// The keys of its table.
     fn keys(&self) -> Vec<Key>;
-
-    /// The schema of its table.
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
 
     /// Reads its table. All problems are reported; what can be read is returned all the same, so
     /// that names can be looked up.
