@@ -8,9 +8,8 @@ use leptos_router::path;
 use wasm_bindgen::JsCast;
 
 use crate::base;
-use crate::pages::{
-    Course, Home, LessonPage, NotFound, Reference, RunPage, Sandbox, ScenarioPage, Scenarios,
-};
+use crate::later::{self as second, Later, Pages};
+use crate::pages::{Home, NotFound};
 use crate::store;
 use crate::ui::glossary::GlossaryPopover;
 use crate::ui::icons::logo;
@@ -53,6 +52,7 @@ pub(crate) fn App() -> impl IntoView {
         is_bench: RwSignal::new(false),
     };
     provide_context(frame);
+    second::provide();
     let notices = Notices::provide();
     offer_update(notices);
     view! {
@@ -64,13 +64,13 @@ pub(crate) fn App() -> impl IntoView {
                     <FocusOnNavigation />
                     <Routes fallback=|| view! { <NotFound /> }>
                         <Route path=path!("") view=Home />
-                        <Route path=path!("course") view=Course />
-                        <Route path=path!("lessons/:slug") view=LessonPage />
-                        <Route path=path!("sandbox") view=Sandbox />
-                        <Route path=path!("scenarios") view=Scenarios />
-                        <Route path=path!("scenarios/:slug") view=ScenarioPage />
-                        <Route path=path!("run") view=RunPage />
-                        <Route path=path!("reference") view=Reference />
+                        <Route path=path!("course") view=later(|p| p.course) />
+                        <Route path=path!("lessons/:slug") view=later(|p| p.lesson) />
+                        <Route path=path!("sandbox") view=later(|p| p.sandbox) />
+                        <Route path=path!("scenarios") view=later(|p| p.scenarios) />
+                        <Route path=path!("scenarios/:slug") view=later(|p| p.scenario) />
+                        <Route path=path!("run") view=later(|p| p.run) />
+                        <Route path=path!("reference") view=later(|p| p.reference) />
                     </Routes>
                 </main>
                 <Footer />
@@ -79,6 +79,11 @@ pub(crate) fn App() -> impl IntoView {
             <GlossaryPopover />
         </Router>
     }
+}
+
+/// A route's view that is loaded when it is wanted.
+fn later(page: fn(&Pages) -> fn() -> AnyView) -> impl Fn() -> AnyView + Clone + Send + 'static {
+    move || view! { <Later page /> }.into_any()
 }
 
 /// The first stop of the Tab key. It moves the focus itself: with a `<base>`, `#main` would be

@@ -14,6 +14,7 @@ mod catalog;
 mod files;
 mod format;
 mod host;
+mod later;
 mod lesson;
 mod pages;
 mod raf;

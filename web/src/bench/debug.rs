@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use sim_core::check::RunPlan;
-use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::Bench;
 use crate::host::{Recipe, Session};
@@ -19,92 +19,88 @@ fn put(object: &js_sys::Object, name: &str, value: &JsValue) {
     let _ = js_sys::Reflect::set(object, &JsValue::from_str(name), value);
 }
 
+/// The object under construction.
+struct Hooks(js_sys::Object);
+
+impl Hooks {
+    fn read(&self, name: &str, f: impl Fn() -> JsValue + 'static) {
+        let read = Closure::<dyn Fn() -> JsValue>::wrap(Box::new(f));
+        put(&self.0, name, &read.into_js_value());
+    }
+
+    fn write(&self, name: &str, f: impl Fn(f64) + 'static) {
+        let write = Closure::<dyn Fn(f64)>::wrap(Box::new(f));
+        put(&self.0, name, &write.into_js_value());
+    }
+}
+
+fn text(t: Option<String>) -> JsValue {
+    t.map_or(JsValue::NULL, |t| JsValue::from_str(&t))
+}
+
+fn number(n: Option<u64>) -> JsValue {
+    n.map_or(JsValue::NULL, |n| JsValue::from_f64(n as f64))
+}
+
 /// Puts the object on the window while the page stands.
 pub(crate) fn expose(bench: Bench) {
-    let object = js_sys::Object::new();
-    let read = |name: &str, f: Box<dyn Fn() -> JsValue>| {
-        put(
-            &object,
-            name,
-            &Closure::<dyn Fn() -> JsValue>::wrap(f).into_js_value(),
-        );
-    };
-    let text = |t: Option<String>| t.map_or(JsValue::NULL, |t| JsValue::from_str(&t));
-    let number = |n: Option<u64>| n.map_or(JsValue::NULL, |n| JsValue::from_f64(n as f64));
-    read("digest", Box::new(move || text(bench.ask(|s| s.digest()))));
-    read("now", Box::new(move || number(bench.ask(|s| s.now()))));
-    read("event", Box::new(move || number(bench.ask(|s| s.event()))));
-    read("seed", Box::new(move || number(bench.ask(|s| s.seed()))));
-    read(
-        "duration",
-        Box::new(move || number(bench.ask(|s| s.duration()))),
-    );
-    read("ledger", Box::new(move || json(bench.ask(|s| s.ledger()))));
-    read(
-        "verdicts",
-        Box::new(move || json(bench.ask(|s| s.verdicts()))),
-    );
-    read(
-        "playing",
-        Box::new(move || JsValue::from_bool(bench.host(|h| h.playing()) == Some(true))),
-    );
-    read(
-        "fragment",
-        Box::new(move || text(bench.host(|h| h.fragment().ok()).flatten())),
-    );
-    read(
-        "toml",
-        Box::new(move || text(bench.ask(|s| crate::host::to_toml(s).ok()).flatten())),
-    );
-    read("draft", Box::new(move || text(bench.draft.get_untracked())));
-    let write = |name: &str, f: Box<dyn Fn(f64)>| {
-        put(
-            &object,
-            name,
-            &Closure::<dyn Fn(f64)>::wrap(f).into_js_value(),
-        );
-    };
-    write("seek", Box::new(move |ns| bench.seek(ns.max(0.0) as u64)));
-    write(
-        "seekEvent",
-        Box::new(move |n| {
-            bench.travel(|h| h.seek_event(n.max(0.0) as u64));
-        }),
-    );
-    read(
-        "tokens",
-        Box::new(move || {
-            number(bench.ask(|s| {
-                let (shown, hidden) = s.tokens(u32::MAX);
-                shown.len() as u64 + u64::from(hidden)
-            }))
-        }),
-    );
-    read(
-        "keyframes",
-        Box::new(move || number(bench.ask(|s| s.keyframes() as u64))),
-    );
-    read(
-        "keyframesWeight",
-        Box::new(move || number(bench.ask(|s| s.keyframes_weight() as u64))),
-    );
-    // Events of the whole run by the bare engine: no history, no keyframes, nothing drawn.
-    read(
-        "runThrough",
-        Box::new(move || number(bench.ask(run_through))),
-    );
-    write("play", Box::new(move |on| bench.set_playing(on != 0.0)));
-    let open = move |toml: String, speed: f64| bench.open(Recipe::of(toml), speed);
-    put(
-        &object,
-        "open",
-        &Closure::<dyn Fn(String, f64) -> bool>::wrap(Box::new(open)).into_js_value(),
-    );
+    let hooks = Hooks(js_sys::Object::new());
+    hooks.read("digest", move || text(bench.ask(|s| s.digest())));
+    hooks.read("now", move || number(bench.ask(|s| s.now())));
+    hooks.read("event", move || number(bench.ask(|s| s.event())));
+    hooks.read("duration", move || number(bench.ask(|s| s.duration())));
+    hooks.read("playing", move || {
+        JsValue::from_bool(bench.host(|h| h.playing()) == Some(true))
+    });
+    hooks.write("seek", move |ns| bench.seek(ns.max(0.0) as u64));
+    hooks.write("play", move |on| bench.set_playing(on != 0.0));
     // A window that takes no properties has no tests looking at it.
-    let _ = js_sys::Reflect::set(&window(), &JsValue::from_str(NAME), &object);
+    let _ = js_sys::Reflect::set(&window(), &JsValue::from_str(NAME), &hooks.0);
     on_cleanup(|| {
         let _ = js_sys::Reflect::delete_property(&window(), &JsValue::from_str(NAME));
     });
+}
+
+/// Adds what only the whole workbench can be asked.
+pub(crate) fn expose_rest(bench: Bench) {
+    let found = js_sys::Reflect::get(&window(), &JsValue::from_str(NAME));
+    let Some(object) = found.ok().and_then(|o| o.dyn_into().ok()) else {
+        return;
+    };
+    let hooks = Hooks(object);
+    hooks.read("seed", move || number(bench.ask(|s| s.seed())));
+    hooks.read("ledger", move || json(bench.ask(|s| s.ledger())));
+    hooks.read("verdicts", move || json(bench.ask(|s| s.verdicts())));
+    hooks.read("fragment", move || {
+        text(bench.host(|h| h.fragment().ok()).flatten())
+    });
+    hooks.read("toml", move || {
+        text(bench.ask(|s| crate::host::to_toml(s).ok()).flatten())
+    });
+    hooks.read("draft", move || text(bench.draft.get_untracked()));
+    hooks.write("seekEvent", move |n| {
+        bench.travel(|h| h.seek_event(n.max(0.0) as u64));
+    });
+    hooks.read("tokens", move || {
+        number(bench.ask(|s| {
+            let (shown, hidden) = s.tokens(u32::MAX);
+            shown.len() as u64 + u64::from(hidden)
+        }))
+    });
+    hooks.read("keyframes", move || {
+        number(bench.ask(|s| s.keyframes() as u64))
+    });
+    hooks.read("keyframesWeight", move || {
+        number(bench.ask(|s| s.keyframes_weight() as u64))
+    });
+    // Events of the whole run by the bare engine: no history, no keyframes, nothing drawn.
+    hooks.read("runThrough", move || number(bench.ask(run_through)));
+    let open = move |toml: String, speed: f64| bench.open(Recipe::of(toml), speed);
+    put(
+        &hooks.0,
+        "open",
+        &Closure::<dyn Fn(String, f64) -> bool>::wrap(Box::new(open)).into_js_value(),
+    );
 }
 
 fn run_through(session: &Session) -> u64 {

@@ -13,6 +13,7 @@ mod editor;
 mod events;
 mod fault_menu;
 mod faults;
+mod full;
 mod inspector;
 mod keys;
 mod ledger;
@@ -37,8 +38,9 @@ use crate::raf::{self, FrameId};
 use crate::stage::{Frame, FrameSlot, MenuRequest, Selection, Zoom, query};
 use crate::ui::{Notices, Tone};
 
+pub(crate) use full::FullWorkbench;
 pub(crate) use keys::KeysTable;
-pub(crate) use panels::{Extent, Workbench};
+pub(crate) use panels::Workbench;
 pub(crate) use state::{Hud, Tab};
 pub(crate) use verdicts::Verdicts;
 pub(crate) use work::{Opening, linked_run, open_saved_or};
@@ -169,8 +171,6 @@ impl Bench {
         let text = recipe.scenario.clone();
         match Host::open(recipe, speed) {
             Ok(host) => {
-                self.host.set_value(Some(host));
-                self.problems.set(Vec::new());
                 // What was written and has now been run is no draft any more; other text stays one.
                 if self
                     .draft
@@ -178,14 +178,7 @@ impl Bench {
                 {
                     self.draft.set(None);
                 }
-                self.selected.set(None);
-                self.why.set(None);
-                self.compared.set(None);
-                self.prediction.set(None);
-                if self.tab.get_untracked() == Tab::COMPARE {
-                    self.tab.set(Tab::STAGE);
-                }
-                self.edited();
+                self.show(host);
                 true
             }
             Err(problems) => {
@@ -194,6 +187,20 @@ impl Bench {
                 false
             }
         }
+    }
+
+    /// Shows a run from its present moment on.
+    pub(crate) fn show(self, host: Host) {
+        self.host.set_value(Some(host));
+        self.problems.set(Vec::new());
+        self.selected.set(None);
+        self.why.set(None);
+        self.compared.set(None);
+        self.prediction.set(None);
+        if self.tab.get_untracked() == Tab::COMPARE {
+            self.tab.set(Tab::STAGE);
+        }
+        self.edited();
     }
 
     /// Asks the run something. `None` while no run is open.

@@ -6,77 +6,52 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-use super::compare::ComparePanel;
-use super::events::EventsPanel;
-use super::fault_menu::FaultMenu;
-use super::faults::Palette;
-use super::inspector::Inspector;
-use super::keys::{KeysDialog, listen};
-use super::ledger::{LedgerPanel, LedgerStrip};
-use super::metrics::MetricsPanel;
-use super::script::ScriptPanel;
-use super::share::ShareDialog;
-use super::spacetime::SpaceTimePanel;
+use super::full::Rest;
+use super::ledger::LedgerStrip;
 use super::transport::Transport;
-use super::{Bench, Prediction, Tab, announce, debug, use_bench, work};
+use super::{Bench, Prediction, Tab, announce, debug, use_bench};
 use crate::stage::{Stage, StageMirror, TokensList};
-use crate::ui::icon;
-use crate::ui::tabs::{TabSpec, Tabs};
-
-/// How much of the workbench a page shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Extent {
-    /// Everything.
-    Full,
-    /// Stage, ledger and transport: the home page.
-    Glance,
-}
 
 /// The workbench of the page. Needs a [`Bench`] in context.
 #[component]
 pub(crate) fn Workbench(
-    /// How much of it.
-    #[prop(default = Extent::Full)]
-    extent: Extent,
+    /// What it has beyond stage, ledger and transport; the home page's has nothing more.
+    rest: Option<Rest>,
     /// Its place among the flex items of a narrow page.
-    #[prop(optional, into)]
     order: Option<Signal<i32>>,
 ) -> impl IntoView {
     let bench = use_bench();
     debug::expose(bench);
-    work::keep_while_open(bench);
-    if extent == Extent::Full {
-        listen(bench);
+    if let Some(rest) = rest {
+        (rest.start)(bench);
     }
-    let full = extent == Extent::Full;
     let root = NodeRef::<leptos::html::Section>::new();
-    if !full {
+    if rest.is_none() {
         rest_out_of_sight(bench, root);
     }
     view! {
         <section
             node_ref=root
             class="workbench"
-            class:is-glance=!full
+            class:is-glance=rest.is_none()
             style:order=move || order.map(|o| o.get().to_string()).unwrap_or_default()
             aria-label="Simulation"
             data-testid="workbench"
         >
-            {full.then(|| view! { <BenchBar bench /> })}
+            {rest.map(|r| (r.bar)(bench))}
             <Problems bench />
             <div class="bench-body">
                 <div class="bench-main">
                     <CaptionLine bench />
-                    <PanelOnView bench />
+                    <PanelOnView bench rest />
                 </div>
-                {full.then(|| view! { <Inspector /> })}
+                {rest.map(|r| (r.inspector)())}
             </div>
-            {full.then(|| view! { <Palette /> })}
+            {rest.map(|r| (r.palette)())}
             <LedgerStrip />
-            <Transport full />
-            {full.then(|| view! { <FaultMenu /> })}
+            <Transport rest />
             <announce::Announcer />
-            {full.then(|| view! { <ShareDialog /> <KeysDialog open=bench.keys_open /> })}
+            {rest.map(|r| (r.overlays)(bench))}
         </section>
     }
 }
@@ -107,52 +82,6 @@ fn rest_out_of_sight(bench: Bench, root: NodeRef<leptos::html::Section>) {
             }
         });
     });
-}
-
-#[component]
-fn BenchBar(bench: Bench) -> impl IntoView {
-    let tabs = move || -> Vec<TabSpec> {
-        let mut tabs = vec![
-            (Tab::STAGE, "Stage"),
-            (Tab::SPACETIME, "Space-time"),
-            (Tab::EVENTS, "Events"),
-            (Tab::LEDGER, "Ledger"),
-            (Tab::METRICS, "Metrics"),
-            (Tab::SCRIPT, "Script"),
-        ];
-        if bench.compared.get().is_some() {
-            tabs.push((Tab::COMPARE, "Compare"));
-        }
-        tabs
-    };
-    view! {
-        <div class="bench-bar">
-            <Tabs tabs=Signal::derive(tabs) chosen=bench.tab label="Views of the run" />
-            <div class="bench-tools">
-                <span class="chip mono" data-testid="seed" title="The seed of this run">
-                    {move || format!("seed {}", bench.hud.with(|h| h.seed))}
-                </span>
-                <button
-                    type="button"
-                    class="button"
-                    data-testid="share"
-                    on:click=move |_| bench.share_open.set(true)
-                >
-                    {icon("share")}
-                    "Share this run"
-                </button>
-                <button
-                    type="button"
-                    class="icon-button"
-                    aria-label="Keyboard shortcuts"
-                    title="Keyboard shortcuts (?)"
-                    on:click=move |_| bench.keys_open.set(true)
-                >
-                    {icon("help")}
-                </button>
-            </div>
-        </div>
-    }
 }
 
 /// What the engine refused, where a run should be.
@@ -229,18 +158,12 @@ fn PredictionLine(prediction: Prediction) -> impl IntoView {
 }
 
 #[component]
-fn PanelOnView(bench: Bench) -> impl IntoView {
+fn PanelOnView(bench: Bench, rest: Option<Rest>) -> impl IntoView {
     move || {
         let tab = bench.tab.get();
-        let body = match tab {
-            Tab::SPACETIME => view! { <SpaceTimePanel /> }.into_any(),
-            Tab::EVENTS => view! { <EventsPanel /> }.into_any(),
-            Tab::LEDGER => view! { <LedgerPanel /> }.into_any(),
-            Tab::METRICS => view! { <MetricsPanel /> }.into_any(),
-            Tab::SCRIPT => view! { <ScriptPanel /> }.into_any(),
-            Tab::COMPARE => view! { <ComparePanel /> }.into_any(),
-            _ => view! { <StagePanel bench /> }.into_any(),
-        };
+        let body = rest
+            .and_then(|r| (r.panel)(tab))
+            .unwrap_or_else(|| view! { <StagePanel bench /> }.into_any());
         view! {
             <div
                 class="panel"

@@ -3,8 +3,8 @@
 
 use leptos::prelude::*;
 
-use super::branches::Branches;
-use super::timeline::{MarkList, Timeline};
+use super::full::Rest;
+use super::timeline::Timeline;
 use super::{Bench, use_bench};
 use crate::format::{SPEEDS, clock, clock_micros, count};
 use crate::host::Host;
@@ -53,20 +53,20 @@ pub(crate) fn change_speed(bench: Bench, by: isize) {
 /// The whole foot of the workbench.
 #[component]
 pub(crate) fn Transport(
-    /// With jumps, speed and branches; without, only play and step.
-    full: bool,
+    /// Jumps, speed and branches; without, only play and step.
+    rest: Option<Rest>,
 ) -> impl IntoView {
     let bench = use_bench();
     view! {
         <div class="transport" data-testid="transport">
             <div class="transport-row">
-                <Controls bench full />
+                <Controls bench full=rest.is_some() />
                 <Reading bench />
-                {full.then(|| view! { <Speed bench /> })}
+                {rest.map(|r| (r.speed)(bench))}
             </div>
             <div class="timeline-row">
                 <Timeline>
-                    {full.then(|| view! { <MarkList /> <Branches /> })}
+                    {rest.map(|r| (r.runs)())}
                 </Timeline>
             </div>
         </div>
@@ -163,8 +163,9 @@ fn Reading(bench: Bench) -> impl IntoView {
     }
 }
 
+/// The choice of the speed.
 #[component]
-fn Speed(bench: Bench) -> impl IntoView {
+pub(super) fn Speed(bench: Bench) -> impl IntoView {
     let choose = move |ev| {
         if let Ok(index) = event_target_value(&ev).parse() {
             bench.travel(|h| h.set_speed(index));

@@ -4,7 +4,10 @@
 //!
 //! No web types here: the frame loop, signals and storage are `crate::bench`'s.
 
+mod home;
 mod open;
+
+use std::sync::Arc;
 
 use sim_core::scenario::Predicate;
 
@@ -19,6 +22,12 @@ pub(crate) use sim_core::scenario::{Diagnostic, Severity, complete, diagnose};
 pub(crate) type Deed = sim_core::kernel::Deed<sim_core::systems::Order>;
 
 use crate::format::{self, SPEEDS, spoken};
+
+/// The scenario of the home page, as a file.
+pub(crate) const HOME: &str = include_str!("../pages/home.toml");
+
+/// Makes a session of a recipe, or says what is wrong with its scenario.
+type Reader = fn(Recipe) -> Result<Session, Vec<Diagnostic>>;
 
 /// Events executed between two looks at the clock.
 const CHUNK: u64 = 500;
@@ -67,6 +76,8 @@ pub(crate) struct Moved {
 /// A session with its pace and its branches.
 pub(crate) struct Host {
     session: Session,
+    /// The home page has one of its own, which reads no files: see [`home`].
+    read: Reader,
     playing: bool,
     speed: usize,
     /// Part of a nanosecond that the pace owes.
@@ -85,8 +96,25 @@ pub(crate) struct Host {
 impl Host {
     /// Opens `recipe` and looks at its `time`.
     pub(crate) fn open(recipe: Recipe, speed: f64) -> Result<Host, Vec<Diagnostic>> {
+        Host::with(open_session, recipe, speed)
+    }
+
+    /// Opens the home page's run and looks at `time`.
+    pub(crate) fn home(time: u64, speed: f64) -> Result<Host, Vec<Diagnostic>> {
+        let recipe = Recipe {
+            time,
+            ..Recipe::of(HOME)
+        };
+        Host::with(
+            |r| Ok(Session::of(Arc::new(home::scenario()), r)),
+            recipe,
+            speed,
+        )
+    }
+
+    fn with(read: Reader, recipe: Recipe, speed: f64) -> Result<Host, Vec<Diagnostic>> {
         let at = recipe.time;
-        let mut session = open_session(recipe)?;
+        let mut session = read(recipe)?;
         session.seek(at);
         let first = Branch {
             id: 0,
@@ -99,6 +127,7 @@ impl Host {
         };
         Ok(Host {
             session,
+            read,
             playing: false,
             speed: format::nearest_speed(speed),
             carry: 0.0,
@@ -417,7 +446,7 @@ impl Host {
     fn reopen(&mut self, recipe: Recipe, at: u64) {
         // A recipe that ran once runs again; if the engine were to refuse it, the present run
         // stays on stage rather than something else.
-        if let Ok(session) = open_session(recipe) {
+        if let Ok(session) = (self.read)(recipe) {
             self.session = session;
             self.session.set_gates(self.gates.clone());
             self.seek(at);
@@ -429,7 +458,7 @@ impl Host {
 mod tests {
     use super::*;
 
-    const TEXT: &str = include_str!("../pages/home.toml");
+    const TEXT: &str = HOME;
     const SECOND: u64 = 1_000_000_000;
 
     fn host() -> Host {

@@ -3,13 +3,11 @@
 use leptos::prelude::*;
 
 use crate::app::page;
-use crate::bench::{Bench, Extent, Opening, Workbench, open_saved_or};
-use crate::host::{Recipe, Target};
+use crate::bench::{Bench, Workbench, calm};
+use crate::host::{Host, Target};
 use crate::ui::glossary::Term;
 use crate::ui::icon;
 
-/// The cluster of the home page.
-pub(super) const SCENARIO: &str = include_str!("home.toml");
 /// By then the cluster has formed and the log has its first records, ns.
 pub(super) const BEGIN: u64 = 3_000_000_000;
 /// Slow enough to see messages travel.
@@ -20,19 +18,11 @@ const SPEED: f64 = 0.02;
 pub(crate) fn Home() -> impl IntoView {
     page("", true);
     let bench = Bench::new();
-    let recipe = Recipe {
-        time: BEGIN,
-        ..Recipe::of(SCENARIO)
-    };
-    open_saved_or(
-        bench,
-        Opening {
-            keep_as: None,
-            recipe,
-            speed: SPEED,
-            autoplay: true,
-        },
-    );
+    // Its scenario is ours and cannot be refused.
+    if let Ok(host) = Host::home(BEGIN, SPEED) {
+        bench.show(host);
+        bench.set_playing(!calm());
+    }
     view! {
         <div class="split home" data-testid="home">
             <div class="column">
@@ -64,7 +54,7 @@ pub(crate) fn Home() -> impl IntoView {
                     />
                 </ul>
             </div>
-            <Workbench extent=Extent::Glance />
+            <Workbench rest=None order=None />
         </div>
     }
 }

@@ -5,7 +5,7 @@ use leptos_router::hooks::use_params_map;
 
 use super::{CouldNotLoad, Loading};
 use crate::app::page;
-use crate::bench::{Bench, Workbench};
+use crate::bench::{Bench, FullWorkbench};
 use crate::lesson::{Lesson, LessonBlocks, load};
 
 /// The page.
@@ -41,7 +41,7 @@ fn Shown(lesson: Lesson) -> impl IntoView {
             <article class="column">
                 <LessonBlocks bench lesson follows />
             </article>
-            <Workbench order=follows />
+            <FullWorkbench order=follows />
         </div>
     }
 }

@@ -5,7 +5,7 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use crate::app::page;
-use crate::bench::{Bench, Opening, Verdicts, Workbench, linked_run, open_saved_or};
+use crate::bench::{Bench, FullWorkbench, Opening, Verdicts, linked_run, open_saved_or};
 use crate::format::clock;
 use crate::host::{LinkProblem, Opened, Recipe, deed_words};
 
@@ -30,7 +30,7 @@ pub(crate) fn RunPage() -> impl IntoView {
             let keep_as = Some("run".to_owned());
             let recipe = Recipe {
                 time: super::home::BEGIN,
-                ..Recipe::of(super::home::SCENARIO)
+                ..Recipe::of(crate::host::HOME)
             };
             open_saved_or(
                 bench,
@@ -63,7 +63,7 @@ pub(crate) fn RunPage() -> impl IntoView {
                     <Story bench />
                     <Verdicts />
                 </div>
-                <Workbench />
+                <FullWorkbench />
             </div>
         }
         .into_any(),

@@ -6,7 +6,7 @@ use super::build::{Build, KeysKind, LoadKind};
 use super::fields::{Check, Choice, Form, Number};
 use super::home::BEGIN;
 use crate::app::page;
-use crate::bench::{Bench, Opening, Tab, Verdicts, Workbench, calm, narrow, open_saved_or};
+use crate::bench::{Bench, FullWorkbench, Opening, Tab, Verdicts, calm, narrow, open_saved_or};
 use crate::host::Recipe;
 use crate::store;
 use crate::ui::icon;
@@ -57,7 +57,7 @@ pub(crate) fn Sandbox() -> impl IntoView {
                 </details>
                 <Verdicts />
             </div>
-            <Workbench />
+            <FullWorkbench />
         </div>
     }
 }

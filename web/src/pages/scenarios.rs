@@ -5,7 +5,7 @@ use leptos_router::hooks::use_params_map;
 
 use super::{CouldNotLoad, Loading};
 use crate::app::page;
-use crate::bench::{Bench, Opening, Workbench, open_saved_or};
+use crate::bench::{Bench, FullWorkbench, Opening, open_saved_or};
 use crate::catalog::{self, ScenarioEntry};
 use crate::host::Recipe;
 
@@ -110,7 +110,7 @@ fn Shown(entry: ScenarioEntry, text: String) -> impl IntoView {
                 {lesson}
                 <crate::bench::Verdicts />
             </div>
-            <Workbench />
+            <FullWorkbench />
         </div>
     }
 }

@@ -15,6 +15,8 @@ const SERVED: &str = "{{__TRUNK_ADDRESS__}}";
 /// The HTML of the home page.
 pub(crate) struct Shell {
     html: String,
+    /// Files that every page but the home page needs as well.
+    later: Vec<String>,
 }
 
 /// What one page has of its own.
@@ -50,7 +52,10 @@ fn between(text: &str, start: &str, end: &str) -> Option<std::ops::Range<usize>>
 impl Shell {
     /// A shell from the file that Trunk wrote.
     pub(crate) fn new(html: String) -> Self {
-        Self { html }
+        Self {
+            html,
+            later: Vec::new(),
+        }
     }
 
     /// The home page.
@@ -127,6 +132,11 @@ impl Shell {
         self.html = self.html.replacen("</head>", &meta, 1);
     }
 
+    /// Names a file that every page but the home page will ask for: they fetch it at once.
+    pub(crate) fn need_later(&mut self, file: &str) {
+        self.later.push(file.to_owned());
+    }
+
     /// Lets Trunk's reload script run, for a served build.
     pub(crate) fn relax_policy(&mut self) {
         self.html = self
@@ -160,6 +170,11 @@ impl Shell {
                 "\"",
                 &format!("{}{below}", "../".repeat(depth)),
             )?;
+        }
+        for file in &self.later {
+            let link =
+                format!("<link rel=\"preload\" as=\"fetch\" crossorigin href=\"{file}\" /></head>");
+            html = html.replacen("</head>", &link, 1);
         }
         Ok(html)
     }

@@ -13,6 +13,7 @@ mod pages;
 mod scenarios;
 mod service_worker;
 pub(crate) mod sizes;
+mod split;
 
 use crate::failure::{Failure, Outcome};
 use html::Shell;
@@ -29,17 +30,19 @@ pub(crate) fn finish_hook() -> Outcome<()> {
                 .with_remedy("cargo xtask build")
         })?;
     scenarios::copy(&staging)?;
-    finish(&staging, editor::bundle, lessons::compile)
+    finish(&staging, split::cut, editor::bundle, lessons::compile)
 }
 
-/// The two parts that need other programs are handed in, so that the rest can be tested alone.
+/// The parts that need other programs are handed in, so that the rest can be tested alone.
 fn finish(
     staging: &Path,
+    cut: impl Fn(&Path, &mut Shell) -> Outcome<Option<split::Link>>,
     bundle_editor: impl Fn(&Path, bool) -> Outcome<Option<String>>,
     compile_lessons: impl Fn(&Path) -> Outcome<()>,
 ) -> Outcome<()> {
     let index = staging.join("index.html");
     let mut shell = Shell::new(read_text(&index)?);
+    let link = cut(staging, &mut shell)?;
     // Trunk names the module and its loader by the module before optimisation, so that either may
     // change under an unchanged name (trunk issue 1028); these names are those of the content.
     let (js, wasm) = (shell.js()?.to_owned(), shell.wasm()?.to_owned());
@@ -52,6 +55,9 @@ fn finish(
     for (stem, old) in renamed {
         let named = name_by_content(staging, stem, old)?;
         shell.rename(old, &named)?;
+    }
+    if let Some(link) = link {
+        link.write(staging, shell.js()?)?;
     }
     shell.note_wasm_size(staging)?;
     if let Some(bundle) = bundle_editor(staging, shell.is_served())? {
@@ -157,7 +163,11 @@ mod tests {
             let text = "title: Acks\ndescription: D\n\n<h1>What acks promise</h1>";
             write_text(&out.join("lessons/acks/page.fragment.html"), text)
         };
-        finish(&dir, editor, lessons).expect("finishes");
+        let whole = |_: &Path, shell: &mut Shell| {
+            shell.need_later("later-1.wasm");
+            Ok(None)
+        };
+        finish(&dir, whole, editor, lessons).expect("finishes");
         let all = files(&dir).expect("listed");
         for expect in [
             "404.html",
@@ -175,6 +185,9 @@ mod tests {
         let deep = read_text(&dir.join("sandbox/index.html")).expect("written");
         assert!(deep.contains(r#"<base href="../""#), "{deep}");
         assert!(deep.contains(r#"data-wasm-bytes="4""#), "{deep}");
+        assert!(deep.contains("later-1.wasm"), "{deep}");
+        let home = read_text(&dir.join("index.html")).expect("written");
+        assert!(!home.contains("later-1.wasm"), "{home}");
         assert!(
             deep.contains(r#"name="strandline-editor" content="editor-1.js""#),
             "{deep}"

@@ -22,6 +22,8 @@ pub(crate) enum Need {
     WasmTarget,
     /// The wasm-bindgen command and its test runner.
     WasmBindgen,
+    /// What cuts the site's module in two.
+    WasmSplit,
     /// Trunk.
     Trunk,
     /// Node.js with npm.
@@ -51,7 +53,7 @@ struct Tool {
     install: fn() -> Outcome<()>,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         need: Need::Components,
         name: "rustfmt and clippy",
@@ -72,6 +74,13 @@ const TOOLS: [Tool; 8] = [
         find: rust::find_wasm_bindgen,
         doing: "compiling it, once (about 4 minutes on 2 cores)",
         install: rust::install_wasm_bindgen,
+    },
+    Tool {
+        need: Need::WasmSplit,
+        name: "wasm-split 0.2.4",
+        find: rust::find_wasm_split,
+        doing: "compiling it, once (about 1 minute on 2 cores)",
+        install: rust::install_wasm_split,
     },
     Tool {
         need: Need::Trunk,
@@ -112,21 +121,23 @@ const TOOLS: [Tool; 8] = [
 
 impl Need {
     /// All there is.
-    pub(crate) const ALL: [Need; 8] = [
+    pub(crate) const ALL: [Need; 9] = [
         Need::Components,
         Need::WasmTarget,
         Need::WasmBindgen,
         Need::Trunk,
+        Need::WasmSplit,
         Need::Node,
         Need::NpmPackages,
         Need::Chromium,
         Need::Chromedriver,
     ];
     /// What a build of the site needs.
-    pub(crate) const SITE: [Need; 5] = [
+    pub(crate) const SITE: [Need; 6] = [
         Need::WasmTarget,
         Need::WasmBindgen,
         Need::Trunk,
+        Need::WasmSplit,
         Need::Node,
         Need::NpmPackages,
     ];

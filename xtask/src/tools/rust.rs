@@ -3,13 +3,15 @@
 use super::Found;
 use crate::failure::{Failure, Outcome};
 use crate::{paths, run, ui};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 pub(super) const TRUNK: &str = "0.21.14";
 // Must equal the `wasm-bindgen` of the root Cargo.toml to the patch.
 pub(super) const WASM_BINDGEN: &str = "0.2.121";
+// Reads what the `wasm_split` macro of Leptos marks, and refuses a module marked for a later version.
+const WASM_SPLIT: &str = "0.2.4";
 
 pub(crate) fn find_components() -> Option<Found> {
     let rustfmt = run::capture(run::cargo().args(["fmt", "--version"]))?;
@@ -68,6 +70,26 @@ pub(crate) fn install_wasm_bindgen() -> Outcome<()> {
     )
 }
 
+/// Looked for in the cache alone, as the program cannot tell its version.
+pub(crate) fn find_wasm_split() -> Option<Found> {
+    let name = format!("wasm-split-cli{}", std::env::consts::EXE_SUFFIX);
+    let path = paths::tool("wasm-split", WASM_SPLIT).join("bin").join(name);
+    path.is_file().then(|| Found {
+        note: format!("{WASM_SPLIT} in {}", path.display()),
+        path,
+    })
+}
+
+pub(crate) fn install_wasm_split() -> Outcome<()> {
+    let root = paths::tool("wasm-split", WASM_SPLIT);
+    compile(
+        "wasm_split_cli_support",
+        WASM_SPLIT,
+        &["--features", "build-binary"],
+        &root,
+    )
+}
+
 pub(crate) fn find_trunk() -> Option<Found> {
     find("trunk", TRUNK, &["trunk"])
 }
@@ -110,7 +132,7 @@ fn find(name: &str, version: &str, programs: &[&str]) -> Option<Found> {
 }
 
 /// Installs below `root`, with cargo-binstall where it is on PATH.
-fn install(package: &str, version: &str, root: &std::path::Path) -> Outcome<()> {
+fn install(package: &str, version: &str, root: &Path) -> Outcome<()> {
     std::fs::create_dir_all(root).map_err(|e| Failure::io("make the folder", root, &e))?;
     if run::which("cargo-binstall").is_some() {
         let wanted = format!("{package}@{version}");
@@ -124,17 +146,24 @@ fn install(package: &str, version: &str, root: &std::path::Path) -> Outcome<()> 
             Err(failure) => ui::remark(&format!("{failure}; compiling it instead")),
         }
     }
+    compile(package, version, &[], root)
+}
+
+/// Compiles below `root`.
+fn compile(package: &str, version: &str, features: &[&str], root: &Path) -> Outcome<()> {
+    std::fs::create_dir_all(root).map_err(|e| Failure::io("make the folder", root, &e))?;
     let mut command = in_cache(root);
     command
         .args(["install", "--locked", "--version", version, "--root"])
         .arg(root)
+        .args(features)
         .arg(package);
     let typed = run::describe(&command);
     run::show(&mut command).map_err(|failure| failure.with_remedy(typed))
 }
 
 /// cargo, run from the cache so that the checkout's `.cargo/config.toml` does not apply.
-fn in_cache(root: &std::path::Path) -> Command {
+fn in_cache(root: &Path) -> Command {
     let mut command = run::cargo();
     command.current_dir(root);
     // Both are set for the checkout and would lead the build astray.
