@@ -7,11 +7,11 @@ export const SECOND = 1_000_000_000;
 // A development build on a loaded machine simulates slower than real time.
 const PATIENCE = { timeout: 90_000 };
 
-/** What the engine says now: time (ns), event number, digest, ledger, whether it plays. */
+/** What the engine says now: time (ns), event number, digest, whether it plays; not at home, its ledger. */
 export async function engine(page) {
   return page.evaluate(() => {
     const s = window.strandline;
-    return { now: s.now(), event: s.event(), digest: s.digest(), ledger: s.ledger(), playing: s.playing() };
+    return { now: s.now(), event: s.event(), digest: s.digest(), ledger: s.ledger?.(), playing: s.playing() };
   });
 }
 

@@ -9,6 +9,7 @@ mod base64;
 mod editor;
 mod html;
 mod lessons;
+mod minify;
 mod pages;
 mod scenarios;
 mod service_worker;
@@ -30,19 +31,27 @@ pub(crate) fn finish_hook() -> Outcome<()> {
                 .with_remedy("cargo xtask build")
         })?;
     scenarios::copy(&staging)?;
-    finish(&staging, split::cut, editor::bundle, lessons::compile)
+    let shrink = |staging: &Path, shell: &mut Shell| {
+        if std::env::var_os("TRUNK_PROFILE").is_none_or(|profile| profile != "release") {
+            return Ok(None);
+        }
+        let link = split::cut(staging, shell)?;
+        minify::all(staging)?;
+        Ok(Some(link))
+    };
+    finish(&staging, shrink, editor::bundle, lessons::compile)
 }
 
 /// The parts that need other programs are handed in, so that the rest can be tested alone.
 fn finish(
     staging: &Path,
-    cut: impl Fn(&Path, &mut Shell) -> Outcome<Option<split::Link>>,
+    shrink: impl Fn(&Path, &mut Shell) -> Outcome<Option<split::Link>>,
     bundle_editor: impl Fn(&Path, bool) -> Outcome<Option<String>>,
     compile_lessons: impl Fn(&Path) -> Outcome<()>,
 ) -> Outcome<()> {
     let index = staging.join("index.html");
     let mut shell = Shell::new(read_text(&index)?);
-    let link = cut(staging, &mut shell)?;
+    let link = shrink(staging, &mut shell)?;
     // Trunk names the module and its loader by the module before optimisation, so that either may
     // change under an unchanged name (trunk issue 1028); these names are those of the content.
     let (js, wasm) = (shell.js()?.to_owned(), shell.wasm()?.to_owned());

@@ -7,14 +7,22 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// The most that wasm, js and css together may weigh, gzip, in bytes.
+/// The most that the home page's wasm, js and css should weigh together, gzip, in bytes.
+pub(crate) const TARGET_BYTES: u64 = 450 * 1024;
+
+/// The most that they may weigh.
 ///
-/// The target is 450 KiB and is missed (see docs/BENCHMARKS.md). This limit stands a little above
-/// what is there, so that the site does not grow unnoticed: lower it whenever it shrinks.
-pub(crate) const BUDGET_BYTES: u64 = 1_350 * 1024;
+/// The target is missed (see docs/BENCHMARKS.md). This limit stands a little above what is there,
+/// so that the site does not grow unnoticed: lower it whenever it shrinks.
+const BUDGET_BYTES: u64 = 600 * 1024;
+
+/// The most that all other pages may load besides, in bytes; it stands a little above what is there.
+const LATER_BYTES: u64 = 440 * 1024;
 
 struct File {
     name: String,
+    /// Not part of the home page's first load.
+    later: bool,
     raw_bytes: u64,
     gzip_bytes: u64,
 }
@@ -33,15 +41,19 @@ pub(crate) fn measure(dist: &Path) -> Outcome<Sizes> {
             .any(|ending| name.ends_with(ending));
         // The editor's bundle is named in a meta element, but loaded later.
         let now = home.contains(name) && !name.starts_with("editor-") && name != "sw.js";
-        kind && (now || name.starts_with("snippets/"))
+        let imported = name.starts_with("snippets/") || name.starts_with("later-");
+        kind && (now || imported)
     };
     let mut found = Vec::new();
     for name in files(dist)?.into_iter().filter(|name| counts(name)) {
+        // The halves' link is imported at once, and the second half with the first page but home.
+        let later = name.starts_with("later-") && name.ends_with(".wasm");
         let path = dist.join(&name);
         let bytes = fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
         let gzip_bytes = gzip(&bytes).map_err(|e| Failure::io("compress", &path, &e))?;
         found.push(File {
             name,
+            later,
             raw_bytes: bytes.len() as u64,
             gzip_bytes,
         });
@@ -60,9 +72,19 @@ fn kilobytes(bytes: u64) -> String {
 }
 
 impl Sizes {
-    /// All of it, gzip.
+    /// The home page's first load, gzip.
     pub(crate) fn total_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.gzip_bytes).sum()
+        self.gzip_bytes(false)
+    }
+
+    /// What all other pages load besides, gzip.
+    fn later_bytes(&self) -> u64 {
+        self.gzip_bytes(true)
+    }
+
+    fn gzip_bytes(&self, later: bool) -> u64 {
+        let part = self.files.iter().filter(|file| file.later == later);
+        part.map(|file| file.gzip_bytes).sum()
     }
 
     /// An error text if the budget is exceeded, or if nothing was measured.
@@ -71,12 +93,22 @@ impl Sizes {
         if !has(".wasm") || !has(".js") {
             return Err("the home page names no module: nothing was measured".to_owned());
         }
-        let (total, budget) = (kilobytes(self.total_bytes()), kilobytes(BUDGET_BYTES));
-        match self.total_bytes() <= BUDGET_BYTES {
-            true => Ok(format!("first load {total} gzip of {budget}")),
-            false => Err(format!(
-                "first load {total} gzip, over the budget of {budget}"
-            )),
+        let loads = [
+            ("first load", self.total_bytes(), BUDGET_BYTES),
+            ("second load", self.later_bytes(), LATER_BYTES),
+        ];
+        let notes = loads.map(|(name, bytes, budget)| {
+            let (held, budget) = (bytes <= budget, kilobytes(budget));
+            let how = if held { "of" } else { "over the budget of" };
+            (
+                held,
+                format!("{name} {} gzip {how} {budget}", kilobytes(bytes)),
+            )
+        });
+        let text = notes.each_ref().map(|(_, note)| note.as_str()).join(", ");
+        match notes.iter().all(|(held, _)| *held) {
+            true => Ok(text),
+            false => Err(text),
         }
     }
 
@@ -94,8 +126,15 @@ impl Sizes {
             .iter()
             .map(|file| row(&file.name, file.raw_bytes, file.gzip_bytes))
             .collect();
-        let raw = self.files.iter().map(|file| file.raw_bytes).sum();
-        lines.push(row("first load, wasm + js + css", raw, self.total_bytes()));
+        let loads = [
+            ("first load, wasm + js + css", false),
+            ("second load, with the first page but home", true),
+        ];
+        for (name, later) in loads {
+            let part = self.files.iter().filter(|file| file.later == later);
+            let raw = part.map(|file| file.raw_bytes).sum();
+            lines.push(row(name, raw, self.gzip_bytes(later)));
+        }
         lines.join("\n")
     }
 }
@@ -107,6 +146,7 @@ mod tests {
     fn sizes(files: &[(&str, u64)]) -> Sizes {
         let file = |(name, size): &(&str, u64)| File {
             name: (*name).to_owned(),
+            later: name.starts_with("later"),
             raw_bytes: *size,
             gzip_bytes: *size,
         };
@@ -120,6 +160,14 @@ mod tests {
         for (files, holds) in [
             (vec![("a.wasm", BUDGET_BYTES - 1), ("a.js", 1)], true),
             (vec![("a.wasm", BUDGET_BYTES), ("a.js", 1)], false),
+            (
+                vec![("a.wasm", 1), ("a.js", 1), ("later", LATER_BYTES)],
+                true,
+            ),
+            (
+                vec![("a.wasm", 1), ("a.js", 1), ("later", LATER_BYTES + 1)],
+                false,
+            ),
             (vec![("a.js", 1)], false),
             (vec![], false),
         ] {
