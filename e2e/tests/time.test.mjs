@@ -21,9 +21,14 @@ test("the leader is killed by keyboard, another takes over, and the deed can be 
     assert.equal(shown, after.ledger.acknowledged, "the strip shows the engine's count");
 
     await page.getByTestId("tab-script").click();
-    const script = page.getByTestId("script");
-    await page.waitForFunction(() => /crash/.test(document.querySelector("[data-testid=script]")?.value ?? ""));
-    assert.equal(await script.inputValue(), await page.evaluate(() => window.strandline.toml()));
+    // A plain field until the editor has come, which draws the lines about those in view.
+    const script = await page.waitForFunction(() => {
+      const field = document.querySelector("[data-testid=script]");
+      const lines = [...(field?.querySelectorAll(".cm-line") ?? [])].map((line) => line.textContent);
+      const text = field?.value ?? lines.join("\n");
+      return /crash/.test(text) && text;
+    });
+    assert.ok((await page.evaluate(() => window.strandline.toml())).includes(await script.jsonValue()));
 
     await page.getByTestId("tab-stage").click();
     await page.getByTestId("undo").click();
