@@ -427,7 +427,8 @@ impl<R: LogRecord> Log<R> {
     /// Replicas share what one of them copied from another, so that takes no look at the batches.
     pub fn same_until(&self, other: &Self, offset: i64) -> i64 {
         let (mut left, mut right) = (self.slices_from(offset), other.slices_from(offset));
-        let (mut a, mut b): (&[Arc<Batch<R>>], &[Arc<Batch<R>>]) = (&[], &[]);
+        let mut a: &[Arc<Batch<R>>] = &[];
+        let mut b: &[Arc<Batch<R>>] = &[];
         let mut same = offset;
         loop {
             while a.is_empty() {
