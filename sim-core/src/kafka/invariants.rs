@@ -144,6 +144,7 @@ impl Invariants {
             }
             Rule::FollowerHighWatermark => self.follower_hw(node, tp, after, world),
             Rule::Truncate => self.truncated(node, tp, after, world),
+            Rule::IsrChanged => self.isr_changed(tp, world),
             Rule::LostUnflushed | Rule::LostDisk => {
                 self.bereft.insert((tp, node));
             }
@@ -233,28 +234,54 @@ impl Invariants {
         if hw >= known.hw {
             *known = now;
         }
-        let Some(state) = self.control_image().partitions.get(&tp) else {
-            return;
-        };
-        let without = state.isr.iter().find_map(|member| {
-            let at = *self.nodes.get(member)?;
-            let slot = world.nodes().get(at.0 as usize)?;
-            let up = !matches!(slot.state, NodeState::Down { silent: true, .. });
-            if at == node || !up || self.bereft.contains(&(tp, at)) {
-                return None;
-            }
-            let log = Logs(world).log(at, tp);
-            let agrees = log.is_some_and(|log| holds(log, &now));
-            (!agrees).then(|| (*member, log.map_or(0, Log::leo)))
-        });
         // Said once for a partition, so the first of several members is enough.
-        if let Some((member, leo)) = without {
+        if let Some((member, leo)) = self.member_without(tp, now, Some(node), world) {
             let text = format!(
                 "a leader counts records below {hw} as committed, but broker {member}, in the \
                  controller's ISR, has a log that ends at {leo} or differs below that"
             );
             self.report("StrongIsr", tp, world, text);
         }
+    }
+
+    /// Whoever is let into the ISR has what was committed before.
+    fn isr_changed(&mut self, tp: TopicPartition, world: &World<Node>) {
+        let committed = self.committed.get(tp).copied().unwrap_or_default();
+        if self.unclean.contains(&tp) {
+            return;
+        }
+        if let Some((member, leo)) = self.member_without(tp, committed, None, world) {
+            let hw = committed.hw;
+            let text = format!(
+                "broker {member} is in the controller's ISR with a log that ends at {leo} or \
+                 differs below the high watermark {hw} that a leader had reached"
+            );
+            self.report("StrongIsr", tp, world, text);
+        }
+    }
+
+    /// A member of the controller's ISR that lacks what is committed, and its log end.
+    fn member_without(
+        &self,
+        tp: TopicPartition,
+        committed: Committed,
+        except: Option<NodeId>,
+        world: &World<Node>,
+    ) -> Option<(BrokerId, i64)> {
+        // Nothing is committed yet: a member may not even have made its log.
+        committed.last?;
+        let state = self.control_image().partitions.get(&tp)?;
+        state.isr.iter().find_map(|member| {
+            let at = *self.nodes.get(member)?;
+            let slot = world.nodes().get(at.0 as usize)?;
+            let up = !matches!(slot.state, NodeState::Down { silent: true, .. });
+            if Some(at) == except || !up || self.bereft.contains(&(tp, at)) {
+                return None;
+            }
+            let log = Logs(world).log(at, tp);
+            let agrees = log.is_some_and(|log| holds(log, &committed));
+            (!agrees).then(|| (*member, log.map_or(0, Log::leo)))
+        })
     }
 
     fn follower_hw(&mut self, node: NodeId, tp: TopicPartition, hw: i64, world: &World<Node>) {

@@ -137,12 +137,18 @@ impl Broker {
         if let Some(base_offset) = first.filter(|base| *base < leo) {
             self.truncate(tp, base_offset, cx);
         }
+        // Without fencing a request names no epoch that its answer could be held to.
+        let fences = self.fences_replicas();
         let Some(partition) = self.partitions.get_mut(tp) else {
             return 0;
         };
         let before = partition.log.log().leo();
         let mut bytes = 0;
-        let accepted = accepted_by_follower(&fetched.batches, partition.leader_epoch).len();
+        let accepted = if fences {
+            accepted_by_follower(&fetched.batches, partition.leader_epoch).len()
+        } else {
+            fetched.batches.len()
+        };
         for batch in fetched.batches.into_iter().take(accepted) {
             let Ok(info) = partition.log.append_as_follower(batch, wall_ms) else {
                 break;
