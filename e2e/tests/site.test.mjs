@@ -101,7 +101,7 @@ test("a browser without WebAssembly is told so", async () => {
   });
 });
 
-test("a module served with a wrong type still starts", async () => {
+test("modules served with a wrong type still start", async () => {
   await with_page({ path: null }, async (page) => {
     await page.route("**/*.wasm", async (route) => {
       const response = await route.fetch();
@@ -109,5 +109,21 @@ test("a module served with a wrong type still starts", async () => {
       await route.fulfill({ response, headers });
     });
     await open(page);
+    await open(page, "course/");
+    await page.getByTestId("course").waitFor();
+  });
+});
+
+test("the second half of the site that cannot be loaded is told, and another try brings it", async () => {
+  await with_page({ path: null, expected: [/\b503\b/], serviceWorkers: "block" }, async (page) => {
+    const second = /\/later-[^/]*\.wasm$/;
+    await page.route(second, (route) => route.fulfill({ status: 503 }));
+    await open(page);
+    await page.getByRole("link", { name: "Course", exact: true }).click();
+    const problem = page.getByTestId("load-problem");
+    await problem.waitFor();
+    await page.unroute(second);
+    await problem.getByRole("button", { name: "Try again" }).click();
+    await page.getByTestId("course").waitFor();
   });
 });

@@ -14,10 +14,10 @@ pub(crate) const TARGET_BYTES: u64 = 450 * 1024;
 ///
 /// The target is missed (see docs/BENCHMARKS.md). This limit stands a little above what is there,
 /// so that the site does not grow unnoticed: lower it whenever it shrinks.
-const BUDGET_BYTES: u64 = 600 * 1024;
+const BUDGET_BYTES: u64 = 620 * 1024;
 
 /// The most that all other pages may load besides, in bytes; it stands a little above what is there.
-const LATER_BYTES: u64 = 440 * 1024;
+const LATER_BYTES: u64 = 450 * 1024;
 
 struct File {
     name: String,
