@@ -5,6 +5,7 @@ use sim_core::check::{FaultProfile, RunPlan};
 use sim_core::kernel::{Deed, Nanos, NodeId, SECOND};
 use sim_core::run::{Recipe, Run, RunScratch, Session};
 use sim_core::scenario::{self, Scenario};
+use sim_core::view::LineKind;
 use std::sync::Arc;
 
 const QUICKSTART: &str = include_str!("../../scenarios/quickstart.toml");
@@ -174,4 +175,53 @@ fn a_fault_on_one_link_leaves_the_draws_of_others_alone() {
     let sent = sends(false);
     assert!(sent > 0);
     assert_eq!(sent, sends(true));
+}
+
+/// The marks of rules on the timeline of a scenario, with their times in whole seconds.
+fn rule_marks(text: &str, until: Nanos) -> Vec<(u64, String)> {
+    let mut session = Session::open(Recipe::of(text.to_owned())).expect("a good scenario");
+    session.seek(until);
+    let marks = session.marks().into_iter();
+    marks
+        .filter(|mark| mark.kind == LineKind::Rule)
+        .map(|mark| (mark.time / SECOND, mark.text))
+        .collect()
+}
+
+#[test]
+fn elections_stand_on_the_timeline_and_the_first_ones_do_not() {
+    let check = |text: &str, until: Nanos, expect: &[(u64, &str)]| {
+        let expect: Vec<(u64, String)> = expect.iter().map(|(t, m)| (*t, (*m).into())).collect();
+        assert_eq!(rule_marks(text, until), expect);
+    };
+    check(QUICKSTART, 10 * SECOND, &[]);
+    // Cut off at 10 s, fenced after a session timeout of 9 s.
+    check(
+        SPLIT_BRAIN,
+        25 * SECOND,
+        &[(18, "b2 leads orders-0 in epoch 1")],
+    );
+    let failover = include_str!("../../lessons/en/the-leader-dies/failover.toml");
+    check(
+        failover,
+        60 * SECOND,
+        &[(18, "b2 leads orders-0 in epoch 1")],
+    );
+}
+
+#[test]
+fn the_ledger_does_not_count_as_lost_what_a_successor_holds() {
+    let failover = include_str!("../../lessons/en/the-leader-dies/failover.toml");
+    let mut session = Session::open(Recipe::of(failover.to_owned())).expect("a good scenario");
+    let mut before = 0;
+    for second in 1..=20 {
+        session.seek(second * SECOND);
+        let ledger = session.ledger();
+        assert_eq!(ledger.lost, 0, "at {second} s");
+        assert!(
+            ledger.committed >= before,
+            "the line went back at {second} s"
+        );
+        before = ledger.committed;
+    }
 }

@@ -375,6 +375,11 @@ impl Ledger {
         let (Some((_, leader)), true) = (leader, offset >= 0) else {
             return;
         };
+        // The newest leader itself wrote it there. If that leader has gone since, its successor's
+        // log decides what is lost, not what the dead one's disk holds.
+        if entry.offset == offset {
+            return;
+        }
         let there = |at: i64| {
             at >= 0
                 && (truth.record_at(leader, lane, at) == Some(record)

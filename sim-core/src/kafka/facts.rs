@@ -134,7 +134,8 @@ impl<'a> Cluster<'a> {
 
 /// Records below the strandline. The furthest high watermark that any replica remembers counts, as
 /// far as the newest leader's log goes: a leader that has just come back, or has just died,
-/// remembers only the one of its last checkpoint.
+/// remembers only the one of its last checkpoint. What the disk of a leader that is down holds says
+/// nothing of what its followers have, so it sets no bound.
 #[must_use]
 pub fn committed(world: &World<Node>, ledger: &Ledger) -> u64 {
     let cluster = Cluster(world);
@@ -144,7 +145,10 @@ pub fn committed(world: &World<Node>, ledger: &Ledger) -> u64 {
     let of = |tp: &TopicPartition| {
         let at: Lane = lane(*tp);
         let (_, leader) = ledger.leader(at)?;
-        let end = Logs(world).log(leader, *tp)?.leo();
+        let end = match cluster.runs(leader) {
+            true => Logs(world).log(leader, *tp)?.leo(),
+            false => i64::MAX,
+        };
         let logs = cluster
             .brokers()
             .filter_map(|(node, _)| Logs(world).log(node, *tp));

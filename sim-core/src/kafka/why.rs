@@ -1,11 +1,13 @@
 //! Answers to "why?": each rule in words with its source, and the chain from a value to its causes.
 
-use super::ids::TopicPartition;
+use super::facts::Cluster;
+use super::ids::{BrokerId, TopicPartition};
 use super::note::{Note, Rule};
 use super::truth::Logs;
 use crate::kernel::{NodeId, World};
 use crate::log::RecordId;
 use crate::systems::Node;
+use std::collections::BTreeMap;
 
 /// A rule's name, what it did (`{b}` before, `{a}` after, `{o}` the other broker) and its source.
 #[must_use]
@@ -193,6 +195,84 @@ pub fn rule_words(note: &Note, names: &[String]) -> (String, String) {
     let place = tp.map_or_else(String::new, |tp| format!("partition {}: ", tp.partition));
     let name = names.get(node.0 as usize).cloned().unwrap_or_default();
     (name, format!("{place}{text}"))
+}
+
+/// What among the notes of one step a timeline should mark: brokers that take over partitions,
+/// partitions that lose their leader or get one that was not in sync, and another leader of the
+/// quorum. The first leaders belong to the start of a cluster and are none. Partitions that change
+/// hands in one step share one text.
+#[must_use]
+pub fn milestones<'a>(
+    notes: impl Iterator<Item = &'a Note>,
+    world: &World<Node>,
+    names: &[String],
+) -> Vec<String> {
+    let cluster = Cluster(world);
+    let mut changed: BTreeMap<(Rule, i64), Vec<(TopicPartition, i64)>> = BTreeMap::new();
+    for note in notes {
+        let Note::Rule {
+            node,
+            rule,
+            tp,
+            after,
+            ..
+        } = note
+        else {
+            continue;
+        };
+        match (rule, tp) {
+            (Rule::QuorumLeader, _) if *after > 1 => {
+                let first = TopicPartition::default();
+                let key = (*rule, i64::from(node.0));
+                changed.entry(key).or_default().push((first, *after));
+            }
+            (Rule::BecameLeader, Some(tp)) if *after > 0 => {
+                // A broker that replays old metadata passes through what is no longer so.
+                let now = cluster.image().and_then(|image| image.partitions.get(tp));
+                if now.is_some_and(|p| i64::from(p.leader_epoch) == *after) {
+                    let key = (*rule, i64::from(node.0));
+                    changed.entry(key).or_default().push((*tp, *after));
+                }
+            }
+            (Rule::LeaderElected, Some(tp)) if *after < 0 => {
+                changed
+                    .entry((*rule, *after))
+                    .or_default()
+                    .push((*tp, *after));
+            }
+            (Rule::UncleanLeaderElected, Some(tp)) => {
+                changed
+                    .entry((*rule, *after))
+                    .or_default()
+                    .push((*tp, *after));
+            }
+            _ => {}
+        }
+    }
+    let name = |node: Option<NodeId>| {
+        let name = node.and_then(|n| names.get(n.0 as usize));
+        name.map_or("?", String::as_str)
+    };
+    let mut texts = Vec::new();
+    for ((rule, about), which) in changed {
+        let (partitions, epoch) = match which.as_slice() {
+            [(tp, epoch)] => {
+                let named = cluster.image().map(|image| image.name(*tp));
+                (named.unwrap_or_default(), format!(" in epoch {epoch}"))
+            }
+            many => (format!("{} partitions", many.len()), String::new()),
+        };
+        let node = u32::try_from(about).ok().map(NodeId);
+        let broker = BrokerId::try_from(about).ok();
+        let broker = broker.and_then(|b| cluster.node_of(b));
+        texts.push(match rule {
+            Rule::QuorumLeader => format!("{} leads the quorum{epoch}", name(node)),
+            Rule::BecameLeader => format!("{} leads {partitions}{epoch}", name(node)),
+            Rule::LeaderElected => format!("no leader is left for {partitions}"),
+            _ => format!("{}, not in sync, is elected for {partitions}", name(broker)),
+        });
+    }
+    texts
 }
 
 /// What a note tells of one record's life, if anything.

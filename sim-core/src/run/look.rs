@@ -177,7 +177,9 @@ impl Session {
             }
         });
         for mark in self.history().marks() {
-            if (from..to).contains(&mark.event) && mark.kind != LineKind::Deed {
+            // Deeds and rules have their own lines above.
+            let told = matches!(mark.kind, LineKind::Deed | LineKind::Rule);
+            if (from..to).contains(&mark.event) && !told {
                 lines.push(LogLine {
                     event: mark.event,
                     time: mark.time,

@@ -8,6 +8,7 @@ use super::history::{History, Marked};
 use super::keyframes::Keyframes;
 use super::recipe::{ACTIONS_MAX, Action, Recipe};
 use super::run::{Occurrence, Run, RunScratch};
+use crate::kafka::why;
 use crate::kernel::{Deed, Nanos, Refusal};
 use crate::scenario::{self, Diagnostic, Predicate, Scenario};
 use crate::systems::{Note, Order};
@@ -230,6 +231,16 @@ impl Session {
 
     fn remember_marks(&mut self, event: u64) {
         let time = self.run.world().now();
+        let notes = self.scratch.kernel.notes.iter();
+        let notes = notes.map(|Note::Kafka(note)| note);
+        for text in why::milestones(notes, self.run.world(), &self.run.scenario().nodes) {
+            self.history.mark(Marked {
+                event,
+                time,
+                kind: LineKind::Rule,
+                text,
+            });
+        }
         for occurrence in &self.scratch.occurrences {
             let (kind, text) = match occurrence {
                 Occurrence::Done(text) => (LineKind::Deed, text.clone()),

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::kafka::why::{explains, rule_text, rule_words, subject};
 use crate::kernel::Kind;
 use crate::systems::Note;
-use crate::view::WhyStep;
+use crate::view::{LineKind, WhyStep};
 
 /// Longest chain that is told.
 const STEPS_MAX: usize = 12;
@@ -83,7 +83,7 @@ impl Session {
                         .history()
                         .marks()
                         .iter()
-                        .find(|mark| mark.event == number);
+                        .find(|mark| mark.event == number && mark.kind == LineKind::Deed);
                     mark.map_or_else(|| "a deed".to_owned(), |mark| mark.text.clone())
                 }
             };

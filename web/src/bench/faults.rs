@@ -5,11 +5,13 @@ use leptos::prelude::*;
 use sim_core::view::Role;
 use wasm_bindgen::JsCast;
 
+use super::transport::{Way, jump_to_mark};
 use super::{Bench, use_bench};
+use crate::format::SPEEDS;
 use crate::host::{Offer, Target};
 use crate::stage::{MenuRequest, MenuTarget, Selection};
-use crate::ui::icon;
 use crate::ui::tabs::focus_by_id;
+use crate::ui::{Tone, icon};
 
 /// The engine's name for what a menu is for.
 fn target_of(target: MenuTarget) -> Target {
@@ -48,9 +50,29 @@ pub(super) fn take(bench: Bench, offer: &Offer, target: MenuTarget) {
     match &offer.disabled_because {
         None => {
             let label = format!("{}: {}", title_of(bench, target), offer.label);
-            bench.act(offer.deed.clone(), &label);
+            if bench.act(offer.deed.clone(), &label) && SLOW_TO_SHOW.contains(&offer.id) {
+                offer_what_follows(bench, &label);
+            }
         }
-        Some(reason) => bench.notices.say(crate::ui::Tone::Sand, reason.clone()),
+        Some(reason) => bench.notices.say(Tone::Sand, reason.clone()),
+    }
+}
+
+/// Faults of which others learn by a timeout: seconds of simulated time, minutes at a slow pace.
+const SLOW_TO_SHOW: [&str; 5] = ["crash", "power-loss", "pause", "isolate", "cut"];
+/// A pace at which one waits for such a timeout, simulated seconds per second.
+const PACE_TO_WAIT: f64 = 1.0;
+
+fn offer_what_follows(bench: Bench, done: &str) {
+    let pace = bench
+        .hud
+        .with_untracked(|h| SPEEDS.get(h.speed).map_or(1.0, |s| s.0));
+    if pace < PACE_TO_WAIT {
+        let text = format!("{done}. What follows may take seconds of simulated time.");
+        let on = move || jump_to_mark(bench, Way::On);
+        bench
+            .notices
+            .offer_briefly(Tone::Sea, text, "Go to what happens next", on);
     }
 }
 
@@ -334,7 +356,7 @@ fn UndoButton(bench: Bench) -> impl IntoView {
             type="button"
             class="button small undo"
             data-testid="undo"
-            disabled=move || what().is_none()
+            aria-disabled=move || what().is_none().to_string()
             title=move || what().map_or("Nothing to undo".to_owned(), |w| format!("Undo: {w} (u)"))
             on:click=move |_| bench.undo()
         >

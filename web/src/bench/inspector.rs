@@ -159,7 +159,10 @@ fn FactRow(
 ) -> impl IntoView {
     let (full, value) = (fact.label, fact.value.clone());
     let ask = fact.subject.map(|subject| {
-        let title = format!("Why is {full} {value}?");
+        let title = match full.split_once(" · ") {
+            Some((of, what)) => format!("{of}: why is {what} {value}?"),
+            None => format!("Why is {full} {value}?"),
+        };
         let title_for_reader = title.clone();
         let ask = move |_| {
             bench.why.set(Some(WhyQuestion {

@@ -20,7 +20,7 @@ pub(crate) const KEYS: &[(&[&str], &str)] = &[
     (&["Shift", "←"], "a hundredth of the run back"),
     (
         &["k"],
-        "to the next mark: fault, caption, election, violation",
+        "to what happens next: fault, caption, election, violation",
     ),
     (&["j"], "to the previous mark"),
     (&["]"], "faster"),

@@ -171,7 +171,7 @@ pub(crate) fn LedgerPanel() -> impl IntoView {
             </button>
         </div>
         <div class="table-wrap panel-scroll" tabindex="0" role="region" aria-label="Records">
-            <table class="table">
+            <table class="table records">
                 <caption>
                     "Each record, newest first. Choose one to see its life in the inspector."
                 </caption>

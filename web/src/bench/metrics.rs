@@ -43,6 +43,7 @@ fn draw(series: &Series, end: u64) -> Option<String> {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
         let mut chart = ChartBuilder::on(&root)
             .margin(4)
+            .margin_top(12)
             .margin_right(22)
             .x_label_area_size(26)
             .y_label_area_size(46)

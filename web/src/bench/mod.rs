@@ -42,6 +42,7 @@ pub(crate) use full::FullWorkbench;
 pub(crate) use keys::KeysTable;
 pub(crate) use panels::Workbench;
 pub(crate) use state::{Hud, Tab};
+pub(crate) use transport::{Way, jump_to_mark};
 pub(crate) use verdicts::Verdicts;
 pub(crate) use work::{Opening, linked_run, open_saved_or};
 
@@ -53,6 +54,9 @@ const PUBLISH_EVERY_MS: f64 = 100.0;
 const SLOW_EVERY_MS: f64 = 500.0;
 /// Tokens asked for per frame.
 const TOKENS_MAX: u32 = 2_000;
+
+/// Messages under way from which on drawing them is most of a frame's work.
+const CROWD: usize = 300;
 
 /// A question the inspector answers: what to ask the engine, and how the panel is headed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +84,8 @@ pub(crate) struct Bench {
     host: StoredValue<Option<Host>, LocalStorage>,
     frame_id: StoredValue<Option<FrameId>>,
     since_publish: StoredValue<f64>,
+    /// The stage was published without its numbers.
+    numbers_due: StoredValue<bool>,
     in_sight: StoredValue<bool>,
     /// Where the stage leaves its drawing.
     pub(crate) frame: FrameSlot,
@@ -134,6 +140,7 @@ impl Bench {
             host: StoredValue::new_local(None),
             frame_id: StoredValue::new(None),
             since_publish: StoredValue::new(0.0),
+            numbers_due: StoredValue::new(false),
             in_sight: StoredValue::new(true),
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
@@ -247,13 +254,17 @@ impl Bench {
         self.travel(|h| h.seek(ns));
     }
 
-    /// Does a deed; says why if the engine refuses it.
-    pub(crate) fn act(self, deed: Deed, label: &str) {
+    /// Does a deed, or says why the engine refuses it. True if it was done.
+    pub(crate) fn act(self, deed: Deed, label: &str) -> bool {
         match self.host(|h| h.act(deed, label)) {
             Some(Ok(())) => self.edited(),
-            Some(Err(refusal)) => self.notices.say(Tone::Sand, refusal.to_string()),
-            None => {}
+            Some(Err(refusal)) => {
+                self.notices.say(Tone::Sand, refusal.to_string());
+                return false;
+            }
+            None => return false,
         }
+        true
     }
 
     /// Takes the last deed back.
@@ -261,6 +272,8 @@ impl Bench {
         if let Some(label) = self.host(Host::undo).flatten() {
             self.notices.say(Tone::Sea, format!("Undone: {label}."));
             self.edited();
+        } else {
+            self.notices.say(Tone::Sand, "There is nothing to undo.");
         }
     }
 
@@ -293,13 +306,24 @@ impl Bench {
         let moved = self
             .host(|h| h.frame(step_ms, BUDGET_MS, now_ms))
             .unwrap_or_default();
-        self.draw();
         let waited = self.since_publish.try_update_value(|since| {
             *since += step_ms;
             *since
         });
-        if moved.halted || (moved.changed && waited.is_some_and(|w| w >= PUBLISH_EVERY_MS)) {
+        let due = moved.changed && waited.is_some_and(|w| w >= PUBLISH_EVERY_MS);
+        let crowded = self.view.try_with_untracked(|v| v.tokens.len() >= CROWD);
+        if due && !moved.halted && crowded == Some(true) {
+            // With so many messages one frame has no time for everything: the canvas rests in the
+            // one frame of six that changes the stage, and the numbers follow in the next.
+            self.publish_stage();
+            self.numbers_due.try_set_value(true);
+            return self.host(|h| h.playing()).unwrap_or(false);
+        }
+        self.draw();
+        if moved.halted || due {
             self.publish();
+        } else if self.numbers_due.try_get_value() == Some(true) {
+            self.publish_numbers();
         }
         self.host(|h| h.playing()).unwrap_or(false)
     }
@@ -331,24 +355,33 @@ impl Bench {
 
     /// Publishes the run's present state to the signals.
     pub(crate) fn publish(self) {
+        self.publish_stage();
+        self.publish_numbers();
+    }
+
+    /// Publishes what the stage shows.
+    fn publish_stage(self) {
         self.since_publish.try_set_value(0.0);
         let wanted = self
             .view
             .with_untracked(|last| query(&self.zoom.get_untracked(), last));
-        let Some(Some((hud, view, ledger, caption))) = self.host.try_with_value(|host| {
+        if let Some(view) = self.ask(|session| session.stage(&wanted)) {
+            // `try_set`: the page may have been left while a frame was under way.
+            let _ = self.view.try_set(Arc::new(view));
+        }
+    }
+
+    /// Publishes clock, ledger, caption, and that there is something new.
+    fn publish_numbers(self) {
+        self.numbers_due.try_set_value(false);
+        let Some(Some((hud, ledger, caption))) = self.host.try_with_value(|host| {
             let host = host.as_ref()?;
             let session = host.session();
-            Some((
-                Hud::of(host),
-                session.stage(&wanted),
-                session.ledger(),
-                session.caption().map(|c| c.text),
-            ))
+            let caption = session.caption().map(|c| c.text);
+            Some((Hud::of(host), session.ledger(), caption))
         }) else {
             return;
         };
-        // `try_set`: the page may have been left while a frame was under way.
-        let _ = self.view.try_set(Arc::new(view));
         set_if_new(self.hud, hud);
         set_if_new(self.ledger, ledger);
         set_if_new(self.caption, caption);

@@ -197,17 +197,31 @@ fn StagePanel(bench: Bench) -> impl IntoView {
             on_menu=Callback::new(move |request| bench.menu.set(Some(request)))
             zoom=bench.zoom
         />
-        <details class="stage-words">
+        <StageWords bench />
+    }
+}
+
+/// The stage as text. Written only while it is open: a thousand messages are a long list.
+#[component]
+fn StageWords(bench: Bench) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let toggled = move |ev: leptos::ev::Event| {
+        open.set(event_target::<web_sys::HtmlElement>(&ev).has_attribute("open"));
+    };
+    view! {
+        <details class="stage-words" data-testid="stage-words" on:toggle=toggled>
             <summary>"The stage in words"</summary>
-            <div class="stage-mirror-shown">
-                <StageMirror view=bench.view />
-                <h3>"Messages under way"</h3>
-                <TokensList
-                    view=bench.view
-                    selected=bench.selected
-                    on_menu=Callback::new(move |request| bench.menu.set(Some(request)))
-                />
-            </div>
+            <Show when=move || open.get()>
+                <div class="stage-mirror-shown">
+                    <StageMirror view=bench.view />
+                    <h3>"Messages under way"</h3>
+                    <TokensList
+                        view=bench.view
+                        selected=bench.selected
+                        on_menu=Callback::new(move |request| bench.menu.set(Some(request)))
+                    />
+                </div>
+            </Show>
         </details>
     }
 }

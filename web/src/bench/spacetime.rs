@@ -7,7 +7,7 @@ use sim_core::view::{Role, Shape, SpaceTimeMessage, TimeMark};
 
 use super::{Bench, use_bench};
 use crate::format::{clock, span};
-use crate::stage::Selection;
+use crate::stage::{KINDS, Selection, kind_words};
 
 const WIDTH: f64 = 1000.0;
 const ROW: f64 = 46.0;
@@ -115,8 +115,34 @@ pub(crate) fn SpaceTimePanel() -> impl IntoView {
         <div class="panel-scroll spacetime" data-testid="spacetime">
             <Diagram bench drawing />
         </div>
-        <Summary drawing />
+        <div class="panel-tools">
+            <Summary drawing />
+            <Legend drawing />
+        </div>
     }
+}
+
+/// Names the kinds of message on view, each with its stroke.
+#[component]
+fn Legend(drawing: Memo<Drawing>) -> impl IntoView {
+    let kinds = Memo::new(move |_| {
+        let there = |shape: &Shape| drawing.with(|d| d.messages.iter().any(|m| m.shape == *shape));
+        KINDS.into_iter().filter(there).collect::<Vec<_>>()
+    });
+    let one = |shape: Shape| {
+        view! {
+            <li>
+                <svg width="26" height="14" viewBox="0 0 26 14" aria-hidden="true">
+                    <g class=class_of(shape)>
+                        <line x1="2" y1="11" x2="24" y2="3" />
+                        <circle cx="2" cy="11" r="1.8" />
+                    </g>
+                </svg>
+                {kind_words(shape)}
+            </li>
+        }
+    };
+    view! { <ul class="legend">{move || kinds.get().into_iter().map(one).collect_view()}</ul> }
 }
 
 #[component]

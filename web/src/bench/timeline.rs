@@ -15,8 +15,11 @@ use crate::ui::icon;
 const BUCKETS: u32 = 160;
 /// Width of the drawing in its own units; it is stretched to the frame.
 const WIDTH: f64 = 1000.0;
-const BARS_HIGH: f64 = 26.0;
-const AXIS: f64 = 34.0;
+const BARS_HIGH: f64 = 22.0;
+/// Height of the axis in the drawing; the style sheet puts the head and the times there.
+const AXIS: f64 = 29.0;
+/// Room under the axis for marks and times.
+const TIMES_HIGH: f64 = 21.0;
 const BRANCH_GAP: f64 = 9.0;
 const BRANCHES_DRAWN: usize = 3;
 
@@ -149,6 +152,7 @@ fn Slider(bench: Bench, drawing: RwSignal<Drawing>) -> impl IntoView {
             on:keydown=move |ev| on_key(bench, &ev)
         >
             <Picture drawing bench />
+            <Times bench />
             <div class="playhead" style:left=move || format!("{:.3}%", at()) aria-hidden="true">
             </div>
         </div>
@@ -190,7 +194,7 @@ fn on_key(bench: Bench, ev: &web_sys::KeyboardEvent) {
 fn Picture(drawing: RwSignal<Drawing>, bench: Bench) -> impl IntoView {
     let height = move || {
         let kept = drawing.with(|d| d.branches.iter().filter(|b| !b.4).count());
-        AXIS + 12.0 + BRANCH_GAP * kept.min(BRANCHES_DRAWN) as f64
+        AXIS + TIMES_HIGH + BRANCH_GAP * kept.min(BRANCHES_DRAWN) as f64
     };
     let x = move |ns: u64| {
         let duration = bench.hud.with_untracked(|h| h.duration).max(1);
@@ -233,7 +237,7 @@ fn Picture(drawing: RwSignal<Drawing>, bench: Bench) -> impl IntoView {
                     let kept = d.branches.iter().filter(|b| !b.4).take(BRANCHES_DRAWN);
                     kept.enumerate()
                         .map(|(i, (_, _, from, head, _))| {
-                            let y = AXIS + BRANCH_GAP * (i + 1) as f64;
+                            let y = AXIS + TIMES_HIGH - 4.0 + BRANCH_GAP * (i + 1) as f64;
                             let (from, head) = (x(*from), x(*head));
                             view! {
                                 <path
@@ -265,6 +269,53 @@ fn Picture(drawing: RwSignal<Drawing>, bench: Bench) -> impl IntoView {
                 })
             }}
         </svg>
+    }
+}
+
+/// The times under the axis, so that one sees how long the run is.
+#[component]
+fn Times(bench: Bench) -> impl IntoView {
+    let duration = Memo::new(move |_| bench.hud.with(|h| h.duration));
+    move || {
+        let duration = duration.get();
+        let one = move |ns: u64| {
+            let left = format!("{:.3}%", 100.0 * ns as f64 / duration.max(1) as f64);
+            view! { <span style:left=left>{short_time(ns, duration)}</span> }
+        };
+        view! {
+            <div class="timeline-times" aria-hidden="true">
+                {times(duration).map(one).collect_view()}
+            </div>
+        }
+    }
+}
+
+/// Times to write under the axis of a run: both ends and round ones between, at most seven.
+fn times(duration: u64) -> impl Iterator<Item = u64> {
+    const SECOND: u64 = 1_000_000_000;
+    const STEPS: [u64; 14] = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600];
+    let steps = STEPS.iter().map(|s| s * SECOND);
+    let step = steps
+        .into_iter()
+        .find(|s| duration / s <= 6)
+        .unwrap_or(duration / 6)
+        .max(1);
+    // A round time that would touch the end's gives way to it.
+    let round = (0..=6)
+        .map(move |i| i * step)
+        .take_while(move |t| t + step * 2 / 3 <= duration);
+    round.chain([duration])
+}
+
+/// A time in a run of this length, as short as it can be said.
+fn short_time(ns: u64, duration: u64) -> String {
+    let seconds = ns / 1_000_000_000;
+    if duration < 1_000_000_000 {
+        spoken(ns)
+    } else if duration < 60_000_000_000 {
+        format!("{seconds} s")
+    } else {
+        format!("{}:{:02}", seconds / 60, seconds % 60)
     }
 }
 
@@ -392,5 +443,30 @@ fn MarkItem(bench: Bench, mark: TimeMark) -> impl IntoView {
                 </span>
             </button>
         </li>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_bears_a_few_round_times_and_its_end() {
+        let check = |seconds: u64, expect: &[&str]| {
+            let duration = seconds * 1_000_000_000;
+            let words: Vec<_> = times(duration).map(|t| short_time(t, duration)).collect();
+            assert_eq!(words, expect, "{seconds} s");
+        };
+        check(
+            60,
+            &["0:00", "0:10", "0:20", "0:30", "0:40", "0:50", "1:00"],
+        );
+        check(
+            120,
+            &["0:00", "0:20", "0:40", "1:00", "1:20", "1:40", "2:00"],
+        );
+        check(45, &["0 s", "10 s", "20 s", "30 s", "45 s"]);
+        check(5, &["0 s", "1 s", "2 s", "3 s", "4 s", "5 s"]);
+        check(7200, &["0:00", "30:00", "60:00", "90:00", "120:00"]);
     }
 }

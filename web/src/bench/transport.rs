@@ -5,9 +5,9 @@ use leptos::prelude::*;
 
 use super::full::Rest;
 use super::timeline::Timeline;
-use super::{Bench, use_bench};
-use crate::format::{SPEEDS, clock, clock_micros, count};
-use crate::host::Host;
+use super::{Bench, now_ms, use_bench};
+use crate::format::{SPEEDS, clock, clock_micros, count, spoken};
+use crate::host::{Ahead, Host};
 use crate::ui::icon;
 
 /// Which way a jump goes.
@@ -19,8 +19,11 @@ pub(crate) enum Way {
     On,
 }
 
-/// Goes to the next mark of the timeline (fault, caption, violation, election) that way, if one
-/// is known, and stops there.
+/// Longest that a look ahead holds the page, ms.
+const LOOK_AHEAD_MS: f64 = 400.0;
+
+/// Goes to the next mark of the timeline (fault, caption, violation, election) that way and stops
+/// there. Past the last one that is known the run goes on, unseen, until something is worth one.
 pub(crate) fn jump_to_mark(bench: Bench, way: Way) {
     let to = bench.ask(|s| {
         let (now, marks) = (s.now(), s.marks());
@@ -37,12 +40,34 @@ pub(crate) fn jump_to_mark(bench: Bench, way: Way) {
                 h.seek(time);
             });
         }
-        None if way == Way::On => bench.notices.say(
-            crate::ui::Tone::Sea,
-            "Nothing is marked after this moment yet. Let the run go on to find what comes.",
-        ),
+        None if way == Way::On => look_ahead(bench),
         None => bench.seek(0),
     }
+}
+
+/// Goes to what happens next, though it has not been seen yet.
+pub(crate) fn look_ahead(bench: Bench) {
+    let head = |h: &mut Host| {
+        // What is known already need not be found again.
+        let head = h.session().head();
+        if h.session().now() < head {
+            h.seek(head);
+        }
+        h.look_ahead(LOOK_AHEAD_MS, now_ms)
+    };
+    let found = bench.travel(head);
+    let now = bench.hud.with_untracked(|h| h.now);
+    let nothing = match found {
+        None | Some(Ahead::Mark) => return,
+        Some(Ahead::End) => "Nothing more happens until the end of this run.".to_owned(),
+        Some(Ahead::NotYet) => {
+            format!(
+                "Nothing to mark until {} yet. Press again to look further.",
+                spoken(now)
+            )
+        }
+    };
+    bench.notices.say(crate::ui::Tone::Sea, nothing);
 }
 
 /// Changes the speed by some steps of the scale.
@@ -130,7 +155,7 @@ fn Controls(bench: Bench, full: bool) -> impl IntoView {
             )}
             {full
                 .then(|| {
-                    button("next-mark", "To the next mark (k)", "next-mark", |b| {
+                    button("next-mark", "To what happens next (k)", "next-mark", |b| {
                         jump_to_mark(b, Way::On);
                     })
                 })}

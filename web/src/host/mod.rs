@@ -73,6 +73,17 @@ pub(crate) struct Moved {
     pub(crate) halted: bool,
 }
 
+/// What a look ahead found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ahead {
+    /// Something worth a mark, or a prediction to be made; the run stands there.
+    Mark,
+    /// Nothing so far; the search can go on from here.
+    NotYet,
+    /// Nothing until the end of the run.
+    End,
+}
+
 /// A session with its pace and its branches.
 pub(crate) struct Host {
     session: Session,
@@ -278,6 +289,37 @@ impl Host {
         self.finished = self.session.now() >= self.session.duration();
     }
 
+    /// Runs on, unseen, to the next thing that is worth a mark, and stands there, stopped. `clock_ms`
+    /// reads a monotonic clock; after about `budget_ms` the search rests where it has come to.
+    pub(crate) fn look_ahead(&mut self, budget_ms: f64, clock_ms: impl Fn() -> f64) -> Ahead {
+        self.playing = false;
+        self.gate = None;
+        self.carry = 0.0;
+        let known = self.session.history().marks().len();
+        let started = clock_ms();
+        loop {
+            let stop = self.session.advance(u64::MAX, CHUNK);
+            let found = self.session.history().marks().get(known).map(|m| m.time);
+            if let Some(time) = found {
+                self.session.seek(time);
+                return Ahead::Mark;
+            }
+            match stop {
+                Stop::Gate(number) => {
+                    self.gate = Some(number);
+                    self.gates.retain(|(n, _)| *n != number);
+                    return Ahead::Mark;
+                }
+                Stop::Finished | Stop::Time => {
+                    self.finished = true;
+                    return Ahead::End;
+                }
+                Stop::Budget if clock_ms() - started < budget_ms => {}
+                Stop::Budget => return Ahead::NotYet,
+            }
+        }
+    }
+
     /// Goes to the moment after the event with this number.
     pub(crate) fn seek_event(&mut self, event: u64) {
         self.carry = 0.0;
@@ -455,96 +497,4 @@ impl Host {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = HOME;
-    const SECOND: u64 = 1_000_000_000;
-
-    fn host() -> Host {
-        Host::open(Recipe::of(TEXT), 1.0).expect("the home page's scenario opens")
-    }
-
-    fn kill() -> Deed {
-        Deed::Crash(sim_core::kernel::NodeId(0))
-    }
-
-    #[test]
-    fn a_deed_at_the_head_changes_the_run_in_place_and_is_undone() {
-        let mut host = host();
-        host.seek(2 * SECOND);
-        host.act(kill(), "Kill b1").expect("it can be killed");
-        assert_eq!(
-            (host.branches().len(), host.undo_label()),
-            (1, Some("Kill b1"))
-        );
-        assert_eq!(host.undo().as_deref(), Some("Kill b1"));
-        assert!(host.session().recipe().actions.is_empty());
-        assert_eq!(
-            (host.session().now(), host.undo_label()),
-            (2 * SECOND, None)
-        );
-    }
-
-    #[test]
-    fn a_deed_in_the_past_keeps_the_future_as_a_run() {
-        let mut host = host();
-        host.seek(5 * SECOND);
-        let digest = host.session().digest();
-        host.seek(2 * SECOND);
-        host.act(kill(), "Kill b1").expect("it can be killed");
-        assert_eq!((host.branches().len(), host.current()), (2, 1));
-        assert_eq!(host.branches()[0].head, 5 * SECOND);
-        assert!(host.branches()[0].recipe.actions.is_empty());
-        assert!(host.select_branch(0));
-        host.seek(5 * SECOND);
-        assert_eq!(
-            host.session().digest(),
-            digest,
-            "the kept run is the run it was"
-        );
-        assert!(host.select_branch(1));
-        assert_eq!(host.session().recipe().actions.len(), 1);
-        host.undo();
-        assert_eq!((host.branches().len(), host.current()), (1, 0));
-    }
-
-    #[test]
-    fn the_pace_keeps_what_it_owes_below_a_nanosecond() {
-        let mut host = host();
-        host.set_speed(0);
-        host.set_playing(true);
-        for _ in 0..1000 {
-            host.frame(0.000_4, 5.0, || 0.0);
-        }
-        // 1,000 frames of 0.4 µs at a thousandth: 0.4 ns each.
-        assert!(
-            (399..=400).contains(&host.session().now()),
-            "{}",
-            host.session().now()
-        );
-    }
-
-    #[test]
-    fn the_end_stops_time_and_playing_again_starts_over() {
-        let mut host = host();
-        host.set_speed(SPEEDS.len() - 1);
-        host.set_playing(true);
-        while !host.frame(100.0, 5.0, || 0.0).halted {}
-        assert!(host.finished() && !host.playing());
-        host.set_playing(true);
-        assert_eq!(host.session().now(), 0);
-    }
-
-    #[test]
-    fn the_exported_file_runs_to_the_same_digest() {
-        let mut host = host();
-        host.seek(2 * SECOND);
-        host.act(kill(), "Kill b1").expect("it can be killed");
-        host.seek(6 * SECOND);
-        let text = to_toml(host.session()).expect("it can be written");
-        let mut again = open_session(Recipe::of(text)).expect("it can be read");
-        again.seek(6 * SECOND);
-        assert_eq!(again.digest(), host.session().digest());
-    }
-}
+mod tests;

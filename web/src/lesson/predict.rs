@@ -2,10 +2,11 @@
 //! grades. The answer is kept, stays drawn over the outcome, and can be taken back.
 
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 use super::Shown;
 use super::model::{Predict, time};
-use crate::bench::Prediction;
+use crate::bench::{Prediction, Way, jump_to_mark};
 use crate::format::nearest_speed;
 use crate::host::{open_session, predicate};
 use crate::store;
@@ -65,7 +66,15 @@ pub(super) fn PredictBlock(shown: Shown, at: usize, predict: Predict) -> impl In
         state.set(State::Locked(chosen));
         shown.follow(at);
         run_on(shown, predict, here());
+        // The button that had the focus has gone; the way on takes it.
+        focus_within(card, "[data-testid=to-outcome]");
     };
+    // Whoever waited on the card hears the answer there.
+    Effect::new(move |_| {
+        if matches!(state.get(), State::Graded(..)) && has_focus(card) {
+            focus_within(card, ".verdict");
+        }
+    });
     let again = move |_| {
         store::forget(&key.get_value());
         shown
@@ -75,6 +84,7 @@ pub(super) fn PredictBlock(shown: Shown, at: usize, predict: Predict) -> impl In
         choice.set(None);
         shown.bench.prediction.set(None);
         shown.stage(&predict.with_value(|p| p.scenario.clone()));
+        focus_within(card, "input");
     };
     let skip = move |_| {
         shown.waiting.set(None);
@@ -123,7 +133,8 @@ pub(super) fn PredictBlock(shown: Shown, at: usize, predict: Predict) -> impl In
                 }
                 State::Locked(_) => view! { <Locked shown predict here=Signal::derive(here) /> }.into_any(),
                 State::Graded(chosen, right) => {
-                    view! { <Outcome predict chosen right again=Callback::new(again) /> }.into_any()
+                    view! { <Outcome shown predict chosen right again=Callback::new(again) /> }
+                        .into_any()
                 }
             }}
         </section>
@@ -200,6 +211,7 @@ fn Locked(shown: Shown, predict: StoredValue<Predict>, here: Signal<bool>) -> im
 
 #[component]
 fn Outcome(
+    shown: Shown,
     predict: StoredValue<Predict>,
     chosen: usize,
     right: usize,
@@ -207,7 +219,7 @@ fn Outcome(
 ) -> impl IntoView {
     let hit = chosen == right;
     view! {
-        <div class="verdict" role="status" data-testid="prediction-outcome">
+        <div class="verdict" role="status" tabindex="-1" data-testid="prediction-outcome">
             <p class=if hit { "text-proven" } else { "text-harm" }>
                 <strong>
                     {if hit { "That is what the engine did." } else { "The engine did otherwise." }}
@@ -219,6 +231,15 @@ fn Outcome(
             <button
                 type="button"
                 class="button small"
+                data-testid="what-follows"
+                on:click=move |_| jump_to_mark(shown.bench, Way::On)
+            >
+                {icon("next-mark")}
+                "What happens next"
+            </button>
+            <button
+                type="button"
+                class="button small quiet"
                 on:click=move |ev| again.run(ev)
             >
                 {icon("rewind")}
@@ -226,6 +247,30 @@ fn Outcome(
             </button>
         </div>
     }
+}
+
+/// Whether the focus is on the card, or nowhere (what had it has gone).
+fn has_focus(card: NodeRef<leptos::html::Section>) -> bool {
+    let Some(active) = document().active_element() else {
+        return true;
+    };
+    let within = card
+        .get_untracked()
+        .is_some_and(|c| c.contains(Some(&active)));
+    within || active.tag_name() == "BODY"
+}
+
+/// Moves the focus to a part of the card, once it is there.
+fn focus_within(card: NodeRef<leptos::html::Section>, selector: &'static str) {
+    request_animation_frame(move || {
+        let found = card
+            .get_untracked()
+            .and_then(|c| c.query_selector(selector).ok().flatten());
+        if let Some(part) = found.and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok()) {
+            // A part that cannot take the focus leaves it where it is.
+            let _ = part.focus();
+        }
+    });
 }
 
 /// The moment at which the prediction is graded, ns.

@@ -7,10 +7,12 @@ use super::{CouldNotLoad, Loading};
 use crate::app::page;
 use crate::bench::{Bench, FullWorkbench, Opening, open_saved_or};
 use crate::catalog::{self, ScenarioEntry};
-use crate::host::Recipe;
+use crate::host::{Recipe, open_session};
 
 /// The pace of stories that last a minute.
 const SPEED: f64 = 1.0;
+/// How long before the first fault of a story one looks at it, ns.
+const EVE: u64 = 1_000_000_000;
 
 /// The list.
 #[component]
@@ -76,16 +78,32 @@ pub(crate) fn ScenarioPage() -> impl IntoView {
     }
 }
 
+/// When to look at a story first: its cluster at work, shortly before something befalls it.
+fn first_look(text: &str) -> u64 {
+    let Ok(scenario) = open_session(Recipe::of(text.to_owned())).map(|s| s.scenario().clone())
+    else {
+        return super::home::BEGIN;
+    };
+    let entries = scenario.timeline.iter();
+    let first = entries
+        .filter_map(|e| e.trigger.times(scenario.duration).next())
+        .min();
+    first
+        .map_or(super::home::BEGIN, |at| at.saturating_sub(EVE))
+        .max(super::home::BEGIN)
+}
+
 #[component]
 fn Shown(entry: ScenarioEntry, text: String) -> impl IntoView {
     page(&entry.title, true);
     let bench = Bench::new();
+    let time = first_look(&text);
     open_saved_or(
         bench,
         Opening {
             keep_as: Some(format!("scenario.{}", entry.slug)),
             recipe: Recipe {
-                time: super::home::BEGIN,
+                time,
                 ..Recipe::of(text)
             },
             speed: SPEED,

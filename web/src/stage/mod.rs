@@ -20,6 +20,8 @@ mod stops;
 
 pub use choice::{Zoom, query};
 pub use parts::{StageMirror, TokensList};
+pub(crate) use scene::words::shape as kind_words;
+pub(crate) use shapes::ALL as KINDS;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use super::icon;
 
 const SHOWN_FOR: Duration = Duration::from_secs(6);
+const OFFERED_FOR: Duration = Duration::from_secs(20);
 const AT_ONCE_MAX: usize = 4;
 
 /// How a notice is toned; its text says the same.
@@ -76,6 +77,19 @@ impl Notices {
             text.into(),
             Some((label.into(), Callback::new(move |()| act()))),
         );
+    }
+
+    /// Says something with a button that is of use for a while only.
+    pub(crate) fn offer_briefly(
+        self,
+        tone: Tone,
+        text: impl Into<String>,
+        label: impl Into<String>,
+        act: impl Fn() + Send + Sync + 'static,
+    ) {
+        let act = Callback::new(move |()| act());
+        let id = self.push(tone, text.into(), Some((label.into(), act)));
+        set_timeout(move || self.dismiss(id), OFFERED_FOR);
     }
 
     fn push(self, tone: Tone, text: String, action: Option<(String, Callback<()>)>) -> u64 {

@@ -28,7 +28,8 @@ impl Truth for Logs {
 const LANE: Lane = Lane(0);
 
 /// Replays a story: `s` send, `a0@3` ack record 0 at 3, `w1:0@3` node 1 stores record 0 at 3,
-/// `L1e5` node 1 leads in epoch 5, `d0` deliver, `f0` fail. Logs are set before.
+/// `L1e5` node 1 leads in epoch 5, `d0` deliver, `f0` fail. Logs are set before. The run is over
+/// after the last word, unless that is `...`.
 fn check(logs: &[(u32, i64, &[u64])], story: &str, want: (u64, u64, u64, u64)) {
     let mut truth = Logs::default();
     let mut ledger = Ledger::default();
@@ -38,7 +39,11 @@ fn check(logs: &[(u32, i64, &[u64])], story: &str, want: (u64, u64, u64, u64)) {
         .map(|(n, start, r)| (*n, (*start, r.to_vec())))
         .collect();
     truth.0 = final_logs;
-    for word in story.split_whitespace() {
+    let (words, over) = match story.strip_suffix("...") {
+        Some(words) => (words, false),
+        None => (story, true),
+    };
+    for word in words.split_whitespace() {
         let (kind, rest) = word.split_at(1);
         let number = |text: &str| text.parse::<i64>().expect("a number");
         let seen = match kind {
@@ -86,7 +91,9 @@ fn check(logs: &[(u32, i64, &[u64])], story: &str, want: (u64, u64, u64, u64)) {
         };
         ledger.observe(seen, &truth);
     }
-    ledger.settle(&truth);
+    if over {
+        ledger.settle(&truth);
+    }
     let view = ledger.view(0);
     let got = (
         view.acknowledged,
@@ -135,6 +142,12 @@ fn fates() {
         "L1e0 s L2e1 w1:0@0 a0@0",
         (1, 1, 0, 0),
     );
+    // The leader lost its log with the power while its acknowledgement was under way: its
+    // successor decides.
+    let logs: &[(u32, i64, &[u64])] = &[(1, 0, &[]), (2, 0, &[0]), (3, 0, &[])];
+    check(logs, "L1e0 s w1:0@0 a0@0 ...", (1, 0, 0, 0));
+    check(logs, "L1e0 s w1:0@0 a0@0 L2e1 ...", (1, 0, 0, 0));
+    check(logs, "L1e0 s w1:0@0 a0@0 L3e1 ...", (1, 1, 0, 0));
     // acks=0: told nothing, stored nowhere.
     check(&[(1, 0, &[1])], "L1e0 s a0@-1 s a1@-1 w1:1@0", (2, 1, 0, 0));
     // Retention is no loss.

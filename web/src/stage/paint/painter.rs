@@ -9,9 +9,12 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use sim_core::view::{Shape, Token};
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, Path2d};
+use web_sys::{
+    CanvasRenderingContext2d, HtmlCanvasElement, ImageBitmap, OffscreenCanvas,
+    OffscreenCanvasRenderingContext2d, Path2d,
+};
 
-use super::place::{Look, Placed, SPRITES, hit, look, place};
+use super::place::{Look, Placed, SPRITES, hit, look, place, uncovered};
 use super::theme::Theme;
 use crate::stage::plan::geom::{Pt, pt};
 use crate::stage::plan::route::Routes;
@@ -27,12 +30,17 @@ pub(crate) struct Painter {
     canvas: HtmlCanvasElement,
     ctx: CanvasRenderingContext2d,
     atlas: HtmlCanvasElement,
+    /// The atlas as an image, from which copies are cheaper than from a canvas.
+    image: Option<ImageBitmap>,
     theme: Theme,
     density: f64,
     size: (f64, f64),
     scale: f64,
     routes: Arc<Routes>,
     placed: Vec<Placed>,
+    /// What is drawn of them, and the places that are taken; reused from frame to frame.
+    drawn: Vec<usize>,
+    covered: Vec<bool>,
     selected: Option<u64>,
 }
 
@@ -48,6 +56,16 @@ fn half(look: Look) -> f64 {
 
 fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
     canvas.get_context("2d").ok()??.dyn_into().ok()
+}
+
+/// A canvas as an image; `None` where the browser cannot.
+fn image_of(canvas: &HtmlCanvasElement) -> Option<ImageBitmap> {
+    let copy = OffscreenCanvas::new(canvas.width(), canvas.height()).ok()?;
+    let ctx = copy.get_context("2d").ok()??;
+    let ctx: OffscreenCanvasRenderingContext2d = ctx.dyn_into().ok()?;
+    ctx.draw_image_with_html_canvas_element(canvas, 0.0, 0.0)
+        .ok()?;
+    copy.transfer_to_image_bitmap().ok()
 }
 
 /// Device pixels per CSS pixel; capped where a finger points, since phones have many and little
@@ -74,12 +92,15 @@ impl Painter {
             canvas,
             ctx,
             atlas,
+            image: None,
             theme,
             density: density(),
             size: (0.0, 0.0),
             scale: 1.0,
             routes: Arc::default(),
             placed: Vec::new(),
+            drawn: Vec::new(),
+            covered: Vec::new(),
             selected: None,
         };
         painter.build_atlas();
@@ -137,33 +158,52 @@ impl Painter {
             f64::from(self.canvas.height()),
         );
         self.ctx.clear_rect(0.0, 0.0, w, h);
+        // Sprites lie on whole pixels; to smooth them would change nothing and cost much. A canvas
+        // that changed its size has forgotten this.
+        self.ctx.set_image_smoothing_enabled(false);
+        let mut drawn = std::mem::take(&mut self.drawn);
+        uncovered(&placed, self.size, &mut self.covered, &mut drawn);
+        self.copy_sprites(drawn.iter().map(|i| &placed[*i]));
+        self.drawn = drawn;
+        self.placed = placed;
+        if let Some(at) = self.selected.and_then(|id| self.place_of(id)) {
+            self.ring(at);
+        }
+    }
+
+    /// Copies the sprites of tokens from the atlas to their places.
+    fn copy_sprites<'a>(&self, tokens: impl Iterator<Item = &'a Placed>) {
         let (d, cell) = (self.density, self.cell());
         let reach: Vec<f64> = (0..SPRITES)
             .map(|i| (half(look(i)) * self.scale * d).ceil().min(cell / 2.0))
             .collect();
-        for p in &placed {
+        for p in tokens {
             let (col, row) = ((p.sprite % ACROSS) as f64, (p.sprite / ACROSS) as f64);
             // Only the part of the sprite that bears ink: fewer pixels, same picture.
             let (r, inset) = (reach[p.sprite], (cell / 2.0 - reach[p.sprite]).floor());
             let (x, y) = ((p.at.x * d - r).round(), (p.at.y * d - r).round());
+            let (sx, sy, w) = (col * cell + inset, row * cell + inset, r * 2.0);
             // Fails only on a broken atlas; the frame is then drawn without this token.
-            let _ = self
-                .ctx
-                .draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
-                    &self.atlas,
-                    col * cell + inset,
-                    row * cell + inset,
-                    r * 2.0,
-                    r * 2.0,
-                    x,
-                    y,
-                    r * 2.0,
-                    r * 2.0,
-                );
-        }
-        self.placed = placed;
-        if let Some(at) = self.selected.and_then(|id| self.place_of(id)) {
-            self.ring(at);
+            let _ = match &self.image {
+                Some(image) => self
+                    .ctx
+                    .draw_image_with_image_bitmap_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
+                        image, sx, sy, w, w, x, y, w, w,
+                    ),
+                None => self
+                    .ctx
+                    .draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
+                        &self.atlas,
+                        sx,
+                        sy,
+                        w,
+                        w,
+                        x,
+                        y,
+                        w,
+                        w,
+                    ),
+            };
         }
     }
 
@@ -204,6 +244,7 @@ impl Painter {
             self.sprite(&ctx, look(i));
             ctx.restore();
         }
+        self.image = image_of(&self.atlas);
     }
 
     /// One sprite around (0, 0).

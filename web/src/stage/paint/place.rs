@@ -149,6 +149,41 @@ pub(crate) fn place(tokens: &[Token], now_ns: f64, routes: &Routes, out: &mut Ve
     }
 }
 
+/// From so many tokens on, those that lie under others are not drawn.
+const MANY: usize = 200;
+/// Tokens whose middles share a square of this edge, CSS px, hide each other but for a rim.
+const SQUARE: f64 = 4.0;
+
+/// Which of the tokens are seen on a stage of this size, in the order in which they are drawn: of
+/// a crowd at one place only the topmost. `covered` is working memory.
+pub(crate) fn uncovered(
+    placed: &[Placed],
+    (width, height): (f64, f64),
+    covered: &mut Vec<bool>,
+    out: &mut Vec<usize>,
+) {
+    out.clear();
+    if placed.len() < MANY {
+        out.extend(0..placed.len());
+        return;
+    }
+    let squares = |length: f64| (length / SQUARE).ceil().max(1.0) as usize;
+    let (across, down) = (squares(width), squares(height));
+    covered.clear();
+    covered.resize(across * down, false);
+    for (i, token) in placed.iter().enumerate().rev() {
+        let (x, y) = (
+            (token.at.x / SQUARE) as usize,
+            (token.at.y / SQUARE) as usize,
+        );
+        let square = y.min(down - 1) * across + x.min(across - 1);
+        if !std::mem::replace(&mut covered[square], true) {
+            out.push(i);
+        }
+    }
+    out.reverse();
+}
+
 fn look_of(token: &Token, path: &PathLine, along: f64) -> Look {
     let turn = if token.shape == Shape::Fetch {
         quarter(path, along)
@@ -207,6 +242,27 @@ mod tests {
         for i in 0..SPRITES {
             assert_eq!(sprite(look(i)), i, "{:?}", look(i));
         }
+    }
+
+    #[test]
+    fn of_a_crowd_at_one_place_the_topmost_is_drawn() {
+        let at = |id: u64, x: f64| Placed {
+            id,
+            at: pt(x, 10.0),
+            sprite: 0,
+        };
+        let check = |placed: &[Placed], expect: &[usize]| {
+            let (mut covered, mut out) = (Vec::new(), vec![7]);
+            uncovered(placed, (100.0, 40.0), &mut covered, &mut out);
+            assert_eq!(out, expect);
+        };
+        let few: Vec<Placed> = (0..3).map(|i| at(i, 5.0)).collect();
+        check(&few, &[0, 1, 2]);
+        // Three places; what lies off the stage is at its edge.
+        let many: Vec<Placed> = (0..300)
+            .map(|i| at(i, [5.0, 50.0, 5_000.0][i as usize % 3]))
+            .collect();
+        check(&many, &[297, 298, 299]);
     }
 
     #[test]

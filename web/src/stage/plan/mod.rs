@@ -221,7 +221,9 @@ impl Plan {
             Width::Phone => 64.0,
             _ => 122.0,
         };
-        self.control_label = Rect::new(x, 12.0, label_w, 36.0);
+        // Above the words of a phone there is nothing to be close to.
+        let top = if self.size == Width::Phone { 12.0 } else { 6.0 };
+        self.control_label = Rect::new(x, top, label_w, 36.0);
         let mut cx = x + label_w;
         // Beyond nine the rest is told by the text; a quorum has three or five.
         for &id in ids.iter().take(9) {
@@ -229,7 +231,7 @@ impl Plan {
                 node: id,
                 role: Role::Control,
                 kind: Kind::Control,
-                rect: Rect::new(cx, 16.0, chip, chip),
+                rect: Rect::new(cx, top + 4.0, chip, chip),
                 gathers: Vec::new(),
             });
             cx += chip + 6.0;
@@ -241,9 +243,9 @@ impl Plan {
             self.gutters.control_y = 49.0;
             94.0
         } else {
-            self.control_text = Rect::new(text_x, 12.0, (self.width - text_x - 4.0).max(0.0), 36.0);
-            self.gutters.control_y = 52.0;
-            58.0
+            self.control_text = Rect::new(text_x, 6.0, (self.width - text_x - 4.0).max(0.0), 36.0);
+            self.gutters.control_y = 46.0;
+            52.0
         }
     }
 

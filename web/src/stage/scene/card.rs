@@ -2,6 +2,7 @@
 
 use sim_core::view::{Health, Lane, NodeView, Role, StageView, Tone};
 
+use crate::stage::plan::geom::{Face, text_width};
 use crate::stage::plan::{Kind, Place};
 
 /// A short word in a rounded box.
@@ -84,7 +85,7 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
     let facts = values(node, copy);
     let leader = lane.and_then(|id| view.lanes.iter().find(|l| l.id == *id)?.leader);
     let deposed = copy.is_some_and(|c| c.leads) && leader.is_some_and(|l| l != node.id);
-    let note = copy.map(|c| c.note.clone()).unwrap_or_default();
+    let note = copy.map(|c| note(node, c)).unwrap_or_default();
     let mut scene = NodeScene {
         node: node.id,
         kind: place.kind,
@@ -103,6 +104,39 @@ pub(super) fn node(view: &StageView, place: &Place, lane: Option<&String>) -> No
     };
     scene.aria = aria(&scene);
     scene
+}
+
+/// The line beside the chips. The ISR's chip stands there already, so the words do not repeat it;
+/// of a process that is down the chips say what there is to say, unless its copy lags.
+fn note(node: &NodeView, copy: &Lane) -> String {
+    match copy.note.strip_prefix("in sync · ") {
+        Some(_) if node.health == Health::Down => String::new(),
+        Some(rest) if !copy.badges.is_empty() => rest.to_owned(),
+        _ => copy.note.clone(),
+    }
+}
+
+impl NodeScene {
+    /// How far the words at the head of a card reach, from its left edge. The note has its most
+    /// usual width at least, so that what keeps clear of it stands still.
+    pub(super) fn head_reach(&self, phone: bool) -> f64 {
+        const NOTE_LEAST: f64 = 62.0;
+        // Estimates of width err on the wide side, so that words fit; here they would cut the line
+        // where nothing is in its way.
+        let wide = |text: &str, size: f64| 0.84 * text_width(text, Face::Text, size);
+        // As the style sheet sets them.
+        let (left, gap, pad, chip, title) = match phone {
+            true => (9.0, 6.0, 12.0, 12.0, 15.0),
+            false => (14.0, 8.0, 16.0, 13.0, 16.0),
+        };
+        let chips = self.chips.iter().map(|c| 6.0 + wide(&c.text, chip) + pad);
+        let note = match self.note.as_str() {
+            "" => 0.0,
+            _ if phone && self.in_sync == Some(true) => 0.0,
+            note => gap + wide(note, 14.5).max(NOTE_LEAST),
+        };
+        left + wide(&self.title, title) + chips.sum::<f64>() + note
+    }
 }
 
 /// Where links of a node are not drawn, their faults are told on it.

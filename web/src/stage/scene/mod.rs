@@ -23,7 +23,7 @@ use sim_core::view::{Health, Lane, MarkKind, NodeView, StageView};
 use super::plan::axis::{Axis, Slot, Span};
 use super::plan::geom::{Face, Rect, text_width};
 use super::plan::route::Routes;
-use super::plan::{Group, Mode, Outline, Plan, TAG_H, TIDE};
+use super::plan::{Group, Kind, Mode, Outline, Plan, TAG_H, TIDE, Width};
 
 /// The strandline across the cards.
 #[derive(Clone, PartialEq, Debug)]
@@ -158,7 +158,7 @@ impl Scene {
                 copy.map(|(node, lane)| strip::strip(node, lane, wake, place, leader, &ruler));
         }
         let ticks = ticks(&ruler);
-        let line = holder.and_then(|lane| line(lane, view, plan, group, &ruler, id));
+        let line = holder.and_then(|lane| line(lane, view, plan, &self.nodes, group, &ruler, id));
         self.lanes.push(LaneScene { axis, ticks, line });
     }
 }
@@ -264,6 +264,7 @@ fn line(
     lane: &Lane,
     view: &StageView,
     plan: &Plan,
+    nodes: &[NodeScene],
     group: &Group,
     ruler: &Ruler<'_>,
     id: &str,
@@ -300,6 +301,20 @@ fn line(
             (9.0, 7.0)
         };
         let low = strip.rect.bottom() + under;
+        // Where the words of a card's head are in its way, the line stops at the card's edge and
+        // goes on below them.
+        let card = plan
+            .places
+            .iter()
+            .zip(nodes)
+            .find(|(p, _)| p.node == strip.node && p.kind == Kind::Card);
+        let written =
+            card.is_some_and(|(p, n)| x < p.rect.x + n.head_reach(plan.size == Width::Phone) + 8.0);
+        if let (true, true, Some((place, _)), Some(run)) = (written, joined, card, runs.last_mut())
+        {
+            run.1 = place.rect.y - 1.0;
+            joined = false;
+        }
         match runs.last_mut() {
             Some(run) if synced && joined => run.1 = low,
             _ if synced => runs.push((strip.rect.y - over, low)),

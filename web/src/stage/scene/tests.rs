@@ -2,12 +2,12 @@
 
 use sim_core::view::{MarkKind, StageView};
 
-use super::{Gone, LinkLook, Scene, SlotScene, Wake};
+use super::{Gone, LinkLook, NodeScene, Scene, SlotScene, Wake};
 use crate::stage::Zoom;
 use crate::stage::fixture::{Situation, view};
 use crate::stage::plan::geom::Rect;
 use crate::stage::plan::route::Routes;
-use crate::stage::plan::{Kind, Outline, Plan, TIDE};
+use crate::stage::plan::{Kind, Outline, Place, Plan, TIDE, Width};
 
 fn scene(view: &StageView, zoom: &Zoom, width: f64) -> (Plan, Scene) {
     let outline = Outline::new(view);
@@ -34,7 +34,43 @@ fn the_strandline_stands_at_one_place_for_all_copies() {
                     }
                 }
             }
-            assert_eq!(line.runs.len(), 1, "one line over three copies in sync");
+            for strip in &plan.strips {
+                let (top, bottom) = (strip.rect.y, strip.rect.bottom());
+                let over = line.runs.iter().any(|r| r.0 < top && bottom < r.1);
+                assert!(
+                    over,
+                    "the line runs over every copy in sync: {:?}",
+                    line.runs
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_strandline_is_one_unless_words_are_in_its_way() {
+    for width in WIDTHS {
+        let (plan, scene) = scene(&view(Situation::Calm, 0), &Zoom::All, width);
+        let line = scene.lanes[0].line.clone().expect("a strandline");
+        let phone = plan.size == Width::Phone;
+        let cards = plan.places.iter().zip(&scene.nodes);
+        let mut cards = cards.filter(|(p, _)| p.kind == Kind::Card).skip(1);
+        let written = |(p, n): (&Place, &NodeScene)| line.x < p.rect.x + n.head_reach(phone);
+        if cards.clone().any(written) {
+            assert!(line.runs.len() > 1, "{width}: through the words");
+        }
+        let clear = |(p, n): (&Place, &NodeScene)| line.x > p.rect.x + n.head_reach(phone) + 8.0;
+        if cards.all(clear) {
+            assert_eq!(line.runs.len(), 1, "{width}: nothing is in its way");
+        }
+        for pair in line.runs.windows(2) {
+            let gap = (pair[0].1, pair[1].0);
+            let heads = plan.places.iter().filter(|p| p.kind == Kind::Card);
+            let mut heads = heads.map(|p| (p.rect.y, p.rect.y + 31.0));
+            assert!(
+                heads.any(|h| gap.0 <= h.0 && h.1 <= gap.1),
+                "{width}: {gap:?}"
+            );
         }
     }
 }
