@@ -15,7 +15,7 @@ use sim_core::kafka::rules::producer_state::ProducerStateConfig;
 use sim_core::kafka::rules::truncation::{
     FollowerLog, FollowerStart, OutOfRangeAction, TruncationRule, on_out_of_range,
 };
-use sim_core::log::{Batch, EpochEnd, LogConfig, ProducerStamp, Record, RecordId};
+use sim_core::log::{Batch, BatchList, EpochEnd, LogConfig, ProducerStamp, Record, RecordId};
 use support::{Case, int, int32, keys, list, run, text};
 
 const RULE: TruncationRule = TruncationRule::Epoch;
@@ -89,7 +89,7 @@ fn fetch_once(
             let read = read.map_err(|_| ErrorCode::OffsetOutOfRange);
             Ok(FetchedPartition {
                 batches: if end.is_some() {
-                    Vec::new()
+                    BatchList::default()
                 } else {
                     read?.batches
                 },
@@ -301,7 +301,7 @@ fn diverging_reply_with_hw(case: &Case) {
         diverging: Some(diverging),
         high_watermark: int(&reply["hw"]),
         log_start_offset: 0,
-        batches: Vec::new(),
+        batches: BatchList::default(),
     };
     let applied = apply_fetch_response(&mut log, &response, diverging.epoch + 1, RULE, 0).unwrap();
     let FetchApplied::Truncated(cut) = applied else {

@@ -11,8 +11,8 @@ use sim_core::kafka::rules::partition_log::{LeaderAppend, PartitionLog, first_un
 use sim_core::kafka::rules::producer_append::AppendOrigin;
 use sim_core::kafka::rules::producer_state::ProducerStateConfig;
 use sim_core::log::{
-    Batch, CleanupPolicy, ControlMarker, KeyId, Log, LogConfig, ProducerStamp, Record, RecordId,
-    TierConfig,
+    Batch, BatchList, CleanupPolicy, ControlMarker, KeyId, Log, LogConfig, ProducerStamp, Record,
+    RecordId, TierConfig,
 };
 use support::{Case, int, int32, keys, list, numbers, run, text};
 
@@ -102,7 +102,7 @@ fn read_below_high_watermark(case: &Case) {
         for offset in bound..=log.leo() {
             assert_eq!(
                 log.read(offset, u32::MAX, bound, true),
-                Ok(vec![]),
+                Ok(BatchList::default()),
                 "{}",
                 case.id
             );

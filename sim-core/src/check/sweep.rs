@@ -120,13 +120,17 @@ impl RunPlan {
         let mut reached = Tally::default();
         let mut steps = 0_u64;
         let mut ended = Ending::Complete;
-        while let Some(at) = run.peek() {
-            if self.until.is_some_and(|until| at > until) {
+        while !run.finished() {
+            if let Some(until) = self.until
+                && run.peek().is_some_and(|at| at > until)
+            {
                 ended = Ending::Until;
                 break;
             }
             steps += 1;
-            if steps.is_multiple_of(PROGRESS_STEPS) && !progress(at, run.world().executed()) {
+            if steps.is_multiple_of(PROGRESS_STEPS)
+                && !progress(run.world().now(), run.world().executed())
+            {
                 ended = Ending::Interrupted;
                 break;
             }

@@ -8,9 +8,8 @@ use super::error::ErrorCode;
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataRecord;
 use crate::kernel::{Digest, Message};
-use crate::log::{Batch, EpochEnd};
+use crate::log::{Batch, BatchList, EpochEnd};
 use serde::Serialize;
-use std::sync::Arc;
 
 /// A request or its response, matched by correlation id on one connection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -90,7 +89,7 @@ pub struct FetchedPartition {
     /// New leader hint (KIP-951): (leader, epoch).
     pub current_leader: Option<(BrokerId, i32)>,
     /// Whole batches.
-    pub batches: Vec<Arc<Batch>>,
+    pub batches: BatchList,
 }
 
 /// One partition of a metadata response.
@@ -305,7 +304,7 @@ pub enum Response {
         leader: BrokerId,
         high_watermark: i64,
         diverging: Option<EpochEnd>,
-        batches: Vec<Arc<Batch<MetadataRecord>>>,
+        batches: BatchList<MetadataRecord>,
         /// Snapshot instead of batches, when the follower is below the leader's log start.
         snapshot: Option<Box<super::metadata::Snapshot>>,
     },

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::batch::Batch;
+use super::batch_list::BatchList;
 use super::config::LogConfig;
 use super::epoch_cache::{EpochEnd, LeaderEpochCache};
 use super::record::{LogRecord, Record};
@@ -258,7 +259,7 @@ impl<R: LogRecord> Log<R> {
         max_bytes: u32,
         upper_bound_offset: i64,
         min_one: bool,
-    ) -> Result<Vec<Arc<Batch<R>>>, OutOfRange> {
+    ) -> Result<BatchList<R>, OutOfRange> {
         if from_offset < self.local_start_offset || from_offset > self.end_offset {
             return Err(OutOfRange {
                 offset: from_offset,
@@ -266,7 +267,7 @@ impl<R: LogRecord> Log<R> {
                 log_end_offset: self.end_offset,
             });
         }
-        let mut found = Vec::new();
+        let mut found = BatchList::default();
         if from_offset >= upper_bound_offset {
             return Ok(found);
         }
@@ -278,10 +279,6 @@ impl<R: LogRecord> Log<R> {
                 let fits = bytes <= u64::from(max_bytes) || (min_one && found.is_empty());
                 if !fits || batch.last_offset() >= upper_bound_offset {
                     return ControlFlow::Break(());
-                }
-                if found.is_empty() {
-                    // Mostly it stays at one.
-                    found.reserve_exact(1);
                 }
                 found.push(Arc::clone(batch));
                 ControlFlow::Continue(())

@@ -7,6 +7,7 @@
 //! Left out: index files, compression, message format versions, log directories.
 
 mod batch;
+mod batch_list;
 mod config;
 mod epoch_cache;
 #[allow(clippy::module_inception)]
@@ -16,6 +17,7 @@ mod retention;
 mod segment;
 
 pub use batch::{Batch, ControlMarker, ProducerStamp};
+pub use batch_list::BatchList;
 pub use config::{CleanupPolicy, LogConfig, TierConfig};
 pub use epoch_cache::{EpochEnd, EpochEntry, LeaderEpochCache, NO_EPOCH, NO_OFFSET};
 pub use log::{AppendError, AppendInfo, Log, OutOfRange};

@@ -17,6 +17,7 @@ use crate::kafka::rules::isr::FetchOutcome;
 use crate::kafka::rules::isr::PartitionLeaderState;
 use crate::kafka::rules::replica::FollowerFetch;
 use crate::kernel::{Nanos, NodeId};
+use crate::log::BatchList;
 use serde::Serialize;
 
 /// A fetch, parked or about to be served.
@@ -57,6 +58,11 @@ struct Reading {
 
 impl Broker {
     pub(super) fn on_fetch(&mut self, from: NodeId, fetch: DelayedFetch, cx: &mut KafkaCx<'_>) {
+        let may_wait = fetch.deadline > cx.now() && fetch.min_bytes > 0;
+        if may_wait && self.has_nothing_for(&fetch) && self.count_all(&fetch, cx).is_ok() {
+            self.park(from, Parked::Fetch(fetch), cx);
+            return;
+        }
         let reading = self.read_all(&fetch, true, cx);
         let enough = reading.bytes >= u64::from(fetch.min_bytes);
         let no_wait = fetch.deadline <= cx.now() || fetch.partitions.is_empty();
@@ -66,6 +72,44 @@ impl Broker {
             return;
         }
         self.park(from, Parked::Fetch(fetch), cx);
+    }
+
+    /// Whether a fetch has all there is of every partition and no error to be told of: what most
+    /// find that ask again at once.
+    fn has_nothing_for(&self, fetch: &DelayedFetch) -> bool {
+        let brokers = statuses(self.meta.image());
+        let broker = match fetch.fetcher {
+            Fetcher::Replica { id, .. } => brokers(id),
+            Fetcher::Consumer(_) => None,
+        };
+        let told = |asked: &FetchPartition| {
+            let (partition, state) = self.leading(fetch, asked).ok()?;
+            if let Fetcher::Replica { id, broker_epoch } = fetch.fetcher {
+                state.check_follower(id, broker_epoch, broker).ok()?;
+            }
+            let log = partition.log.log();
+            let epoch = Some(asked.last_fetched_epoch);
+            let diverging = check_divergence(log, epoch, asked.fetch_offset).ok()?;
+            let bound = match fetch.view() {
+                OffsetView::Replica => log.leo(),
+                OffsetView::ReadUncommitted => log.high_watermark(),
+                OffsetView::ReadCommitted => partition.log.last_stable_offset(),
+            };
+            let at_end = (bound..=log.leo()).contains(&asked.fetch_offset)
+                && asked.fetch_offset >= log.local_start_offset();
+            (at_end && diverging.is_none()).then_some(())
+        };
+        !fetch.partitions.is_empty() && fetch.partitions.iter().all(|it| told(it).is_some())
+    }
+
+    /// Counts a follower's fetch as acknowledgement for each of its partitions.
+    fn count_all(&mut self, fetch: &DelayedFetch, cx: &mut KafkaCx<'_>) -> Result<(), ErrorCode> {
+        if let Fetcher::Replica { id, broker_epoch } = fetch.fetcher {
+            for asked in &fetch.partitions {
+                self.count_fetch(asked, id, broker_epoch, cx)?;
+            }
+        }
+        Ok(())
     }
 
     /// Answers a parked fetch with whatever there is now.
@@ -125,7 +169,7 @@ impl Broker {
         let epoch = Some(asked.last_fetched_epoch);
         let diverging = check_divergence(log, epoch, asked.fetch_offset)?;
         let batches = if diverging.is_some() {
-            Vec::new()
+            BatchList::default()
         } else {
             let read = partition
                 .log
@@ -183,7 +227,7 @@ impl Broker {
             log_start_offset: -1,
             diverging: None,
             current_leader: hint.filter(|_| stale),
-            batches: Vec::new(),
+            batches: BatchList::default(),
         }
     }
 

@@ -12,9 +12,8 @@ use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Note;
 use crate::kafka::protocol::{FetchPartition, FetchedPartition, Fetcher, Request};
 use crate::kafka::rules::position::FetchPosition;
-use crate::log::Batch;
+use crate::log::{Batch, BatchList};
 use serde::Serialize;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a fetch brought for one partition.
@@ -27,15 +26,22 @@ pub(super) struct CompletedFetch {
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
-    batches: VecDeque<Arc<Batch>>,
+    batches: BatchList,
+    /// Batches that were handed out.
+    done: u32,
     /// It was found to fit the position.
     begun: bool,
 }
 
 impl CompletedFetch {
+    /// The batch to hand out next.
+    fn next(&self) -> Option<&Arc<Batch>> {
+        self.batches.get(self.done as usize)
+    }
+
     /// About how many bytes a clone takes.
     pub(super) fn weight(&self) -> usize {
-        size_of_val(self) + self.batches.len() * size_of::<Batch>()
+        size_of_val(self) + self.batches.len() * size_of::<Arc<Batch>>()
     }
 }
 
@@ -64,7 +70,8 @@ impl Consumer {
                 high_watermark: it.high_watermark,
                 last_stable_offset: it.last_stable_offset,
                 log_start_offset: it.log_start_offset,
-                batches: it.batches.into(),
+                batches: it.batches,
+                done: 0,
                 begun: false,
             });
         }
@@ -83,7 +90,7 @@ impl Consumer {
                 continue;
             }
             self.hand_out(&mut fetch, &mut left, cx);
-            if !fetch.batches.is_empty() {
+            if fetch.next().is_some() {
                 self.completed.push_front(fetch);
             }
         }
@@ -149,15 +156,15 @@ impl Consumer {
         let (node, tp) = (cx.me(), self.client.metadata.tp(fetch.partition));
         let slot = self.partitions.get_mut(usize::from(fetch.partition));
         let Some(assigned) = slot.and_then(Option::as_mut) else {
-            fetch.batches.clear();
+            fetch.batches = BatchList::default();
             return;
         };
         // A reset or a validation in between makes the rest stale.
         if assigned.position.fetchable().map(|it| it.offset) != Some(fetch.next_offset) {
-            fetch.batches.clear();
+            fetch.batches = BatchList::default();
             return;
         }
-        while let Some(batch) = fetch.batches.front() {
+        while let Some(batch) = fetch.batches.get(fetch.done as usize) {
             // Batches come whole: the first may begin below the offset asked for.
             let records = batch.records.iter().filter(|_| batch.control.is_none());
             for record in records {
@@ -185,7 +192,7 @@ impl Consumer {
             assigned
                 .position
                 .advance(fetch.next_offset, batch.leader_epoch);
-            fetch.batches.pop_front();
+            fetch.done += 1;
         }
     }
 

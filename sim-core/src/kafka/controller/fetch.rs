@@ -15,6 +15,7 @@ use crate::kafka::note::Rule;
 use crate::kafka::protocol::{Request, Response};
 use crate::kafka::rules::quorum::{EpochState, ReplicaKey};
 use crate::kernel::{Nanos, NodeId, Purpose, below};
+use crate::log::BatchList;
 use serde::Serialize;
 
 use super::{ms, to_ms};
@@ -113,7 +114,7 @@ impl Controller {
             log.read(fetch.fetch_offset, MAX_FETCH_BYTES, log.leo(), true)
                 .unwrap_or_default()
         } else {
-            Vec::new()
+            BatchList::default()
         };
         Response::FetchMetadata {
             error: ErrorCode::None,
@@ -151,7 +152,7 @@ impl Controller {
             leader: self.leader_or_none(),
             high_watermark: -1,
             diverging: None,
-            batches: Vec::new(),
+            batches: BatchList::default(),
             snapshot: None,
         }
     }

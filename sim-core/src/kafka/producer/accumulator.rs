@@ -8,6 +8,7 @@
 //! decided among all that have a sequence number.
 
 use super::batch::ProducerBatch;
+use super::partition_set::PartitionSet;
 use super::sequences::{ProducerIdAndEpoch, Sequences};
 use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::ProducerConfig;
@@ -52,14 +53,36 @@ pub(super) enum Append {
 }
 
 /// Which brokers have something to send.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Ready {
     /// In order of their first ready partition.
     pub(super) brokers: Vec<BrokerId>,
+    /// That partition of each.
+    firsts: Vec<u32>,
     /// When to look again, as far as lingering and backing off are concerned.
     pub(super) next_check: Nanos,
     /// A partition with batches has no leader.
     pub(super) unknown_leader: bool,
+}
+
+impl Default for Ready {
+    /// Nothing.
+    fn default() -> Self {
+        Ready {
+            brokers: Vec::new(),
+            firsts: Vec::new(),
+            next_check: NEVER,
+            unknown_leader: false,
+        }
+    }
+}
+
+impl Ready {
+    /// Whether a partition before this one makes its leader ready already.
+    fn by(&self, partition: u32, leader: BrokerId) -> bool {
+        let mut known = self.brokers.iter().zip(&self.firsts);
+        known.any(|(broker, first)| *broker == leader && *first < partition)
+    }
 }
 
 /// Who drains, for the sequence numbers.
@@ -91,6 +114,11 @@ pub(super) struct Accumulator {
     pub(super) partitions: Vec<PartitionQueue>,
     /// Partitions whose queues may hold a batch; all that do are among them.
     waiting: PartitionSet,
+    /// What the last look at them found, if nothing of it could be sent and nothing but new batches
+    /// came since.
+    kept: Option<Ready>,
+    /// Partitions with a new first batch since the last look.
+    fresh: PartitionSet,
     /// Some partition may have unresolved sequences.
     pub(super) doubtful: bool,
     batch_size: u32,
@@ -126,6 +154,8 @@ impl Accumulator {
         Accumulator {
             partitions: Vec::new(),
             waiting: PartitionSet::default(),
+            kept: None,
+            fresh: PartitionSet::default(),
             doubtful: false,
             batch_size: config.batch_size,
             linger: span(config.linger_ms),
@@ -150,7 +180,33 @@ impl Accumulator {
     }
 
     pub(super) fn partition(&mut self, partition: u16) -> Option<&mut PartitionQueue> {
+        self.kept = None;
         self.partitions.get_mut(usize::from(partition))
+    }
+
+    /// Leaders have changed.
+    pub(super) fn look_again(&mut self) {
+        self.kept = None;
+    }
+
+    /// The first batch under way to a partition.
+    #[cfg(test)]
+    pub(super) fn on_wire(&self, partition: u16) -> Option<&ProducerBatch> {
+        self.partitions.get(usize::from(partition))?.on_wire.first()
+    }
+
+    /// Takes a batch whose request was answered off those under way.
+    pub(super) fn take_answered(
+        &mut self,
+        partition: u16,
+        id: u64,
+    ) -> Option<(ProducerBatch, &mut Sequences)> {
+        let queue = self.partitions.get_mut(usize::from(partition))?;
+        if std::mem::take(&mut queue.muted) {
+            self.kept = None;
+        }
+        let at = queue.on_wire.iter().position(|batch| batch.id == id)?;
+        Some((queue.on_wire.remove(at), &mut queue.sequences))
     }
 
     /// Bytes given to batches that are not yet done.
@@ -181,6 +237,9 @@ impl Accumulator {
             let before = last.bytes();
             if last.try_append(record) {
                 let (bytes, all_full) = (last.bytes() - before, last.is_full());
+                if all_full {
+                    self.kept = None;
+                }
                 return Append::Done {
                     new_batch: false,
                     full: all_full || queue.queue.len() > 1,
@@ -188,6 +247,10 @@ impl Accumulator {
                     all_full,
                 };
             }
+        }
+        if !queue.queue.is_empty() {
+            // The batch that turned the record away is full.
+            self.kept = None;
         }
         let needed = super::batch::BATCH_OVERHEAD.saturating_add(record.bytes);
         let memory = self.batch_size.max(needed);
@@ -204,6 +267,7 @@ impl Accumulator {
         queue.used = true;
         queue.queue.push_back(batch);
         self.waiting.insert(partition);
+        self.fresh.insert(partition);
         Append::Done {
             new_batch: true,
             full: all_full || queue.queue.len() > 1,
@@ -214,14 +278,40 @@ impl Accumulator {
 
     /// Which brokers to drain now, and when to look again.
     pub(super) fn ready(&mut self, leaders: &[LeaderAndEpoch], now: Nanos) -> Ready {
-        let mut ready = Ready {
-            brokers: Vec::new(),
-            next_check: NEVER,
-            unknown_leader: false,
-        };
-        let (at_once, linger) = (self.exhausted || self.closed, self.linger);
+        let kept = self.kept.take().filter(|it| now < it.next_check);
+        if let Some(mut ready) = kept.filter(|_| !self.at_once()) {
+            let brokers = ready.brokers.len();
+            self.look(true, &mut ready, leaders, now);
+            if ready.brokers.len() == brokers {
+                self.fresh.clear();
+                return ready;
+            }
+        }
+        let mut ready = Ready::default();
+        self.look(false, &mut ready, leaders, now);
+        self.fresh.clear();
+        ready
+    }
+
+    /// Nothing could be sent of what is ready, so that the next look can build on this one.
+    pub(super) fn keep(&mut self, ready: Ready) {
+        self.kept = Some(ready).filter(|_| !self.at_once());
+    }
+
+    fn at_once(&self) -> bool {
+        self.exhausted || self.closed
+    }
+
+    /// Looks at the partitions that have a batch; or only at those that got one since the last
+    /// look, whose result is then added to.
+    fn look(&mut self, fresh: bool, ready: &mut Ready, leaders: &[LeaderAndEpoch], now: Nanos) {
+        let (at_once, linger) = (self.at_once(), self.linger);
         let mut from = 0;
-        while let Some(partition) = self.waiting.next(from) {
+        loop {
+            let set = if fresh { &self.fresh } else { &self.waiting };
+            let Some(partition) = set.next(from) else {
+                break;
+            };
             from = partition + 1;
             let Some(queue) = self.partitions.get_mut(partition as usize) else {
                 break;
@@ -239,7 +329,7 @@ impl Accumulator {
                 ready.unknown_leader = true;
                 continue;
             };
-            if queue.muted || ready.brokers.contains(&leader) {
+            if queue.muted || ready.by(partition, leader) {
                 continue;
             }
             let backoff = first.backoff();
@@ -249,11 +339,11 @@ impl Accumulator {
                 ready.next_check = ready.next_check.min(backoff);
             } else if sendable {
                 ready.brokers.push(leader);
+                ready.firsts.push(partition);
             } else {
                 ready.next_check = ready.next_check.min(lingered);
             }
         }
-        ready
     }
 
     /// Queue lengths by partition for the adaptive partitioner: of partitions that have a leader,
@@ -284,6 +374,7 @@ impl Accumulator {
             let led = all.filter(|(_, known)| known.leader == Some(broker));
             led.map(|(partition, known)| (partition, known.epoch))
         };
+        self.kept = None;
         let mut drained = Vec::new();
         let count = led().count();
         if count == 0 {
@@ -394,6 +485,7 @@ impl Accumulator {
         if now < self.expiry_floor {
             return expired;
         }
+        self.kept = None;
         let timeout = self.delivery_timeout;
         let overdue = |batch: &ProducerBatch| batch.created.saturating_add(timeout) <= now;
         for (partition, queue) in (0..).zip(&mut self.partitions) {
@@ -431,41 +523,6 @@ impl Accumulator {
             !queue.queue.is_empty() || queue.on_wire.iter().any(|batch| !batch.expired)
         };
         self.partitions.iter().any(open)
-    }
-}
-
-/// A set of partition numbers.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-struct PartitionSet {
-    words: Vec<u64>,
-}
-
-impl PartitionSet {
-    fn insert(&mut self, partition: u16) {
-        let word = usize::from(partition / 64);
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-        self.words[word] |= 1 << (partition % 64);
-    }
-
-    fn remove(&mut self, partition: u32) {
-        if let Some(word) = self.words.get_mut((partition / 64) as usize) {
-            *word &= !(1 << (partition % 64));
-        }
-    }
-
-    /// The first member from this number on.
-    fn next(&self, from: u32) -> Option<u32> {
-        let mut base = from / 64 * 64;
-        let mut mask = u64::MAX << (from % 64);
-        for word in self.words.get((from / 64) as usize..)? {
-            if word & mask != 0 {
-                return Some(base + (word & mask).trailing_zeros());
-            }
-            (base, mask) = (base + 64, u64::MAX);
-        }
-        None
     }
 }
 

@@ -11,6 +11,7 @@ mod app;
 mod batch;
 mod load;
 mod outcome;
+mod partition_set;
 mod sender;
 mod sequences;
 #[cfg(test)]
@@ -221,6 +222,7 @@ impl Producer {
             return;
         }
         let metadata = &self.client.metadata;
+        self.accumulator.look_again();
         self.accumulator.grow(metadata.partition_count());
         let leaders = (0..).zip(metadata.leaders());
         let views = leaders.map(|(partition, known)| PartitionView {

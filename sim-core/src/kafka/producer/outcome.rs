@@ -116,17 +116,12 @@ impl Producer {
         base_offset: i64,
         cx: &mut KafkaCx<'_>,
     ) {
-        let Some(queue) = self.accumulator.partition(partition) else {
+        let Some((batch, sequences)) = self.accumulator.take_answered(partition, id) else {
             return;
         };
-        queue.muted = false;
-        let Some(at) = queue.on_wire.iter().position(|batch| batch.id == id) else {
-            return;
-        };
-        let batch = queue.on_wire.remove(at);
         let written = matches!(error, ErrorCode::None | ErrorCode::DuplicateSequenceNumber);
         if written && batch.has_sequence() {
-            queue.sequences.acked(batch.last_sequence());
+            sequences.acked(batch.last_sequence());
         }
         if batch.expired {
             // Its records have failed already; the answer settles only the sequence.

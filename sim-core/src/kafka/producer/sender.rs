@@ -156,7 +156,7 @@ impl Producer {
             self.weigh_partitions();
             let mut next = ready.next_check;
             let mut sent = false;
-            for broker in ready.brokers {
+            for broker in ready.brokers.iter().copied() {
                 if self.client.ready(broker, cx) {
                     sent |= self.send_to(broker, cx);
                 } else {
@@ -164,6 +164,7 @@ impl Producer {
                 }
             }
             if !sent {
+                self.accumulator.keep(ready);
                 return next;
             }
         }

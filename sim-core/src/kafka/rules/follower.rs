@@ -7,7 +7,7 @@
 use super::fetch::{accepted_by_follower, follower_high_watermark};
 use super::partition_log::PartitionLog;
 use super::truncation::{FollowerLog, Truncation, TruncationRule};
-use crate::log::{AppendError, Batch, EpochEnd, LogRecord};
+use crate::log::{AppendError, BatchList, EpochEnd, LogRecord};
 use std::sync::Arc;
 
 /// One partition of a fetch response.
@@ -20,7 +20,7 @@ pub struct FetchedPartition<R> {
     /// The leader's log start offset.
     pub log_start_offset: i64,
     /// The data.
-    pub batches: Vec<Arc<Batch<R>>>,
+    pub batches: BatchList<R>,
 }
 
 /// What came of a response.

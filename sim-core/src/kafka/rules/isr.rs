@@ -95,6 +95,25 @@ impl PartitionLeaderState {
         }
     }
 
+    /// Whether a fetch of this follower, in this epoch of its broker (-1 for none), counts; `broker`
+    /// is what the metadata says of it.
+    pub fn check_follower(
+        &self,
+        replica: i32,
+        broker_epoch: i64,
+        broker: Option<BrokerStatus>,
+    ) -> Result<(), ErrorCode> {
+        if self.follower(replica).is_none() {
+            // This leader's metadata may be behind the follower's: it asks again later.
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        }
+        let stale = broker.is_some_and(|broker| broker.epoch > broker_epoch);
+        if broker_epoch != -1 && stale {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        Ok(())
+    }
+
     /// Takes in a follower's fetch that was answered with data (or an empty answer), not with an
     /// error or a diverging epoch.
     pub fn update_follower_fetch(
@@ -104,14 +123,10 @@ impl PartitionLeaderState {
         brokers: &impl Fn(i32) -> Option<BrokerStatus>,
     ) -> Result<FetchOutcome, ErrorCode> {
         let status = brokers(fetch.replica);
+        self.check_follower(fetch.replica, fetch.broker_epoch, status)?;
         let Some(follower) = self.follower_mut(fetch.replica) else {
-            // This leader's metadata may be behind the follower's: it asks again later.
             return Err(ErrorCode::UnknownLeaderEpoch);
         };
-        let stale = status.is_some_and(|broker| broker.epoch > fetch.broker_epoch);
-        if fetch.broker_epoch != -1 && stale {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
         let before = follower.log_end_offset;
         follower.on_fetch(fetch, leo);
         let expand = self.maybe_expand(fetch.replica, status);
@@ -189,10 +204,12 @@ impl PartitionLeaderState {
     }
 
     fn maybe_expand(&mut self, id: i32, broker: Option<BrokerStatus>) -> Option<IsrProposal> {
+        if self.isr.contains(&id) {
+            return None;
+        }
         let follower = self.follower(id)?;
         let reached = follower.log_end_offset;
         let joins = !self.is_in_flight()
-            && !self.isr.contains(&id)
             && follower.is_isr_eligible(broker)
             && reached >= self.high_watermark
             && (!self.config.rules.expand_requires_epoch_start

@@ -7,7 +7,9 @@ use super::fetch::OffsetView;
 use super::producer_append::{AppendOrigin, BatchMetadata, TransactionVersion, VerificationGuard};
 use super::producer_state::{AbortedTxn, ProducerStateConfig, ProducerStateManager};
 use crate::kafka::error::ErrorCode;
-use crate::log::{AppendError, AppendInfo, Batch, Deleted, Log, LogConfig, LogRecord, OutOfRange};
+use crate::log::{
+    AppendError, AppendInfo, Batch, BatchList, Deleted, Log, LogConfig, LogRecord, OutOfRange,
+};
 use std::sync::Arc;
 
 /// How a batch reaches the leader's log.
@@ -51,7 +53,7 @@ pub enum Appended {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadResult<R> {
     /// Whole batches; the first may begin below the offset asked for.
-    pub batches: Vec<Arc<Batch<R>>>,
+    pub batches: BatchList<R>,
     /// For `read_committed`: aborted transactions that touch the batches. The broker sends their
     /// data all the same; the reader drops it.
     pub aborted: Vec<AbortedTxn>,

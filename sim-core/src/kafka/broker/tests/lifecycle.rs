@@ -108,7 +108,7 @@ fn a_hint_leads_to_the_controller() {
         leader: 102,
         high_watermark: -1,
         diverging: None,
-        batches: Vec::new(),
+        batches: Default::default(),
         snapshot: None,
     };
     rig.answer(CONTROLLER, correlation, refusal);

@@ -6,7 +6,7 @@ use super::expected;
 use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::rules::position::LeaderAndEpoch;
-use crate::kernel::{MILLISECOND, Nanos};
+use crate::kernel::{MILLISECOND, Nanos, Purpose, below, draw};
 use crate::log::{Record, RecordId};
 use serde_json::json;
 
@@ -131,6 +131,7 @@ fn a_retry_goes_at_once_to_a_new_leader() {
         leader: Some(2),
         epoch: 1,
     };
+    it.look_again();
     assert_eq!(it.ready(&[moved], 1).brokers, [2]);
 }
 
@@ -192,4 +193,52 @@ fn sizes_count_the_head_of_the_batch() {
         Append::NoMemory => 0,
     };
     assert_eq!((bytes(first), bytes(second)), (BATCH_OVERHEAD + 10, 10));
+}
+
+/// A look that builds on the last one finds what a look at everything finds.
+#[test]
+fn what_was_kept_of_a_look_is_never_stale() {
+    const PARTITIONS: u16 = 9;
+    let purpose = Purpose::named("test.accumulator");
+    let leaders = led_by(&[1, 2, 3, 1, -1, 2, 1, 3, 2]);
+    for seed in 0..40 {
+        let mut it = accumulator(&[("linger.ms", "5"), ("batch.size", "200")], PARTITIONS);
+        let mut now = 0;
+        for step in 0..300 {
+            let bits = draw(seed, purpose, 0, 0, step);
+            now += below(bits, MILLISECOND);
+            let partition = below(bits << 20, u64::from(PARTITIONS)) as u16;
+            match bits % 16 {
+                0..6 => {
+                    let broker = 1 + below(bits << 30, 3) as i32;
+                    it.drain(&leaders, broker, 1_000, now, Stamping::Off);
+                }
+                6..9 => {
+                    let answered = it.on_wire(partition).map(|batch| batch.id);
+                    let taken = answered.and_then(|id| it.take_answered(partition, id));
+                    if let Some((mut batch, _)) = taken {
+                        batch.reenqueued(now, below(bits << 5, MILLISECOND));
+                        it.reenqueue(partition, batch);
+                    }
+                }
+                9 => {
+                    if let Some(queue) = it.partition(partition) {
+                        queue.muted = !queue.muted;
+                    }
+                }
+                10 => {
+                    let answered = it.on_wire(partition).map(|batch| batch.id);
+                    answered.map(|id| it.take_answered(partition, id).is_some());
+                }
+                _ => {
+                    append(&mut it, partition, 1 + below(bits << 10, 90) as u32, now);
+                }
+            }
+            let mut anew = it.clone();
+            anew.look_again();
+            let ready = it.ready(&leaders, now);
+            assert_eq!(ready, anew.ready(&leaders, now), "seed {seed} step {step}");
+            it.keep(ready);
+        }
+    }
 }
