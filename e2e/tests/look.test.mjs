@@ -35,7 +35,7 @@ test("one key leads to what happens next, and marks say who leads", async () => 
     await opened(page);
     await seek(page, 5 * SECOND);
     await kill_by_keyboard(page, await leader(page));
-    const offer = page.getByTestId("notices").getByRole("button", { name: "Go to what happens next" });
+    const offer = page.getByTestId("notices").getByRole("button", { name: "What happens next" });
     await offer.waitFor();
     await page.keyboard.press("k");
     await page.waitForFunction((from) => window.strandline.now() > from, 5 * SECOND);

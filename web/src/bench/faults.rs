@@ -68,11 +68,11 @@ fn offer_what_follows(bench: Bench, done: &str) {
         .hud
         .with_untracked(|h| SPEEDS.get(h.speed).map_or(1.0, |s| s.0));
     if pace < PACE_TO_WAIT {
-        let text = format!("{done}. What follows may take seconds of simulated time.");
+        let text = format!("{done}. What follows may take some simulated seconds.");
         let on = move || jump_to_mark(bench, Way::On);
         bench
             .notices
-            .offer_briefly(Tone::Sea, text, "Go to what happens next", on);
+            .offer_briefly(Tone::Sea, text, "What happens next", on);
     }
 }
 

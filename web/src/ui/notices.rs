@@ -150,7 +150,10 @@ fn OneNotice(notice: Notice, notices: Notices) -> impl IntoView {
     });
     view! {
         <div class=notice.tone.class()>
-            <div class="grow">{notice.text} {action}</div>
+            <div class="grow">
+                <span class="notice-text">{notice.text}</span>
+                {action}
+            </div>
             <button
                 type="button"
                 class="icon-button"
