@@ -126,3 +126,18 @@ test("no page scrolls sideways on a phone, and no counter is cut off", async () 
     });
   }
 });
+
+for (const width of [1024, 1280, 1440, 1920]) {
+  test(`a notice leaves the tabs free in a window of ${width} px`, async () => {
+    await with_page({ path: "sandbox/", ...STILL, viewport: { width, height: 900 } }, async (page) => {
+      await opened(page);
+      await seek(page, 5 * SECOND);
+      await page.getByTestId("fault-crash").click();
+      const notice = page.getByTestId("notices").locator(".notice");
+      const tabs = page.getByRole("tablist", { name: "Views of the run" });
+      const [over, under] = [await notice.boundingBox(), await tabs.boundingBox()];
+      const apart = over.x >= under.x + under.width || over.y >= under.y + under.height;
+      assert.ok(apart, `the notice begins at ${over.x}, ${over.y}, the tabs end at ${under.x + under.width}, ${under.y + under.height}`);
+    });
+  });
+}
