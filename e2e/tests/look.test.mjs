@@ -137,6 +137,8 @@ for (const width of [1024, 1280, 1440, 1920]) {
       const tabs = page.getByRole("tablist", { name: "Views of the run" });
       const [over, under] = [await notice.boundingBox(), await tabs.boundingBox()];
       const apart = over.x >= under.x + under.width || over.y >= under.y + under.height;
+      await page.getByTestId("branches").click({ timeout: 5_000 });
+      await page.keyboard.press("Escape");
       assert.ok(apart, `the notice begins at ${over.x}, ${over.y}, the tabs end at ${under.x + under.width}, ${under.y + under.height}`);
     });
   });

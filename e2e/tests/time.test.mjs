@@ -7,7 +7,9 @@ import { arrived, engine, kill_by_keyboard, leader, moved, opened, seek, SECOND 
 const SANDBOX = { path: "sandbox/", reducedMotion: "reduce" };
 
 test("the leader is killed by keyboard, another takes over, and the deed can be undone", async () => {
-  await with_page({ ...SANDBOX, path: null, expected: [/ERR_FAILED/] }, async (page) => {
+  // A service worker would answer from its cache, where no route stands in the way.
+  const options = { ...SANDBOX, path: null, expected: [/ERR_FAILED/], serviceWorkers: "block" };
+  await with_page(options, async (page) => {
     // Without the editor, which draws only the lines in view, the script is a plain field.
     await page.route(/\/editor-[^/]*\.js/, (route) => route.abort());
     await open(page, SANDBOX.path);
