@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Sweep(SweepArgs),
     /// Print the events of a run.
     Trace(TraceArgs),
+    /// Run conformance cases: what the real systems' own tests expect, asked of the engine.
+    Conform(ConformArgs),
     /// Print the JSON Schema of scenario files.
     Schema,
     /// Measure the engine beside a hand-written loop, in one run.
@@ -143,6 +145,22 @@ pub(crate) struct TraceArgs {
     /// At most this many lines.
     #[arg(long, default_value_t = 100_000)]
     pub(crate) limit: u64,
+}
+
+/// `strandline conform`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Each case passes, fails with what came out, or is unsupported with the reason. Exit \
+                  status 1 when one failed (with --strict also when one is unsupported).\n\n\
+                  Examples:\n  strandline conform conform/cases/kafka/*.json --strict"
+)]
+pub(crate) struct ConformArgs {
+    /// Files of cases (JSON).
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Count an unsupported case as a failure.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Trace formats.

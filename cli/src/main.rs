@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod check;
+mod conform;
 mod input;
 mod out;
 mod replay;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(args),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Trace(args) => trace::trace(args),
+        Command::Conform(args) => conform::conform(args),
         Command::Bench(args) => bench::bench(args),
         Command::Schema => {
             crate::say!("{}", sim_core::scenario::schema());

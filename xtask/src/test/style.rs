@@ -21,7 +21,7 @@ const PROMISES: [&str; 3] = [
 /// Checks every Rust file of the workspace; each file is one test.
 pub(crate) fn check() -> Outcome<Totals> {
     let mut totals = Totals::default();
-    for crate_dir in ["sim-core", "lessons", "cli", "web", "xtask"] {
+    for crate_dir in ["sim-core", "conform", "lessons", "cli", "web", "xtask"] {
         for path in rust_files(&paths::root().join(crate_dir))? {
             let text = fs::read_to_string(&path).map_err(|e| Failure::io("read", &path, &e))?;
             let complaints = complaints(&text);

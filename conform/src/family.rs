@@ -1,0 +1,19 @@
+//! The families of cases and their readers, by the name of the file that holds them.
+
+use crate::case::{Case, Checked};
+use crate::kafka;
+
+/// A reader: runs one case through the engine and compares.
+pub(crate) type Reader = fn(&Case) -> Checked;
+
+/// Each family: what its files' names begin with, and its reader.
+const FAMILIES: &[(&str, Reader)] = &[("leader-epoch-cache", kafka::epochs::check)];
+
+/// The reader for a file of this name, with or without folders and ending.
+pub(crate) fn of(name: &str) -> Option<Reader> {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let found = FAMILIES.iter().filter(|(stem, _)| file.starts_with(stem));
+    found
+        .max_by_key(|(stem, _)| stem.len())
+        .map(|(_, reader)| *reader)
+}

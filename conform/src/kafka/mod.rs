@@ -1,0 +1,3 @@
+//! Readers of Kafka's families. A family is a file here and a line in [`crate::family`].
+
+pub(crate) mod epochs;
