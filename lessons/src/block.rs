@@ -125,8 +125,10 @@ pub struct Twin {
     pub to: toml::Value,
     /// What the two are called.
     pub names: (String, String),
-    /// What to compare at the end, as probes, e.g. `ledger.lost`.
+    /// What to compare, as probes, e.g. `ledger.lost`.
     pub compare: Vec<String>,
+    /// When to compare: a time such as `16s`; the end if nothing is said.
+    pub compare_at: Option<String>,
     /// What must hold at the end of the twin: a predicate.
     pub twin_holds: String,
     /// What must hold at the end of the original.

@@ -5,6 +5,7 @@ use crate::block::{Block, Claim, Lesson, Predict, TimedCaption, Twin};
 use crate::problem::Problem;
 use serde::Serialize;
 use sim_core::run::{Recipe, Session, Stop, value_words};
+use sim_core::scenario::units::parse_time;
 use sim_core::scenario::{self, Scenario};
 use sim_core::view::{LedgerView, LineKind, TimeMark, VerdictState};
 use std::collections::BTreeMap;
@@ -56,7 +57,9 @@ pub struct Compared {
     pub event: u64,
     /// When, ns.
     pub time: u64,
-    /// (what, original, twin) at the end.
+    /// When they are compared, in words: `At the end`.
+    pub moment: String,
+    /// (what, original, twin) at that moment.
     pub values: Vec<(String, String, String)>,
     /// The twin's scenario text.
     pub twin_text: String,
@@ -292,8 +295,16 @@ fn check_twin(lesson: &Lesson, twin: &Twin) -> Result<Compared, String> {
         }
     }
     let (event, time) = (a.event().min(b.event()), a.now().min(b.now()));
-    a.advance(a.duration(), u64::MAX);
-    b.advance(b.duration(), u64::MAX);
+    let compare_at = match &twin.compare_at {
+        Some(words) => Some(parse_time(words).map_err(|e| format!("`compare-at`: {e}"))?),
+        None => None,
+    };
+    if compare_at.is_some_and(|at| at < time) {
+        return Err("at `compare-at` the two runs are still the same".to_owned());
+    }
+    for session in [&mut a, &mut b] {
+        session.advance(compare_at.unwrap_or(session.duration()), u64::MAX);
+    }
     let mut values = Vec::new();
     for probe in &twin.compare {
         let compiled = with_expectation(text, &format!("{probe} == {probe}"), "end")?;
@@ -306,9 +317,16 @@ fn check_twin(lesson: &Lesson, twin: &Twin) -> Result<Compared, String> {
         };
         values.push((probe.clone(), value(&a), value(&b)));
     }
+    if values.iter().all(|(_, a, b)| a == b) {
+        return Err("nothing that is compared differs, so the table teaches nothing".to_owned());
+    }
     Ok(Compared {
         event,
         time,
+        moment: twin
+            .compare_at
+            .as_ref()
+            .map_or_else(|| "At the end".to_owned(), |at| format!("At {at}")),
         values,
         twin_text,
     })

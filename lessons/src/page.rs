@@ -112,11 +112,12 @@ fn article(lesson: &Lesson, checked: &Checked) -> String {
                     let _ = write!(
                         out,
                         "<table class=\"twin\"><caption>One knob: {} = {}. The runs part at \
-                         {}.</caption><tr><th></th><th scope=\"col\">{}</th><th \
+                         {}.</caption><tr><th>{}</th><th scope=\"col\">{}</th><th \
                          scope=\"col\">{}</th></tr>",
                         escape(&twin.set.replace('/', ".")),
                         escape(&twin.to.to_string()),
                         span_words(found.time),
+                        escape(&found.moment),
                         escape(&twin.names.0),
                         escape(&twin.names.1)
                     );

@@ -36,18 +36,20 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
         eprintln!("{} …", case.name);
         figures.push(compare(&case, rounds, events));
     }
-    eprintln!("cluster …");
-    match cluster::measure(if args.quick { 1 } else { 5 }) {
-        Ok((events, rate)) => figures.push(Figure {
-            name: "5 brokers, 60 partitions, RF 3, acks=all, one failover",
-            events,
-            loop_m_per_s: None,
-            engine_m_per_s: rate / 1e6,
-            ratio: None,
-        }),
-        Err(problem) => {
-            eprintln!("{problem}");
-            return Outcome::BadInput;
+    for (name, text) in cluster::CASES {
+        eprintln!("{name} …");
+        match cluster::measure(text, if args.quick { 1 } else { 5 }) {
+            Ok((events, rate)) => figures.push(Figure {
+                name,
+                events,
+                loop_m_per_s: None,
+                engine_m_per_s: rate / 1e6,
+                ratio: None,
+            }),
+            Err(problem) => {
+                eprintln!("{problem}");
+                return Outcome::BadInput;
+            }
         }
     }
     if args.json {

@@ -1,8 +1,9 @@
 //! Keyframes: clones of a run from which any of its moments is reached by running on.
 //!
 //! A clone costs nodes and tails, not history (see `shared`, `log`). Frames are taken every
-//! [`SPACING`] events; when they weigh more than [`WEIGHT_MAX`], every other one goes and the
-//! spacing doubles, so that memory stays bounded and a seek re-runs at most one spacing.
+//! [`SPACING`] events. Once they weigh more than [`WEIGHT_MAX`], each new one costs an old one its
+//! place: the one whose neighbours are nearest to each other. So the memory that frames may take is
+//! used, not half of it, and the frames stay about evenly spread, however long the run.
 
 use super::run::Run;
 use crate::kernel::Nanos;
@@ -81,19 +82,17 @@ impl<R: Weigh> Keyframes<R> {
         }
     }
 
-    /// Drops every other frame, about.
+    /// Drops the frame that is missed least, never the first or the last. New frames then come as
+    /// far apart as the old ones are: nearer, and each would only be dropped again.
     fn thin(&mut self) {
-        self.spacing *= 2;
-        let spacing = self.spacing;
-        let mut last_kept = None;
-        self.frames.retain(|frame| {
-            let keep = last_kept.is_none_or(|kept| frame.event >= kept + spacing);
-            if keep {
-                last_kept = Some(frame.event);
-            }
-            keep
-        });
-        self.reweigh();
+        let gap = |i: usize| self.frames[i + 1].event - self.frames[i - 1].event;
+        let least = (1..self.frames.len() - 1).min_by_key(|i| gap(*i));
+        if let Some(least) = least {
+            self.weight -= self.frames.remove(least).weight;
+        }
+        let last = self.frames.last().map_or(0, |frame| frame.event);
+        let gaps = (self.frames.len() - 1).max(1) as u64;
+        self.spacing = self.spacing.max(last / gaps);
     }
 
     fn reweigh(&mut self) {
@@ -177,6 +176,8 @@ mod tests {
                 assert_eq!(event, run.0);
                 assert_eq!(frames.before_time(wanted * 10).0, event);
             }
+            let fit = (WEIGHT_MAX / heavy).min(2_000_000 / 4_096);
+            assert!(frames.len() > fit * 3 / 4, "{} of {fit}", frames.len());
             frames.truncate(777_777);
             assert!(frames.before_event(u64::MAX).0 <= 777_777);
             let left: usize = frames.frames.iter().skip(1).map(|f| f.run.weight()).sum();

@@ -129,7 +129,9 @@ pub(crate) struct Twin {
 pub(crate) struct Compared {
     /// When they part, ns.
     pub(crate) time: u64,
-    /// What, in the original, in the twin: at the end.
+    /// When they are compared, in words.
+    pub(crate) moment: String,
+    /// What, in the original, in the twin: at that moment.
     pub(crate) values: Vec<(String, String, String)>,
     /// The twin's scenario text.
     pub(crate) twin_text: String,

@@ -35,7 +35,7 @@ pub(super) fn TwinBlock(
                 <table class="table">
                     <thead>
                         <tr>
-                            <th scope="col">"At the end"</th>
+                            <th scope="col">{found.moment}</th>
                             <th scope="col" class="num">
                                 {one}
                             </th>

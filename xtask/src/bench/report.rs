@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 /// Tokens in flight that the frame benchmark is about.
 const TOKENS: u32 = 1_000;
+/// What stands in place of a target.
+const NO_TARGET: &str = "none of its own";
 const MEBIBYTE: f64 = 1_048_576.0;
 
 struct Row {
@@ -53,7 +55,11 @@ pub(super) fn write(
     // Writing to a string cannot fail.
     let _ = writeln!(out, "| what | target | measured | |\n|---|---|---|---|");
     for row in &rows {
-        let verdict = if row.met { "met" } else { "**missed**" };
+        let verdict = match row.met {
+            _ if row.target == NO_TARGET => "",
+            true => "met",
+            false => "**missed**",
+        };
         let _ = writeln!(
             out,
             "| {} | {} | {} | {verdict} |",
@@ -87,6 +93,13 @@ fn native_row(n: &Native) -> Row {
             format!("{ratio:.2} ({rate:.1} of {by_loop:.1} M events/s, {events} events)"),
             ratio >= 0.5,
         ),
+        // The target speaks of the cluster; what it costs with other records is said beside it.
+        _ if n.name.starts_with("the same") => row(
+            &format!("… {}, native", n.name),
+            NO_TARGET,
+            format!("{rate:.2} M events/s ({events} events)"),
+            true,
+        ),
         _ => row(
             &format!("{}, native", n.name),
             "≥ 1 M events/s",
@@ -103,7 +116,7 @@ fn browser_rows(b: &Browser, sizes: &Sizes) -> Vec<Row> {
     let explored = b.seek.explored.saturating_sub(b.seek.before) as f64 / MEBIBYTE;
     let mut rows = vec![
         row(
-            "the same cluster in wasm ÷ native, rounds side by side",
+            "the cluster with keys in wasm ÷ native, rounds side by side",
             "≥ 0.5",
             format!(
                 "{:.2} ({:.2} of {:.2} M events/s, {} events)",
@@ -119,7 +132,7 @@ fn browser_rows(b: &Browser, sizes: &Sizes) -> Vec<Row> {
         ),
         row(
             "… until the next frame is drawn as well",
-            "none of its own",
+            NO_TARGET,
             spread(&b.seek.painted),
             true,
         ),
@@ -131,7 +144,7 @@ fn browser_rows(b: &Browser, sizes: &Sizes) -> Vec<Row> {
         ),
         row(
             "… with the run itself, its history, and the page",
-            "none of its own",
+            NO_TARGET,
             format!("{grown:.1} MiB ({explored:.1} before the seeks)"),
             true,
         ),
@@ -168,7 +181,7 @@ fn frame_rows(f: &Frames) -> [Row; 2] {
         ),
         row(
             &format!("… the frame callback of it (simulating and drawing), {what}"),
-            "none of its own",
+            NO_TARGET,
             spread(&f.callback),
             true,
         ),

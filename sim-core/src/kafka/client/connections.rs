@@ -3,7 +3,8 @@
 //! Follows `ClusterConnectionStates` and `InFlightRequests`. A connection is opened by an
 //! ApiVersions request (the TCP handshake is part of it here); after a failure the next attempt
 //! waits `reconnect.backoff.ms` (50, doubling to 1,000, ±20 %), and an attempt itself may take
-//! `socket.connection.setup.timeout.ms` (10 s, doubling to 30 s).
+//! `socket.connection.setup.timeout.ms` (10 s, ±20 %, doubling to 30 s with each attempt in a row
+//! that failed; the loss of a connection that stood is no such failure).
 
 use super::{Backoff, NEVER};
 use crate::kafka::ids::BrokerId;
@@ -59,8 +60,11 @@ pub(super) struct Peer<K> {
     pub(super) state: State,
     /// In order of sending.
     pub(super) in_flight: VecDeque<InFlight<K>>,
-    /// Attempts in a row that failed.
+    /// Losses and failed attempts since a connection last stood: what the pause before the next
+    /// attempt grows with.
     failures: u32,
+    /// Attempts in a row that failed: what the time for an attempt grows with.
+    failed_attempts: u32,
     pub(super) last_attempt: Nanos,
 }
 
@@ -72,6 +76,7 @@ impl<K> Peer<K> {
             state: State::Closed { not_before: 0 },
             in_flight: VecDeque::new(),
             failures: 0,
+            failed_attempts: 0,
             last_attempt: 0,
         }
     }
@@ -82,7 +87,7 @@ impl<K> Peer<K> {
 
     /// An attempt to connect starts.
     pub(super) fn connecting(&mut self, now: Nanos, correlation: u32, bits: u64) {
-        let deadline = now.saturating_add(SETUP.pause(self.failures, bits));
+        let deadline = now.saturating_add(SETUP.pause(self.failed_attempts, bits));
         self.last_attempt = now;
         self.state = State::Connecting {
             correlation,
@@ -94,11 +99,16 @@ impl<K> Peer<K> {
     pub(super) fn connected(&mut self) {
         self.state = State::Ready;
         self.failures = 0;
+        self.failed_attempts = 0;
     }
 
     /// The connection is gone, or could not be made; returns what was under way on it.
     pub(super) fn closed(&mut self, now: Nanos, bits: u64) -> VecDeque<InFlight<K>> {
         let not_before = now.saturating_add(RECONNECT.pause(self.failures, bits));
+        self.failed_attempts = match self.state {
+            State::Connecting { .. } => self.failed_attempts.saturating_add(1),
+            _ => 0,
+        };
         self.state = State::Closed { not_before };
         self.failures = self.failures.saturating_add(1);
         std::mem::take(&mut self.in_flight)
@@ -120,5 +130,32 @@ impl<K> Peer<K> {
             .iter()
             .position(|it| it.correlation == correlation)?;
         self.in_flight.remove(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long the next attempt may take, s, without the chance in it.
+    fn attempt(peer: &mut Peer<()>) -> Nanos {
+        peer.connecting(0, 1, u64::MAX / 2);
+        (peer.deadline() + SECOND / 2) / SECOND
+    }
+
+    #[test]
+    fn an_attempt_gets_more_time_after_failed_attempts_only() {
+        let mut peer = Peer::new(1, NodeId(1));
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push(attempt(&mut peer));
+            peer.closed(0, 0);
+        }
+        assert_eq!(seen, [10, 20, 30, 30]);
+        attempt(&mut peer);
+        peer.connected();
+        // A connection that stood is lost: the next attempt has the first one's time.
+        peer.closed(0, 0);
+        assert_eq!(attempt(&mut peer), 10);
     }
 }
