@@ -7,7 +7,10 @@ use crate::kafka;
 pub(crate) type Reader = fn(&Case) -> Checked;
 
 /// Each family: what its files' names begin with, and its reader.
-const FAMILIES: &[(&str, Reader)] = &[("leader-epoch-cache", kafka::epochs::check)];
+const FAMILIES: &[(&str, Reader)] = &[
+    ("leader-epoch-cache", kafka::epochs::check),
+    ("txn-coordinator", kafka::txn_coordinator::check),
+];
 
 /// The reader for a file of this name, with or without folders and ending.
 pub(crate) fn of(name: &str) -> Option<Reader> {

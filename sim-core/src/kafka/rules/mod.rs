@@ -22,3 +22,4 @@ pub mod quorum_leader;
 pub mod replica;
 pub mod replication;
 pub mod truncation;
+pub mod txn;
