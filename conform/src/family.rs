@@ -9,6 +9,8 @@ pub(crate) type Reader = fn(&Case) -> Checked;
 /// Each family: what its files' names begin with, and its reader.
 const FAMILIES: &[(&str, Reader)] = &[
     ("leader-epoch-cache", kafka::epochs::check),
+    ("log-cleaner", kafka::cleaner::check),
+    ("quota", kafka::quota::check),
     ("txn-coordinator", kafka::txn_coordinator::check),
 ];
 

@@ -5,6 +5,10 @@
 //! very code that a simulated cluster runs.
 
 pub mod broker_state;
+pub mod cleaned_txns;
+pub mod cleaner;
+pub mod cleaner_manager;
+pub mod cleaner_range;
 pub mod election;
 pub mod fetch;
 pub mod follower;
@@ -19,6 +23,7 @@ pub mod producer_append;
 pub mod producer_state;
 pub mod quorum;
 pub mod quorum_leader;
+pub mod quota;
 pub mod replica;
 pub mod replication;
 pub mod truncation;
