@@ -25,7 +25,7 @@ async function failover(page) {
 /** A lesson with its prediction graded, at the moment after. */
 async function graded(page) {
   const block = page.getByTestId("predict").first();
-  await block.getByRole("radio").nth(1).check();
+  await block.getByRole("radio").nth(2).check();
   await block.getByTestId("lock-in").click();
   await block.getByTestId("to-outcome").click();
   await block.getByTestId("prediction-outcome").waitFor();
