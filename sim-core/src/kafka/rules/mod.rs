@@ -26,5 +26,6 @@ pub mod quorum_leader;
 pub mod quota;
 pub mod replica;
 pub mod replication;
+pub mod share_partition;
 pub mod truncation;
 pub mod txn;
