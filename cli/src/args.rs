@@ -152,7 +152,7 @@ pub(crate) struct TraceArgs {
 #[command(
     after_help = "Each case passes, fails with what came out, or is unsupported with the reason. Exit \
                   status 1 when one failed (with --strict also when one is unsupported).\n\n\
-                  Examples:\n  strandline conform conform/cases/kafka/*.json --strict"
+                  Examples:\n  strandline conform conform/cases/kafka/*.json"
 )]
 pub(crate) struct ConformArgs {
     /// Files of cases (JSON).

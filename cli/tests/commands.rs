@@ -194,6 +194,35 @@ fn json_is_json_line_by_line_or_whole() {
     );
 }
 
+/// Cases of the real systems' own tests: what passes, what fails, and what is not known.
+#[test]
+fn conformance_cases() {
+    let file = |family: &str, entries: &str| {
+        format!(
+            r#"{{"file": "{family}", "cases": [{{"id": "a", "input": {{"assign": [[2, 10]]}},
+            "expect": {{"entries": {entries}}}}}]}}"#
+        )
+    };
+    let check = |args: &[&str], text: &str, status, out: &str, err: &str| {
+        let said = strandline(&[&["conform", "-"], args].concat(), text);
+        let shown = format!("{args:?} {text}\n{}\n{}", said.out, said.err);
+        assert_eq!(said.status, Some(status), "{shown}");
+        assert!(said.out.contains(out), "{shown}");
+        assert!(said.err.contains(err), "{shown}");
+    };
+    let right = file("leader-epoch-cache", "[[2, 10]]");
+    let wrong = file("leader-epoch-cache", "[[2, 11]]");
+    let foreign = file("unheard-of", "[[2, 10]]");
+    check(&[], &right, 0, "1 passed, 0 failed, 0 unsupported", "");
+    check(&["--strict"], &right, 0, "pass         a", "");
+    let said = "fail         a: entries: got [[2,10]], expected [[2,11]]";
+    check(&[], &wrong, 1, said, "");
+    check(&[], &foreign, 0, "unsupported  a: no reader", "");
+    check(&["--strict"], &foreign, 1, "0 failed, 1 unsupported", "");
+    check(&[], "{", 2, "", "this is not JSON");
+    check(&[], "{}", 2, "", "no list \"cases\"");
+}
+
 /// A reader that has enough closes the pipe; the command ends as it would have.
 #[test]
 fn nobody_has_to_read_to_the_end() {

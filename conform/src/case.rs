@@ -2,13 +2,16 @@
 
 use crate::family;
 use serde_json::Value;
-use std::rc::Rc;
 
 /// One case of a conformance file.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Case {
     /// Its id, unique in the file.
     pub(crate) id: String,
+    /// The file of the real system's test that it restates.
+    pub(crate) path: String,
+    /// The name of that test.
+    pub(crate) test: String,
     /// How the result is to be read: `exact`, `property` or `error`.
     pub(crate) kind: String,
     /// Settings.
@@ -17,8 +20,6 @@ pub(crate) struct Case {
     pub(crate) input: Value,
     /// What must come out.
     pub(crate) expect: Value,
-    /// All cases of the file, since one may go on where another ends.
-    pub(crate) all: Rc<Vec<Value>>,
 }
 
 /// Why a case did not pass.
@@ -90,12 +91,8 @@ pub fn run(name: &str, text: &str) -> Result<Report, BadFile> {
     };
     let own_name = json["file"].as_str().unwrap_or_default();
     let check = family::of(own_name).or_else(|| family::of(name));
-    let all = Rc::new(list.clone());
     let cases = list.iter().enumerate().map(|(number, value)| {
-        let case = Case {
-            all: Rc::clone(&all),
-            ..read(value, number)
-        };
+        let case = read(value, number);
         let outcome = match check {
             Some(check) => match check(&case) {
                 Ok(()) => Outcome::Pass,
@@ -116,36 +113,21 @@ fn read(value: &Value, number: usize) -> Case {
         let found = keys.into_iter().find_map(|key| value.get(key));
         found.cloned().unwrap_or(Value::Null)
     };
+    let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Case {
         id: value["id"]
             .as_str()
             .map_or_else(|| format!("#{number}"), str::to_owned),
+        path: words(&value["source"]["path"]),
+        test: words(&value["source"]["test"]),
         kind: value["match"].as_str().unwrap_or("exact").to_owned(),
         config: value["config"].clone(),
         input: value["input"].clone(),
         expect: first(["expect", "expected"]),
-        all: Rc::default(),
     }
 }
 
 impl Case {
-    /// The input of the case that this one continues, if it does: the one whose id begins with what
-    /// `continues` says.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Unsupported`] if the file has no such case.
-    pub(crate) fn continued(&self) -> Checked<Option<&Value>> {
-        let Some(id) = self.input["continues"].as_str() else {
-            return Ok(None);
-        };
-        let is_it = |case: &&Value| case["id"].as_str().is_some_and(|it| it.starts_with(id));
-        match self.all.iter().find(is_it) {
-            Some(found) => Ok(Some(&found["input"])),
-            None => Err(Fault::Unsupported(format!("there is no case {id}"))),
-        }
-    }
-
     /// Compares what came out with one part of what is expected.
     ///
     /// # Errors
@@ -153,6 +135,16 @@ impl Case {
     /// [`Fault::Differs`] with both, when they differ.
     pub(crate) fn same(&self, key: &str, got: &Value) -> Checked {
         same(key, got, &self.expect[key])
+    }
+
+    /// Whether the case gives this.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        !self.input[key].is_null()
+    }
+
+    /// Whether the case expects this.
+    pub(crate) fn expects(&self, key: &str) -> bool {
+        self.expect.get(key).is_some()
     }
 
     /// Compares every part of what is expected with what `observe` says of it. A part that

@@ -8,9 +8,15 @@ pub(crate) type Reader = fn(&Case) -> Checked;
 
 /// Each family: what its files' names begin with, and its reader.
 const FAMILIES: &[(&str, Reader)] = &[
+    ("consumer-position", kafka::position::check),
+    ("controller-election", kafka::controller::check),
+    ("follower-truncation", kafka::follower::check),
+    ("kraft-quorum", kafka::quorum::check),
     ("leader-epoch-cache", kafka::epochs::check),
-    ("log-cleaner", kafka::cleaner::check),
-    ("quota", kafka::quota::check),
+    ("log-hw-lso-retention", kafka::log::check),
+    ("partition-isr-hw", kafka::isr::check),
+    ("partitioner", kafka::partitioner::check),
+    ("producer-state", kafka::producers::check),
     ("txn-coordinator", kafka::txn_coordinator::check),
 ];
 

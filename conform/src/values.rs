@@ -25,6 +25,49 @@ pub(crate) fn int(value: &Value) -> Checked<i64> {
     number.ok_or_else(|| not("an integer", value))
 }
 
+/// Beyond this no offset, time or size of a case may lie: the engine adds them up.
+const LARGEST: i64 = 1 << 50;
+
+/// An integer that the engine may add to others: an offset, a time, a size.
+pub(crate) fn offset(value: &Value) -> Checked<i64> {
+    bounded(int(value)?)
+}
+
+/// The same, where there may be none.
+pub(crate) fn offset_or(value: &Value, default: i64) -> Checked<i64> {
+    match value {
+        Value::Null => Ok(default),
+        other => offset(other),
+    }
+}
+
+/// Refuses numbers so large that sums of them would overflow.
+pub(crate) fn bounded(number: i64) -> Checked<i64> {
+    match number.abs_diff(0) <= LARGEST.abs_diff(0) {
+        true => Ok(number),
+        false => Err(Fault::Unsupported(format!("{number} is too large"))),
+    }
+}
+
+/// How many of something: not negative, and not more than `most`.
+pub(crate) fn count(number: i64, most: usize) -> Checked<usize> {
+    let found = usize::try_from(number).ok().filter(|it| *it <= most);
+    let why = || format!("{number} is not a number from 0 to {most}");
+    found.ok_or_else(|| Fault::Unsupported(why()))
+}
+
+/// A number in the width that the engine wants.
+pub(crate) fn narrow<T: TryFrom<i64>>(number: i64) -> Checked<T> {
+    let why = || Fault::Unsupported(format!("{number} is too large or too small"));
+    T::try_from(number).map_err(|_| why())
+}
+
+/// The element of a list at this place.
+pub(crate) fn nth<T: Copy>(all: &[T], at: usize) -> Checked<T> {
+    let why = || Fault::Unsupported(format!("there are {} numbers where more belong", all.len()));
+    all.get(at).copied().ok_or_else(why)
+}
+
 /// A 32-bit integer.
 pub(crate) fn int32(value: &Value) -> Checked<i32> {
     i32::try_from(int(value)?).map_err(|_| not("a 32-bit integer", value))
@@ -80,4 +123,22 @@ pub(crate) fn members(value: &Value) -> Checked<Vec<(&str, &Value)>> {
         Value::Null => Ok(Vec::new()),
         other => Err(not("an object", other)),
     }
+}
+
+/// All integers in a text that the engine may add to others.
+pub(crate) fn offsets(text: &str) -> Checked<Vec<i64>> {
+    numbers(text).into_iter().map(bounded).collect()
+}
+
+/// All 32-bit integers in a text.
+pub(crate) fn ids(text: &str) -> Checked<Vec<i32>> {
+    numbers(text).into_iter().map(narrow).collect()
+}
+
+/// The first integer in the text after `word`, if the word is there.
+pub(crate) fn number_after(text: &str, word: &str) -> Checked<Option<i64>> {
+    let Some((_, rest)) = text.split_once(word) else {
+        return Ok(None);
+    };
+    bounded(number(rest)?).map(Some)
 }

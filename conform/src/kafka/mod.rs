@@ -1,8 +1,18 @@
 //! Readers of Kafka's families. A family is a file here and a line in [`crate::family`].
 
-pub(crate) mod cleaner;
-mod cleaner_log;
-mod cleaner_pick;
+mod batches;
+pub(crate) mod controller;
+mod controller_cluster;
 pub(crate) mod epochs;
-pub(crate) mod quota;
+mod errors;
+pub(crate) mod follower;
+pub(crate) mod isr;
+mod isr_leader;
+pub(crate) mod log;
+pub(crate) mod partitioner;
+pub(crate) mod position;
+mod producer_log;
+pub(crate) mod producers;
+pub(crate) mod quorum;
+mod stable;
 pub(crate) mod txn_coordinator;

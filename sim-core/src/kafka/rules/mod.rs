@@ -5,10 +5,6 @@
 //! very code that a simulated cluster runs.
 
 pub mod broker_state;
-pub mod cleaned_txns;
-pub mod cleaner;
-pub mod cleaner_manager;
-pub mod cleaner_range;
 pub mod election;
 pub mod fetch;
 pub mod follower;
@@ -23,7 +19,6 @@ pub mod producer_append;
 pub mod producer_state;
 pub mod quorum;
 pub mod quorum_leader;
-pub mod quota;
 pub mod replica;
 pub mod replication;
 pub mod share_partition;

@@ -91,9 +91,10 @@ impl PartitionPosition {
         self.state
     }
 
-    /// The position, valid or not.
+    /// The position, valid or not; none while a reset is under way.
     pub fn position(&self) -> Option<FetchPosition> {
         self.position
+            .filter(|_| !matches!(self.state, FetchState::AwaitReset(_)))
     }
 
     /// The position if it may be fetched from.

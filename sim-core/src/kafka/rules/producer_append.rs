@@ -292,8 +292,7 @@ impl ProducerAppendInfo {
         version: TransactionVersion,
     ) -> Result<Option<CompletedTxn>, ErrorCode> {
         match batch.control {
-            // All of the transaction is gone from the log, and with it what the marker said.
-            Some(ControlMarker::LeaderChange | ControlMarker::Emptied) => Ok(None),
+            Some(ControlMarker::LeaderChange) => Ok(None),
             Some(marker) => self.append_marker(batch, marker == ControlMarker::Abort, version),
             None => self.append_data(batch).map(|()| None),
         }

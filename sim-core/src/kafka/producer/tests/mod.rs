@@ -228,7 +228,7 @@ impl Rig {
 fn expected(id: &str) -> serde_json::Value {
     let text = include_str!(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/conformance/kafka/producer-accumulator.json"
+        "/../conform/cases/kafka/producer-accumulator.json"
     ));
     let file: serde_json::Value = serde_json::from_str(text).expect("the file is JSON");
     let cases = file["cases"].as_array().expect("it lists cases");
