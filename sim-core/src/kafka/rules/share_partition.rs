@@ -405,7 +405,12 @@ mod tests {
         for (member, offsets, types, error) in [
             ("b", 0..=4, vec![Accept], ErrorCode::InvalidRecordState),
             ("a", 0..=9, vec![Accept], ErrorCode::InvalidRequest),
-            ("a", 3..=2, vec![Accept], ErrorCode::InvalidRequest),
+            (
+                "a",
+                RangeInclusive::new(3, 2),
+                vec![Accept],
+                ErrorCode::InvalidRequest,
+            ),
             ("a", 0..=4, vec![Accept, Reject], ErrorCode::InvalidRequest),
             ("a", 0..=4, vec![], ErrorCode::InvalidRequest),
             ("a", 0..=7, vec![Release], ErrorCode::InvalidRecordState),
