@@ -8,6 +8,9 @@ pub(crate) type Reader = fn(&Case) -> Checked;
 
 /// Each family: what its files' names begin with, and its reader.
 const FAMILIES: &[(&str, Reader)] = &[
+    ("assignor-range-classic", kafka::assignors::check_range),
+    ("assignor-roundrobin-classic", kafka::assignors::check_dealt),
+    ("assignor-sticky-classic", kafka::assignors::check_sticky),
     ("consumer-position", kafka::position::check),
     ("controller-election", kafka::controller::check),
     ("follower-truncation", kafka::follower::check),

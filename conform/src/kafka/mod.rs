@@ -1,5 +1,6 @@
 //! Readers of Kafka's families. A family is a file here and a line in [`crate::family`].
 
+pub(crate) mod assignors;
 mod batches;
 pub(crate) mod controller;
 mod controller_cluster;

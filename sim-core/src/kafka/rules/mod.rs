@@ -4,6 +4,7 @@
 //! rules and carry out what they answer. That is also what lets the conformance cases drive the
 //! very code that a simulated cluster runs.
 
+pub mod assign;
 pub mod broker_state;
 pub mod election;
 pub mod fetch;
