@@ -12,7 +12,7 @@ mod partitions;
 mod timeout;
 
 use crate::case::{Case, Checked, unknown};
-use crate::values::{int, text};
+use crate::values::{bounded, int, offset, text};
 use serde_json::{Value, json};
 use sim_core::kafka::error::ErrorCode;
 use sim_core::kafka::ids::{TopicId, TopicPartition};
@@ -48,15 +48,17 @@ pub(crate) fn check(case: &Case) -> Checked {
 /// A number, or one relative to `base`, which a letter names: "e-1", "p+1", "p".
 fn relative(value: &Value, letter: char, base: i64) -> Checked<i64> {
     let Some(rest) = value.as_str().and_then(|it| it.strip_prefix(letter)) else {
-        return int(value);
+        return offset(value);
     };
     let rest = rest.replace(' ', "");
     if rest.is_empty() {
         return Ok(base);
     }
     let more: Option<i64> = rest.strip_prefix('+').unwrap_or(&rest).parse().ok();
-    more.map(|more| base + more)
-        .ok_or_else(|| unknown("number", value))
+    match more {
+        Some(more) => Ok(base + bounded(more)?),
+        None => Err(unknown("number", value)),
+    }
 }
 
 fn short(number: i64) -> Checked<i16> {

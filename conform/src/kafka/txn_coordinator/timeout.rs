@@ -2,7 +2,7 @@
 
 use super::{NOW_MS, begin_pending, first, knowing, resolved, states, stored, stored_epoch};
 use crate::case::{Case, Checked, same, unknown};
-use crate::values::members;
+use crate::values::{members, offset};
 use serde_json::{Value, json};
 use sim_core::kafka::error::ErrorCode;
 use sim_core::kafka::rules::txn::{TransactionConfig, TransactionState};
@@ -18,7 +18,7 @@ pub(super) fn check(case: &Case) -> Checked {
     let (mut manager, id) = knowing(input, Some(with))?;
     begin_pending(input, &mut manager, &id, &before)?;
     let after_ms = match first(input, &["after_ms"]) {
-        Value::Number(number) => number.as_i64().unwrap_or_default(),
+        given @ Value::Number(_) => offset(given)?,
         // "cleanup interval (10 s default)", or nothing: the next scan.
         _ => TransactionConfig::default().abort_timed_out_interval_ms,
     };
