@@ -71,7 +71,7 @@ fn strange_text(which: u8, text: &str) -> Value {
     let digit = |c: char| c.is_ascii_digit();
     let spot = text.match_indices(digit).nth(usize::from(which >> 4) % 4);
     match spot {
-        Some((at, _)) if which % 2 == 0 => {
+        Some((at, _)) if which.is_multiple_of(2) => {
             let rest = text[at..].trim_start_matches(digit);
             json!(format!("{}{with}{rest}", &text[..at]))
         }
@@ -86,7 +86,7 @@ fn damage(value: &mut Value, path: &mut impl Iterator<Item = u8>) {
         return;
     };
     match value {
-        Value::Array(all) if !all.is_empty() && way % 8 != 0 => {
+        Value::Array(all) if !all.is_empty() && !way.is_multiple_of(8) => {
             let at = usize::from(which) % all.len();
             match way % 16 {
                 1 => drop(all.remove(at)),
@@ -94,7 +94,7 @@ fn damage(value: &mut Value, path: &mut impl Iterator<Item = u8>) {
                 _ => damage(&mut all[at], path),
             }
         }
-        Value::Object(map) if !map.is_empty() && way % 8 != 0 => {
+        Value::Object(map) if !map.is_empty() && !way.is_multiple_of(8) => {
             let at = usize::from(which) % map.len();
             let key = map.keys().nth(at).expect("there are so many").clone();
             match way % 16 {
@@ -102,7 +102,7 @@ fn damage(value: &mut Value, path: &mut impl Iterator<Item = u8>) {
                 _ => damage(&mut map[&key], path),
             }
         }
-        Value::String(text) if way % 2 == 0 => *value = strange_text(which, text),
+        Value::String(text) if way.is_multiple_of(2) => *value = strange_text(which, text),
         other => *other = strange(which, other),
     }
 }

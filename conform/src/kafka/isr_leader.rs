@@ -153,6 +153,7 @@ impl Leader {
     /// The time a step names, else the time it is.
     fn set_time(&mut self, step: &str) -> Checked {
         let lag_ms = self.lag_ms;
+        let step = &step.replace(" + ", "+");
         if let Some(time) = number_after(step, "t=")? {
             self.now_ms = time;
         } else if let Some((_, rest)) = step.split_once("t0+lag") {
