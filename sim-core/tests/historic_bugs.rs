@@ -4,7 +4,7 @@
 //! The stories follow the shortest counterexamples of hachikuji/kafka-specification
 //! (`Kip320FirstTry`: a zombie leader; `Kip279`: a candidate for the ISR behind the epoch start).
 
-use sim_core::check::RunPlan;
+use sim_core::check::{RunPlan, RunReport};
 use sim_core::scenario;
 use sim_core::view::VerdictState;
 use std::sync::Arc;
@@ -147,12 +147,16 @@ that = "orders-0.leader == b3"
 at = "45.2s"
 "#;
 
-fn check(story: &str, rules: &str, found: Option<&str>) {
+fn run(story: &str, rules: &str) -> RunReport {
     let text = story.replace("RULES", rules);
     let scenario = scenario::parse(&text)
         .into_result()
         .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, rules, &text)));
-    let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
+    RunPlan::of(Arc::new(scenario), 1).run(|_, _| true)
+}
+
+fn check(story: &str, rules: &str, found: Option<&str>) {
+    let report = run(story, rules);
     for verdict in &report.verdicts {
         assert_eq!(
             verdict.state,
@@ -169,25 +173,75 @@ fn check(story: &str, rules: &str, found: Option<&str>) {
     assert_eq!(names, found.as_slice(), "{rules}: {:?}", report.violations);
 }
 
+/// In the story of the zombie it is b3, the third node, that cuts its log while it is in sync.
+fn cuts_what_is_committed(rules: &str) {
+    let report = run(ZOMBIE, rules);
+    let found = "node 2 is in the controller's ISR and cut its log back to 0";
+    let all = report.violations;
+    assert!(all.iter().any(|text| text.contains(found)), "{all:?}");
+}
+
+/// `Kip101`, and the shortest trace: the zombie has nothing to compare epochs with, so the follower
+/// falls back to its own high watermark.
 #[test]
-fn a_zombie_leader_makes_a_follower_cut_what_is_committed() {
-    for rules in [
-        "truncation = \"high-watermark\"",
-        "truncation = \"kip-101\"",
-        "truncation = \"kip-279\"",
-        "fence-fetch-epoch = false",
-    ] {
-        check(ZOMBIE, rules, Some("StrongIsr"));
-    }
-    check(ZOMBIE, "", None);
+fn tla_kip101() {
+    check(ZOMBIE, "truncation = \"kip-101\"", Some("StrongIsr"));
 }
 
 #[test]
-fn a_follower_that_did_not_reach_the_epoch_start_joins_without_a_committed_record() {
-    check(
-        BEHIND,
-        "expand-requires-epoch-start = false",
-        Some("StrongIsr"),
-    );
-    check(BEHIND, "", None);
+fn tla_trace_kip101_fallback() {
+    cuts_what_is_committed("truncation = \"kip-101\"");
+}
+
+#[test]
+fn tla_kip279() {
+    check(ZOMBIE, "truncation = \"kip-279\"", Some("StrongIsr"));
+}
+
+/// The candidate for the ISR has reached the high watermark, which is old, but not the start of the
+/// leader's epoch.
+#[test]
+fn tla_trace_kip279_stale_hw_expand() {
+    let rules = "expand-requires-epoch-start = false";
+    check(BEHIND, rules, Some("StrongIsr"));
+}
+
+#[test]
+fn tla_kip320firsttry() {
+    check(ZOMBIE, "fence-fetch-epoch = false", Some("StrongIsr"));
+}
+
+/// The leader counts a fetch of an older epoch, and the follower then cuts what it copied.
+#[test]
+fn tla_trace_kip320first_zombie() {
+    cuts_what_is_committed("fence-fetch-epoch = false");
+}
+
+/// Today's rules: nothing breaks in any of the stories.
+#[test]
+fn tla_kip320() {
+    for story in [ZOMBIE, BEHIND] {
+        check(story, "", None);
+    }
+}
+
+#[test]
+fn tla_kafkatruncatetohighwatermark() {
+    check(ZOMBIE, "truncation = \"high-watermark\"", Some("StrongIsr"));
+}
+
+/// A follower with an old high watermark cuts a committed record while it counts as in sync.
+#[test]
+fn tla_trace_trunchw_loss() {
+    const STORY: &str = include_str!("../../scenarios/kip-101-broken.toml");
+    let lost = |text: &str| {
+        let scenario = scenario::parse(text).into_result().expect("a story");
+        let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
+        let strong = |text: &String| text.starts_with("StrongIsr");
+        report.violations.iter().any(strong)
+    };
+    assert!(lost(STORY));
+    let today = STORY.replace("truncation = \"high-watermark\"", "");
+    assert_ne!(today, STORY);
+    assert!(!lost(&today));
 }
