@@ -9,11 +9,20 @@ pub(crate) type Reader = fn(&Case) -> Checked;
 /// Each family: what its files' names begin with, and its reader.
 const FAMILIES: &[(&str, Reader)] = &[
     ("assignor-range-classic", kafka::assignors::check_range),
+    (
+        "assignor-range-kip848",
+        kafka::server_assignors::check_range,
+    ),
     ("assignor-roundrobin-classic", kafka::assignors::check_dealt),
     ("assignor-sticky-classic", kafka::assignors::check_sticky),
+    (
+        "assignor-uniform-kip848",
+        kafka::server_assignors::check_uniform,
+    ),
     ("consumer-position", kafka::position::check),
     ("controller-election", kafka::controller::check),
     ("follower-truncation", kafka::follower::check),
+    ("group-kip848", kafka::modern_group::check),
     ("kraft-quorum", kafka::quorum::check),
     ("leader-epoch-cache", kafka::epochs::check),
     ("log-hw-lso-retention", kafka::log::check),
