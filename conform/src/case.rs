@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) test: String,
     /// How the result is to be read: `exact`, `property` or `error`.
     pub(crate) kind: String,
+    /// The mechanism within a family of several; may be empty.
+    pub(crate) topic: String,
     /// Settings.
     pub(crate) config: Value,
     /// What is given.
@@ -121,6 +123,7 @@ fn read(value: &Value, number: usize) -> Case {
         path: words(&value["source"]["path"]),
         test: words(&value["source"]["test"]),
         kind: value["match"].as_str().unwrap_or("exact").to_owned(),
+        topic: words(&value["topic"]),
         config: value["config"].clone(),
         input: value["input"].clone(),
         expect: first(["expect", "expected"]),

@@ -1,7 +1,7 @@
 //! The families of cases and their readers, by the name of the file that holds them.
 
 use crate::case::{Case, Checked};
-use crate::kafka;
+use crate::{kafka, stream};
 
 /// A reader: runs one case through the engine and compares.
 pub(crate) type Reader = fn(&Case) -> Checked;
@@ -19,8 +19,10 @@ const FAMILIES: &[(&str, Reader)] = &[
         "assignor-uniform-kip848",
         kafka::server_assignors::check_uniform,
     ),
+    ("beam-", stream::check),
     ("consumer-position", kafka::position::check),
     ("controller-election", kafka::controller::check),
+    ("flink-", stream::check),
     ("follower-truncation", kafka::follower::check),
     ("group-kip848", kafka::modern_group::check),
     ("kraft-quorum", kafka::quorum::check),

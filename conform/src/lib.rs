@@ -15,6 +15,7 @@
 mod case;
 mod family;
 mod kafka;
+mod stream;
 mod values;
 
 pub use case::{BadFile, Outcome, Report, run};

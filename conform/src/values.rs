@@ -25,6 +25,14 @@ pub(crate) fn int(value: &Value) -> Checked<i64> {
     number.ok_or_else(|| not("an integer", value))
 }
 
+/// An integer as cases write it: those of 2^53 and more in quotes.
+pub(crate) fn written(number: i64) -> Value {
+    match number.unsigned_abs() < 1 << 53 {
+        true => Value::from(number),
+        false => Value::from(number.to_string()),
+    }
+}
+
 /// Beyond this no offset, time or size of a case may lie: the engine adds them up.
 const LARGEST: i64 = 1 << 50;
 

@@ -12,5 +12,6 @@ pub mod log;
 pub mod run;
 pub mod scenario;
 pub mod shared;
+pub mod stream;
 pub mod systems;
 pub mod view;

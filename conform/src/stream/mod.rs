@@ -1,0 +1,23 @@
+//! Readers of the families of stream processing. Their files hold cases of several mechanisms; each
+//! case says in `topic` which.
+
+mod key_groups;
+mod valve;
+mod watermarks;
+mod windows;
+
+use crate::case::{Case, Checked, unknown};
+
+pub(crate) fn check(case: &Case) -> Checked {
+    match case.topic.as_str() {
+        "key-groups" => key_groups::check(case),
+        "watermark-generator" => watermarks::generator(case),
+        "idleness-timer" => watermarks::idleness(case),
+        "watermark-valve" => valve::check(case),
+        "split-watermark-combine" => watermarks::splits(case),
+        "watermark-alignment" => watermarks::alignment(case),
+        "window-assign" => windows::assign(case),
+        "window-validate" => windows::validate(case),
+        other => Err(unknown("topic", other)),
+    }
+}

@@ -1,0 +1,110 @@
+//! Window assigners.
+
+use crate::case::{Case, Checked, same, unknown};
+use crate::values::{int, list, offset, offset_or, text, written};
+use serde_json::{Value, json};
+use sim_core::stream::rules::assigner::{Assigner, Stagger, Window};
+
+/// The assigner of a case's settings; `given` may bring some that `config` leaves open.
+pub(super) fn assigner(config: &Value, given: &Value) -> Checked<Assigner> {
+    let setting = |key: &str| match &given[key] {
+        Value::Null => &config[key],
+        own => own,
+    };
+    let (size, shift) = (setting("size"), setting("offset"));
+    Ok(match text(&config["assigner"])? {
+        "tumbling" | "tumbling_processing_time" => Assigner::Tumbling {
+            size: offset(size)?,
+            offset: offset_or(shift, 0)?,
+        },
+        "sliding" | "sliding_processing_time" => Assigner::Sliding {
+            size: offset(size)?,
+            slide: offset(setting("slide"))?,
+            offset: offset_or(shift, 0)?,
+        },
+        "cumulate" => Assigner::Cumulate {
+            size: offset(size)?,
+            step: offset(setting("step"))?,
+            offset: offset_or(shift, 0)?,
+        },
+        "session" | "session_processing_time" => Assigner::Session {
+            gap: offset(setting("gap"))?,
+        },
+        "global" => Assigner::Global,
+        other => return Err(unknown("assigner", other)),
+    })
+}
+
+fn shown(window: &Window) -> Value {
+    json!([written(window.start), written(window.end)])
+}
+
+/// The tumbling windows of a subtask whose first element arrived at a moment of the case.
+fn staggered(config: &Value, assigner: Assigner) -> Checked<Assigner> {
+    let stagger = match config["stagger"].as_str() {
+        None | Some("ALIGNED") => Stagger::Aligned,
+        Some("NATURAL") => Stagger::Natural,
+        Some(other) => return Err(unknown("stagger", other)),
+    };
+    Ok(match assigner {
+        Assigner::Tumbling {
+            size,
+            offset: shift,
+        } if size > 0 => {
+            let now = offset_or(&config["processing_time_at_first_element"], 0)?;
+            Assigner::Tumbling {
+                size,
+                offset: (shift + stagger.offset(now, size, 0)) % size,
+            }
+        }
+        other => other,
+    })
+}
+
+/// A row for each element, or the elements of each window.
+pub(crate) fn assign(case: &Case) -> Checked {
+    let assigner = staggered(&case.config, assigner(&case.config, &Value::Null)?)?;
+    if !case.input["timestamps"].is_null() {
+        return by_window(case, assigner);
+    }
+    let mut rows = Vec::new();
+    for element in list(&case.input)? {
+        let windows = assigner.assign(int(&element["ts"])?);
+        let windows: Vec<Value> = windows.iter().map(shown).collect();
+        rows.push(json!({"ts": element["ts"], "windows": windows}));
+    }
+    same("windows", &json!(rows), &case.expect)
+}
+
+/// Windows with the elements in each. Beam's sessions merge when they overlap, not when they touch.
+fn by_window(case: &Case, assigner: Assigner) -> Checked {
+    if assigner.merges() {
+        return Err(unknown("rule", "of Beam's sessions"));
+    }
+    let mut windows: Vec<(Window, Vec<i64>)> = Vec::new();
+    for timestamp in list(&case.input["timestamps"])? {
+        let timestamp = int(timestamp)?;
+        for window in assigner.assign(timestamp) {
+            match windows.iter_mut().find(|(it, _)| *it == window) {
+                Some((_, elements)) => elements.push(timestamp),
+                None => windows.push((window, vec![timestamp])),
+            }
+        }
+    }
+    windows.sort();
+    let rows = windows.iter().map(|(window, elements)| {
+        let elements: Vec<Value> = elements.iter().copied().map(written).collect();
+        json!([shown(window), elements])
+    });
+    case.same("windows", &rows.collect())
+}
+
+/// Settings that are refused, or not.
+pub(crate) fn validate(case: &Case) -> Checked {
+    let mut rows = Vec::new();
+    for given in list(&case.input)? {
+        let refused = assigner(&case.config, given)?.validate().is_err();
+        rows.push(json!({ "error": refused }));
+    }
+    same("refused", &json!(rows), &case.expect)
+}

@@ -1,0 +1,16 @@
+//! The rules of event time, windows and keyed state as pure functions and plain state.
+//!
+//! Times are milliseconds. [`NO_WATERMARK`] is the watermark before any, [`FINAL_WATERMARK`] the one
+//! after which nothing comes.
+
+pub mod assigner;
+pub mod key_group;
+pub mod watermark;
+pub mod watermark_alignment;
+pub mod watermark_combine;
+pub mod watermark_valve;
+
+/// `Long.MIN_VALUE`: there is no watermark yet.
+pub const NO_WATERMARK: i64 = i64::MIN;
+/// `Long.MAX_VALUE`: the input has ended.
+pub const FINAL_WATERMARK: i64 = i64::MAX;
