@@ -205,7 +205,8 @@ fn topics(input: &Value) -> Checked<Topics> {
                 racks.push(texts(told)?.into_iter().map(str::to_owned).collect());
                 continue;
             }
-            let on = (0..replicas).filter_map(|j| {
+            // A replica more than there are brokers has no place.
+            let on = (0..replicas.min(brokers.len())).filter_map(|j| {
                 let place = (base + partition + j).checked_rem(brokers.len())?;
                 brokers[place].clone()
             });
