@@ -194,12 +194,14 @@ fn retention(case: &Case) -> Checked {
         log.append_as_leader_at(batch(1, timestamp_ms)?, 0, NOW_MS);
     }
     log.set_high_watermark(offset_or(&input["hw"], log.leo())?);
-    log.maybe_increment_start_offset(offset_or(&input["log_start"], 0)?);
+    for key in ["log_start", "log_start_offset", "log_start_incremented_to"] {
+        log.maybe_increment_start_offset(offset_or(&input[key], 0)?);
+    }
     let before = log.segment_count();
     let deleted = log.delete_old_segments(NOW_MS).len();
     case.same_all(|key| {
         Ok(match key {
-            "segments_before" => Some(json!(before)),
+            "segments_before" | "segments" => Some(json!(before)),
             "segments_after" => Some(json!(log.segment_count())),
             "segments_deleted" | "deleted" => Some(json!(deleted)),
             "log_start" => Some(json!(log.start_offset())),

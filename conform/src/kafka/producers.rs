@@ -224,7 +224,7 @@ impl Manager {
 
     /// One step; see the arms for the words that are known.
     fn step(&mut self, step: &str) -> Checked<Result<(), ErrorCode>> {
-        let at = ["offset ", "offsets ", "@"];
+        let at = ["offset ", "offsets ", "@", " at "];
         for word in at {
             if let Some(to) = number_after(step, word)? {
                 self.offset = to.max(0);
@@ -243,7 +243,17 @@ impl Manager {
             return Ok(self.append(sent.batch(now_ms)?, origin));
         } else if step.contains("data ") {
             return self.data(step);
-        } else if step.contains("append") || step.contains("txn") {
+        } else if step.starts_with("verif") {
+            let sequence = number_after(step, "seq ")?.unwrap_or(0);
+            let epoch = number_after(step, "epoch ")?.unwrap_or(0);
+            let bumps = self.version >= 2;
+            let (sequence, epoch) = (narrow(sequence)?, narrow(epoch)?);
+            self.state
+                .start_verification(id, sequence, epoch, bumps, now_ms);
+        } else if ["append", "txn", "begin"]
+            .iter()
+            .any(|it| step.contains(it))
+        {
             // Without sequences each append is the next of its producer.
             let entry = self.state.entry(id);
             let next = entry
@@ -255,7 +265,7 @@ impl Manager {
                 epoch: known_epoch.unwrap_or(0),
                 first: next,
                 last: next,
-                transactional: step.contains("txn"),
+                transactional: step.contains("txn") || step.contains("begin"),
             };
             return Ok(self.append(sent.batch(now_ms)?, origin(step)));
         } else if step.contains("expire") {
@@ -270,10 +280,14 @@ impl Manager {
     fn reload(&mut self, step: &str) -> Checked {
         let to = offsets(step)?.first().copied();
         match to {
-            None if step.contains("snapshot") => self.state.take_snapshot(),
-            None if step.contains("reload") => {
-                let end = self.state.map_end_offset();
-                self.state.reload(0, end, self.now_ms);
+            None if step.contains("snapshot") || step.contains("reload") => {
+                if step.contains("snapshot") {
+                    self.state.take_snapshot();
+                }
+                if step.contains("reload") {
+                    let end = self.state.map_end_offset();
+                    self.state.reload(0, end, self.now_ms);
+                }
             }
             Some(to) if step.contains("fully") => {
                 self.state.truncate_fully_and_start_at(to.max(0));
@@ -328,6 +342,8 @@ impl Manager {
             "first_undecided" => json!(state.first_undecided_offset()),
             "first_unstable" => json!(state.first_unstable_offset()),
             "verification_entry" => json!(state.verification(PID).is_some()),
+            "lowest_sequence" => json!(state.verification(PID).map(|it| it.lowest_sequence)),
+            "verification_epoch" => json!(state.verification(PID).map(|it| it.epoch)),
             "late" => json!(state.has_late_transaction(self.now_ms)),
             _ => return None,
         })

@@ -13,6 +13,9 @@ use sim_core::kafka::rules::quorum_leader::QuorumLeaderState;
 /// The leader is called "L" in the cases; every other replica by its number.
 const LEADER: i32 = 0;
 
+/// The quorum check allows one and a half of these.
+const FETCH_TIMEOUT_MS: i64 = 2000;
+
 /// "L", "leader", "3", "3 (observer)", "observer 3".
 fn replica(name: &str) -> Checked<ReplicaKey> {
     let name = name.trim();
@@ -46,7 +49,14 @@ impl Quorum {
         let voters = voters?;
         let start = offset_or(&input["epoch_start"], 0)?;
         let leader = ReplicaKey::of(LEADER);
-        let state = QuorumLeaderState::new(leader, 5, start, voters.iter().copied(), 2000, 0);
+        let state = QuorumLeaderState::new(
+            leader,
+            5,
+            start,
+            voters.iter().copied(),
+            FETCH_TIMEOUT_MS,
+            0,
+        );
         Ok(Self {
             state,
             voters,
@@ -88,18 +98,31 @@ impl Quorum {
         Ok(json!(self.state.high_watermark()))
     }
 
-    /// "add voter 3, fetch 1", "fetch 1 and 2", "fetch 5 (observer)": whether the check-quorum
-    /// timer was reset by it; `None` if nobody fetched.
+    /// "add voter 3, fetch 1", "fetch 1 and 2", "fetch 5 (observer)", "half the timeout passes":
+    /// whether the check-quorum timer was reset by it; `None` if nobody fetched.
     fn step(&mut self, step: &str) -> Checked<Option<bool>> {
         let mut reset = None;
         for part in step.split([',', ';']).map(str::trim) {
-            let Some(who) = part.strip_prefix("fetch ") else {
-                self.change_voters(part)?;
-                let told = self.state.update_local(self.leo, &self.voters);
-                told.map_err(|_| unknown("step", step))?;
+            if part.contains("passes") {
+                let timeout_ms = FETCH_TIMEOUT_MS + FETCH_TIMEOUT_MS / 2;
+                let share = if part.contains("half") { 2 } else { 1 };
+                self.now_ms += timeout_ms / share;
                 continue;
+            }
+            let who = match part.strip_prefix("fetch ") {
+                Some(who) => who,
+                None if reset.is_some() && number(part).is_ok_and(|id| part == id.to_string()) => {
+                    part
+                }
+                None => {
+                    self.change_voters(part)?;
+                    let told = self.state.update_local(self.leo, &self.voters);
+                    told.map_err(|_| unknown("step", step))?;
+                    continue;
+                }
             };
-            self.now_ms += 1000;
+            // Any time but that of the last reset.
+            self.now_ms += 1;
             let who = who.split('(').next().unwrap_or_default();
             let before = self.state.check_quorum_deadline_ms();
             for who in who.split(" and ") {
@@ -133,15 +156,25 @@ fn check_quorum(case: &Case) -> Checked {
     for step in list(&case.input["steps"])? {
         resets.extend(quorum.step(text(step)?)?);
     }
-    case.same_all(|key| Ok((key == "timer_reset").then(|| json!(resets))))
+    case.same_all(|key| {
+        Ok(match key {
+            "timer_reset" => Some(json!(resets)),
+            "expired" | "expired_at_end" => Some(json!(quorum.state.must_resign(quorum.now_ms))),
+            _ => None,
+        })
+    })
 }
 
 /// Whom a voter in these states has voted for, unless the case names somebody; and somebody else.
 const VOTED: i32 = 2;
 const OTHER: i32 = 1;
 
+/// The disk of whom the voter has voted for, where a case tells disks apart, and another.
+const DISK: u64 = 7;
+const OTHER_DISK: u64 = 8;
+
 /// The state a case tells in words.
-fn epoch_state(words: &str) -> Checked<(EpochState, Option<i32>)> {
+fn epoch_state(words: &str) -> Checked<(EpochState, Option<ReplicaKey>)> {
     let says = |part: &str| words.contains(part);
     let votes = EpochElection::new([1, 2, 3], 1);
     let knows = [
@@ -153,14 +186,19 @@ fn epoch_state(words: &str) -> Checked<(EpochState, Option<i32>)> {
     let leader = knows.iter().any(|it| says(it)).then_some(3);
     let voted = match words.split_once("voted") {
         Some((before, _)) if before.ends_with("not ") || before.ends_with("never ") => None,
-        Some((_, after)) => Some(ids(after)?.first().copied().unwrap_or(VOTED)),
+        Some((_, after)) => {
+            let named = says("directory") && !says("without directory");
+            Some(ReplicaKey {
+                id: ids(after)?.first().copied().unwrap_or(VOTED),
+                directory: named.then_some(DISK),
+            })
+        }
         None => None,
     };
-    let key = voted.map(ReplicaKey::of);
     let state = match words.split([',', ' ', '(', ':']).next() {
-        Some("Unattached") => EpochState::Unattached { voted: key, leader },
+        Some("Unattached") => EpochState::Unattached { voted, leader },
         Some("Prospective") => EpochState::Prospective {
-            voted: key,
+            voted,
             leader,
             votes,
         },
@@ -186,18 +224,34 @@ fn epoch_state(words: &str) -> Checked<(EpochState, Option<i32>)> {
     Ok((state, voted))
 }
 
-/// Who asks in "vote from 1", "vote by the voted candidate", "vote by another"; everybody if the
-/// request does not say.
-fn candidates(request: &str, voted: i32) -> Checked<Vec<i32>> {
-    let other = if voted == OTHER { VOTED } else { OTHER };
-    let named = ids(request)?;
+/// Who asks in "vote from 1", "vote by the voted candidate", "vote by another", "vote from 2, other
+/// directory"; everybody if the request does not say.
+fn candidates(request: &str, voted: ReplicaKey) -> Checked<Vec<ReplicaKey>> {
+    let other_disk = [
+        "other directory",
+        "another directory",
+        "different directory",
+    ];
+    let moved = other_disk.iter().any(|it| request.contains(it));
+    let directory = match voted.directory {
+        _ if request.contains("without directory") => None,
+        Some(_) if moved => Some(OTHER_DISK),
+        known => known,
+    };
+    let request = other_disk
+        .iter()
+        .fold(request.to_owned(), |it, part| it.replace(part, ""));
+    let other = if voted.id == OTHER { VOTED } else { OTHER };
+    let named = ids(&request)?;
     let says = |words: &[&str]| words.iter().any(|it| request.contains(it));
-    Ok(match named.as_slice() {
+    let asking = match named.as_slice() {
         [] if says(&["other", "else", "different"]) => vec![other],
-        [] if says(&["voted", "same"]) => vec![voted],
-        [] => vec![voted, other],
+        [] if moved || says(&["voted", "same"]) => vec![voted.id],
+        [] => vec![voted.id, other],
         _ => named,
-    })
+    };
+    let key = |id| ReplicaKey { id, directory };
+    Ok(asking.into_iter().map(key).collect())
 }
 
 /// Each request is asked with and without an up-to-date log.
@@ -213,9 +267,8 @@ fn votes(case: &Case) -> Checked {
             return Err(unknown("request", request));
         }
         let only_to_voted = expected.as_str().is_some_and(|it| it.contains("only"));
-        for candidate in candidates(request, voted.unwrap_or(VOTED))? {
-            let grant =
-                |up_to_date| state.can_grant_vote(ReplicaKey::of(candidate), up_to_date, pre_vote);
+        for candidate in candidates(request, voted.unwrap_or(ReplicaKey::of(VOTED)))? {
+            let grant = |up_to_date| state.can_grant_vote(candidate, up_to_date, pre_vote);
             let got = json!([grant(true), grant(false)]);
             let wanted = match expected {
                 Value::Bool(grant) => [*grant; 2],
@@ -223,7 +276,8 @@ fn votes(case: &Case) -> Checked {
                 Value::String(_) if only_to_voted => [Some(candidate) == voted; 2],
                 other => return Err(unknown("answer", other)),
             };
-            let what = format!("{request} of {candidate} with and without an up-to-date log");
+            let id = candidate.id;
+            let what = format!("{request} of {id} with and without an up-to-date log");
             same(&what, &got, &json!(wanted))?;
         }
     }

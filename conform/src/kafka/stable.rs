@@ -2,7 +2,7 @@
 
 use super::batches::{batch, records};
 use crate::case::{Case, Checked, unknown};
-use crate::values::{bounded, list, offset, text};
+use crate::values::{bounded, list, number_after, offset, text};
 use serde_json::{Map, Value, json};
 use sim_core::kafka::rules::fetch::OffsetView;
 use sim_core::kafka::rules::partition_log::{LeaderAppend, PartitionLog};
@@ -32,6 +32,10 @@ impl Transactions {
     /// "pid1 5", "plain 3", "pid1 COMMIT (LEO 27)", "HW=26"; several parted by commas.
     fn step(&mut self, step: &str) -> Checked {
         for part in step.split(',').map(str::trim) {
+            if let Some(to) = number_after(part, "log start ")? {
+                self.log.maybe_increment_start_offset(to);
+                continue;
+            }
             let mut words = part.split([' ', '=']);
             let (who, what) = (words.next().unwrap_or_default(), words.next());
             let what = what.unwrap_or_default();
