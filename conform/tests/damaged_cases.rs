@@ -108,7 +108,7 @@ fn damage(value: &mut Value, path: &mut impl Iterator<Item = u8>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(5_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
 
     #[test]
     fn no_reader_panics(which in any::<u16>(), marks in prop::collection::vec(any::<u8>(), 1..48)) {

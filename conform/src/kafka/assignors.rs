@@ -2,7 +2,7 @@
 //! `AbstractStickyAssignorTest` and its two heirs, `AbstractPartitionAssignorTest`.
 
 use crate::case::{Case, Checked, Fault, unknown};
-use crate::values::{int32, list, members, number, text, texts};
+use crate::values::{count, int32, list, members, number, text, texts};
 use serde_json::{Value, json};
 use sim_core::kafka::rules::assign::sticky::Sticky;
 use sim_core::kafka::rules::assign::{
@@ -65,7 +65,7 @@ pub(super) fn counts(value: &Value) -> Checked<BTreeMap<String, u32>> {
     let topics = members(value)?.into_iter();
     topics
         .map(|(name, count)| {
-            let count = u32::try_from(int32(count)?).ok().filter(|n| *n <= 100_000);
+            let count = u32::try_from(int32(count)?).ok().filter(|n| *n <= 2_000);
             let count = count.ok_or_else(|| unknown("count of partitions", name))?;
             Ok((name.to_owned(), count))
         })
@@ -191,9 +191,7 @@ fn topics(input: &Value) -> Checked<Topics> {
         .collect::<Checked<_>>()?;
     let replicas = match &input["replication_factor"] {
         Value::Null => 1,
-        factor => {
-            usize::try_from(int32(factor)?).map_err(|_| unknown("replication factor", factor))?
-        }
+        factor => count(int32(factor)?.into(), 100)?,
     };
     let mut topics = Topics::new();
     let mut base = 0;
