@@ -6,6 +6,7 @@
 
 pub mod assign;
 pub mod broker_state;
+pub mod classic_group;
 pub mod election;
 pub mod fetch;
 pub mod follower;
