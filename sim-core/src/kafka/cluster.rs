@@ -93,7 +93,8 @@ fn address_book(spec: &ClusterSpec, first: u32) -> AddressBook {
 /// the defaults.
 fn bootstrap(spec: &ClusterSpec) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
-    for (number, topic) in (0..).zip(&spec.topics) {
+    let internal = spec.offsets_topic();
+    for (number, topic) in (0..).zip(spec.topics.iter().chain(&internal)) {
         let id = TopicId(number);
         records.push(MetadataRecord::Topic {
             id,

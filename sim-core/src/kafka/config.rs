@@ -87,6 +87,13 @@ settings! {
         "log.flush.writeback.ms" => writeback_ms: i64 = 30_000, "Not a Kafka key: how long the operating system keeps written pages before it puts them on the disk (vm.dirty_expire_centisecs).";
         "eligible.leader.replicas.enable" => elr_enabled: bool = true, "Whether the ELR feature (KIP-966) is on, as in new 4.1+ clusters.";
         "metadata.log.max.record.bytes.between.snapshots" => snapshot_bytes: u64 = 20_971_520, "A controller writes a snapshot after this much metadata.";
+        #[serde(skip)] "group.initial.rebalance.delay.ms" => group_initial_rebalance_delay_ms: i64 = 3_000, "An empty group waits this long for company, again for each newcomer.";
+        #[serde(skip)] "group.min.session.timeout.ms" => group_min_session_timeout_ms: i64 = 6_000, "Smallest session.timeout.ms that a coordinator accepts.";
+        #[serde(skip)] "group.max.session.timeout.ms" => group_max_session_timeout_ms: i64 = 1_800_000, "Largest session.timeout.ms that a coordinator accepts.";
+        #[serde(skip)] "group.max.size" => group_max_size: u32 = 2_147_483_647, "Members a classic group may have.";
+        #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
+        #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
+        #[serde(skip)] "offsets.commit.timeout.ms" => offsets_commit_timeout_ms: i64 = 5_000, "How long a commit waits for the in-sync replicas of __consumer_offsets.";
     }
 }
 
@@ -138,6 +145,109 @@ settings! {
         "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "An unanswered request is given up after this.";
         "retry.backoff.ms" => retry_backoff_ms: i64 = 100, "Pause after an error.";
         "metadata.max.age.ms" => metadata_max_age_ms: i64 = 300_000, "Metadata is refreshed at least this often.";
+        #[serde(skip)] "group.id" => group_id: String = String::new(), "The group it joins; none = partitions by hand, no commits.";
+        #[serde(skip)] "group.instance.id" => group_instance_id: String = String::new(), "Makes it a static member (KIP-345): it may come back within the session without a rebalance.";
+        #[serde(skip)] "partition.assignment.strategy" => assignment_strategy: Strategies = Strategies(vec![Assignor::Range, Assignor::CooperativeSticky]), "Assignors in order of preference; cooperative only if all of them are.";
+        #[serde(skip)] "session.timeout.ms" => session_timeout_ms: i64 = 45_000, "Without a heartbeat for this long a member is out.";
+        #[serde(skip)] "heartbeat.interval.ms" => heartbeat_interval_ms: i64 = 3_000, "Pause between heartbeats, which a thread of their own sends.";
+        #[serde(skip)] "max.poll.interval.ms" => max_poll_interval_ms: i64 = 300_000, "A member that does not poll for this long leaves; also the rebalance timeout.";
+        #[serde(skip)] "enable.auto.commit" => enable_auto_commit: bool = true, "poll() commits what earlier polls returned.";
+        #[serde(skip)] "auto.commit.interval.ms" => auto_commit_interval_ms: i64 = 5_000, "At most this often.";
+    }
+}
+
+/// An assignor of classic groups.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Assignor {
+    /// `RangeAssignor`.
+    Range,
+    /// `RoundRobinAssignor`.
+    RoundRobin,
+    /// `StickyAssignor`.
+    Sticky,
+    /// `CooperativeStickyAssignor`.
+    CooperativeSticky,
+}
+
+impl Assignor {
+    /// All of them.
+    pub const ALL: [Assignor; 4] = [
+        Assignor::Range,
+        Assignor::RoundRobin,
+        Assignor::Sticky,
+        Assignor::CooperativeSticky,
+    ];
+
+    /// Its name in the protocol.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Assignor::Range => "range",
+            Assignor::RoundRobin => "roundrobin",
+            Assignor::Sticky => "sticky",
+            Assignor::CooperativeSticky => "cooperative-sticky",
+        }
+    }
+}
+
+/// `partition.assignment.strategy`: a list of assignors.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Strategies(pub Vec<Assignor>);
+
+impl Strategies {
+    /// Whether members keep their partitions through a rebalance (KIP-429): only if every assignor
+    /// in the list can do it.
+    #[must_use]
+    pub fn cooperative(&self) -> bool {
+        self.0.iter().all(|it| *it == Assignor::CooperativeSticky)
+    }
+}
+
+impl SettingValue for Strategies {
+    const EXPECTED: &'static str =
+        "a list of range, roundrobin, sticky, cooperative-sticky with commas between them";
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut found = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            // A class name, as Kafka's own settings have it, is as good as the short one.
+            let class = word.rsplit('.').next().unwrap_or(word);
+            let short = class
+                .strip_suffix("Assignor")
+                .unwrap_or(class)
+                .to_lowercase();
+            let same = |it: &&Assignor| it.name().replace('-', "") == short.replace('-', "");
+            let assignor = Assignor::ALL.iter().find(same);
+            found.push(*assignor.ok_or_else(|| format!("`{word}` is no assignor"))?);
+        }
+        Ok(Strategies(found))
+    }
+    fn show(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|it| it.name()).collect();
+        names.join(", ")
+    }
+}
+
+/// A name; empty for none.
+impl SettingValue for String {
+    const EXPECTED: &'static str = "a name";
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl ConsumerConfig {
+    /// What Kafka's client would refuse at start, with its reason.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.heartbeat_interval_ms >= self.session_timeout_ms {
+            let message = "Heartbeat must be set lower than the session timeout".to_owned();
+            found.push(("heartbeat.interval.ms", message));
+        }
+        found
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::error::ErrorCode;
 use super::ids::{BrokerId, TopicPartition};
+use super::rules::classic_group::Name;
 use crate::kernel::NodeId;
 use crate::log::RecordId;
 
@@ -79,6 +80,34 @@ pub enum Rule {
     /// A consumer without reset policy stopped at a partition. Before: its position, -1 for none;
     /// after: where its log parts from the leader's, -1 if unknown. KIP-320.
     PositionLost,
+    /// A group's members are asked to join again. Before/after: generations.
+    GroupPreparing,
+    /// A group's members have joined. Before/after: generations.
+    GroupGeneration,
+    /// A group's members have their assignment. Before/after: generations.
+    GroupStable,
+    /// A group has no members any more. Before/after: generations.
+    GroupEmpty,
+    /// A new coordinator read a group from its log. After: generation.
+    GroupLoaded,
+    /// Nothing was heard of a member for its session timeout. After: generation.
+    MemberExpired,
+    /// A group committed an offset. Before/after: offsets.
+    OffsetCommitted,
+    /// A coordinator refused a commit. Before: the committer's generation; after: error code number.
+    OffsetCommitRefused,
+    /// A member was given a partition. After: generation.
+    PartitionAssigned,
+    /// A member gave a partition up, after its work. Before: its position; after: generation.
+    PartitionRevoked,
+    /// A member learned that a partition is no longer its own. Before: its position; after:
+    /// generation.
+    PartitionLost,
+    /// A member did not poll for `max.poll.interval.ms`, and left. After: generation.
+    PollIntervalExceeded,
+    /// The application was told that its commit failed for good (`CommitFailedException`). After:
+    /// error code number.
+    CommitFailed,
 }
 
 /// A note.
@@ -158,6 +187,8 @@ pub enum Note {
         /// By retention, not by failure.
         retention: bool,
     },
+    /// A rule fired about a consumer group.
+    Group(Box<GroupNote>),
     /// `poll()` returned a record.
     Delivered {
         /// Consumer.
@@ -171,11 +202,30 @@ pub enum Note {
     },
 }
 
+/// A rule that fired about a consumer group, at its coordinator or at a member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupNote {
+    /// Where.
+    pub node: NodeId,
+    /// Which.
+    pub rule: Rule,
+    /// The group.
+    pub group: Name,
+    /// About which member, if about one.
+    pub member: Option<Name>,
+    /// About which partition, if about one.
+    pub tp: Option<TopicPartition>,
+    /// Value before.
+    pub before: i64,
+    /// Value after.
+    pub after: i64,
+}
+
 impl Note {
     /// A rule that changed something (and not a client's observation).
     #[must_use]
     pub fn is_rule(&self) -> bool {
-        matches!(self, Note::Rule { .. })
+        matches!(self, Note::Rule { .. } | Note::Group(_))
     }
 
     /// Name of the rule, empty for an observation.
@@ -183,6 +233,7 @@ impl Note {
     pub fn rule_name(&self) -> &'static str {
         match self {
             Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
+            Note::Group(note) => super::why::rule_text(note.rule).0,
             _ => "",
         }
     }

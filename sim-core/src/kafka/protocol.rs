@@ -5,6 +5,7 @@
 //! fields, and the batching of unrelated topics in controller requests where it changes nothing.
 
 use super::error::ErrorCode;
+use super::group_protocol::{GroupRequest, GroupResponse};
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataRecord;
 use crate::kernel::{Digest, Message};
@@ -225,6 +226,8 @@ pub enum Request {
         /// once (KIP-1166).
         high_watermark: i64,
     },
+    /// To the coordinator of a consumer group, or to find it.
+    Group(Box<GroupRequest>),
 }
 
 /// Responses.
@@ -308,6 +311,7 @@ pub enum Response {
         /// Snapshot instead of batches, when the follower is below the leader's log start.
         snapshot: Option<Box<super::metadata::Snapshot>>,
     },
+    Group(Box<GroupResponse>),
 }
 
 /// Outcome of a produce for one partition.
@@ -348,6 +352,7 @@ impl Request {
             Request::BeginQuorumEpoch { .. } => "BeginQuorumEpoch",
             Request::EndQuorumEpoch { .. } => "EndQuorumEpoch",
             Request::FetchMetadata { .. } => "FetchMetadata",
+            Request::Group(request) => request.name(),
         }
     }
 }
@@ -372,6 +377,7 @@ impl Response {
             Response::BeginQuorumEpoch { .. } => "BeginQuorumEpochResponse",
             Response::EndQuorumEpoch { .. } => "EndQuorumEpochResponse",
             Response::FetchMetadata { .. } => "FetchMetadataResponse",
+            Response::Group(response) => response.name(),
         }
     }
 }
@@ -396,18 +402,32 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "FetchMetadata",
     "FetchMetadataResponse",
     "FetchResponse",
+    "FindCoordinator",
+    "FindCoordinatorResponse",
+    "Heartbeat",
+    "HeartbeatResponse",
     "InitProducerId",
     "InitProducerIdResponse",
+    "JoinGroup",
+    "JoinGroupResponse",
+    "LeaveGroup",
+    "LeaveGroupResponse",
     "ListOffsets",
     "ListOffsetsResponse",
     "Metadata",
     "MetadataResponse",
+    "OffsetCommit",
+    "OffsetCommitResponse",
+    "OffsetFetch",
+    "OffsetFetchResponse",
     "OffsetsForLeaderEpoch",
     "OffsetsForLeaderEpochResponse",
     "PreVote",
     "Produce",
     "ProduceResponse",
     "ReplicaFetch",
+    "SyncGroup",
+    "SyncGroupResponse",
     "Vote",
     "VoteResponse",
 ];

@@ -93,12 +93,12 @@ pub enum SettingError {
 #[doc(hidden)]
 macro_rules! settings {
     ($(#[$meta:meta])* pub struct $name:ident {
-        $($key:literal => $field:ident: $ty:ty = $default:expr, $doc:literal;)+
+        $($(#[$own:meta])* $key:literal => $field:ident: $ty:ty = $default:expr, $doc:literal;)+
     }) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
         pub struct $name {
-            $(#[doc = $doc] #[doc = concat!(" (`", $key, "`)")] pub $field: $ty,)+
+            $($(#[$own])* #[doc = $doc] #[doc = concat!(" (`", $key, "`)")] pub $field: $ty,)+
         }
 
         impl Default for $name {

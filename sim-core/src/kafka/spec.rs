@@ -3,6 +3,7 @@
 //! The scenario language fills these in (its `[kafka]` section); tests write them by hand.
 
 use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
+use super::group_protocol::OFFSETS_TOPIC;
 use super::ids::BrokerId;
 use super::rules::replication::ReplicationRules;
 use crate::kernel::Nanos;
@@ -26,6 +27,43 @@ pub struct ClusterSpec {
     pub producers: Vec<ProducerSpec>,
     /// Consumers.
     pub consumers: Vec<ConsumerSpec>,
+}
+
+impl ClusterSpec {
+    /// `__consumer_offsets`, if a consumer has a group and the topic is not listed yet. Kafka makes
+    /// it when the first client looks for a coordinator; here it is there with the other topics.
+    /// Its segments are never deleted; compaction is not modelled for it.
+    #[must_use]
+    pub fn offsets_topic(&self) -> Option<TopicSpec> {
+        let wanted = self
+            .consumers
+            .iter()
+            .any(|it| !it.config.group_id.is_empty());
+        if !wanted || self.topics.iter().any(|it| it.name == OFFSETS_TOPIC) {
+            return None;
+        }
+        let brokers: Vec<BrokerId> = self.brokers.iter().map(|(_, id)| *id).collect();
+        let factor = self.config.offsets_topic_replication_factor as usize;
+        let replicas = |partition: u32| {
+            let from = brokers
+                .iter()
+                .cycle()
+                .skip(partition as usize % brokers.len().max(1));
+            from.take(factor.min(brokers.len())).copied().collect()
+        };
+        let config = TopicConfig {
+            retention_ms: -1,
+            segment_bytes: 104_857_600,
+            ..TopicConfig::default()
+        };
+        Some(TopicSpec {
+            name: OFFSETS_TOPIC.to_owned(),
+            assignment: (0..self.config.offsets_topic_partitions)
+                .map(replicas)
+                .collect(),
+            config,
+        })
+    }
 }
 
 /// A topic.

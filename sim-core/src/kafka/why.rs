@@ -165,14 +165,17 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
              broker's session starts anew",
             "QuorumController.claim",
         ),
-        #[allow(unreachable_patterns)] // rules added since have their own words below
-        _ => ("rule", "{b} → {a}", ""),
+        other => super::group_why::text(other),
     }
 }
 
 /// Where a rule fired and what it did, in words.
 #[must_use]
 pub fn rule_words(note: &Note, names: &[String]) -> (String, String) {
+    if let Note::Group(note) = note {
+        let name = names.get(note.node.0 as usize).cloned().unwrap_or_default();
+        return (name, super::group_why::words(note));
+    }
     let Note::Rule {
         node,
         rule,

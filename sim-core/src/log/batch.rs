@@ -76,7 +76,14 @@ pub struct Batch<R = Record> {
     pub bytes: u32,
     /// The records, shared between all replicas and fetches that hold the batch.
     pub records: Arc<[R]>,
+    /// What the records say, by their position in the batch as it was appended: only in the
+    /// topics that brokers keep for themselves. Compaction leaves it as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<Values>,
 }
+
+/// The values of a batch's records, as bytes that only their writer reads.
+pub type Values = Arc<Vec<Vec<u8>>>;
 
 impl<R: LogRecord> Batch<R> {
     /// A data batch. Offset deltas are numbered 0, 1, 2…; base offset and leader epoch are set when
@@ -107,6 +114,15 @@ impl<R: LogRecord> Batch<R> {
             delete_horizon_ms: None,
             bytes,
             records: records.into(),
+            values: None,
+        }
+    }
+
+    /// A data batch whose records say something: one value for each.
+    pub fn with_values(records: Vec<R>, values: Vec<Vec<u8>>, producer: ProducerStamp) -> Self {
+        Self {
+            values: Some(Arc::new(values)),
+            ..Self::new(records, producer)
         }
     }
 
@@ -165,6 +181,7 @@ impl<R: LogRecord> Batch<R> {
             delete_horizon_ms: None,
             bytes: BATCH_OVERHEAD_BYTES + CONTROL_RECORD_BYTES,
             records: Arc::new([]),
+            values: None,
         }
     }
 
@@ -205,6 +222,12 @@ impl<R> Batch<R> {
         let last = (i64::from(base) + i64::from(self.last_offset_delta)) & i64::from(i32::MAX);
         // The mask keeps 31 bits, so the conversion cannot lose any.
         last as i32
+    }
+
+    /// What the record at this position of the batch says, if anything.
+    pub fn value(&self, offset_delta: u32) -> Option<&[u8]> {
+        let value = self.values.as_ref()?.get(offset_delta as usize)?;
+        Some(value)
     }
 
     /// Whether this is a control batch, which applications never see.

@@ -16,7 +16,7 @@ mod record;
 mod retention;
 mod segment;
 
-pub use batch::{Batch, ControlMarker, ProducerStamp};
+pub use batch::{Batch, ControlMarker, ProducerStamp, Values};
 pub use batch_list::BatchList;
 pub use config::{CleanupPolicy, LogConfig, TierConfig};
 pub use epoch_cache::{EpochEnd, EpochEntry, LeaderEpochCache, NO_EPOCH, NO_OFFSET};

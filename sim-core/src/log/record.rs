@@ -1,6 +1,6 @@
 //! Records: the unit a producer sends and a consumer reads.
 //!
-//! A record carries no payload. Its identity is a number in the run's ledger, its key an index in
+//! A record carries no payload (what brokers write for themselves stands in the batch's values). Its identity is a number in the run's ledger, its key an index in
 //! the scenario's key space; both have a text form where the load is described. Follows the record
 //! of Kafka's message format v2, without headers.
 

@@ -275,6 +275,10 @@ impl Broker {
 }
 
 fn note_stored(tp: TopicPartition, batch: &Batch, cx: &mut KafkaCx<'_>) {
+    if batch.values.is_some() {
+        // No application sent it.
+        return;
+    }
     let node = cx.me();
     for record in batch.records.iter() {
         cx.note(Note::Stored {

@@ -4,7 +4,7 @@
 //! `BrokerLifecycleManager`, `AlterPartitionManager` and the two purgatories of Apache Kafka 4.x.
 //! A broker never stops serving because it cannot reach the controller: a leader that was deposed
 //! goes on until its own metadata says so, and only epochs and the ISR keep it from doing harm.
-//! Left out: transactions' coordinators, groups, quotas, log directories, compaction, fetch
+//! Left out: transactions' coordinators, quotas, log directories, compaction, fetch
 //! sessions, follower fetching by consumers (KIP-392).
 
 mod alarm;
@@ -13,6 +13,7 @@ mod config;
 mod fetch;
 mod fetcher;
 mod fetcher_answers;
+mod groups;
 mod isr;
 mod lifecycle;
 mod metadata;
@@ -40,6 +41,7 @@ use crate::kernel::{Input, Loss, Nanos, NodeId};
 use alarm::Alarm;
 use channel::Outstanding;
 use fetcher::FetcherThread;
+use groups::GroupCoordinator;
 use isr::AlterPartitionManager;
 use lifecycle::Lifecycle;
 use metadata::MetadataLoader;
@@ -76,6 +78,8 @@ pub enum BrokerTimer {
     Writeback,
     /// Delete old segments (`log.retention.check.interval.ms`), forget idle producers.
     Retention,
+    /// A deadline of a consumer group, or of a write to its log.
+    Groups,
 }
 
 /// What a crash leaves, besides the logs.
@@ -120,6 +124,9 @@ pub struct Broker {
     fetchers: BTreeMap<BrokerId, FetcherThread>,
     alter_partition: AlterPartitionManager,
     producer_ids: ProducerIdBlock,
+    /// Once this broker has led a partition of `__consumer_offsets`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Box<GroupCoordinator>>,
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
     /// What happened in this step that parked requests may wait for; empty between steps.
@@ -153,6 +160,7 @@ impl Broker {
             fetchers: BTreeMap::new(),
             alter_partition: AlterPartitionManager::default(),
             producer_ids: ProducerIdBlock::default(),
+            groups: None,
             connections: BTreeMap::new(),
             purgatory: Alarm::default(),
             wakes: VecDeque::new(),
@@ -201,6 +209,7 @@ impl Broker {
             BrokerTimer::HighWatermarkCheckpoint => self.on_high_watermark_checkpoint(cx),
             BrokerTimer::Writeback => self.on_writeback(cx),
             BrokerTimer::Retention => self.on_retention(cx),
+            BrokerTimer::Groups => self.on_groups_timer(cx),
         }
     }
 
@@ -267,6 +276,7 @@ impl Broker {
         self.fetchers.clear();
         self.alter_partition = AlterPartitionManager::default();
         self.producer_ids = ProducerIdBlock::default();
+        self.groups = None;
         self.connections.clear();
         self.purgatory = Alarm::default();
         self.wakes.clear();

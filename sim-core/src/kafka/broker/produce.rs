@@ -119,7 +119,7 @@ impl Broker {
     }
 
     /// Appends one batch as leader; returns its first and last offset.
-    fn append(
+    pub(super) fn append(
         &mut self,
         tp: TopicPartition,
         batch: Batch,
@@ -156,7 +156,9 @@ impl Broker {
             after,
         });
         let appended = partition.log.log().last_batch();
-        for record in appended.iter().flat_map(|batch| batch.records.iter()) {
+        // What brokers write for themselves is no application's record.
+        let sent = appended.iter().filter(|batch| batch.values.is_none());
+        for record in sent.flat_map(|batch| batch.records.iter()) {
             cx.note(Note::Stored {
                 node,
                 record: record.id,

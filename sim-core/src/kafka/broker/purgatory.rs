@@ -67,6 +67,13 @@ impl Broker {
             cx.close(from);
             return;
         }
+        let request = match request {
+            Request::Group(request) => {
+                self.on_group_request(from, correlation, *request, cx);
+                return;
+            }
+            other => other,
+        };
         let connection = self.connections.entry(from).or_default();
         if connection.parked.is_some() || !connection.queue.is_empty() {
             connection.queue.push_back((correlation, request));
@@ -139,6 +146,8 @@ impl Broker {
             | Request::BeginQuorumEpoch { .. }
             | Request::EndQuorumEpoch { .. }
             | Request::FetchMetadata { .. } => cx.close(from),
+            // Served on arrival.
+            Request::Group(_) => {}
         }
     }
 
@@ -204,6 +213,9 @@ impl Broker {
                 return;
             }
         };
+        if self.groups.is_some() {
+            self.on_group_wake(wake, cx);
+        }
         let Some(partition) = self.partitions.get_mut(tp) else {
             return;
         };

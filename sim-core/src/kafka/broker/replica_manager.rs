@@ -34,6 +34,7 @@ impl Broker {
                 }
                 _ => self.stop_replica(tp, cx),
             }
+            self.group_partition_changed(tp, cx);
         }
         if delta.configs {
             self.refresh_configs();

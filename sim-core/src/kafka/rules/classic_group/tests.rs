@@ -2,6 +2,7 @@
 //! whose name ends in a case's id restates that conformance case.
 
 use super::*;
+use crate::kafka::error::ErrorCode;
 use std::collections::BTreeMap;
 
 /// A group with a clock, and its answers. What is to be persisted is committed at once.

@@ -2,6 +2,7 @@
 
 use super::tests::*;
 use super::*;
+use crate::kafka::error::ErrorCode;
 
 fn fixed(instance: &str) -> JoinRequest {
     JoinRequest {

@@ -1,0 +1,172 @@
+//! Becoming coordinator of a partition's groups, and ceasing to be.
+//!
+//! Follows `GroupCoordinatorService.onElection/onResignation` and `CoordinatorLoaderImpl`: the whole
+//! log is replayed, from its start to its end. What lies above the high watermark is applied as it
+//! is committed, so that no member ever reads an offset that could be lost again. Reading the log
+//! takes time here by a round figure.
+
+use super::super::Broker;
+use super::{GroupCoordinator, Pending, Place, Shard, Written, now_ms};
+use crate::kafka::error::ErrorCode;
+use crate::kafka::group_protocol::{CommittedOffset, OFFSETS_TOPIC, OffsetsRecord};
+use crate::kafka::ids::TopicPartition;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::note::Rule;
+use crate::kafka::rules::classic_group::{ClassicGroup, Name};
+use crate::kernel::{MILLISECOND, Nanos};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// To open the log and hand the partition over to the coordinator's thread.
+const LOAD_BASE: Nanos = MILLISECOND;
+/// Reading from the page cache, ns per byte: 1 GB/s.
+const LOAD_PER_BYTE: Nanos = 1;
+
+impl Broker {
+    /// The metadata says something new about a partition.
+    pub(in super::super) fn group_partition_changed(
+        &mut self,
+        tp: TopicPartition,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let image = self.meta.image();
+        if image
+            .topics
+            .get(&tp.topic)
+            .is_none_or(|it| it != OFFSETS_TOPIC)
+        {
+            return;
+        }
+        let registered = image.partitions.get(&tp);
+        let leads = registered.filter(|it| it.leader == self.id);
+        let epoch = leads.map(|it| it.leader_epoch);
+        let known = self.shard(tp.partition).map(|it| it.leader_epoch);
+        if epoch == known {
+            return;
+        }
+        if known.is_some() {
+            self.resign_groups(tp.partition, cx);
+        }
+        let Some(leader_epoch) = epoch else {
+            return;
+        };
+        let bytes = self.partitions.get(tp).map_or(0, |it| it.log.log().bytes());
+        let read = bytes
+            .saturating_mul(LOAD_PER_BYTE)
+            .saturating_add(LOAD_BASE);
+        let until = cx.now().saturating_add(read);
+        let groups = self
+            .groups
+            .get_or_insert_with(|| Box::new(GroupCoordinator::new(tp.topic)));
+        let shard = Shard {
+            leader_epoch,
+            loading_until: Some(until),
+            groups: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+            pending: VecDeque::new(),
+        };
+        groups.shards.insert(tp.partition, shard);
+        self.watch_groups_at(until, cx);
+    }
+
+    fn resign_groups(&mut self, partition: u16, cx: &mut KafkaCx<'_>) {
+        let writes = self
+            .shard(partition)
+            .map(|it| std::mem::take(&mut it.pending));
+        for it in writes.into_iter().flatten() {
+            if let Written::Offsets {
+                answer_to: Some(to),
+                ..
+            } = it.what
+            {
+                self.answer_commit(to, ErrorCode::NotCoordinator, it.written, cx);
+            }
+        }
+        self.unload_groups(partition, cx);
+        if let Some(groups) = self.groups.as_mut() {
+            groups.shards.remove(&partition);
+        }
+    }
+
+    /// The log is read, if the time for it is over: the groups are in force.
+    pub(super) fn finish_loading(&mut self, partition: u16, cx: &mut KafkaCx<'_>) {
+        let now = cx.now();
+        let Some(topic) = self.groups.as_ref().map(|it| it.topic) else {
+            return;
+        };
+        let loading = self.shard(partition).and_then(|it| it.loading_until);
+        if loading.is_none_or(|until| until > now) {
+            return;
+        }
+        let Some(shard) = self.read_shard(TopicPartition { topic, partition }, cx) else {
+            return;
+        };
+        let names: Vec<Name> = shard.groups.keys().cloned().collect();
+        if let Some(slot) = self.shard(partition) {
+            *slot = Shard {
+                leader_epoch: slot.leader_epoch,
+                ..shard
+            };
+        }
+        for group in names {
+            let place = Place { partition, group };
+            let at = self.generation_of(&place);
+            self.note_group(Rule::GroupLoaded, &place.group, None, -1, at, cx);
+            self.call_group(&place, cx, ClassicGroup::shrink);
+        }
+        self.complete_writes(partition, cx);
+    }
+
+    /// What the log of a partition says.
+    fn read_shard(&self, tp: TopicPartition, cx: &KafkaCx<'_>) -> Option<Shard> {
+        let log = self.partitions.get(tp)?.log.log();
+        let hw = log.high_watermark();
+        let mut groups: BTreeMap<Name, ClassicGroup> = BTreeMap::new();
+        let mut offsets: BTreeMap<Name, BTreeMap<TopicPartition, CommittedOffset>> =
+            BTreeMap::new();
+        let mut pending: VecDeque<Pending> = VecDeque::new();
+        for (offset, batch, record) in log.records(log.start_offset(), log.leo()) {
+            let value = batch.value(record.offset_delta);
+            // A record that cannot be read is skipped, as an unknown version is.
+            let read = value.and_then(|it| postcard::from_bytes::<OffsetsRecord>(it).ok());
+            match read {
+                Some(OffsetsRecord::Group(name, Some(group))) => {
+                    groups.insert(name, ClassicGroup::load(&group, now_ms(cx)));
+                }
+                Some(OffsetsRecord::Group(name, None)) => {
+                    groups.remove(&name);
+                }
+                Some(OffsetsRecord::Offset(name, it)) if offset < hw => {
+                    offsets.entry(name).or_default().insert(it.tp, it);
+                }
+                Some(OffsetsRecord::Offset(group, it)) => pending.push_back(Pending {
+                    needs: offset + 1,
+                    deadline: Nanos::MAX,
+                    written: cx.now(),
+                    group,
+                    what: Written::Offsets {
+                        offsets: vec![it],
+                        answer_to: None,
+                    },
+                }),
+                None => {}
+            }
+        }
+        // Whoever committed without being a member has a group all the same.
+        let committed = offsets.keys().chain(pending.iter().map(|it| &it.group));
+        let loose: Vec<Name> = committed
+            .filter(|it| !groups.contains_key(*it))
+            .cloned()
+            .collect();
+        for name in loose {
+            groups.insert(Arc::clone(&name), ClassicGroup::new(now_ms(cx)));
+        }
+        Some(Shard {
+            leader_epoch: -1,
+            loading_until: None,
+            groups,
+            offsets,
+            pending,
+        })
+    }
+}
