@@ -28,6 +28,14 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("fetch.max.bytes", 1),
     ("max.partition.fetch.bytes", 1),
     ("max.poll.records", 1),
+    ("max.poll.interval.ms", 1),
+    ("group.min.session.timeout.ms", 0),
+    ("group.max.session.timeout.ms", 0),
+    ("group.max.size", 1),
+    ("offsets.topic.num.partitions", 1),
+    ("offsets.topic.replication.factor", 1),
+    ("offsets.commit.timeout.ms", 1),
+    ("application.processing.us", 0),
 ];
 
 /// Whole-number keys that Kafka defines as LONG; all others are INT, so at most 2147483647.

@@ -152,9 +152,28 @@ settings! {
         #[serde(skip)] "heartbeat.interval.ms" => heartbeat_interval_ms: i64 = 3_000, "Pause between heartbeats, which a thread of their own sends.";
         #[serde(skip)] "max.poll.interval.ms" => max_poll_interval_ms: i64 = 300_000, "A member that does not poll for this long leaves; also the rebalance timeout.";
         #[serde(skip)] "enable.auto.commit" => enable_auto_commit: bool = true, "poll() commits what earlier polls returned.";
+        #[serde(skip)] "application.processing.us" => processing_us: i64 = 0, "Not a Kafka key: how long the application of a group's member takes for a record, in µs; it does not poll meanwhile.";
+        #[serde(skip)] "application.commit" => commit: CommitMode = CommitMode::None, "Not a Kafka key: when the application of a group's member commits by itself.";
         #[serde(skip)] "auto.commit.interval.ms" => auto_commit_interval_ms: i64 = 5_000, "At most this often.";
     }
 }
+
+/// When an application commits by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum CommitMode {
+    /// Never: `enable.auto.commit` does, or nobody.
+    None,
+    /// `commitSync()` after the work on a poll's records: at least once.
+    Sync,
+    /// `commitAsync()` after it: at least once, without waiting.
+    Async,
+    /// `commitSync()` before it: at most once.
+    Before,
+}
+
+word_setting!(CommitMode, "none, sync, async, before",
+    "none" => CommitMode::None, "sync" => CommitMode::Sync, "async" => CommitMode::Async,
+    "before" => CommitMode::Before);
 
 /// An assignor of classic groups.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]

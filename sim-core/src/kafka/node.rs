@@ -84,6 +84,8 @@ pub enum Order {
         /// Whether it polls.
         on: bool,
     },
+    /// To a consumer: `close()`. A member of a group commits, leaves and is gone until a restart.
+    Close,
 }
 
 impl Node {
@@ -151,7 +153,7 @@ impl Node {
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => {
                 matches!(self, Node::Producer(_))
             }
-            Order::Poll { .. } => matches!(self, Node::Consumer(_)),
+            Order::Poll { .. } | Order::Close => matches!(self, Node::Consumer(_)),
         };
         let who = match order {
             Order::ControlledShutdown => "a broker",
@@ -159,7 +161,7 @@ impl Node {
                 "the active controller"
             }
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
-            Order::Poll { .. } => "a consumer",
+            Order::Poll { .. } | Order::Close => "a consumer",
         };
         match self {
             Node::Controller(controller) if fits => controller.refuse(order),
@@ -191,6 +193,7 @@ impl Order {
             Order::SetAcks { acks } => format!("use acks={acks}"),
             Order::Poll { on: true } => "poll again".to_owned(),
             Order::Poll { on: false } => "stop polling".to_owned(),
+            Order::Close => "close the consumer".to_owned(),
         }
     }
 }
@@ -242,6 +245,7 @@ pub fn orders_of(node: &Node) -> Vec<(&'static str, &'static str, Order)> {
         Node::Consumer(_) => vec![
             ("poll-off", "Stop polling", Order::Poll { on: false }),
             ("poll-on", "Poll again", Order::Poll { on: true }),
+            ("close", "Close it", Order::Close),
         ],
     }
 }

@@ -189,6 +189,17 @@ pub enum Note {
     },
     /// A rule fired about a consumer group.
     Group(Box<GroupNote>),
+    /// The application of a group's member is done with a record.
+    Processed {
+        /// Consumer.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Where.
+        tp: TopicPartition,
+        /// Offset.
+        offset: i64,
+    },
     /// `poll()` returned a record.
     Delivered {
         /// Consumer.

@@ -58,7 +58,8 @@ pub(super) struct Peer<K> {
     pub(super) broker: BrokerId,
     pub(super) node: NodeId,
     pub(super) state: State,
-    /// In order of sending.
+    /// In order of their deadlines, which is that of sending but for requests with a time of their
+    /// own.
     pub(super) in_flight: VecDeque<InFlight<K>>,
     /// Losses and failed attempts since a connection last stood: what the pause before the next
     /// attempt grows with.
@@ -121,6 +122,15 @@ impl<K> Peer<K> {
             State::Connecting { deadline, .. } => deadline,
             State::Ready => self.in_flight.front().map_or(NEVER, |it| it.deadline),
         }
+    }
+
+    /// A request is under way.
+    pub(super) fn sent(&mut self, request: InFlight<K>) {
+        let later = self.in_flight.iter().rev();
+        let later = later
+            .take_while(|it| it.deadline > request.deadline)
+            .count();
+        self.in_flight.insert(self.in_flight.len() - later, request);
     }
 
     /// Takes the request that this response answers out of those under way.

@@ -148,13 +148,26 @@ impl<K: Clone> Client<K> {
         about: Option<K>,
         cx: &mut KafkaCx<'_>,
     ) {
+        let timeout = self.timing.request_timeout;
+        self.send_within(broker, request, about, timeout, cx);
+    }
+
+    /// [`Client::send`] with a time of its own for the answer.
+    pub(in crate::kafka) fn send_within(
+        &mut self,
+        broker: BrokerId,
+        request: Request,
+        about: Option<K>,
+        timeout: Nanos,
+        cx: &mut KafkaCx<'_>,
+    ) {
         let correlation = self.correlation();
-        let deadline = cx.now().saturating_add(self.timing.request_timeout);
+        let deadline = cx.now().saturating_add(timeout);
         let Some(peer) = self.peer(broker) else {
             return;
         };
         if about.is_some() || matches!(request, Request::Metadata) {
-            peer.in_flight.push_back(InFlight {
+            peer.sent(InFlight {
                 correlation,
                 deadline,
                 about,

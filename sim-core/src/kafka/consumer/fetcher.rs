@@ -154,6 +154,7 @@ impl Consumer {
 
     fn hand_out(&mut self, fetch: &mut CompletedFetch, left: &mut u32, cx: &mut KafkaCx<'_>) {
         let (node, tp) = (cx.me(), self.client.metadata.tp(fetch.partition));
+        let grouped = !self.config.group_id.is_empty();
         let slot = self.partitions.get_mut(usize::from(fetch.partition));
         let Some(assigned) = slot.and_then(Option::as_mut) else {
             fetch.batches = BatchList::default();
@@ -187,6 +188,9 @@ impl Consumer {
                     tp,
                     offset,
                 });
+                if grouped {
+                    self.work.take((record.id, tp, offset));
+                }
             }
             fetch.next_offset = fetch.next_offset.max(batch.next_offset());
             assigned

@@ -1,20 +1,25 @@
-//! An application with a standalone consumer: partitions assigned by hand, no group, no commits.
+//! An application with a consumer: with partitions assigned by hand, or as a member of a group.
 //!
-//! Follows `KafkaConsumer` with `assign()`, `Fetcher`, `FetchCollector`, `OffsetFetcher` and
-//! `SubscriptionState`. The application polls without pause and is done with a record at once; each
+//! Follows `KafkaConsumer`, `Fetcher`, `FetchCollector`, `OffsetFetcher` and
+//! `SubscriptionState`. Without a group (`assign()`) the application polls without pause and is done with a record at
+//! once; with one see `group` and `work`. Each
 //! `poll()` hands out at most `max.poll.records` from one completed fetch after the other, and the
 //! position moves when records are handed out. Partitions found later are assigned too when none
-//! were named. Left out: groups, committed offsets, follower fetching (KIP-392), fetch sessions,
+//! were named. Left out: follower fetching (KIP-392), fetch sessions,
 //! aborted transactions. A restart begins without a position.
 
 mod fetcher;
+mod group;
 mod offsets;
 mod partition;
 #[cfg(test)]
 mod tests;
 mod view;
+mod work;
 
+pub use group::MemberState;
 pub use partition::Stopped;
+pub use view::MemberView;
 
 use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
 use super::config::{ConsumerConfig, OffsetReset};
@@ -25,10 +30,12 @@ use super::rules::position::FetchPosition;
 use super::spec::ConsumerSpec;
 use crate::kernel::{Input, Loss, Nanos};
 use fetcher::CompletedFetch;
+use group::{GroupAbout, Membership};
 use partition::Assigned;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use work::Work;
 
 /// Default of `retry.backoff.max.ms`, ms.
 const RETRY_BACKOFF_MAX_MS: i64 = 1_000;
@@ -58,6 +65,8 @@ enum About {
         partition: u16,
         position: FetchPosition,
     },
+    /// Something of the coordinator.
+    Group(Box<GroupAbout>),
 }
 
 /// The node.
@@ -85,6 +94,11 @@ pub struct Consumer {
     /// Fetched and not yet handed out.
     completed: VecDeque<CompletedFetch>,
     alarm: Alarm,
+    /// In a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Box<Membership>>,
+    #[serde(skip_serializing_if = "Work::is_unused")]
+    work: Work,
 }
 
 impl Consumer {
@@ -100,6 +114,8 @@ impl Consumer {
     #[must_use]
     pub fn new(spec: &ConsumerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {
         let config = spec.config.clone();
+        let member = || Membership::new(&config.group_id, &config.group_instance_id, &spec.name);
+        let group = (!config.group_id.is_empty()).then(|| Box::new(member()));
         Consumer {
             client: Client::new(&book, topic, timing(&config)),
             config,
@@ -116,6 +132,8 @@ impl Consumer {
             fetching: Vec::new(),
             completed: VecDeque::new(),
             alarm: Alarm::default(),
+            group,
+            work: Work::default(),
         }
     }
 
@@ -144,6 +162,10 @@ impl Consumer {
                 self.on_lost(lost, cx);
             }
             Input::Order(Order::Poll { on }) => self.polling = on,
+            Input::Order(Order::Close) => match &mut self.group {
+                Some(member) => member.closing = true,
+                None => self.polling = false,
+            },
             Input::Order(_) => return,
         }
         self.run(cx);
@@ -158,6 +180,10 @@ impl Consumer {
         let mut lost = Vec::new();
         self.client.poll(&mut lost, cx);
         self.on_lost(lost, cx);
+        if self.group.is_some() {
+            self.run_member(cx);
+            return;
+        }
         if self.polling {
             self.poll(cx);
             self.look_up_positions(cx);
@@ -181,7 +207,8 @@ impl Consumer {
             if usize::from(partition) < self.partitions.len() {
                 continue;
             }
-            let wanted = self.wanted.is_empty() || self.wanted.contains(&partition);
+            let by_hand = self.config.group_id.is_empty();
+            let wanted = by_hand && (self.wanted.is_empty() || self.wanted.contains(&partition));
             let assigned = wanted.then(|| Assigned::new(self.config.auto_offset_reset));
             self.partitions.push(assigned);
             if wanted {
@@ -248,21 +275,25 @@ impl Consumer {
                 },
                 Response::OffsetsForLeaderEpoch { error, end, .. },
             ) => self.on_epoch_end(partition, position, error, end, cx),
+            (About::Group(about), Response::Group(answer)) => {
+                self.on_group_answer(broker, *about, *answer, cx);
+            }
             // A foreign answer is as good as none.
-            (about, _) => self.give_up(broker, &about, cx),
+            (about, _) => self.give_up_request(broker, &about, cx),
         }
     }
 
     fn on_lost(&mut self, lost: Vec<Lost<About>>, cx: &mut KafkaCx<'_>) {
         for request in lost {
-            self.give_up(request.broker, &request.about, cx);
+            self.give_up_request(request.broker, &request.about, cx);
         }
     }
 
     /// A request will not be answered.
-    fn give_up(&mut self, broker: BrokerId, about: &About, cx: &mut KafkaCx<'_>) {
+    fn give_up_request(&mut self, broker: BrokerId, about: &About, cx: &mut KafkaCx<'_>) {
         match about {
             About::Fetch(_) => self.fetching.retain(|it| *it != broker),
+            About::Group(about) => self.on_group_lost(broker, about, cx),
             About::ListOffsets { partition, .. }
             | About::OffsetsForLeaderEpoch { partition, .. } => self.retry_later(*partition, cx),
         }
@@ -277,6 +308,10 @@ impl Consumer {
         self.fetching.clear();
         self.completed.clear();
         self.alarm = Alarm::default();
+        self.work.crash();
+        if let Some(member) = &mut self.group {
+            **member = member.restarted();
+        }
     }
 
     fn wake_by(&mut self, at: Nanos, cx: &mut KafkaCx<'_>) {

@@ -34,6 +34,9 @@ impl Consumer {
             let Some(assigned) = self.assigned(partition) else {
                 continue;
             };
+            if assigned.awaits_offset {
+                continue;
+            }
             let position = &mut assigned.position;
             if position.state() == FetchState::Initializing
                 && assigned.stopped.is_none()
@@ -69,7 +72,7 @@ impl Consumer {
     /// Sends a lookup to the leader, if that can be reached now.
     fn ask(&mut self, about: About, cx: &mut KafkaCx<'_>) {
         let (partition, request) = match &about {
-            About::Fetch(_) => return,
+            About::Fetch(_) | About::Group(_) => return,
             About::ListOffsets {
                 partition,
                 strategy,

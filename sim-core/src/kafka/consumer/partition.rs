@@ -24,6 +24,9 @@ pub enum Stopped {
 pub(super) struct Assigned {
     /// Where it reads.
     pub(super) position: PartitionPosition,
+    /// The group's committed offset for it is still to come; the membership knows that too.
+    #[serde(skip)]
+    pub(super) awaits_offset: bool,
     /// A lookup of its position is under way.
     pub(super) asking: bool,
     /// Nothing is asked for it before this, ns.
@@ -46,6 +49,7 @@ impl Assigned {
     pub(super) fn new(policy: OffsetReset) -> Self {
         Assigned {
             position: PartitionPosition::new(policy),
+            awaits_offset: false,
             asking: false,
             not_before: 0,
             served: false,

@@ -1,11 +1,11 @@
 //! What an onlooker may see of a consumer.
 
 use super::partition::Assigned;
-use super::{Consumer, Stopped};
+use super::{Consumer, MemberState, Stopped};
 use crate::kafka::client::ClientMetadata;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::error::ErrorCode;
-use crate::kafka::ids::TopicPartition;
+use crate::kafka::ids::{BrokerId, TopicPartition};
 use crate::kafka::protocol::Isolation;
 use crate::kafka::rules::position::FetchState;
 
@@ -119,5 +119,53 @@ impl Consumer {
             count => facts.push(("stopped partitions", count.to_string())),
         }
         facts
+    }
+}
+
+/// A member of a group, as it sees itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemberView<'a> {
+    /// The group.
+    pub group: &'a str,
+    /// Its id; empty before the first join.
+    pub member_id: &'a str,
+    /// -1 in no generation.
+    pub generation: i32,
+    /// How far a join has come.
+    pub state: MemberState,
+    /// The coordinator, if it knows one.
+    pub coordinator: Option<BrokerId>,
+    /// Times that the application got `CommitFailedException`.
+    pub commit_failures: u64,
+    /// Generations that it was in.
+    pub rebalances: u64,
+    /// Records that its application is done with, repetitions counted.
+    pub processed: u64,
+    /// Records returned by `poll()` and not done yet.
+    pub in_hand: usize,
+    /// It was closed.
+    pub closed: bool,
+    /// The error that ended it.
+    pub fatal: Option<ErrorCode>,
+}
+
+impl Consumer {
+    /// Its membership, if it has a group.
+    #[must_use]
+    pub fn member(&self) -> Option<MemberView<'_>> {
+        let member = self.group.as_deref()?;
+        Some(MemberView {
+            group: &member.group,
+            member_id: &member.member_id,
+            generation: member.generation,
+            state: member.state,
+            coordinator: member.coordinator,
+            commit_failures: member.commit_failures,
+            rebalances: member.rebalances,
+            processed: self.work.done(),
+            in_hand: self.work.waiting(),
+            closed: member.closed,
+            fatal: member.fatal,
+        })
     }
 }

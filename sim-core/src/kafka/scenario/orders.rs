@@ -120,6 +120,12 @@ pub(super) const VERBS: &[Verb] = &[
         args: &[CONSUMER],
         undo: true,
     },
+    Verb {
+        name: "close-consumer",
+        doc: "A consumer is closed: as a member of a group it commits and leaves; a restart opens it again.",
+        args: &[CONSUMER],
+        undo: false,
+    },
 ];
 
 /// The order of a verb.
@@ -158,6 +164,7 @@ pub(super) fn read(
         },
         "start-polling" => Order::Poll { on: true },
         "stop-polling" => Order::Poll { on: false },
+        "close-consumer" => Order::Close,
         _ => return None,
     })
 }
@@ -258,5 +265,6 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
         Order::SetAcks { acks } => ("set-acks", vec![("acks", text(acks))]),
         Order::Poll { on: true } => ("start-polling", Vec::new()),
         Order::Poll { on: false } => ("stop-polling", Vec::new()),
+        Order::Close => ("close-consumer", Vec::new()),
     }
 }

@@ -10,6 +10,7 @@ use super::document::{
 use super::load;
 use super::settings::Config;
 use crate::kafka::config::{BrokerConfig, ProducerConfig};
+use crate::kafka::group_protocol::OFFSETS_TOPIC;
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
 use crate::kafka::spec::{ClusterSpec, ConsumerSpec, LoadSpec, ProducerSpec, TopicSpec};
@@ -54,6 +55,10 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
         nodes.push((node(&read.name, "consumer"), place));
         spec.consumers.push(read);
     }
+    check_groups(doc, &spec, reader);
+    let internal = spec.offsets_topic();
+    spec.topics.extend(internal);
+    check_replicas_of_groups(raw, &spec, replicas, reader);
     (spec, nodes)
 }
 
@@ -349,6 +354,52 @@ fn placed(
         .collect()
 }
 
+/// What the model of groups does not have, or Kafka refuses: members of one group that read
+/// different topics, partitions by hand in a group, one instance id for two.
+fn check_groups(doc: &RawKafka, spec: &ClusterSpec, reader: &mut Reader<'_>) {
+    for (at, (raw, own)) in list(doc.consumers.as_ref())
+        .iter()
+        .zip(&spec.consumers)
+        .enumerate()
+    {
+        let group = &own.config.group_id;
+        if group.is_empty() {
+            continue;
+        }
+        let span = place(raw.value.config.as_ref(), &raw.span);
+        if !own.partitions.is_empty() {
+            let message = "a member of a group names no partitions: the group assigns them";
+            let given = place(raw.value.partitions.as_ref(), &span);
+            reader.report(&given, Problem::new("contradiction", message));
+        }
+        let mut others = spec.consumers.iter().take(at);
+        if let Some(other) = others.find(|it| it.config.group_id == *group && it.topic != own.topic)
+        {
+            let message = format!(
+                "`{}` reads another topic in the group `{group}`; here all members read the same",
+                other.name
+            );
+            let given = place(raw.value.topic.as_ref(), &span);
+            reader.report(&given, Problem::new("contradiction", message));
+        }
+    }
+}
+
+/// `__consumer_offsets` counts as any topic does.
+fn check_replicas_of_groups(
+    raw: &At<RawKafka>,
+    spec: &ClusterSpec,
+    replicas: usize,
+    reader: &mut Reader<'_>,
+) {
+    let Some(topic) = spec.topics.last().filter(|it| it.name == OFFSETS_TOPIC) else {
+        return;
+    };
+    let more: usize = topic.assignment.iter().map(Vec::len).sum();
+    let span = place(raw.value.config.as_ref(), &raw.span);
+    check_replicas(replicas.saturating_add(more), &span, reader);
+}
+
 /// The topic a client names; reports an unknown one.
 fn topic_of<'s>(
     raw: Option<&At<String>>,
@@ -434,6 +485,15 @@ fn read_consumer(
         partitions.push(given.value);
     }
     let config = value(doc.config.as_ref()).unwrap_or_default();
+    for (key, message) in config.value.problems() {
+        let span = config.place(key).cloned();
+        let span = span.unwrap_or_else(|| place(doc.config.as_ref(), &raw.span));
+        let problem = Problem::new("contradiction", message);
+        reader.report(
+            &span,
+            problem.help("Kafka's consumer refuses to start with this"),
+        );
+    }
     if config.value.fetch_max_wait_ms >= config.value.request_timeout_ms
         && let Some(span) = config
             .place("fetch.max.wait.ms")

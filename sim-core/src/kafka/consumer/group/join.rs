@@ -1,0 +1,334 @@
+//! Finding the coordinator, joining, syncing, and what a rebalance does to the partitions.
+//!
+//! Follows `AbstractCoordinator` and `ConsumerCoordinator.onJoinPrepare/onJoinComplete`. Eager: all
+//! partitions are given up before JoinGroup. Cooperative (KIP-429): they are kept, and what the new
+//! assignment takes away is given up after it, followed by another join.
+
+use super::super::Consumer;
+use super::super::partition::Assigned;
+use super::{Committer, GroupAbout, MemberState, Membership, assignment};
+use crate::kafka::client::span;
+use crate::kafka::error::ErrorCode;
+use crate::kafka::group_protocol::GroupRequest;
+use crate::kafka::ids::BrokerId;
+use crate::kafka::node::KafkaCx;
+use crate::kafka::note::Rule;
+use crate::kafka::protocol::Request;
+use crate::kafka::rules::classic_group::{
+    Bytes, JoinAnswer, JoinRequest, Name, Protocol, SyncRequest,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Consumer {
+    pub(super) fn find_coordinator(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        if member.finding || member.not_before > cx.now() {
+            return;
+        }
+        let Some(broker) = self.client.least_loaded(cx) else {
+            return;
+        };
+        if self.client.ready(broker, cx) {
+            member.finding = true;
+            let group = Arc::clone(&member.group);
+            let request = Request::Group(Box::new(GroupRequest::FindCoordinator { group }));
+            let about = super::super::About::Group(Box::new(GroupAbout::Find));
+            self.client.send(broker, request, Some(about), cx);
+        }
+    }
+
+    pub(super) fn on_coordinator(
+        &mut self,
+        member: &mut Membership,
+        error: ErrorCode,
+        node: BrokerId,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        member.finding = false;
+        if error.is_error() {
+            member.not_before = self.backoff(cx);
+            return;
+        }
+        member.coordinator = Some(node);
+        member.heartbeat.alive = cx.now();
+        // A pause was for the old one.
+        member.not_before = 0;
+    }
+
+    pub(super) fn coordinator_unknown(&mut self, member: &mut Membership, cx: &KafkaCx<'_>) {
+        member.coordinator = None;
+        member.not_before = self.backoff(cx);
+    }
+
+    pub(super) fn request_rejoin(&mut self, member: &mut Membership) {
+        if !member.rejoin {
+            (member.rejoin, member.prepared) = (true, false);
+        }
+    }
+
+    /// The coordinator does not know this generation, or not even this member: it starts anew
+    /// (`resetStateOnResponseError`). Its partitions are lost, as its next poll will find.
+    pub(super) fn forget_generation(&mut self, member: &mut Membership, and_id: bool) {
+        member.generation = -1;
+        if and_id {
+            member.member_id = Arc::from("");
+        }
+        member.state = MemberState::Unjoined;
+        (member.rejoin, member.prepared) = (true, false);
+    }
+
+    /// Joins if a rebalance is wanted (`ensureActiveGroup`).
+    pub(super) fn ensure_active(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        if member.coordinator.is_none() {
+            self.find_coordinator(member, cx);
+            return;
+        }
+        let joining = matches!(
+            member.state,
+            MemberState::PreparingRebalance | MemberState::CompletingRebalance
+        );
+        if !member.rejoin || joining {
+            return;
+        }
+        if !member.prepared && !self.prepare_join(member, cx) {
+            return;
+        }
+        if member.not_before <= cx.now() {
+            self.send_join(member, cx);
+        }
+    }
+
+    /// `onJoinPrepare`; `false` while it waits for its commit.
+    fn prepare_join(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) -> bool {
+        if member.waits_for_commit == Some(Committer::Rebalance) {
+            return false;
+        }
+        if self.config.enable_auto_commit && member.generation >= 0 {
+            let offsets = self.consumed(member);
+            if !offsets.is_empty() && member.prepared_commit() {
+                self.commit(member, offsets, Committer::Rebalance, cx);
+                return false;
+            }
+        }
+        self.finish_preparing(member, cx);
+        true
+    }
+
+    /// The partitions go, or stay, before the join.
+    pub(super) fn finish_preparing(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        member.prepared = true;
+        if member.generation < 0 {
+            self.give_up_all(member, Rule::PartitionLost, cx);
+        } else if !self.config.assignment_strategy.cooperative() {
+            self.give_up_all(member, Rule::PartitionRevoked, cx);
+        }
+    }
+
+    fn give_up_all(&mut self, member: &mut Membership, rule: Rule, cx: &mut KafkaCx<'_>) {
+        let owned = std::mem::take(&mut self.order);
+        for partition in &owned {
+            self.give_up(member, *partition, rule, cx);
+        }
+        self.served.clear();
+    }
+
+    fn give_up(
+        &mut self,
+        member: &mut Membership,
+        partition: u16,
+        rule: Rule,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let slot = self.partitions.get_mut(usize::from(partition));
+        if let Some(assigned) = slot.and_then(Option::take) {
+            let tp = Some(self.client.metadata.tp(partition));
+            let generation = i64::from(member.generation);
+            self.note_member(member, rule, tp, assigned.offset(), generation, cx);
+        }
+        member.awaiting_offsets.remove(&partition);
+        self.order.retain(|it| *it != partition);
+        self.served.retain(|it| *it != partition);
+        self.completed.retain(|it| it.partition != partition);
+    }
+
+    fn send_join(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        let owned = self.order.iter().map(|it| self.client.metadata.tp(*it));
+        let metadata = assignment::subscription(self.topic, owned, member.generation);
+        let protocols = self.config.assignment_strategy.0.iter().map(|it| Protocol {
+            name: Arc::from(it.name()),
+            metadata: Bytes::clone(&metadata),
+        });
+        let join = JoinRequest {
+            member_id: Arc::clone(&member.member_id),
+            instance_id: member.instance_id.clone(),
+            client_id: Arc::clone(&member.client_id),
+            session_timeout_ms: self.config.session_timeout_ms,
+            rebalance_timeout_ms: self.config.max_poll_interval_ms,
+            protocol_type: Arc::from("consumer"),
+            protocols: protocols.collect(),
+            known_id_required: true,
+        };
+        let group = Arc::clone(&member.group);
+        let request = GroupRequest::JoinGroup { group, join };
+        if self.send_to_coordinator(member, request, GroupAbout::Join, cx) {
+            member.state = MemberState::PreparingRebalance;
+        }
+    }
+
+    /// A join or sync came to nothing: it is tried again after a pause.
+    pub(super) fn join_failed(&mut self, member: &mut Membership) {
+        member.state = MemberState::Unjoined;
+        member.rejoin = true;
+    }
+
+    pub(super) fn on_joined(
+        &mut self,
+        member: &mut Membership,
+        answer: JoinAnswer,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        if member.state != MemberState::PreparingRebalance {
+            // It left meanwhile.
+            return;
+        }
+        match answer.error {
+            ErrorCode::None => {
+                member.member_id = Arc::clone(&answer.member_id);
+                member.generation = answer.generation;
+                member.state = MemberState::CompletingRebalance;
+                self.start_heartbeat(member, cx.now());
+                self.send_sync(member, &answer, cx);
+                return;
+            }
+            ErrorCode::MemberIdRequired => member.member_id = Arc::clone(&answer.member_id),
+            ErrorCode::UnknownMemberId => self.forget_generation(member, true),
+            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+                self.coordinator_unknown(member, cx);
+            }
+            ErrorCode::FencedInstanceId
+            | ErrorCode::InconsistentGroupProtocol
+            | ErrorCode::InvalidSessionTimeout
+            | ErrorCode::InvalidGroupId
+            | ErrorCode::GroupMaxSizeReached => member.fatal = Some(answer.error),
+            // COORDINATOR_LOAD_IN_PROGRESS, REBALANCE_IN_PROGRESS and whatever else may pass.
+            _ => member.not_before = self.backoff(cx),
+        }
+        self.join_failed(member);
+    }
+
+    fn send_sync(&mut self, member: &mut Membership, joined: &JoinAnswer, cx: &mut KafkaCx<'_>) {
+        let leads = joined.leader == joined.member_id && !joined.skip_assignment;
+        let mut assignments: Vec<(Name, Bytes)> = Vec::new();
+        if leads {
+            let counts = (self.topic, self.client.metadata.partition_count());
+            let protocol = joined.protocol.as_deref().unwrap_or_default();
+            assignments = assignment::assign(protocol, &joined.members, &[counts]);
+        }
+        let sync = SyncRequest {
+            member_id: Arc::clone(&member.member_id),
+            instance_id: member.instance_id.clone(),
+            generation: member.generation,
+            protocol_type: Some(Arc::from("consumer")),
+            protocol: joined.protocol.clone(),
+            assignments,
+        };
+        let group = Arc::clone(&member.group);
+        let request = GroupRequest::SyncGroup { group, sync };
+        if !self.send_to_coordinator(member, request, GroupAbout::Sync, cx) {
+            self.join_failed(member);
+        }
+    }
+
+    pub(super) fn on_synced(
+        &mut self,
+        member: &mut Membership,
+        error: ErrorCode,
+        given: &Bytes,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        if member.state != MemberState::CompletingRebalance {
+            return;
+        }
+        match error {
+            ErrorCode::None => {
+                member.state = MemberState::Stable;
+                (member.rejoin, member.prepared) = (false, false);
+                member.rebalances += 1;
+                self.complete_join(member, given, cx);
+                return;
+            }
+            ErrorCode::FencedInstanceId => member.fatal = Some(error),
+            ErrorCode::RebalanceInProgress => {}
+            ErrorCode::IllegalGeneration => self.forget_generation(member, false),
+            ErrorCode::UnknownMemberId => self.forget_generation(member, true),
+            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+                self.coordinator_unknown(member, cx);
+            }
+            _ => member.not_before = self.backoff(cx),
+        }
+        self.join_failed(member);
+        member.prepared = false;
+    }
+
+    /// `onJoinComplete`: takes the assignment in.
+    fn complete_join(&mut self, member: &mut Membership, given: &Bytes, cx: &mut KafkaCx<'_>) {
+        let topic = self.topic;
+        let own = assignment::decode(given)
+            .into_iter()
+            .filter(|tp| tp.topic == topic);
+        let assigned: BTreeSet<u16> = own.map(|tp| tp.partition).collect();
+        let owned: BTreeSet<u16> = self.order.iter().copied().collect();
+        let revoked: Vec<u16> = owned.difference(&assigned).copied().collect();
+        for partition in &revoked {
+            self.give_up(member, *partition, Rule::PartitionRevoked, cx);
+        }
+        if !revoked.is_empty() {
+            // Whoever gets them is waiting for it.
+            self.request_rejoin(member);
+        }
+        for partition in assigned.difference(&owned) {
+            let at = usize::from(*partition);
+            if at >= self.partitions.len() {
+                self.partitions.resize(at + 1, None);
+            }
+            let policy = self.config.auto_offset_reset;
+            if let Some(slot) = self.partitions.get_mut(at) {
+                let mut assigned = Assigned::new(policy);
+                assigned.awaits_offset = true;
+                *slot = Some(assigned);
+            }
+            self.order.push(*partition);
+            member.awaiting_offsets.insert(*partition);
+            let tp = Some(self.client.metadata.tp(*partition));
+            let generation = i64::from(member.generation);
+            self.note_member(member, Rule::PartitionAssigned, tp, -1, generation, cx);
+        }
+        let pause = span(self.config.auto_commit_interval_ms);
+        member.next_auto_commit = cx.now().saturating_add(pause);
+    }
+
+    /// `close()`: commits what was read, leaves, and is gone.
+    pub(super) fn go_on_closing(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        if member.waits_for_commit == Some(Committer::Close) {
+            return;
+        }
+        let commits = self.config.enable_auto_commit && member.generation >= 0;
+        let offsets = self.consumed(member);
+        if commits && !offsets.is_empty() && member.coordinator.is_some() && !member.close_committed
+        {
+            member.close_committed = true;
+            self.commit(member, offsets, Committer::Close, cx);
+            if member.waits_for_commit.is_some() {
+                return;
+            }
+        }
+        self.finish_closing(member, cx);
+    }
+
+    pub(super) fn finish_closing(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        self.give_up_all(member, Rule::PartitionRevoked, cx);
+        self.send_leave(member, cx);
+        member.closed = true;
+        member.state = MemberState::Unjoined;
+    }
+}
