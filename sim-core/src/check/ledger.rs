@@ -10,13 +10,18 @@
 //! Not Kafka-shaped: any system with lanes (partitions, queues, ledgers) and offsets can report
 //! [`Observation`]s and answer [`Truth`].
 
+mod groups;
+
 use crate::dense::{DenseKey, DenseMap};
 use crate::kernel::NodeId;
 use crate::log::RecordId;
 use crate::shared::{PIECE, SharedList};
 use crate::view::LedgerView;
+use groups::Groups;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+pub use groups::GroupCounts;
 
 /// A lane by its number (for Kafka: topic and partition).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -71,6 +76,35 @@ pub enum Observation {
     Delivered {
         /// Which.
         record: RecordId,
+    },
+    /// A member of a group of readers got it, and has not worked on it yet.
+    Handed {
+        /// Which.
+        record: RecordId,
+        /// Number of the group.
+        group: u32,
+        /// From where.
+        lane: Lane,
+        /// At which offset.
+        offset: i64,
+    },
+    /// A member of a group of readers is done with what stands at an offset.
+    Processed {
+        /// Number of the group.
+        group: u32,
+        /// Where.
+        lane: Lane,
+        /// At which offset.
+        offset: i64,
+    },
+    /// A group of readers will go on from this offset, whatever happens.
+    GroupCommitted {
+        /// Number of the group.
+        group: u32,
+        /// Where.
+        lane: Lane,
+        /// Next offset to read.
+        offset: i64,
     },
     /// A node leads a lane from now on.
     Leads {
@@ -165,6 +199,8 @@ pub struct Ledger {
     lanes: DenseMap<Lane, LaneBook>,
     counts: Counts,
     redelivered: u64,
+    #[serde(skip_serializing_if = "Groups::is_empty")]
+    groups: Groups,
 }
 
 /// Records by the number of the node that sent them, in order of sending.
@@ -257,7 +293,7 @@ impl Ledger {
             let latest = book.latest.len() * 2 * size_of::<((u32, Option<u32>), u64)>();
             size_of_val(book) + latest + PIECE / 2 * size_of::<RecordId>()
         });
-        sources + lanes.sum::<usize>()
+        sources + lanes.sum::<usize>() + self.groups.weight()
     }
 
     /// Takes note of an observation.
@@ -272,12 +308,26 @@ impl Ledger {
                     entry.set(FAILED, true, &mut self.counts);
                 }
             }
-            Observation::Delivered { record } => {
-                if let Some(entry) = self.sources.get_mut(record) {
-                    self.redelivered += u64::from(entry.is(DELIVERED));
-                    entry.set(DELIVERED, true, &mut self.counts);
-                }
+            Observation::Delivered { record } => self.delivered(record),
+            Observation::Handed {
+                record,
+                group,
+                lane,
+                offset,
+            } => {
+                self.delivered(record);
+                self.groups.handed(group, lane, offset);
             }
+            Observation::Processed {
+                group,
+                lane,
+                offset,
+            } => self.groups.done(group, lane, offset),
+            Observation::GroupCommitted {
+                group,
+                lane,
+                offset,
+            } => self.groups.committed(group, lane, offset),
             Observation::Stored {
                 node,
                 record,
@@ -294,6 +344,19 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    fn delivered(&mut self, record: RecordId) {
+        if let Some(entry) = self.sources.get_mut(record) {
+            self.redelivered += u64::from(entry.is(DELIVERED));
+            entry.set(DELIVERED, true, &mut self.counts);
+        }
+    }
+
+    /// What groups of readers did.
+    #[must_use]
+    pub fn groups(&self) -> GroupCounts {
+        self.groups.counts()
     }
 
     /// Records given to `send()`.

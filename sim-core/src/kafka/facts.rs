@@ -297,6 +297,6 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             Value::Int(cluster.leader_log(*tp)?.high_watermark() - position)
         }
         Probe::ConsumerDelivered(node) => count(cluster.consumer(*node)?.delivered()),
-        _ => return None,
+        other => super::group_facts::value(cluster, other)?,
     })
 }

@@ -13,6 +13,7 @@
 //! taken as given up (Kafka promises no more); that is a loss in the ledger and not a broken
 //! invariant.
 
+use super::group_invariants::GroupInvariants;
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataImage;
 use super::node::Node as KafkaNode;
@@ -67,6 +68,8 @@ pub struct Invariants {
     /// The newest metadata that any controller has committed, also if all of them are down now.
     newest: Arc<MetadataImage>,
     found: Vec<Violation>,
+    #[serde(skip_serializing_if = "GroupInvariants::is_empty")]
+    groups: GroupInvariants,
 }
 
 impl Invariants {
@@ -120,6 +123,15 @@ impl Invariants {
         {
             self.metadata_replayed(node, world);
             return None;
+        }
+        if let Note::Group(note) = note {
+            let (name, text) = self.groups.observe(note)?;
+            if self.unclean_elections > 0 || !self.bereft.is_empty() {
+                // Offsets, of groups or of records, may be gone with the data.
+                return None;
+            }
+            self.report(name, note.tp?, world, text.clone());
+            return Some(format!("{name}: {text}"));
         }
         let Note::Rule {
             node,

@@ -15,6 +15,8 @@ mod describe;
 mod duration;
 pub mod error;
 pub mod facts;
+pub mod group_facts;
+mod group_invariants;
 pub mod group_protocol;
 mod group_why;
 pub mod ids;

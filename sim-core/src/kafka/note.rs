@@ -199,6 +199,8 @@ pub enum Note {
         tp: TopicPartition,
         /// Offset.
         offset: i64,
+        /// Its group.
+        group: Name,
     },
     /// `poll()` returned a record.
     Delivered {
@@ -210,6 +212,8 @@ pub enum Note {
         tp: TopicPartition,
         /// Offset.
         offset: i64,
+        /// Of the member of this group.
+        group: Option<Name>,
     },
 }
 

@@ -65,6 +65,13 @@ impl Truth for Logs<'_> {
     }
 }
 
+/// The ledger knows groups by number (32-bit FNV-1a of the name).
+fn group_number(group: &str) -> u32 {
+    group.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
 /// What a note means to the ledger, if anything.
 #[must_use]
 pub fn observation(note: &Note) -> Option<Observation> {
@@ -90,7 +97,36 @@ pub fn observation(note: &Note) -> Option<Observation> {
             lane: lane(tp),
             offset,
         },
+        Note::Delivered {
+            record,
+            tp,
+            offset,
+            group: Some(ref group),
+            ..
+        } => Observation::Handed {
+            record,
+            group: group_number(group),
+            lane: lane(tp),
+            offset,
+        },
         Note::Delivered { record, .. } => Observation::Delivered { record },
+        Note::Processed {
+            tp,
+            offset,
+            ref group,
+            ..
+        } => Observation::Processed {
+            group: group_number(group),
+            lane: lane(tp),
+            offset,
+        },
+        Note::Group(ref note) if note.rule == Rule::OffsetCommitted => {
+            Observation::GroupCommitted {
+                group: group_number(&note.group),
+                lane: lane(note.tp?),
+                offset: note.after,
+            }
+        }
         Note::Rule {
             node,
             rule: Rule::BecameLeader,

@@ -41,6 +41,9 @@ impl Facts for RunFacts<'_> {
                     LedgerCount::Lost => view.lost,
                     LedgerCount::Duplicated => view.duplicated,
                     LedgerCount::Reordered => view.reordered,
+                    LedgerCount::Processed => self.ledger.groups().processed,
+                    LedgerCount::Reprocessed => self.ledger.groups().reprocessed,
+                    LedgerCount::Skipped => self.ledger.groups().skipped,
                 } as i64)
             }
             Probe::InvariantsViolated => Value::Int(self.invariants.violations().len() as i64),

@@ -107,6 +107,12 @@ pub enum LedgerCount {
     Duplicated,
     /// Records of one key and producer that stand in another order than sent.
     Reordered,
+    /// Records that a consumer group finished.
+    Processed,
+    /// Times that a consumer group finished a record again.
+    Reprocessed,
+    /// Records that a consumer group will never finish.
+    Skipped,
 }
 
 impl LedgerCount {
@@ -151,6 +157,21 @@ impl LedgerCount {
             LedgerCount::Reordered,
             "reordered",
             "Records of one key and producer that stand in another order than sent.",
+        ),
+        (
+            LedgerCount::Processed,
+            "processed",
+            "Records that the members of a consumer group are done with, each once for each group.",
+        ),
+        (
+            LedgerCount::Reprocessed,
+            "reprocessed",
+            "Times that a consumer group did the work on a record again.",
+        ),
+        (
+            LedgerCount::Skipped,
+            "skipped",
+            "Records handed to a consumer group that it committed and never did the work on.",
         ),
     ];
 }

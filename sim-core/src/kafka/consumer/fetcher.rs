@@ -154,7 +154,7 @@ impl Consumer {
 
     fn hand_out(&mut self, fetch: &mut CompletedFetch, left: &mut u32, cx: &mut KafkaCx<'_>) {
         let (node, tp) = (cx.me(), self.client.metadata.tp(fetch.partition));
-        let grouped = !self.config.group_id.is_empty();
+        let group = self.group_name.clone();
         let slot = self.partitions.get_mut(usize::from(fetch.partition));
         let Some(assigned) = slot.and_then(Option::as_mut) else {
             fetch.batches = BatchList::default();
@@ -187,8 +187,9 @@ impl Consumer {
                     record: record.id,
                     tp,
                     offset,
+                    group: group.clone(),
                 });
-                if grouped {
+                if group.is_some() {
                     self.work.take((record.id, tp, offset));
                 }
             }

@@ -26,6 +26,7 @@ use super::config::{ConsumerConfig, OffsetReset};
 use super::ids::{AddressBook, BrokerId, TopicId};
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::protocol::{Msg, Response};
+use super::rules::classic_group::Name;
 use super::rules::position::FetchPosition;
 use super::spec::ConsumerSpec;
 use crate::kernel::{Input, Loss, Nanos};
@@ -94,6 +95,9 @@ pub struct Consumer {
     /// Fetched and not yet handed out.
     completed: VecDeque<CompletedFetch>,
     alarm: Alarm,
+    /// Its group's name, if it has one.
+    #[serde(skip)]
+    group_name: Option<Name>,
     /// In a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Box<Membership>>,
@@ -132,6 +136,7 @@ impl Consumer {
             fetching: Vec::new(),
             completed: VecDeque::new(),
             alarm: Alarm::default(),
+            group_name: group.as_ref().map(|it| Arc::clone(&it.group)),
             group,
             work: Work::default(),
         }

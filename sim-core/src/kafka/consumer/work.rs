@@ -138,6 +138,7 @@ impl Consumer {
                 record,
                 tp,
                 offset,
+                group: std::sync::Arc::clone(&member.group),
             });
             if self.work.queue.is_empty() {
                 self.end_work(member, cx);

@@ -5,6 +5,7 @@
 //! is the view that `kafka-topics.sh --describe` would show, not any broker's belief.
 
 mod document;
+mod group_names;
 mod load;
 mod names;
 mod orders;
@@ -85,6 +86,28 @@ pub enum Probe {
     ConsumerLag(NodeId, TopicPartition),
     /// Records a consumer was handed, repetitions counted.
     ConsumerDelivered(NodeId),
+    /// Records that the application of a group's member is done with, repetitions counted.
+    ConsumerProcessed(NodeId),
+    /// The generation of a member; none without one.
+    ConsumerGeneration(NodeId),
+    /// Partitions that a consumer reads.
+    ConsumerPartitions(NodeId),
+    /// Times that a member's application got `CommitFailedException`.
+    ConsumerCommitFailures(NodeId),
+    /// The generation of a group, by the number of one of its members' nodes, at its coordinator.
+    GroupGeneration(NodeId),
+    /// Members of a group at its coordinator.
+    GroupMembers(NodeId),
+    /// Whether a group is stable at its coordinator: bool.
+    GroupStable(NodeId),
+    /// The coordinator of a group: node or none.
+    GroupCoordinator(NodeId),
+    /// The offset that a group has committed for a partition; none without one.
+    GroupCommitted(NodeId, TopicPartition),
+    /// Log end of the leader − committed offset; none without either.
+    GroupLag(NodeId, TopicPartition),
+    /// The member that owns a partition, if it is one that runs: node or none.
+    GroupOwner(NodeId, TopicPartition),
     /// The active controller: node or none.
     QuorumLeader,
     /// The epoch of the quorum: the highest that any controller is in.

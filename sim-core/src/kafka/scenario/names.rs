@@ -8,7 +8,7 @@ use crate::scenario::{Meaning, NodeSet, Probe as AnyProbe, Property, Type, Value
 use crate::systems;
 
 /// A name for a probe of this system.
-fn ask<'s>(name: &str, of: Type, probe: Probe, doc: &'static str) -> Property<'s> {
+pub(super) fn ask<'s>(name: &str, of: Type, probe: Probe, doc: &'static str) -> Property<'s> {
     Property::probe(
         name,
         doc,
@@ -48,6 +48,7 @@ pub(super) fn roots(spec: &ClusterSpec, base: u32) -> Vec<Property<'_>> {
         Property::scope("controller", "The quorum of controllers.", quorum),
         Property::scope("kafka", "Counts over the whole cluster.", whole_cluster),
     ];
+    all.extend(super::group_names::groups(spec, base));
     all.extend(partitions(spec).map(|(name, tp)| {
         let inside = move || of_partition(spec, base, tp);
         Property::scope(name, "A partition.", inside)
@@ -196,6 +197,9 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
         "Records it was handed, repetitions counted.",
     )];
     if let Some(consumer) = spec.consumers.get(at - producers) {
+        if !consumer.config.group_id.is_empty() {
+            all.extend(super::group_names::of_member(node));
+        }
         let read = partitions(spec).filter(move |(_, tp)| {
             let topic = spec.topics.get(usize::from(tp.topic.0));
             let wanted = &consumer.partitions;

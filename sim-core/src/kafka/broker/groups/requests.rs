@@ -167,7 +167,7 @@ impl Broker {
         if !known {
             // The group is on record before its first member has an id.
             let group = ClassicGroup::new(now_ms(cx));
-            let record = Box::new(group.record(&[]));
+            let record = group.record(&[]);
             if let Some(shard) = self.shard(place.partition) {
                 shard.groups.insert(Arc::clone(&place.group), group);
             }
@@ -269,7 +269,7 @@ impl Broker {
                 answer(asker(ticket), response, cx);
             }
             Effect::Persist(record, stored) => {
-                if let Err(error) = self.store_group(place, record, stored.clone(), cx) {
+                if let Err(error) = self.store_group(place, *record, stored.clone(), cx) {
                     let error = super::append_error(error);
                     self.call_group(place, cx, |group, turn| group.stored(&stored, error, turn));
                 }

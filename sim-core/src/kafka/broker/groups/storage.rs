@@ -28,11 +28,11 @@ impl Broker {
     pub(super) fn store_group(
         &mut self,
         place: &Place,
-        record: Box<GroupRecord>,
+        record: GroupRecord,
         stored: Stored,
         cx: &mut KafkaCx<'_>,
     ) -> Result<(), ErrorCode> {
-        let record = OffsetsRecord::Group(Arc::clone(&place.group), Some(*record));
+        let record = OffsetsRecord::Group(Arc::clone(&place.group), Some(record));
         self.store(place, &[record], Written::Group(Some(stored)), cx)
     }
 

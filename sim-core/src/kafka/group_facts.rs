@@ -1,0 +1,101 @@
+//! Answers to what predicates ask of consumer groups and their members.
+//!
+//! A group is asked for at its coordinator: the broker that runs and coordinates it; two that both
+//! think so are told apart by the newer generation. A probe names a group by one of its members.
+
+use super::broker::Broker;
+use super::consumer::{Consumer, MemberState};
+use super::facts::Cluster;
+use super::ids::TopicPartition;
+use super::node::Node as KafkaNode;
+use super::rules::classic_group::{ClassicGroup, State};
+use super::scenario::Probe;
+use crate::kernel::NodeId;
+use crate::scenario::Value;
+use crate::systems::Node;
+
+/// A group at its coordinator.
+#[derive(Clone, Copy, Debug)]
+pub struct Coordinated<'a> {
+    /// The coordinator's node.
+    pub node: NodeId,
+    /// The coordinator.
+    pub broker: &'a Broker,
+    /// The group.
+    pub group: &'a ClassicGroup,
+}
+
+impl<'a> Cluster<'a> {
+    /// Consumers with their nodes.
+    pub fn consumers(self) -> impl Iterator<Item = (NodeId, &'a Consumer)> {
+        let nodes = (0..).map(NodeId).zip(self.0.nodes());
+        nodes.filter_map(|(id, slot)| match &slot.process {
+            Node::Kafka(KafkaNode::Consumer(consumer)) => Some((id, &**consumer)),
+            Node::Kafka(_) => None,
+        })
+    }
+
+    /// A group at the coordinator that runs.
+    #[must_use]
+    pub fn group(self, name: &str) -> Option<Coordinated<'a>> {
+        let running = self.brokers().filter(|(node, _)| self.runs(*node));
+        let found = running.filter_map(|(node, broker)| {
+            let (_, group) = broker.groups().find(|(group, _)| &***group == name)?;
+            Some(Coordinated {
+                node,
+                broker,
+                group,
+            })
+        });
+        found.max_by_key(|it| it.group.generation())
+    }
+
+    /// The member that owns a partition: of several that think so, the one in the newest
+    /// generation.
+    #[must_use]
+    pub fn owner(self, group: &str, tp: TopicPartition) -> Option<NodeId> {
+        let members = self.consumers().filter(|(node, consumer)| {
+            let own = consumer.member().is_some_and(|it| it.group == group);
+            own && self.runs(*node) && consumer.assignment().any(|it| it == tp)
+        });
+        let newest = members.max_by_key(|(_, it)| it.member().map(|member| member.generation));
+        newest.map(|(node, _)| node)
+    }
+}
+
+/// Answers a probe; `None` if it is no such probe, or there is no answer.
+#[must_use]
+pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
+    let count = |n: u64| Value::Int(n as i64);
+    let member = |node: &NodeId| cluster.consumer(*node)?.member();
+    let group = |node: &NodeId| cluster.group(member(node)?.group);
+    Some(match probe {
+        Probe::ConsumerProcessed(node) => count(member(node)?.processed),
+        Probe::ConsumerGeneration(node) => {
+            let member = member(node)?;
+            let joined = member.generation >= 0 && member.state == MemberState::Stable;
+            Value::Int(joined.then_some(member.generation)?.into())
+        }
+        Probe::ConsumerPartitions(node) => {
+            Value::Int(cluster.consumer(*node)?.assignment().count() as i64)
+        }
+        Probe::ConsumerCommitFailures(node) => count(member(node)?.commit_failures),
+        Probe::GroupGeneration(node) => Value::Int(group(node)?.group.generation().into()),
+        Probe::GroupMembers(node) => Value::Int(group(node)?.group.members().len() as i64),
+        Probe::GroupStable(node) => {
+            Value::Bool(group(node).is_some_and(|it| it.group.state() == State::Stable))
+        }
+        Probe::GroupCoordinator(node) => Value::Node(group(node)?.node),
+        Probe::GroupCommitted(node, tp) => {
+            let name = member(node)?.group;
+            Value::Int(group(node)?.broker.committed_offset(name, *tp)?)
+        }
+        Probe::GroupLag(node, tp) => {
+            let name = member(node)?.group;
+            let committed = group(node)?.broker.committed_offset(name, *tp)?;
+            Value::Int(cluster.leader_log(*tp)?.leo() - committed)
+        }
+        Probe::GroupOwner(node, tp) => Value::Node(cluster.owner(member(node)?.group, *tp)?),
+        _ => return None,
+    })
+}

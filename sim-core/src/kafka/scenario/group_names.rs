@@ -1,0 +1,124 @@
+//! The names that predicates may use of consumer groups: `group.shop.generation`,
+//! `group.shop.orders-0.lag`, and what a member has of its own.
+
+use super::Probe;
+use super::names::{ask, partitions};
+use crate::kafka::spec::ClusterSpec;
+use crate::kernel::NodeId;
+use crate::scenario::{Property, Type};
+
+/// The groups of a cluster, if there are any, under one name.
+pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
+    let first = base + (spec.brokers.len() + spec.controllers.len() + spec.producers.len()) as u32;
+    let mut known: Vec<(&str, &str, NodeId)> = Vec::new();
+    for (node, consumer) in (first..).map(NodeId).zip(&spec.consumers) {
+        let name = consumer.config.group_id.as_str();
+        if !name.is_empty() && known.iter().all(|(other, ..)| *other != name) {
+            known.push((name, &consumer.topic, node));
+        }
+    }
+    if known.is_empty() {
+        return None;
+    }
+    let all = move || {
+        let scope = |(name, topic, node): &(&'_ str, &'_ str, NodeId)| {
+            let (topic, node) = ((*topic).to_owned(), *node);
+            Property::scope(*name, "A consumer group.", move || {
+                of_group(spec, &topic, node)
+            })
+        };
+        known.iter().map(scope).collect()
+    };
+    Some(Property::scope(
+        "group",
+        "The consumer groups, by group.id.",
+        all,
+    ))
+}
+
+fn of_group<'s>(spec: &'s ClusterSpec, topic: &str, node: NodeId) -> Vec<Property<'s>> {
+    use Type::{Bool, Int, Node};
+    let mut all = vec![
+        ask(
+            "generation",
+            Int,
+            Probe::GroupGeneration(node),
+            "Its generation at its coordinator.",
+        ),
+        ask(
+            "members",
+            Int,
+            Probe::GroupMembers(node),
+            "Its members at its coordinator.",
+        ),
+        ask(
+            "stable",
+            Bool,
+            Probe::GroupStable(node),
+            "Whether every member has its assignment.",
+        ),
+        ask(
+            "coordinator",
+            Node,
+            Probe::GroupCoordinator(node),
+            "The broker that coordinates it, or none.",
+        ),
+    ];
+    let read = partitions(spec).filter(|(_, tp)| {
+        let of = spec.topics.get(usize::from(tp.topic.0));
+        of.is_some_and(|it| it.name == topic)
+    });
+    let read: Vec<_> = read.collect();
+    all.extend(read.into_iter().map(|(name, tp)| {
+        Property::scope(name, "Where it stands in the partition.", move || {
+            vec![
+                ask(
+                    "committed",
+                    Int,
+                    Probe::GroupCommitted(node, tp),
+                    "The offset it has committed.",
+                ),
+                ask(
+                    "lag",
+                    Int,
+                    Probe::GroupLag(node, tp),
+                    "Log end of the leader minus committed offset.",
+                ),
+                ask(
+                    "owner",
+                    Node,
+                    Probe::GroupOwner(node, tp),
+                    "The member that owns it, or none.",
+                ),
+            ]
+        })
+    }));
+    all
+}
+
+/// What a member of a group has of its own.
+pub(super) fn of_member<'s>(node: NodeId) -> Vec<Property<'s>> {
+    let count = |name, probe, doc| ask(name, Type::Int, probe, doc);
+    vec![
+        count(
+            "processed",
+            Probe::ConsumerProcessed(node),
+            "Records its application is done with, repetitions counted.",
+        ),
+        count(
+            "generation",
+            Probe::ConsumerGeneration(node),
+            "The generation it is stable in, or none.",
+        ),
+        count(
+            "owns",
+            Probe::ConsumerPartitions(node),
+            "How many partitions it owns.",
+        ),
+        count(
+            "commit-failures",
+            Probe::ConsumerCommitFailures(node),
+            "Times that its application got CommitFailedException.",
+        ),
+    ]
+}
