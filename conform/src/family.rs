@@ -24,6 +24,7 @@ const FAMILIES: &[(&str, Reader)] = &[
     ("controller-election", kafka::controller::check),
     ("flink-", stream::check),
     ("follower-truncation", kafka::follower::check),
+    ("group-classic", kafka::group_classic::check),
     ("group-kip848", kafka::modern_group::check),
     ("kraft-quorum", kafka::quorum::check),
     ("leader-epoch-cache", kafka::epochs::check),

@@ -7,6 +7,7 @@ mod controller_cluster;
 pub(crate) mod epochs;
 mod errors;
 pub(crate) mod follower;
+pub(crate) mod group_classic;
 pub(crate) mod isr;
 mod isr_leader;
 pub(crate) mod log;

@@ -63,6 +63,12 @@ impl<'a> Cluster<'a> {
     }
 }
 
+/// The name of the group that this node is a member of.
+#[must_use]
+pub fn group_of(cluster: Cluster<'_>, node: NodeId) -> Option<&str> {
+    Some(cluster.consumer(node)?.member()?.group)
+}
+
 /// Answers a probe; `None` if it is no such probe, or there is no answer.
 #[must_use]
 pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {

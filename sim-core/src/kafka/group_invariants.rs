@@ -1,4 +1,4 @@
-//! What must hold of consumer groups: **OneOwner** (no partition has two owners in one generation)
+//! What is watched of consumer groups: how long partitions stood still, and what must hold: **OneOwner** (no partition has two owners in one generation)
 //! and **CommitMonotone** (a committed offset never goes back by itself).
 //!
 //! Owners are taken from the members' own notes, commits from the coordinators'. A commit may be
@@ -6,9 +6,9 @@
 //! committed then.
 
 use super::ids::TopicPartition;
-use super::note::{GroupNote, Rule};
+use super::note::{GroupNote, Note, Rule};
 use super::rules::classic_group::Name;
-use crate::kernel::NodeId;
+use crate::kernel::{Nanos, NodeId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -18,11 +18,81 @@ pub(super) struct GroupInvariants {
     /// Who first owned a partition in a generation; of the newest generation seen.
     owners: BTreeMap<(Name, TopicPartition), (i64, NodeId)>,
     committed: BTreeMap<(Name, TopicPartition), i64>,
+    stops: BTreeMap<(Name, TopicPartition), Stop>,
+}
+
+/// How long a partition stood still: nobody owned it, or its owner was heard of no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Stop {
+    /// Who owns it.
+    pub owner: Option<NodeId>,
+    /// Since when it has no owner, or when its owner was last given something, ns.
+    pub since: Nanos,
+    /// How long it stood still before, ns.
+    pub before: Nanos,
 }
 
 impl GroupInvariants {
     pub(super) fn is_empty(&self) -> bool {
         self.owners.is_empty() && self.committed.is_empty()
+    }
+
+    /// How long a group's partitions stood still until now, together, ns. One whose owner crashed
+    /// counts once another member has it, from the last record that its owner got.
+    pub(super) fn stopped(&self, group: &str, now: Nanos) -> Nanos {
+        let own = self.stops.iter().filter(|((name, _), _)| &**name == group);
+        let each = own.map(|(_, stop)| match stop.owner {
+            Some(_) => stop.before,
+            None => stop.before.saturating_add(now.saturating_sub(stop.since)),
+        });
+        each.fold(0, Nanos::saturating_add)
+    }
+
+    /// How a partition of a group stands.
+    pub(super) fn stop(&self, group: &Name, tp: TopicPartition) -> Option<Stop> {
+        self.stops.get(&(Name::clone(group), tp)).copied()
+    }
+
+    /// Follows a partition from owner to owner.
+    pub(super) fn follow(&mut self, note: &Note, now: Nanos) {
+        let (group, node, tp, rule) = match note {
+            Note::Delivered {
+                group: Some(group),
+                node,
+                tp,
+                ..
+            } => (group, *node, *tp, None),
+            Note::Group(it) => match it.tp {
+                Some(tp) => (&it.group, it.node, tp, Some(it.rule)),
+                None => return,
+            },
+            _ => return,
+        };
+        let key = (Name::clone(group), tp);
+        match rule {
+            Some(Rule::PartitionAssigned) => {
+                let first = Stop {
+                    since: now,
+                    ..Stop::default()
+                };
+                let stop = self.stops.entry(key).or_insert(first);
+                if stop.owner != Some(node) {
+                    stop.before += now.saturating_sub(stop.since);
+                }
+                (stop.owner, stop.since) = (Some(node), now);
+            }
+            Some(Rule::PartitionRevoked | Rule::PartitionLost) => {
+                if let Some(stop) = self.stops.get_mut(&key).filter(|it| it.owner == Some(node)) {
+                    (stop.owner, stop.since) = (None, now);
+                }
+            }
+            None => {
+                if let Some(stop) = self.stops.get_mut(&key).filter(|it| it.owner == Some(node)) {
+                    stop.since = now;
+                }
+            }
+            Some(_) => {}
+        }
     }
 
     /// Looks at a note; returns the invariant that it breaks, with a sentence.

@@ -13,11 +13,12 @@
 //! taken as given up (Kafka promises no more); that is a loss in the ledger and not a broken
 //! invariant.
 
-use super::group_invariants::GroupInvariants;
+use super::group_invariants::{GroupInvariants, Stop};
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataImage;
 use super::node::Node as KafkaNode;
 use super::note::{Note, Rule};
+use super::rules::classic_group::Name;
 use super::spec::ClusterSpec;
 use super::truth::Logs;
 use crate::dense::DenseMap;
@@ -107,6 +108,18 @@ impl Invariants {
         &self.found
     }
 
+    /// How long a consumer group's partitions stood still so far, together, ns.
+    #[must_use]
+    pub fn stopped(&self, group: &str, now: u64) -> u64 {
+        self.groups.stopped(group, now)
+    }
+
+    /// How a partition of a consumer group stands; `None` before its first owner.
+    #[must_use]
+    pub fn stop(&self, group: &Name, tp: TopicPartition) -> Option<Stop> {
+        self.groups.stop(group, tp)
+    }
+
     /// Unclean elections so far.
     #[must_use]
     pub fn unclean_elections(&self) -> u64 {
@@ -124,6 +137,7 @@ impl Invariants {
             self.metadata_replayed(node, world);
             return None;
         }
+        self.groups.follow(note, world.now());
         if let Note::Group(note) = note {
             let (name, text) = self.groups.observe(note)?;
             if self.unclean_elections > 0 || !self.bereft.is_empty() {

@@ -1,4 +1,4 @@
-//! A model of Apache Kafka 4.x: brokers, KRaft controllers, producers and standalone consumers.
+//! A model of Apache Kafka 4.x: brokers, KRaft controllers, producers, consumers and their groups.
 //!
 //! Rules follow apache/kafka trunk (4.5.0-SNAPSHOT of 2026-08) and the KIPs named at each rule.
 //! `rules` holds the decisions as pure functions; `broker`, `controller`, `producer` and `consumer`

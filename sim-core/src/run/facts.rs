@@ -47,6 +47,13 @@ impl Facts for RunFacts<'_> {
                 } as i64)
             }
             Probe::InvariantsViolated => Value::Int(self.invariants.violations().len() as i64),
+            Probe::System(systems::Probe::Kafka(kafka::scenario::Probe::GroupStopped(node))) => {
+                let cluster = kafka::facts::Cluster(self.world);
+                let group = kafka::group_facts::group_of(cluster, *node);
+                group.map_or(Value::None, |group| {
+                    Value::Time(self.invariants.stopped(group, self.world.now()))
+                })
+            }
             Probe::System(systems::Probe::Kafka(probe)) => kafka::facts::value(self.world, probe),
         }
     }

@@ -95,6 +95,8 @@ pub struct Consumer {
     /// Fetched and not yet handed out.
     completed: VecDeque<CompletedFetch>,
     alarm: Alarm,
+    #[serde(skip)]
+    topic_name: Name,
     /// Its group's name, if it has one.
     #[serde(skip)]
     group_name: Option<Name>,
@@ -136,6 +138,7 @@ impl Consumer {
             fetching: Vec::new(),
             completed: VecDeque::new(),
             alarm: Alarm::default(),
+            topic_name: Name::from(spec.topic.as_str()),
             group_name: group.as_ref().map(|it| Arc::clone(&it.group)),
             group,
             work: Work::default(),

@@ -106,6 +106,31 @@ impl Consumer {
             ("delivered", self.delivered.to_string()),
             ("lag", lag.to_string()),
         ];
+        if let Some(member) = self.member() {
+            let state = match (member.closed, member.fatal, member.state) {
+                (true, ..) => "closed".to_owned(),
+                (_, Some(error), _) => error.name().to_owned(),
+                (.., MemberState::Unjoined) => "not in a generation".to_owned(),
+                (.., MemberState::PreparingRebalance) => "joining".to_owned(),
+                (.., MemberState::CompletingRebalance) => "waits for its assignment".to_owned(),
+                (.., MemberState::Stable) => format!("generation {}", member.generation),
+            };
+            facts.push(("group", format!("{}: {state}", member.group)));
+            let owned = self.assignment().map(|tp| tp.partition.to_string());
+            let owned = owned.collect::<Vec<_>>().join(", ");
+            facts.push((
+                "owns",
+                if owned.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    owned
+                },
+            ));
+            facts.push(("processed", member.processed.to_string()));
+            if member.commit_failures > 0 {
+                facts.push(("commits failed", member.commit_failures.to_string()));
+            }
+        }
         if !self.polling {
             facts.push(("poll()", "paused".to_owned()));
         }

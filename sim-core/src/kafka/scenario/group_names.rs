@@ -37,7 +37,7 @@ pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
 }
 
 fn of_group<'s>(spec: &'s ClusterSpec, topic: &str, node: NodeId) -> Vec<Property<'s>> {
-    use Type::{Bool, Int, Node};
+    use Type::{Bool, Int, Node, Time};
     let mut all = vec![
         ask(
             "generation",
@@ -62,6 +62,12 @@ fn of_group<'s>(spec: &'s ClusterSpec, topic: &str, node: NodeId) -> Vec<Propert
             Node,
             Probe::GroupCoordinator(node),
             "The broker that coordinates it, or none.",
+        ),
+        ask(
+            "stopped",
+            Time,
+            Probe::GroupStopped(node),
+            "How long its partitions stood still so far, without an owner at work, together.",
         ),
     ];
     let read = partitions(spec).filter(|(_, tp)| {

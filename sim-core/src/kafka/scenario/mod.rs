@@ -100,6 +100,8 @@ pub enum Probe {
     GroupMembers(NodeId),
     /// Whether a group is stable at its coordinator: bool.
     GroupStable(NodeId),
+    /// How long the partitions of a group stood still so far, together: time.
+    GroupStopped(NodeId),
     /// The coordinator of a group: node or none.
     GroupCoordinator(NodeId),
     /// The offset that a group has committed for a partition; none without one.

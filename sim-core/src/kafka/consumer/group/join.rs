@@ -220,9 +220,10 @@ impl Consumer {
         let leads = joined.leader == joined.member_id && !joined.skip_assignment;
         let mut assignments: Vec<(Name, Bytes)> = Vec::new();
         if leads {
-            let counts = (self.topic, self.client.metadata.partition_count());
+            let count = self.client.metadata.partition_count();
+            let known = (self.topic, &*self.topic_name, count);
             let protocol = joined.protocol.as_deref().unwrap_or_default();
-            assignments = assignment::assign(protocol, &joined.members, &[counts]);
+            assignments = assignment::assign(protocol, &joined.members, &[known]);
         }
         let sync = SyncRequest {
             member_id: Arc::clone(&member.member_id),

@@ -204,6 +204,11 @@ impl Consumer {
         }
         member.last_poll = cx.now();
         self.ensure_active(member, cx);
+        let giving_up = member.waits_for_commit == Some(Committer::Rebalance);
+        if giving_up && !self.config.assignment_strategy.cooperative() {
+            // What were read now would not be in the commit (`maybeMarkPartitionsPendingRevocation`).
+            return;
+        }
         self.maybe_auto_commit(member, cx);
         self.ask_offsets(member, cx);
         self.look_up_positions(cx);

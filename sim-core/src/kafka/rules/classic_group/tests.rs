@@ -1,5 +1,5 @@
 //! The group's rules, by the stories of `ClassicGroupTest` and `GroupMetadataManagerTest`. A test
-//! whose name ends in a case's id restates that conformance case.
+//! that is named after a case's id restates that conformance case.
 
 use super::*;
 use crate::kafka::error::ErrorCode;
@@ -231,7 +231,7 @@ fn only_five_ways_lead_on_and_all_lead_to_death() {
 }
 
 #[test]
-fn the_first_join_waits_for_company_delay_01_and_delay_03_cap() {
+fn the_first_join_waits_for_company() {
     let d = 3_000;
     let mut rig = Rig::new();
     let alone = rig.join(&joining("a", &["range"], "m"));
@@ -258,7 +258,7 @@ fn the_first_join_waits_for_company_delay_01_and_delay_03_cap() {
 }
 
 #[test]
-fn an_id_is_required_and_forgotten_join_01() {
+fn an_id_is_required_and_forgotten() {
     let mut rig = Rig::new();
     let mut request = joining("a", &["range"], "m");
     (request.known_id_required, request.session_timeout_ms) = (true, 1_000);
@@ -281,7 +281,7 @@ fn an_id_is_required_and_forgotten_join_01() {
 }
 
 #[test]
-fn who_rejoins_decides_rejoin_01_leader_and_rejoin_02_follower_same() {
+fn who_rejoins_decides() {
     let requests = [joining("a", &["range"], "m"), joining("b", &["range"], "m")];
     let check = |who: usize, metadata: &str, alone: bool, generation, state| {
         let (mut rig, ids) = stable(&requests[..if alone { 1 } else { 2 }]);
@@ -300,7 +300,7 @@ fn who_rejoins_decides_rejoin_01_leader_and_rejoin_02_follower_same() {
 }
 
 #[test]
-fn silence_ends_a_session_in_a_rebalance_hb_04_session() {
+fn hb_04_session() {
     let mut a = joining("a", &["range"], "m");
     a.session_timeout_ms = 5_000;
     let mut b = a.clone();
@@ -320,7 +320,7 @@ fn silence_ends_a_session_in_a_rebalance_hb_04_session() {
 }
 
 #[test]
-fn nobody_syncs_sync_01_none() {
+fn nobody_syncs() {
     let mut rig = Rig::new();
     let ids = rig.gather(&trio());
     rig.sleep(5_000);
@@ -332,7 +332,7 @@ fn nobody_syncs_sync_01_none() {
 }
 
 #[test]
-fn the_leader_does_not_sync_sync_03_leader_missing() {
+fn the_leader_does_not_sync() {
     let mut rig = Rig::new();
     let ids = rig.gather(&trio());
     rig.sleep(2_500);

@@ -12,7 +12,7 @@ fn fixed(instance: &str) -> JoinRequest {
 }
 
 #[test]
-fn a_silent_static_member_is_kept_static_02_late() {
+fn static_02_late() {
     let mut members = [fixed("leader"), fixed("follower")];
     for it in &mut members {
         (it.rebalance_timeout_ms, it.session_timeout_ms) = (10_000, 15_000);
@@ -35,7 +35,7 @@ fn a_silent_static_member_is_kept_static_02_late() {
 }
 
 #[test]
-fn a_heartbeat_is_no_join_static_03_dynamic_joins() {
+fn static_03_dynamic_joins() {
     let mut member = fixed("static");
     member.session_timeout_ms = 5_000;
     let (mut rig, ids) = stable(&[member]);
