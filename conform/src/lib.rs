@@ -9,9 +9,6 @@
 //!
 //! Files are foreign input: a damaged one is an error with its place, and no reader panics.
 
-// Readers use these as their families arrive.
-#![allow(dead_code)]
-
 mod case;
 mod family;
 mod kafka;
