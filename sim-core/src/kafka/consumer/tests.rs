@@ -287,7 +287,7 @@ fn s21_out_of_range_resets_or_stops() {
         let mut rig = Rig::at(&[("auto.offset.reset", policy)], 10);
         rig.answer_fetch(ErrorCode::OffsetOutOfRange, vec![]);
         assert_eq!(rig.answer_offset(ErrorCode::None, 30), asks);
-        assert_eq!(rig.cx.rule(Rule::PositionReset), [(-1, 10), (10, 30)]);
+        assert_eq!(rig.cx.rule(Rule::PositionReset), [(-1, 10), (-1, 30)]);
     };
     check("latest", -1);
     check("earliest", -2);

@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn truncation_shows_in_the_end_of_the_epoch() {
-        let check = |policy, end: (i32, i64), found, offset| {
+        let check = |policy, end: (i32, i64), found, offset: Option<i64>| {
             let mut partition = PartitionPosition::new(policy);
             partition.seek(at(10, Some(5)));
             assert!(partition.maybe_validate(NEW));
@@ -247,21 +247,31 @@ mod tests {
                 end_offset: end.1,
             };
             assert_eq!(partition.complete_validation(asked, end), found, "{end:?}");
-            assert_eq!(partition.position().map(|p| p.offset), Some(offset));
+            assert_eq!(partition.position().map(|p| p.offset), offset);
         };
         let end = |epoch, end_offset| Some(EpochEnd { epoch, end_offset });
-        check(OffsetReset::Latest, (5, 10), Validation::Valid, 10);
-        check(OffsetReset::Latest, (5, 12), Validation::Valid, 10);
-        check(OffsetReset::Latest, (5, 7), Validation::MovedBack, 7);
-        check(OffsetReset::Earliest, (4, 3), Validation::MovedBack, 3);
+        check(OffsetReset::Latest, (5, 10), Validation::Valid, Some(10));
+        check(OffsetReset::Latest, (5, 12), Validation::Valid, Some(10));
+        check(OffsetReset::Latest, (5, 7), Validation::MovedBack, Some(7));
+        check(
+            OffsetReset::Earliest,
+            (4, 3),
+            Validation::MovedBack,
+            Some(3),
+        );
         check(
             OffsetReset::None,
             (5, 7),
             Validation::Truncated(end(5, 7)),
-            10,
+            Some(10),
         );
-        check(OffsetReset::None, (-1, -1), Validation::Truncated(None), 10);
-        check(OffsetReset::Latest, (-1, -1), Validation::NeedsReset, 10);
+        check(
+            OffsetReset::None,
+            (-1, -1),
+            Validation::Truncated(None),
+            Some(10),
+        );
+        check(OffsetReset::Latest, (-1, -1), Validation::NeedsReset, None);
     }
 
     #[test]
