@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Command::Conform(args) => conform::conform(args),
         Command::Bench(args) => bench::bench(args),
         Command::Schema => {
-            crate::say!("{}", sim_core::scenario::schema());
+            out::bytes(sim_core::scenario::schema().as_bytes());
             Outcome::Held
         }
         Command::Completions { shell } => {

@@ -68,7 +68,7 @@ fn the_committed_schema_is_current() {
     let committed = include_str!("../../../../docs/scenario.schema.json");
     assert!(
         committed == schema(),
-        "run `cargo run -p sim-core --example schema > docs/scenario.schema.json`"
+        "run `cargo run -p strandline-cli -- schema > docs/scenario.schema.json`"
     );
 }
 
