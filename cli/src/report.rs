@@ -31,6 +31,8 @@ pub(crate) fn table(title: &str, report: &RunReport) -> String {
         ("lost", ledger.lost),
         ("duplicated", ledger.duplicated),
         ("reordered", ledger.reordered),
+        ("expired", ledger.expired),
+        ("compacted", ledger.compacted),
     ];
     for (name, value) in rows {
         let _ = writeln!(out, "  {name:<14}{value:>12}");

@@ -2,6 +2,7 @@
 
 use crate::family;
 use serde_json::Value;
+use std::rc::Rc;
 
 /// One case of a conformance file.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) input: Value,
     /// What must come out.
     pub(crate) expect: Value,
+    /// All cases of the file, since one may go on where another ends.
+    pub(crate) all: Rc<Vec<Value>>,
 }
 
 /// Why a case did not pass.
@@ -93,8 +96,12 @@ pub fn run(name: &str, text: &str) -> Result<Report, BadFile> {
     };
     let own_name = json["file"].as_str().unwrap_or_default();
     let check = family::of(own_name).or_else(|| family::of(name));
+    let all = Rc::new(list.clone());
     let cases = list.iter().enumerate().map(|(number, value)| {
-        let case = read(value, number);
+        let case = Case {
+            all: Rc::clone(&all),
+            ..read(value, number)
+        };
         let outcome = match check {
             Some(check) => match check(&case) {
                 Ok(()) => Outcome::Pass,
@@ -127,10 +134,28 @@ fn read(value: &Value, number: usize) -> Case {
         config: value["config"].clone(),
         input: value["input"].clone(),
         expect: first(["expect", "expected"]),
+        all: Rc::default(),
     }
 }
 
 impl Case {
+    /// The input of the case that this one continues, if it does: the one whose id begins with what
+    /// `continues` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Unsupported`] if the file has no such case.
+    pub(crate) fn continued(&self) -> Checked<Option<&Value>> {
+        let Some(id) = self.input["continues"].as_str() else {
+            return Ok(None);
+        };
+        let is_it = |case: &&Value| case["id"].as_str().is_some_and(|it| it.starts_with(id));
+        match self.all.iter().find(is_it) {
+            Some(found) => Ok(Some(&found["input"])),
+            None => Err(Fault::Unsupported(format!("there is no case {id}"))),
+        }
+    }
+
     /// Compares what came out with one part of what is expected.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ const FAMILIES: &[(&str, Reader)] = &[
     ("partition-isr-hw", kafka::isr::check),
     ("partitioner", kafka::partitioner::check),
     ("producer-state", kafka::producers::check),
+    ("log-cleaner", kafka::cleaner::check),
+    ("quota", kafka::quota::check),
     ("txn-coordinator", kafka::txn_coordinator::check),
 ];
 

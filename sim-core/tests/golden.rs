@@ -31,6 +31,8 @@ const STORIES: &[(&str, &str)] = &[
     story!("kip-101-fixed"),
     story!("split-brain"),
     story!("quickstart"),
+    story!("tombstone-too-late"),
+    story!("retention-outruns-reader"),
 ];
 
 /// Lines of `name digest events`.

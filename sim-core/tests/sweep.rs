@@ -70,3 +70,38 @@ fn the_bug_of_before_kip_101_is_found() {
         .find(|report| !report.violations.is_empty());
     assert!(found.is_some(), "no seed finds the bug");
 }
+
+#[test]
+fn compaction_keeps_the_last_value_of_each_key_whatever_fails() {
+    let changes = [
+        (
+            "[kafka.config]",
+            "[kafka.config]
+\"log.cleaner.backoff.ms\" = 1000",
+        ),
+        (
+            "config = { \"min.insync.replicas\" = 2 }",
+            "config = { \"min.insync.replicas\" = 2, \"cleanup.policy\" = \"compact\", \
+             \"segment.bytes\" = 2000 }",
+        ),
+        ("count = 5 }", "count = 5, tombstones = 0.2 }"),
+    ];
+    let mut text = STORY.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "the story has {from}");
+        text = text.replace(from, to);
+    }
+    let mut passes = 0;
+    for report in sweep(&text, 0..12) {
+        assert!(
+            report.good() && report.ledger.lost == 0,
+            "seed {}: {:?} {:?} {:?}",
+            report.seed,
+            report.violations,
+            report.verdicts,
+            report.ledger
+        );
+        passes += report.reached.get("log-compacted").copied().unwrap_or(0);
+    }
+    assert!(passes > 12, "{passes} passes of the cleaner");
+}

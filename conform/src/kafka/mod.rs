@@ -2,6 +2,9 @@
 
 pub(crate) mod assignors;
 mod batches;
+pub(crate) mod cleaner;
+mod cleaner_log;
+mod cleaner_pick;
 pub(crate) mod controller;
 mod controller_cluster;
 pub(crate) mod epochs;
@@ -17,6 +20,7 @@ pub(crate) mod position;
 mod producer_log;
 pub(crate) mod producers;
 pub(crate) mod quorum;
+pub(crate) mod quota;
 pub(crate) mod server_assignors;
 mod stable;
 pub(crate) mod txn_coordinator;

@@ -2,8 +2,10 @@
 //!
 //! It trusts no broker. A record's fate is what its application saw (`send()`, acknowledgement,
 //! failure, `poll()`) against what stands in the log of the newest leader. The terms:
-//! *lost* = acknowledged, but the newest leader's log does not hold it (and retention did not take
-//! it); *duplicated* = it stands there at more than one offset; *reordered* = it stands behind a
+//! *lost* = acknowledged, but the newest leader's log does not hold it (and neither retention nor
+//! compaction took it); *expired* = retention took it; *compacted* = compaction took it, which the
+//! ledger believes if a later record of its key stood behind it, or if it was a tombstone;
+//! *duplicated* = it stands there at more than one offset; *reordered* = it stands behind a
 //! record that the same producer sent later with the same key. A new leader makes the ledger read
 //! that leader's log again from the start, because a failover can change all three.
 //!
@@ -23,6 +25,10 @@ use std::collections::BTreeMap;
 
 pub use groups::GroupCounts;
 
+mod compaction;
+mod observation;
+pub use observation::{Observation, Truth};
+
 /// A lane by its number (for Kafka: topic and partition).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Lane(pub u32);
@@ -37,106 +43,19 @@ impl DenseKey for Lane {
     }
 }
 
-/// What a client or a store reports.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Observation {
-    /// An application handed a record over.
-    Sent {
-        /// Which.
-        record: RecordId,
-        /// Its key, if any.
-        key: Option<u32>,
-        /// Where it is to go.
-        lane: Lane,
-    },
-    /// The producer was told that it is written, at this offset (-1 = not told where).
-    Acknowledged {
-        /// Which.
-        record: RecordId,
-        /// Where it says it is.
-        offset: i64,
-    },
-    /// The producer gave it up.
-    Failed {
-        /// Which.
-        record: RecordId,
-    },
-    /// A leader appended it.
-    Stored {
-        /// The leader.
-        node: NodeId,
-        /// Which.
-        record: RecordId,
-        /// Where.
-        lane: Lane,
-        /// At which offset.
-        offset: i64,
-    },
-    /// A consumer's application got it.
-    Delivered {
-        /// Which.
-        record: RecordId,
-    },
-    /// A member of a group of readers got it, and has not worked on it yet.
-    Handed {
-        /// Which.
-        record: RecordId,
-        /// Number of the group.
-        group: u32,
-        /// From where.
-        lane: Lane,
-        /// At which offset.
-        offset: i64,
-    },
-    /// A member of a group of readers is done with what stands at an offset.
-    Processed {
-        /// Number of the group.
-        group: u32,
-        /// Where.
-        lane: Lane,
-        /// At which offset.
-        offset: i64,
-    },
-    /// A group of readers will go on from this offset, whatever happens.
-    GroupCommitted {
-        /// Number of the group.
-        group: u32,
-        /// Where.
-        lane: Lane,
-        /// Next offset to read.
-        offset: i64,
-    },
-    /// A node leads a lane from now on.
-    Leads {
-        /// Who.
-        node: NodeId,
-        /// What.
-        lane: Lane,
-        /// In which epoch.
-        epoch: i32,
-    },
-}
-
-/// What the ledger may look up: logs as they are.
-pub trait Truth {
-    /// The record at an offset of a node's copy of a lane.
-    fn record_at(&self, node: NodeId, lane: Lane, offset: i64) -> Option<RecordId>;
-    /// First offset that the node's copy keeps.
-    fn start_of(&self, node: NodeId, lane: Lane) -> i64;
-    /// All records of a copy, in order.
-    fn scan(&self, node: NodeId, lane: Lane, each: &mut dyn FnMut(i64, RecordId));
-}
-
-const ACKNOWLEDGED: u8 = 1;
-const FAILED: u8 = 2;
-const DELIVERED: u8 = 4;
-const LOST: u8 = 8;
-const DUPLICATED: u8 = 16;
-const REORDERED: u8 = 32;
+const ACKNOWLEDGED: u16 = 1;
+const FAILED: u16 = 2;
+const DELIVERED: u16 = 4;
+const LOST: u16 = 8;
+const DUPLICATED: u16 = 16;
+const REORDERED: u16 = 32;
+const EXPIRED: u16 = 128;
+const COMPACTED: u16 = 256;
+const TOMBSTONE: u16 = 512;
 /// What the newest leader's log decides.
-const MARKS: u8 = LOST | DUPLICATED | REORDERED;
+const MARKS: u16 = LOST | DUPLICATED | REORDERED;
 /// The acknowledgement said where (any `acks` but 0).
-const PLACED: u8 = 64;
+const PLACED: u16 = 64;
 
 /// What the ledger knows of one record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -145,13 +64,14 @@ pub struct SourceRecord {
     pub key: Option<u32>,
     /// Its lane.
     pub lane: Lane,
-    /// Its first offset in the newest leader's log; -1 if it is not there.
+    /// Its first offset in the newest leader's log; -1 if it is not there. Of one that retention or
+    /// compaction took, where it stood.
     pub offset: i64,
-    flags: u8,
+    flags: u16,
 }
 
 impl SourceRecord {
-    fn is(&self, flag: u8) -> bool {
+    fn is(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
@@ -175,6 +95,8 @@ impl SourceRecord {
             () if self.is(DUPLICATED) => "duplicated",
             () if self.is(REORDERED) => "reordered",
             () if self.is(DELIVERED) => "delivered",
+            () if self.is(EXPIRED) => "expired",
+            () if self.is(COMPACTED) => "compacted",
             () if self.is(ACKNOWLEDGED) => "acknowledged",
             () if self.is(FAILED) => "failed",
             () => "under way",
@@ -216,10 +138,12 @@ struct Counts {
     lost: u64,
     duplicated: u64,
     reordered: u64,
+    expired: u64,
+    compacted: u64,
 }
 
 impl Counts {
-    fn of(&mut self, flag: u8) -> Option<&mut u64> {
+    fn of(&mut self, flag: u16) -> Option<&mut u64> {
         Some(match flag {
             ACKNOWLEDGED => &mut self.acknowledged,
             FAILED => &mut self.failed,
@@ -227,6 +151,8 @@ impl Counts {
             LOST => &mut self.lost,
             DUPLICATED => &mut self.duplicated,
             REORDERED => &mut self.reordered,
+            EXPIRED => &mut self.expired,
+            COMPACTED => &mut self.compacted,
             _ => return None,
         })
     }
@@ -267,7 +193,7 @@ impl Sources {
 }
 
 impl SourceRecord {
-    fn set(&mut self, flag: u8, on: bool, counts: &mut Counts) {
+    fn set(&mut self, flag: u16, on: bool, counts: &mut Counts) {
         if on == self.is(flag) {
             return;
         }
@@ -299,7 +225,12 @@ impl Ledger {
     /// Takes note of an observation.
     pub fn observe(&mut self, seen: Observation, truth: &impl Truth) {
         match seen {
-            Observation::Sent { record, key, lane } => self.on_sent(record, key, lane),
+            Observation::Sent {
+                record,
+                key,
+                tombstone,
+                lane,
+            } => self.on_sent(record, key, tombstone, lane),
             Observation::Acknowledged { record, offset } => {
                 self.acknowledged(record, offset, truth);
             }
@@ -335,6 +266,29 @@ impl Ledger {
                 offset,
             } => {
                 self.stored(node, record, lane, offset, truth);
+            }
+            Observation::Compacted {
+                node,
+                record,
+                lane,
+                offset,
+            } => {
+                if self.leads(node, lane)
+                    && let Some(entry) = self.sources.get_mut(record)
+                    && entry.offset == offset
+                {
+                    entry.set(COMPACTED, true, &mut self.counts);
+                }
+            }
+            Observation::Expired {
+                node,
+                lane,
+                from,
+                to,
+            } => {
+                if self.leads(node, lane) {
+                    self.expire(lane, from, to);
+                }
             }
             Observation::Leads { node, lane, epoch } => {
                 let book = self.lanes.or_insert_with(lane, LaneBook::default);
@@ -377,12 +331,31 @@ impl Ledger {
         }
     }
 
-    fn on_sent(&mut self, record: RecordId, key: Option<u32>, lane: Lane) {
+    fn leads(&self, node: NodeId, lane: Lane) -> bool {
+        let leader = self.lanes.get(lane).and_then(|book| book.leader);
+        leader.is_some_and(|(_, leader)| leader == node)
+    }
+
+    fn expire(&mut self, lane: Lane, from: i64, to: i64) {
+        let Some(book) = self.lanes.get(lane) else {
+            return;
+        };
+        for id in book.sent.iter() {
+            if let Some(entry) = self.sources.get_mut(*id)
+                && (from..to).contains(&entry.offset)
+                && !entry.is(COMPACTED)
+            {
+                entry.set(EXPIRED, true, &mut self.counts);
+            }
+        }
+    }
+
+    fn on_sent(&mut self, record: RecordId, key: Option<u32>, tombstone: bool, lane: Lane) {
         let entry = SourceRecord {
             key,
             lane,
             offset: -1,
-            flags: 0,
+            flags: if tombstone { TOMBSTONE } else { 0 },
         };
         // Ordinals come in order without gaps; anything else is not a record of ours.
         if self.sources.push(record, entry) {
@@ -420,7 +393,9 @@ impl Ledger {
         let late = ordinal < *latest;
         *latest = ordinal.max(*latest);
         entry.offset = offset;
-        entry.set(LOST, false, &mut self.counts);
+        for gone in [LOST, EXPIRED, COMPACTED] {
+            entry.set(gone, false, &mut self.counts);
+        }
         if late {
             entry.set(REORDERED, true, &mut self.counts);
         }
@@ -446,7 +421,8 @@ impl Ledger {
         let there = |at: i64| {
             at >= 0
                 && (truth.record_at(leader, lane, at) == Some(record)
-                    || at < truth.start_of(leader, lane))
+                    || at < truth.start_of(leader, lane)
+                    || at < truth.compacted_to(leader, lane))
         };
         if !there(offset) && !there(entry.offset) {
             entry.set(LOST, true, &mut self.counts);
@@ -508,10 +484,20 @@ impl Ledger {
         };
         // Where a record stood before, in case retention took it since.
         let start = truth.start_of(node, lane);
+        // Where records stood that compaction may have taken.
+        let compacted_to = truth.compacted_to(node, lane);
+        let mut stood: Vec<(RecordId, i64)> = Vec::new();
         for id in book.sent.iter() {
             if let Some(entry) = sources.get_mut(*id) {
                 if entry.offset >= start {
+                    if entry.offset < compacted_to {
+                        stood.push((*id, entry.offset));
+                    } else {
+                        entry.set(COMPACTED, false, counts);
+                    }
                     entry.offset = -1;
+                } else if entry.offset >= 0 && !entry.is(COMPACTED) {
+                    entry.set(EXPIRED, true, counts);
                 }
                 entry.set(DUPLICATED, false, counts);
                 entry.set(REORDERED, false, counts);
@@ -528,6 +514,7 @@ impl Ledger {
                 return;
             }
             entry.offset = offset;
+            entry.set(EXPIRED, false, counts);
             let (source, ordinal) = place(id);
             let last = latest.entry((source, entry.key)).or_insert(ordinal);
             if ordinal < *last {
@@ -537,6 +524,7 @@ impl Ledger {
             let top = newest.entry(source).or_insert(ordinal);
             *top = ordinal.max(*top);
         });
+        sources.tell_compacted(book, stood, counts);
         for id in book.sent.iter() {
             let Some(entry) = sources.get_mut(*id) else {
                 continue;
@@ -592,6 +580,8 @@ impl Ledger {
             lost: counts.lost,
             duplicated: counts.duplicated,
             reordered: counts.reordered,
+            expired: counts.expired,
+            compacted: counts.compacted,
         }
     }
 }

@@ -43,7 +43,11 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
     }
     for consumer in &spec.consumers {
         let topic = topic_number(spec, &consumer.topic);
-        let consumer = Consumer::new(consumer, topic, Arc::clone(&book));
+        let of_topic = spec.topics.iter().find(|it| it.name == consumer.topic);
+        let mut consumer = Consumer::new(consumer, topic, Arc::clone(&book));
+        if of_topic.is_some_and(|it| it.config.cleanup_policy.compact) {
+            consumer = consumer.keeping_a_table();
+        }
         world.add(Node::Kafka(KafkaNode::Consumer(Box::new(consumer))));
     }
 }

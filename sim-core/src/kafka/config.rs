@@ -5,7 +5,8 @@
 //! silently ignored. Times in ms and sizes in bytes, as in Kafka.
 
 use super::protocol::{Acks, Isolation};
-use super::settings::SettingValue;
+use super::settings::{Ratio, SettingValue};
+use crate::log::CleanupPolicy;
 use crate::{settings, word_setting};
 use serde::Serialize;
 
@@ -52,6 +53,30 @@ impl SettingValue for OffsetReset {
     }
 }
 
+/// `cleanup.policy`: a list.
+impl SettingValue for CleanupPolicy {
+    const EXPECTED: &'static str = "delete, compact, compact,delete";
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut policy = CleanupPolicy {
+            delete: false,
+            compact: false,
+        };
+        for word in text.split(',').map(str::trim) {
+            match word {
+                "delete" => policy.delete = true,
+                "compact" => policy.compact = true,
+                _ => return Err(format!("`{word}` is not one of delete, compact")),
+            }
+        }
+        Ok(policy)
+    }
+    fn show(&self) -> String {
+        let words = [(self.compact, "compact"), (self.delete, "delete")];
+        let on = words.iter().filter(|(on, _)| *on).map(|(_, word)| *word);
+        on.collect::<Vec<_>>().join(",")
+    }
+}
+
 /// A setting that may be left to follow from others (`enable.idempotence`).
 impl SettingValue for Option<bool> {
     const EXPECTED: &'static str = "true or false";
@@ -84,6 +109,10 @@ settings! {
         "controller.quorum.election.backoff.max.ms" => quorum_election_backoff_max_ms: i64 = 1_000, "Largest random pause after a lost election.";
         "controller.quorum.request.timeout.ms" => quorum_request_timeout_ms: i64 = 2_000, "A quorum request without answer is given up after this.";
         "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "Broker to controller requests.";
+        "log.retention.check.interval.ms" => retention_check_ms: i64 = 300_000, "How often old segments are looked for.";
+        "log.cleaner.enable" => log_cleaner_enable: bool = true, "Compact topics whose cleanup.policy says so.";
+        "log.cleaner.backoff.ms" => log_cleaner_backoff_ms: i64 = 15_000, "How long the cleaner sleeps when no log is dirty enough.";
+        "log.cleaner.dedupe.buffer.size" => log_cleaner_dedupe_bytes: u64 = 134_217_728, "Room for the keys of one pass, 24 bytes each; filled to 0.9.";
         "log.flush.writeback.ms" => writeback_ms: i64 = 30_000, "Not a Kafka key: how long the operating system keeps written pages before it puts them on the disk (vm.dirty_expire_centisecs).";
         "eligible.leader.replicas.enable" => elr_enabled: bool = true, "Whether the ELR feature (KIP-966) is on, as in new 4.1+ clusters.";
         "metadata.log.max.record.bytes.between.snapshots" => snapshot_bytes: u64 = 20_971_520, "A controller writes a snapshot after this much metadata.";
@@ -107,6 +136,13 @@ settings! {
         "retention.ms" => retention_ms: i64 = 604_800_000, "Closed segments older than this go; -1 = never.";
         "retention.bytes" => retention_bytes: i64 = -1, "Oldest closed segments go while the partition is larger; -1 = no bound.";
         "max.message.bytes" => max_message_bytes: u32 = 1_048_588, "Largest batch a leader takes.";
+        "cleanup.policy" => cleanup_policy: CleanupPolicy = CleanupPolicy::DELETE, "Old segments are deleted, or only the newest value of each key is kept, or both.";
+        "min.cleanable.dirty.ratio" => min_cleanable_dirty_ratio: Ratio = Ratio(500_000), "Compaction begins when more of the log than this is dirty.";
+        "min.compaction.lag.ms" => min_compaction_lag_ms: i64 = 0, "A record is not compacted before it is this old.";
+        "max.compaction.lag.ms" => max_compaction_lag_ms: i64 = 9_223_372_036_854_775_807, "A record this old is compacted, however little of the log is dirty.";
+        "delete.retention.ms" => delete_retention_ms: i64 = 86_400_000, "How long a tombstone stays after the pass that first kept it.";
+        "index.interval.bytes" => index_interval_bytes: u32 = 4_096, "Bytes of records between two entries of a segment's indexes.";
+        "segment.index.bytes" => segment_index_bytes: u32 = 10_485_760, "Size of an index; a segment whose index is full is closed.";
     }
 }
 
@@ -267,6 +303,19 @@ impl ConsumerConfig {
             found.push(("heartbeat.interval.ms", message));
         }
         found
+    }
+}
+
+impl TopicConfig {
+    /// What Kafka would refuse (`LogConfig.validateValues`), with its reason.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let (min, max) = (self.min_compaction_lag_ms, self.max_compaction_lag_ms);
+        let message = format!(
+            "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+        );
+        let contradicts = (min > max).then_some(("max.compaction.lag.ms", message));
+        contradicts.into_iter().collect()
     }
 }
 

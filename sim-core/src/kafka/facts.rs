@@ -296,6 +296,7 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             let position = cluster.consumer(*node)?.position(*tp)?;
             Value::Int(cluster.leader_log(*tp)?.high_watermark() - position)
         }
+        Probe::ConsumerKeys(node) => count(cluster.consumer(*node)?.keys()? as u64),
         Probe::ConsumerDelivered(node) => count(cluster.consumer(*node)?.delivered()),
         other => super::group_facts::value(cluster, other)?,
     })

@@ -6,6 +6,9 @@
 //! controller's ISR has all that any leader counts as committed), **HwAgreement** (replicas agree
 //! below both their high watermarks), **LogMatching** (equal offset and epoch, equal record),
 //! **HwMonotone**, and **CommittedNeverLost** (a new leader has all that was committed).
+//! **CompactionKeepsLastValue** is not among them: of each key, compaction leaves the last value (or
+//! nothing, if the last was a tombstone) in every replica. Where a log was compacted, a record that
+//! is missing says nothing by itself to the other invariants.
 //!
 //! Checks look at the end of what changed and rely on the prefix having been checked before; the
 //! whole logs are compared when the run ends. After an unclean election, or once as many replicas
@@ -13,12 +16,14 @@
 //! taken as given up (Kafka promises no more); that is a loss in the ledger and not a broken
 //! invariant.
 
+use super::compaction_checks::{self as compaction, Gone, compacts};
 use super::group_invariants::{GroupInvariants, Stop};
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataImage;
 use super::node::Node as KafkaNode;
 use super::note::{Note, Rule};
 use super::rules::classic_group::Name;
+use super::rules::cleaner::Removal;
 use super::spec::ClusterSpec;
 use super::truth::Logs;
 use crate::dense::DenseMap;
@@ -68,6 +73,10 @@ pub struct Invariants {
     unclean_elections: u64,
     /// The newest metadata that any controller has committed, also if all of them are down now.
     newest: Arc<MetadataImage>,
+    /// Partitions of which some past was given up.
+    gave_up: BTreeSet<TopicPartition>,
+    /// What the pass under way has removed; empty between steps.
+    compacted: Vec<Gone>,
     found: Vec<Violation>,
     #[serde(skip_serializing_if = "GroupInvariants::is_empty")]
     groups: GroupInvariants,
@@ -147,6 +156,16 @@ impl Invariants {
             self.report(name, note.tp?, world, text.clone());
             return Some(format!("{name}: {text}"));
         }
+        if let Note::Compacted {
+            key, offset, why, ..
+        } = *note
+        {
+            if why != Removal::Aborted {
+                let value = why != Removal::Tombstone;
+                self.compacted.push(Gone { key, offset, value });
+            }
+            return None;
+        }
         let Note::Rule {
             node,
             rule,
@@ -171,6 +190,7 @@ impl Invariants {
             Rule::FollowerHighWatermark => self.follower_hw(node, tp, after, world),
             Rule::Truncate => self.truncated(node, tp, after, world),
             Rule::IsrChanged => self.isr_changed(tp, world),
+            Rule::LogCompacted => self.log_compacted(node, tp, world),
             Rule::LostUnflushed | Rule::LostDisk => {
                 self.bereft.insert((tp, node));
             }
@@ -226,6 +246,7 @@ impl Invariants {
         let committed = self.committed.get(tp).copied().unwrap_or_default();
         let missing = !holds(log, &committed);
         if self.unclean.remove(&tp) || (missing && self.given_up(tp)) {
+            self.gave_up.insert(tp);
             let others = self.nodes.values().filter(|other| **other != node);
             self.estranged.extend(others.map(|other| (tp, *other)));
             self.commit_below(tp, log, committed.hw.min(log.leo()));
@@ -336,6 +357,18 @@ impl Invariants {
         }
     }
 
+    /// Looks at what a pass of the cleaner has removed, against what it has left.
+    fn log_compacted(&mut self, node: NodeId, tp: TopicPartition, world: &World<Node>) {
+        let gone = std::mem::take(&mut self.compacted);
+        let Some(log) = Logs(world).log(node, tp) else {
+            return;
+        };
+        if let Some(text) = compaction::fault(log, &gone) {
+            let text = format!("compaction at node {} {text}", node.0);
+            self.report("CompactionKeepsLastValue", tp, world, text);
+        }
+    }
+
     /// A replica that is in the ISR again has the same past as its leader.
     fn reconcile(&mut self, tp: TopicPartition) {
         if self.estranged.is_empty() {
@@ -410,6 +443,14 @@ impl Invariants {
             for (i, (a, left)) in logs.iter().enumerate() {
                 for (b, right) in &logs[i + 1..] {
                     self.compare(tp, (*a, left), (*b, right), world);
+                    if compacts(left)
+                        && compacts(right)
+                        && !self.gave_up.contains(&tp)
+                        && let Some(text) = compaction::tables_differ(left, right)
+                    {
+                        let text = format!("nodes {} and {} {text}", a.0, b.0);
+                        self.report("CompactionKeepsLastValue", tp, world, text);
+                    }
                 }
             }
         }
@@ -434,7 +475,11 @@ impl Invariants {
             let Some(other) = right.batch_at(offset) else {
                 continue;
             };
-            let same = right.record_at(offset).is_some_and(|r| r.id == record.id);
+            let same = match right.record_at(offset) {
+                Some(there) => there.id == record.id,
+                // Compaction took it there, and not here yet.
+                None => compacts(right),
+            };
             if same {
                 continue;
             }
@@ -469,7 +514,9 @@ fn holds(log: &Log, committed: &Committed) -> bool {
     if log.leo() < committed.hw {
         return false;
     }
+    let there = below(log, committed.hw);
     committed.hw <= log.start_offset()
         || committed.last.is_none()
-        || below(log, committed.hw) == committed.last
+        || there == committed.last
+        || (there.is_none() && compacts(log))
 }

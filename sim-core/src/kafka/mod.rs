@@ -8,6 +8,7 @@ mod bounds;
 pub mod broker;
 mod client;
 pub mod cluster;
+mod compaction_checks;
 pub mod config;
 pub mod consumer;
 pub mod controller;

@@ -7,6 +7,7 @@
 use super::error::ErrorCode;
 use super::ids::{BrokerId, TopicPartition};
 use super::rules::classic_group::Name;
+use super::rules::cleaner::Removal;
 use crate::kernel::NodeId;
 use crate::log::RecordId;
 
@@ -57,6 +58,20 @@ pub enum Rule {
     Refused,
     /// A produce waits for the ISR. After: last offset of the batch.
     ProduceParked,
+    /// A log was compacted. Before/after: the first dirty offset.
+    LogCompacted,
+    /// Compaction removed records that a later one replaces. Before/after: records gone through and
+    /// kept.
+    CompactedRecords,
+    /// Compaction removed tombstones whose `delete.retention.ms` was up. After: how many.
+    TombstonesRemoved,
+    /// Compaction kept tombstones, or markers without data, for `delete.retention.ms` from now.
+    /// After: in how many batches.
+    DeleteHorizonSet,
+    /// Compaction removed records of aborted transactions. After: how many.
+    AbortedRemoved,
+    /// Compaction removed transaction markers. After: how many.
+    MarkersRemoved,
     /// The log start moved (retention). Before/after: offsets.
     LogStart,
     /// Unflushed data was lost with the power. Before/after: log end offsets.
@@ -138,6 +153,8 @@ pub enum Note {
         key: Option<u32>,
         /// Where it will go.
         tp: TopicPartition,
+        /// Its value is null.
+        tombstone: bool,
         /// The `acks` it was sent with asks for all in-sync replicas.
         acks_all: bool,
     },
@@ -201,6 +218,21 @@ pub enum Note {
         offset: i64,
         /// Its group.
         group: Name,
+    },
+    /// Compaction removed a record.
+    Compacted {
+        /// Broker node.
+        node: NodeId,
+        /// Record.
+        record: RecordId,
+        /// Its key.
+        key: Option<u32>,
+        /// Where.
+        tp: TopicPartition,
+        /// Offset.
+        offset: i64,
+        /// Why.
+        why: Removal,
     },
     /// `poll()` returned a record.
     Delivered {

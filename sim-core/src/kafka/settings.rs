@@ -33,6 +33,33 @@ macro_rules! integer_setting {
 }
 integer_setting!(i64, u32, u64, i32);
 
+/// A share between 0 and 1, in millionths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Ratio(pub u32);
+
+impl SettingValue for Ratio {
+    const EXPECTED: &'static str = "a number from 0 to 1";
+    fn parse(text: &str) -> Result<Self, String> {
+        const DIGITS: usize = 6;
+        let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+        let digits = |it: &str| it.bytes().all(|b| b.is_ascii_digit());
+        let fits = !whole.is_empty() && digits(whole) && digits(part) && part.len() <= DIGITS;
+        let ppm = format!("{whole}{part:0<DIGITS$}").parse::<u32>().ok();
+        match ppm.filter(|ppm| fits && *ppm <= 1_000_000) {
+            Some(ppm) => Ok(Ratio(ppm)),
+            None => Err(format!("`{text}` is not {}", Self::EXPECTED)),
+        }
+    }
+    fn show(&self) -> String {
+        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
+        let short = text.trim_end_matches('0');
+        short
+            .strip_suffix('.')
+            .map_or(short, |_| &text[..3])
+            .to_owned()
+    }
+}
+
 impl SettingValue for bool {
     const EXPECTED: &'static str = "true or false";
     fn parse(text: &str) -> Result<Self, String> {
@@ -143,4 +170,25 @@ macro_rules! settings {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_a_decimal_from_0_to_1() {
+        let check = |text: &str, expect: Option<(u32, &str)>| {
+            let got = Ratio::parse(text).ok().map(|it| (it.0, it.show()));
+            let expect = expect.map(|(ppm, shown)| (ppm, shown.to_owned()));
+            assert_eq!(got, expect, "{text}");
+        };
+        check("0.5", Some((500_000, "0.5")));
+        check("1", Some((1_000_000, "1.0")));
+        check("0", Some((0, "0.0")));
+        check("0.000001", Some((1, "0.000001")));
+        for bad in ["", ".5", "1.1", "-0.1", "0.0000001", "half"] {
+            check(bad, None);
+        }
+    }
 }

@@ -164,6 +164,8 @@ pub struct LoadSpec {
     pub keys: Keys,
     /// Text before the key's number: key 17 of prefix `user-` is `user-17` (hashed by murmur2).
     pub key_prefix: String,
+    /// Share of keyed records that are tombstones, in thousandths.
+    pub tombstones_milli: u32,
     /// Bytes of key and value.
     pub record_bytes: u32,
     /// First record at, ns.
@@ -180,6 +182,7 @@ impl Default for LoadSpec {
             arrivals: Arrivals::None,
             keys: Keys::None,
             key_prefix: "key-".to_owned(),
+            tombstones_milli: 0,
             record_bytes: 100,
             start: 0,
             stop: None,

@@ -49,6 +49,13 @@ impl Truth for Logs<'_> {
         self.log(node, partition(lane)).map_or(0, Log::start_offset)
     }
 
+    fn compacted_to(&self, node: NodeId, lane: Lane) -> i64 {
+        match self.0.process(node) {
+            Some(Node::Kafka(KafkaNode::Broker(broker))) => broker.compacted_to(partition(lane)),
+            _ => 0,
+        }
+    }
+
     fn scan(&self, node: NodeId, lane: Lane, each: &mut dyn FnMut(i64, RecordId)) {
         let Some(log) = self.log(node, partition(lane)) else {
             return;
@@ -77,10 +84,15 @@ fn group_number(group: &str) -> u32 {
 pub fn observation(note: &Note) -> Option<Observation> {
     Some(match *note {
         Note::Sent {
-            record, key, tp, ..
+            record,
+            key,
+            tp,
+            tombstone,
+            ..
         } => Observation::Sent {
             record,
             key,
+            tombstone,
             lane: lane(tp),
         },
         Note::Acknowledged { record, offset, .. } => Observation::Acknowledged { record, offset },
@@ -127,6 +139,30 @@ pub fn observation(note: &Note) -> Option<Observation> {
                 offset: note.after,
             }
         }
+        Note::Compacted {
+            node,
+            record,
+            tp,
+            offset,
+            ..
+        } => Observation::Compacted {
+            node,
+            record,
+            lane: lane(tp),
+            offset,
+        },
+        Note::Dropped {
+            node,
+            tp,
+            from,
+            to,
+            retention: true,
+        } => Observation::Expired {
+            node,
+            lane: lane(tp),
+            from,
+            to,
+        },
         Note::Rule {
             node,
             rule: Rule::BecameLeader,

@@ -3,6 +3,7 @@
 use super::facts::Cluster;
 use super::ids::{BrokerId, TopicPartition};
 use super::note::{Note, Rule};
+use super::rules::cleaner::Removal;
 use super::truth::Logs;
 use crate::kernel::{NodeId, World};
 use crate::log::RecordId;
@@ -121,6 +122,39 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "produce-parked",
             "an acks=all write waits until the high watermark has passed offset {a}",
             "DelayedProduce",
+        ),
+        Rule::LogCompacted => (
+            "log-compacted",
+            "compacted: what was dirty from offset {b} on is clean up to {a}",
+            "LogCleaner, Cleaner.doClean",
+        ),
+        Rule::CompactedRecords => (
+            "compaction-superseded",
+            "compaction went through {b} records and kept {a}: of the others, a later record has \
+             the same key",
+            "Cleaner.shouldRetainRecord",
+        ),
+        Rule::TombstonesRemoved => (
+            "tombstones-removed",
+            "compaction removed {a} tombstones: delete.retention.ms has passed since the pass that \
+             first kept them",
+            "Cleaner.shouldRetainRecord",
+        ),
+        Rule::DeleteHorizonSet => (
+            "delete-horizon",
+            "compaction keeps the tombstones or markers in {a} batches, for delete.retention.ms \
+             from now",
+            "MemoryRecords.filterTo",
+        ),
+        Rule::AbortedRemoved => (
+            "aborted-removed",
+            "compaction removed {a} records of aborted transactions",
+            "CleanedTransactionMetadata",
+        ),
+        Rule::MarkersRemoved => (
+            "markers-removed",
+            "compaction removed {a} transaction markers: nothing of their transactions is left",
+            "CleanedTransactionMetadata",
         ),
         Rule::LogStart => (
             "log-start",
@@ -322,6 +356,24 @@ pub fn life_words(
             let role = if *as_leader { "leader" } else { "follower" };
             format!("{}: appended as {role} at offset {offset}", name(*node))
         }
+        Note::Compacted {
+            node,
+            record: r,
+            offset,
+            why,
+            ..
+        } if *r == record => {
+            let why = match why {
+                Removal::Superseded(by) => format!("offset {by} has the same key"),
+                Removal::Tombstone => "a tombstone whose time was up".to_owned(),
+                Removal::Aborted => "its transaction was aborted".to_owned(),
+                Removal::Unkeyed => "it has no key".to_owned(),
+            };
+            format!(
+                "{}: removed from offset {offset} by compaction: {why}",
+                name(*node)
+            )
+        }
         Note::Delivered {
             node,
             record: r,
@@ -386,6 +438,7 @@ pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &st
         ),
         "role" | "epoch" => matches!(rule, Rule::BecameLeader | Rule::BecameFollower),
         "start" => matches!(rule, Rule::LogStart),
+        "segments" | "clean" => matches!(rule, Rule::LogCompacted | Rule::LogStart),
         "isr" => matches!(
             rule,
             Rule::IsrChanged | Rule::LeaderElected | Rule::UncleanLeaderElected

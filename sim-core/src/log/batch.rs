@@ -47,6 +47,8 @@ pub enum ControlMarker {
     Abort,
     /// A leader of the metadata quorum opens its epoch (KIP-595).
     LeaderChange,
+    /// Compaction removed the marker and kept the batch, for its producer's epoch.
+    Emptied,
 }
 
 /// A batch of records with consecutive offsets (with gaps once compaction removed some).
@@ -202,6 +204,32 @@ impl<R: LogRecord> Batch<R> {
     }
 }
 
+impl<R: LogRecord> Batch<R> {
+    /// The batch with only these of its records; offsets and sequences stay, also of an empty one.
+    /// An emptied marker is one no more.
+    #[must_use]
+    pub fn keeping(&self, records: Vec<R>, marker: bool, delete_horizon_ms: Option<i64>) -> Self {
+        let control = match self.control {
+            Some(_) if !marker => Some(ControlMarker::Emptied),
+            other => other,
+        };
+        let empty = records.is_empty() && !marker;
+        let own = match marker {
+            true => CONTROL_RECORD_BYTES,
+            false => records.iter().map(LogRecord::bytes).sum(),
+        };
+        let newest = records.iter().map(LogRecord::timestamp_ms).max();
+        Self {
+            control,
+            max_timestamp_ms: newest.unwrap_or(self.max_timestamp_ms),
+            delete_horizon_ms: delete_horizon_ms.filter(|_| !empty),
+            bytes: BATCH_OVERHEAD_BYTES.saturating_add(own),
+            records: records.into(),
+            ..self.clone()
+        }
+    }
+}
+
 impl<R> Batch<R> {
     /// Offset of the last record.
     pub fn last_offset(&self) -> i64 {
@@ -228,6 +256,12 @@ impl<R> Batch<R> {
     pub fn value(&self, offset_delta: u32) -> Option<&[u8]> {
         let value = self.values.as_ref()?.get(offset_delta as usize)?;
         Some(value)
+    }
+
+    /// Records and markers that the batch still holds.
+    pub fn count(&self) -> usize {
+        let marker = self.control.is_some_and(|it| it != ControlMarker::Emptied);
+        self.records.len() + usize::from(marker)
     }
 
     /// Whether this is a control batch, which applications never see.

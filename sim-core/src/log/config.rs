@@ -42,6 +42,18 @@ pub struct LogConfig {
     pub retention_bytes: i64,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `min.cleanable.dirty.ratio`, in millionths: a log is compacted when more of it is dirty.
+    pub min_cleanable_dirty_ppm: u32,
+    /// `min.compaction.lag.ms`: a record is not compacted before it is this old.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a record this old is due for compaction whatever the ratio.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long a tombstone stays after the pass that first kept it.
+    pub delete_retention_ms: i64,
+    /// `index.interval.bytes`: records between two entries of the indexes.
+    pub index_interval_bytes: u32,
+    /// `segment.index.bytes`: the size of an index, which closes the segment when it is full.
+    pub segment_index_bytes: u32,
     /// `max.message.bytes`: the largest batch a leader accepts.
     pub max_message_bytes: u32,
     /// `message.timestamp.after.max.ms`: how far ahead of the broker's clock a record may be.
@@ -113,6 +125,12 @@ impl Default for LogConfig {
             retention_ms: 604_800_000,
             retention_bytes: -1,
             cleanup_policy: CleanupPolicy::DELETE,
+            min_cleanable_dirty_ppm: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
+            index_interval_bytes: 4_096,
+            segment_index_bytes: 10_485_760,
             max_message_bytes: 1_048_588,
             timestamp_after_max_ms: 3_600_000,
             tier: TierConfig::default(),

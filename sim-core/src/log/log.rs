@@ -224,7 +224,8 @@ impl<R: LogRecord> Log<R> {
     }
 
     fn append(&mut self, batch: Arc<Batch<R>>, now_ms: i64) -> AppendInfo {
-        let rolls = self.active.should_roll(&self.config, &batch, now_ms);
+        let rolls = self.active.should_roll(&self.config, &batch, now_ms)
+            || self.active.index_is_full(&self.config);
         let rolled_at = rolls.then(|| {
             self.roll(batch.base_offset, now_ms);
             batch.base_offset
@@ -240,6 +241,11 @@ impl<R: LogRecord> Log<R> {
             last_offset,
             rolled_at,
         }
+    }
+
+    /// The next record comes at `offset` at the earliest; below it is a gap.
+    pub(super) fn skip_to(&mut self, offset: i64) {
+        self.end_offset = self.end_offset.max(offset);
     }
 
     /// Closes the active segment and opens an empty one at `base_offset`.
@@ -362,21 +368,6 @@ impl<R: LogRecord> Log<R> {
         self.flushed_offset = self.flushed_offset.max(offset);
         self.epochs.truncate_from_start(offset);
         true
-    }
-
-    /// Rewrites closed segments that end at or below `offset`, as compaction does: `rewrite` gives
-    /// each batch's replacement, or `None` to drop it. Offsets, segment bounds and epochs stay.
-    pub fn rewrite_closed(
-        &mut self,
-        offset: i64,
-        mut rewrite: impl FnMut(&Batch<R>) -> Option<Batch<R>>,
-    ) {
-        let ends_below = |segment: &Arc<Segment<R>>| segment.end_offset() <= offset;
-        let closed = self.closed.partition_point(ends_below);
-        for segment in Arc::make_mut(&mut self.closed).iter_mut().take(closed) {
-            let batches: Vec<_> = segment.batches().filter_map(&mut rewrite).collect();
-            *segment = Arc::new(segment.replace(batches));
-        }
     }
 
     /// All segments, oldest first, as plain data.

@@ -44,6 +44,14 @@ pub trait LogRecord: Clone + Eq {
     fn has_key(&self) -> bool {
         true
     }
+    /// The key as compaction compares it; `None` without one. Different keys have different numbers.
+    fn compaction_key(&self) -> Option<u64> {
+        None
+    }
+    /// Whether the value is null.
+    fn is_tombstone(&self) -> bool {
+        false
+    }
 }
 
 impl LogRecord for Record {
@@ -65,5 +73,13 @@ impl LogRecord for Record {
 
     fn has_key(&self) -> bool {
         self.key.is_some()
+    }
+
+    fn compaction_key(&self) -> Option<u64> {
+        self.key.map(|key| u64::from(key.0))
+    }
+
+    fn is_tombstone(&self) -> bool {
+        self.tombstone
     }
 }

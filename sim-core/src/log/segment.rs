@@ -4,7 +4,7 @@
 //! chunks of a fixed number behind `Arc`, so that cloning a log (which keyframes do all the time)
 //! costs the open end and not the history. The chunk layout
 //! depends on the content alone, never on the path that led to it; two equal logs compare equal.
-//! Left out: index files (a full offset index would also roll a segment) and file names.
+//! The indexes are in [`super::index`]. Left out: file names.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -107,9 +107,20 @@ impl<R> Segment<R> {
         self.last_modified_ms
     }
 
+    /// Timestamp of the first batch in milliseconds, -1 for none.
+    pub fn first_timestamp_ms(&self) -> i64 {
+        self.first_timestamp_ms
+    }
+
     /// Whether the segment holds no batch.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.tail.is_empty()
+    }
+
+    /// All batches in offset order, as replicas share them.
+    pub fn shared_batches(&self) -> impl Iterator<Item = &Arc<Batch<R>>> {
+        let sealed = self.sealed.iter().flat_map(|chunk| chunk.iter());
+        sealed.chain(self.tail.iter())
     }
 
     /// All batches in offset order.
@@ -191,7 +202,8 @@ impl<R> Segment<R> {
             .map(Arc::as_ref)
     }
 
-    /// Whether the segment must be closed before `incoming` is appended (`LogSegment.shouldRoll`).
+    /// Whether the segment must be closed before `incoming` is appended (`LogSegment.shouldRoll`),
+    /// but for a full index.
     pub(super) fn should_roll(&self, config: &LogConfig, incoming: &Batch<R>, now_ms: i64) -> bool {
         if self.is_empty() {
             return false;
@@ -267,13 +279,13 @@ impl<R: Clone> Segment<R> {
         self.measure();
     }
 
-    /// Replaces the content, as compaction does; offsets stay.
-    pub(super) fn replace(&self, batches: Vec<Batch<R>>) -> Self {
+    /// A segment that begins where this one does and holds other batches.
+    pub(super) fn rewritten(&self, batches: Vec<Arc<Batch<R>>>, last_modified_ms: i64) -> Self {
         let mut segment = Self::new(self.base_offset, self.created_ms);
         for batch in batches {
-            segment.append(Arc::new(batch), self.last_modified_ms);
+            segment.append(batch, last_modified_ms);
         }
-        segment.last_modified_ms = self.last_modified_ms;
+        segment.last_modified_ms = last_modified_ms;
         segment
     }
 

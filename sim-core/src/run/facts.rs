@@ -44,6 +44,8 @@ impl Facts for RunFacts<'_> {
                     LedgerCount::Processed => self.ledger.groups().processed,
                     LedgerCount::Reprocessed => self.ledger.groups().reprocessed,
                     LedgerCount::Skipped => self.ledger.groups().skipped,
+                    LedgerCount::Expired => view.expired,
+                    LedgerCount::Compacted => view.compacted,
                 } as i64)
             }
             Probe::InvariantsViolated => Value::Int(self.invariants.violations().len() as i64),

@@ -113,6 +113,10 @@ pub enum LedgerCount {
     Reprocessed,
     /// Records that a consumer group will never finish.
     Skipped,
+    /// Records that retention took.
+    Expired,
+    /// Records that compaction took.
+    Compacted,
 }
 
 impl LedgerCount {
@@ -172,6 +176,16 @@ impl LedgerCount {
             LedgerCount::Skipped,
             "skipped",
             "Records handed to a consumer group that it committed and never did the work on.",
+        ),
+        (
+            LedgerCount::Expired,
+            "expired",
+            "Records that retention took.",
+        ),
+        (
+            LedgerCount::Compacted,
+            "compacted",
+            "Records that compaction took: a later one has their key, or they were tombstones.",
         ),
     ];
 }

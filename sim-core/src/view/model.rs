@@ -295,6 +295,10 @@ pub struct LedgerView {
     pub duplicated: u64,
     /// Records of one key and producer that stand in another order than sent.
     pub reordered: u64,
+    /// Records that retention took.
+    pub expired: u64,
+    /// Records that compaction took, because a later one has their key or their time was up.
+    pub compacted: u64,
 }
 
 /// One record's life, for the ledger table.

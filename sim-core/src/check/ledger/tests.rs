@@ -11,14 +11,22 @@ impl Truth for Logs {
         let (start, records) = self.0.get(&node.0)?;
         records
             .get(usize::try_from(offset - start).ok()?)
+            .filter(|r| **r != GONE)
             .map(|r| RecordId(*r))
+    }
+    fn compacted_to(&self, node: NodeId, _: Lane) -> i64 {
+        let end = |(start, records): &(i64, Vec<u64>)| {
+            let last = records.iter().rposition(|r| *r == GONE)?;
+            Some(start + last as i64 + 1)
+        };
+        self.0.get(&node.0).and_then(end).unwrap_or(0)
     }
     fn start_of(&self, node: NodeId, _: Lane) -> i64 {
         self.0.get(&node.0).map_or(0, |(start, _)| *start)
     }
     fn scan(&self, node: NodeId, _: Lane, each: &mut dyn FnMut(i64, RecordId)) {
         if let Some((start, records)) = self.0.get(&node.0) {
-            for (i, r) in records.iter().enumerate() {
+            for (i, r) in records.iter().enumerate().filter(|(_, r)| **r != GONE) {
                 each(start + i as i64, RecordId(*r));
             }
         }
@@ -26,6 +34,8 @@ impl Truth for Logs {
 }
 
 const LANE: Lane = Lane(0);
+/// Stands where compaction removed a record.
+const GONE: u64 = u64::MAX;
 
 /// Replays a story: `s` send, `a0@3` ack record 0 at 3, `w1:0@3` node 1 stores record 0 at 3,
 /// `L1e5` node 1 leads in epoch 5, `d0` deliver, `f0` fail. Logs are set before. The run is over
@@ -52,6 +62,7 @@ fn check(logs: &[(u32, i64, &[u64])], story: &str, want: (u64, u64, u64, u64)) {
                 Observation::Sent {
                     record: RecordId(sent - 1),
                     key: Some(1),
+                    tombstone: rest == "t",
                     lane: LANE,
                 }
             }
@@ -154,6 +165,28 @@ fn fates() {
     check(
         &[(1, 1, &[1])],
         "L1e0 s s w1:0@0 w1:1@1 a0@0 a1@1",
+        (2, 0, 0, 0),
+    );
+}
+
+#[test]
+fn what_compaction_took_is_no_loss_if_something_stands_for_it() {
+    // (acknowledged, lost, duplicated, reordered); all records have one key.
+    let stored = "L1e0 s s w1:0@0 w1:1@1 a0@0 a1@1 L2e1";
+    // A later record of the key is there.
+    check(&[(1, 0, &[0, 1]), (2, 0, &[GONE, 1])], stored, (2, 0, 0, 0));
+    // None is: the last value of the key is gone.
+    check(&[(1, 0, &[0, 1]), (2, 0, &[0, GONE])], stored, (2, 1, 0, 0));
+    check(
+        &[(1, 0, &[0, 1]), (2, 0, &[GONE, GONE])],
+        stored,
+        (2, 2, 0, 0),
+    );
+    // It was a tombstone.
+    let erased = "L1e0 s st w1:0@0 w1:1@1 a0@0 a1@1 L2e1";
+    check(
+        &[(1, 0, &[0, 1]), (2, 0, &[GONE, GONE])],
+        erased,
         (2, 0, 0, 0),
     );
 }

@@ -57,6 +57,13 @@ pub(super) fn log_config(topic: &TopicConfig) -> LogConfig {
         retention_ms: topic.retention_ms,
         retention_bytes: topic.retention_bytes,
         max_message_bytes: topic.max_message_bytes,
+        cleanup_policy: topic.cleanup_policy,
+        min_cleanable_dirty_ppm: topic.min_cleanable_dirty_ratio.0,
+        min_compaction_lag_ms: topic.min_compaction_lag_ms,
+        max_compaction_lag_ms: topic.max_compaction_lag_ms,
+        delete_retention_ms: topic.delete_retention_ms,
+        index_interval_bytes: topic.index_interval_bytes,
+        segment_index_bytes: topic.segment_index_bytes,
         ..LogConfig::default()
     }
 }

@@ -258,6 +258,7 @@ impl Broker {
             OutOfRangeAction::RestartAt { offset } => {
                 let from = partition.log.log().start_offset();
                 partition.log.truncate_fully_and_start_at(offset);
+                self.cleaner.maybe_truncate_checkpoint(tp, offset);
                 self.note_rule(Rule::Truncate, Some(tp), None, leo, offset, cx);
                 if from < leo {
                     self.note_dropped(tp, from, leo, false, cx);

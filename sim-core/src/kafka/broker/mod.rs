@@ -4,11 +4,12 @@
 //! `BrokerLifecycleManager`, `AlterPartitionManager` and the two purgatories of Apache Kafka 4.x.
 //! A broker never stops serving because it cannot reach the controller: a leader that was deposed
 //! goes on until its own metadata says so, and only epochs and the ISR keep it from doing harm.
-//! Left out: transactions' coordinators, quotas, log directories, compaction, fetch
+//! Left out: transactions' coordinators, quotas, log directories, fetch
 //! sessions, follower fetching by consumers (KIP-392).
 
 mod alarm;
 mod channel;
+mod compaction;
 mod config;
 mod fetch;
 mod fetcher;
@@ -35,6 +36,7 @@ use super::metadata_log::MetadataReplica;
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::note::{Note, Rule};
 use super::protocol::{Msg, Request, Response};
+use super::rules::cleaner_manager::LogCleanerManager;
 use super::rules::replication::ReplicationRules;
 use crate::dense::DenseMap;
 use crate::kernel::{Input, Loss, Nanos, NodeId};
@@ -80,6 +82,8 @@ pub enum BrokerTimer {
     Retention,
     /// A deadline of a consumer group, or of a write to its log.
     Groups,
+    /// Compact logs (`log.cleaner.backoff.ms`).
+    Cleaner,
 }
 
 /// What a crash leaves, besides the logs.
@@ -134,6 +138,10 @@ pub struct Broker {
     /// Connections whose next request can be taken; empty between steps.
     ready: VecDeque<NodeId>,
     next_correlation: u32,
+    /// Up to where compacted logs are clean; that is on disk.
+    cleaner: LogCleanerManager<TopicPartition>,
+    /// The cleaner's timer is set.
+    cleaner_runs: bool,
 }
 
 impl Broker {
@@ -166,6 +174,8 @@ impl Broker {
             wakes: VecDeque::new(),
             ready: VecDeque::new(),
             next_correlation: 0,
+            cleaner: LogCleanerManager::default(),
+            cleaner_runs: false,
         }
     }
 
@@ -210,6 +220,7 @@ impl Broker {
             BrokerTimer::Writeback => self.on_writeback(cx),
             BrokerTimer::Retention => self.on_retention(cx),
             BrokerTimer::Groups => self.on_groups_timer(cx),
+            BrokerTimer::Cleaner => self.on_cleaner(cx),
         }
     }
 
@@ -234,6 +245,7 @@ impl Broker {
         let previous_epoch = self.disk.clean_shutdown_epoch.take().unwrap_or(-1);
         self.lifecycle.start(self.disk.boots, previous_epoch);
         self.start_upkeep(cx);
+        self.start_cleaner(cx);
         self.fetch_metadata(cx);
     }
 
@@ -258,6 +270,7 @@ impl Broker {
         }
         if loss == Loss::Disk {
             self.partitions.clear();
+            self.cleaner = LogCleanerManager::default();
             self.disk.clean_shutdown_epoch = None;
         }
         self.disk.lost = lost;
@@ -281,6 +294,8 @@ impl Broker {
         self.purgatory = Alarm::default();
         self.wakes.clear();
         self.ready.clear();
+        self.cleaner.forget_volatile();
+        self.cleaner_runs = false;
     }
 
     /// A server or a client is gone: what was asked of it fails, what it asked is dropped.

@@ -39,6 +39,7 @@ impl Broker {
         if delta.configs {
             self.refresh_configs();
         }
+        self.start_cleaner(cx);
         for leader in fetch_from {
             self.run_fetcher(leader, cx);
         }
@@ -205,6 +206,7 @@ impl Broker {
             return;
         };
         self.stop_fetching(tp, partition.leader);
+        self.cleaner.update_checkpoint(tp, None);
         let log = partition.log.log();
         if log.start_offset() < log.leo() {
             self.note_dropped(tp, log.start_offset(), log.leo(), false, cx);
@@ -222,6 +224,8 @@ impl Broker {
         let before = partition.log.log().leo();
         if partition.log.truncate_to(offset, wall_ms) {
             let after = partition.log.log().leo();
+            let active = partition.log.log().active_segment().base_offset();
+            self.cleaner.maybe_truncate_checkpoint(tp, active);
             self.note_rule(Rule::Truncate, Some(tp), None, before, after, cx);
             self.note_dropped(tp, after, before, false, cx);
         }

@@ -4,12 +4,11 @@
 //! the operating system: Kafka itself does not flush while it runs, except a segment that is closed.
 
 use super::{Broker, BrokerTimer, span};
+use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
 use crate::kernel::Nanos;
 
-/// `log.retention.check.interval.ms`.
-const RETENTION_CHECK_MS: i64 = 300_000;
 /// Shortest pause between two rounds of regular work, so that a setting of 0 stops no clock.
 const SHORTEST_PAUSE: Nanos = 1_000_000;
 
@@ -18,7 +17,11 @@ impl Broker {
         self.set_isr_expiration(cx);
         self.set_checkpoint(cx);
         self.set_writeback(cx);
-        set(RETENTION_CHECK_MS, BrokerTimer::Retention, cx);
+        self.set_retention(cx);
+    }
+
+    fn set_retention(&self, cx: &mut KafkaCx<'_>) {
+        set(self.config.retention_check_ms, BrokerTimer::Retention, cx);
     }
 
     pub(super) fn set_isr_expiration(&self, cx: &mut KafkaCx<'_>) {
@@ -50,19 +53,35 @@ impl Broker {
     }
 
     pub(super) fn on_retention(&mut self, cx: &mut KafkaCx<'_>) {
-        set(RETENTION_CHECK_MS, BrokerTimer::Retention, cx);
+        self.set_retention(cx);
         let wall_ms = cx.wall_ms();
-        let mut moved = Vec::new();
+        let mut plain = Vec::new();
         for (tp, partition) in self.partitions.iter_mut() {
             partition.log.remove_expired_producers(wall_ms);
-            let before = partition.log.log().start_offset();
-            partition.log.delete_old_segments(wall_ms);
-            let after = partition.log.log().start_offset();
-            if before != after {
-                moved.push((tp, before, after));
+            // The cleaner does it for logs that it compacts.
+            if !partition.log.log().config().cleanup_policy.compact {
+                plain.push(tp);
             }
         }
-        for (tp, before, after) in moved {
+        for tp in plain {
+            self.delete_old_segments(tp, wall_ms, cx);
+        }
+    }
+
+    /// One retention pass over a log.
+    pub(super) fn delete_old_segments(
+        &mut self,
+        tp: TopicPartition,
+        wall_ms: i64,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let Some(partition) = self.partitions.get_mut(tp) else {
+            return;
+        };
+        let before = partition.log.log().start_offset();
+        partition.log.delete_old_segments(wall_ms);
+        let after = partition.log.log().start_offset();
+        if before != after {
             self.note_rule(Rule::LogStart, Some(tp), None, before, after, cx);
             self.note_dropped(tp, before, after, true, cx);
         }

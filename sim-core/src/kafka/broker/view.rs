@@ -102,6 +102,12 @@ impl Broker {
         self.partitions.get(tp).map(|it| it.log.log())
     }
 
+    /// Below this offset its log of a partition was compacted; 0 if it never was.
+    #[must_use]
+    pub fn compacted_to(&self, tp: TopicPartition) -> i64 {
+        self.cleaner.checkpoint(tp).unwrap_or(0)
+    }
+
     /// Where it stands in its life.
     #[must_use]
     pub fn state(&self) -> BrokerState {

@@ -178,6 +178,12 @@ impl Consumer {
                 }
                 *left -= 1;
                 self.delivered += 1;
+                if let (Some(table), Some(key)) = (&mut self.table, record.key) {
+                    match record.tombstone {
+                        true => table.remove(&key.0),
+                        false => table.insert(key.0),
+                    };
+                }
                 fetch.next_offset = offset + 1;
                 assigned
                     .position

@@ -34,7 +34,7 @@ use fetcher::CompletedFetch;
 use group::{GroupAbout, Membership};
 use partition::Assigned;
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use work::Work;
 
@@ -81,6 +81,8 @@ pub struct Consumer {
     book: Arc<AddressBook>,
     polling: bool,
     delivered: u64,
+    /// Keys that have a value, as the application has read them from a compacted topic.
+    table: Option<BTreeSet<u32>>,
     client: Client<About>,
     /// By number; `None` where a partition is not assigned.
     partitions: Vec<Option<Assigned>>,
@@ -113,7 +115,8 @@ impl Consumer {
     pub fn weight(&self) -> usize {
         let fetched = self.completed.iter().map(CompletedFetch::weight);
         let partitions = self.partitions.len() * size_of::<Option<Assigned>>();
-        size_of_val(self) + partitions + fetched.sum::<usize>()
+        let table = self.table.as_ref().map_or(0, BTreeSet::len) * 2 * size_of::<u32>();
+        size_of_val(self) + table + partitions + fetched.sum::<usize>()
     }
 
     /// A consumer that reads `topic` of the cluster behind `book`.
@@ -131,6 +134,7 @@ impl Consumer {
             book,
             polling: true,
             delivered: 0,
+            table: None,
             partitions: Vec::new(),
             order: Vec::new(),
             served: Vec::new(),
@@ -143,6 +147,14 @@ impl Consumer {
             group,
             work: Work::default(),
         }
+    }
+
+    /// The application builds the table that a compacted topic stands for: it keeps each key's
+    /// latest value and forgets a key when it reads a tombstone.
+    #[must_use]
+    pub fn keeping_a_table(mut self) -> Self {
+        self.table = Some(BTreeSet::new());
+        self
     }
 
     /// The one entry.
@@ -319,6 +331,9 @@ impl Consumer {
         self.work.crash();
         if let Some(member) = &mut self.group {
             **member = member.restarted();
+        }
+        if let Some(table) = &mut self.table {
+            table.clear();
         }
     }
 

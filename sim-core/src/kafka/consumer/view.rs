@@ -16,6 +16,13 @@ impl Consumer {
         &self.config
     }
 
+    /// How many keys have a value in the table that its application builds; none unless the topic
+    /// is compacted.
+    #[must_use]
+    pub fn keys(&self) -> Option<usize> {
+        self.table.as_ref().map(std::collections::BTreeSet::len)
+    }
+
     fn of(&self, tp: TopicPartition) -> Option<&Assigned> {
         if tp.topic != self.topic {
             return None;

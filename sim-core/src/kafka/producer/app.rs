@@ -26,6 +26,7 @@ const ORDINAL_BITS: u32 = 40;
 pub(super) struct Draft {
     id: RecordId,
     key: Option<u32>,
+    tombstone: bool,
     reason: Reason,
     /// Where it goes, once metadata is there.
     partition: Option<u16>,
@@ -128,6 +129,7 @@ impl Producer {
         let draft = Draft {
             id,
             key: self.plan.key(reason, cx),
+            tombstone: self.plan.is_tombstone(reason, cx),
             reason,
             partition: None,
         };
@@ -210,9 +212,9 @@ impl Producer {
             id: draft.id,
             key: draft.key.map(KeyId),
             offset_delta: 0,
-            bytes: self.plan.spec.record_bytes,
+            bytes: self.plan.bytes(draft.key, draft.tombstone),
             timestamp_ms: cx.wall_ms(),
-            tombstone: false,
+            tombstone: draft.tombstone,
         };
         match self.accumulator.append(partition, record, cx.now()) {
             Append::NoMemory => Placed::Waits,
@@ -291,6 +293,7 @@ impl Producer {
             node: cx.me(),
             record: draft.id,
             key: draft.key,
+            tombstone: draft.tombstone,
             tp: self.client.metadata.tp(partition),
             acks_all: self.config.acks == Acks::All,
         });

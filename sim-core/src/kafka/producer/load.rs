@@ -15,6 +15,8 @@ use std::io::Write;
 
 const GAP: Purpose = Purpose::named("load.gap");
 const KEY: Purpose = Purpose::named("load.key");
+const TOMBSTONE: Purpose = Purpose::named("load.tombstone");
+const ORDERED_TOMBSTONE: Purpose = Purpose::named("load.ordered-tombstone");
 const ORDERED_KEY: Purpose = Purpose::named("load.ordered-key");
 
 /// Up to so many keys have their hash computed beforehand.
@@ -71,6 +73,31 @@ impl LoadPlan {
                 u32::try_from(below(cx.draw(purpose, number), u64::from(n))).ok()
             }
             Keys::Zipf { .. } => Some(zipf::pick(&self.zipf, cx.draw(purpose, number))),
+        }
+    }
+
+    /// Whether a record is a tombstone, if it has a key.
+    pub(super) fn is_tombstone(&self, reason: Reason, cx: &KafkaCx<'_>) -> bool {
+        if self.spec.tombstones_milli == 0 || !self.has_keys() {
+            return false;
+        }
+        let (purpose, number) = match reason {
+            Reason::Load(number) => (TOMBSTONE, number),
+            Reason::Order(number) => (ORDERED_TOMBSTONE, number),
+        };
+        below(cx.draw(purpose, number), 1_000) < u64::from(self.spec.tombstones_milli)
+    }
+
+    /// Bytes of a record: a tombstone is its key alone.
+    pub(super) fn bytes(&self, key: Option<u32>, tombstone: bool) -> u32 {
+        let all = self.spec.record_bytes;
+        match key {
+            Some(key) if tombstone => {
+                let digits = key.checked_ilog10().unwrap_or(0) + 1;
+                let prefix = u32::try_from(self.spec.key_prefix.len()).unwrap_or(u32::MAX);
+                prefix.saturating_add(digits).min(all)
+            }
+            _ => all,
         }
     }
 
@@ -203,6 +230,25 @@ mod tests {
         let uniform = Keys::Uniform { n: 1_000 };
         assert_eq!(keys(uniform, Reason::Load), keys(uniform, Reason::Load));
         assert_ne!(keys(uniform, Reason::Load), keys(uniform, Reason::Order));
+    }
+
+    #[test]
+    fn tombstones_are_a_share_of_keyed_records() {
+        let cx = TestCx::new(NodeId(7));
+        let count = |keys, tombstones_milli| {
+            let mut plan = plan(Arrivals::None, keys);
+            plan.spec.tombstones_milli = tombstones_milli;
+            let all = (0..1_000).map(Reason::Load);
+            all.filter(|it| plan.is_tombstone(*it, &cx)).count()
+        };
+        let keyed = Keys::Cycle { n: 3 };
+        assert_eq!(count(keyed, 0), 0);
+        assert_eq!(count(keyed, 1_000), 1_000);
+        assert!((200..300).contains(&count(keyed, 250)));
+        assert_eq!(count(Keys::None, 1_000), 0);
+        let plan = plan(Arrivals::None, keyed);
+        assert_eq!(plan.bytes(Some(12), true), 7);
+        assert_eq!(plan.bytes(Some(12), false), 100);
     }
 
     #[test]

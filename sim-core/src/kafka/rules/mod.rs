@@ -7,6 +7,10 @@
 pub mod assign;
 pub mod broker_state;
 pub mod classic_group;
+pub mod cleaned_txns;
+pub mod cleaner;
+pub mod cleaner_manager;
+pub mod cleaner_range;
 pub mod election;
 pub mod fetch;
 pub mod follower;
@@ -22,6 +26,7 @@ pub mod producer_append;
 pub mod producer_state;
 pub mod quorum;
 pub mod quorum_leader;
+pub mod quota;
 pub mod replica;
 pub mod replication;
 pub mod server_assign;

@@ -1,7 +1,8 @@
 //! A partition's log together with its producer state: what a broker appends to and reads from.
 //!
 //! Follows `UnifiedLog`: validation by the leader, duplicate detection, verification of
-//! transactions, the last stable offset, and the transaction index. Compaction is not here.
+//! transactions, the last stable offset, and the transaction index. Compaction is in
+//! [`cleaner`](super::cleaner).
 
 use super::fetch::OffsetView;
 use super::producer_append::{AppendOrigin, BatchMetadata, TransactionVersion, VerificationGuard};
@@ -91,6 +92,34 @@ impl<R: LogRecord> PartitionLog<R> {
     /// The transaction index.
     pub fn aborted_txns(&self) -> &[AbortedTxn] {
         &self.aborted
+    }
+
+    /// Aborted transactions whose marker is at or above `from` and whose data begins below `to`.
+    pub fn collect_aborted(&self, from: i64, to: i64) -> Vec<AbortedTxn> {
+        self.aborted_between(from, to)
+    }
+
+    /// Puts the batches of a cleaned segment in the place of `count` closed ones, and the aborted
+    /// transactions that it still holds in the place of those whose marker was in them.
+    pub(super) fn replace_closed(
+        &mut self,
+        span: std::ops::Range<i64>,
+        count: usize,
+        batches: Vec<Arc<Batch<R>>>,
+        aborted: Vec<AbortedTxn>,
+    ) {
+        self.log.replace_closed(span.start, count, batches);
+        self.aborted.retain(|txn| !span.contains(&txn.last_offset));
+        self.aborted.extend(aborted);
+        self.aborted.sort_by_key(|txn| txn.last_offset);
+    }
+
+    /// Closes the active segment, if it holds anything, and opens one at `base_offset` (at the log
+    /// end if none is given).
+    pub fn roll(&mut self, base_offset: Option<i64>, now_ms: i64) {
+        self.log.roll_at(base_offset, now_ms);
+        self.producers.update_map_end_offset(self.log.leo());
+        self.producers.take_snapshot();
     }
 
     /// Changes the log's settings.

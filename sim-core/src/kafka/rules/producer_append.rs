@@ -292,7 +292,8 @@ impl ProducerAppendInfo {
         version: TransactionVersion,
     ) -> Result<Option<CompletedTxn>, ErrorCode> {
         match batch.control {
-            Some(ControlMarker::LeaderChange) => Ok(None),
+            // All of the transaction is gone from the log, and with it what the marker said.
+            Some(ControlMarker::LeaderChange | ControlMarker::Emptied) => Ok(None),
             Some(marker) => self.append_marker(batch, marker == ControlMarker::Abort, version),
             None => self.append_data(batch).map(|()| None),
         }

@@ -128,6 +128,7 @@ document! {
         "kind" => kind: KeysKind, required, "How a key is chosen.";
         "count" => count: u32, optional, "Number of keys (default 10).";
         "exponent" => exponent: Milli, optional, "With zipf: key k has weight 1/(k+1)^exponent (default 1).";
+        "tombstones" => tombstones: Milli, optional, "Share of records without a value, from 0 to 1: compaction drops their keys (default 0).";
         "prefix" => prefix: String, optional, "Text before the key's number (default \"key-\").";
     }
 }

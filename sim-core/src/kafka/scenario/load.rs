@@ -39,10 +39,12 @@ pub(super) fn read(raw: &At<RawLoad>, reader: &mut Reader<'_>) -> LoadSpec {
         Some(keys) => read_keys(keys, reader),
         None => (default.keys, default.key_prefix),
     };
+    let tombstones_milli = doc.keys.as_ref().map_or(0, |it| tombstones(it, reader));
     LoadSpec {
         arrivals,
         keys,
         key_prefix,
+        tombstones_milli,
         record_bytes: record_bytes.unwrap_or(default.record_bytes),
         start,
         stop,
@@ -112,6 +114,22 @@ fn arrivals(raw: &At<RawLoad>, kind: LoadKind, reader: &mut Reader<'_>) -> Arriv
             off: doc.off.as_ref().map_or(0, |at| at.value.0),
         },
     }
+}
+
+/// The share of tombstones, in thousandths.
+fn tombstones(raw: &At<RawKeys>, reader: &mut Reader<'_>) -> u32 {
+    let Some(at) = &raw.value.tombstones else {
+        return 0;
+    };
+    let kind = value(raw.value.kind.as_ref());
+    if at.value.0 > 1_000 {
+        let problem = Problem::bad_value("this is more than all of them", "a share from 0 to 1");
+        reader.report(&at.span, problem);
+    } else if at.value.0 > 0 && kind == Some(KeysKind::None) {
+        let problem = Problem::new("contradiction", "a tombstone needs a key");
+        reader.report(&at.span, problem);
+    }
+    at.value.0.min(1_000)
 }
 
 /// Most keys: the weights of Zipf's law are a table of this many entries.

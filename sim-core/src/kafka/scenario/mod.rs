@@ -110,6 +110,8 @@ pub enum Probe {
     GroupLag(NodeId, TopicPartition),
     /// The member that owns a partition, if it is one that runs: node or none.
     GroupOwner(NodeId, TopicPartition),
+    /// Keys with a value in the table that a consumer of a compacted topic builds; none elsewhere.
+    ConsumerKeys(NodeId),
     /// The active controller: node or none.
     QuorumLeader,
     /// The epoch of the quorum: the highest that any controller is in.

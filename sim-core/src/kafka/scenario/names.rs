@@ -190,12 +190,20 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
     if at < producers {
         return of_producer(node);
     }
-    let mut all = vec![ask(
-        "delivered",
-        Type::Int,
-        Probe::ConsumerDelivered(node),
-        "Records it was handed, repetitions counted.",
-    )];
+    let mut all = vec![
+        ask(
+            "delivered",
+            Type::Int,
+            Probe::ConsumerDelivered(node),
+            "Records it was handed, repetitions counted.",
+        ),
+        ask(
+            "keys",
+            Type::Int,
+            Probe::ConsumerKeys(node),
+            "Keys with a value in the table it builds from a compacted topic.",
+        ),
+    ];
     if let Some(consumer) = spec.consumers.get(at - producers) {
         if !consumer.config.group_id.is_empty() {
             all.extend(super::group_names::of_member(node));

@@ -9,7 +9,7 @@ use super::document::{
 };
 use super::load;
 use super::settings::Config;
-use crate::kafka::config::{BrokerConfig, ProducerConfig};
+use crate::kafka::config::{BrokerConfig, ProducerConfig, TopicConfig};
 use crate::kafka::group_protocol::OFFSETS_TOPIC;
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
@@ -231,7 +231,12 @@ fn read_topic(
         }
         None => placed(raw, spec, replicas, reader),
     };
-    let config = value(doc.config.as_ref()).unwrap_or_default();
+    let config: Config<TopicConfig> = value(doc.config.as_ref()).unwrap_or_default();
+    for (key, message) in config.value.problems() {
+        let span = config.place(key).or(config.place("min.compaction.lag.ms"));
+        let span = span.unwrap_or(&raw.span);
+        reader.report(span, Problem::new("contradiction", message));
+    }
     let smallest = assignment.iter().map(Vec::len).min().unwrap_or(0);
     if let Some(span) = config.place("min.insync.replicas")
         && smallest > 0

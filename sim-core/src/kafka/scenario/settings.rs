@@ -6,7 +6,7 @@
 
 use crate::kafka::bounds::out_of_bounds;
 use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
-use crate::kafka::settings::{KeySpec, SettingError};
+use crate::kafka::settings::{KeySpec, Ratio, SettingError, SettingValue};
 use crate::scenario::{At, Fields, Item, Key, Offer, Problem, Raw, Reader, wrong_kind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -125,9 +125,11 @@ impl<C: Settings> Item for Config<C> {
                 reader.report(&key.span, Problem::new("duplicate", message));
                 continue;
             }
-            if matches!(value.value, Raw::List(_) | Raw::Date | Raw::Decimal(_)) {
+            let known = C::KEYS.iter().find(|spec| spec.key == key.value);
+            let share = known.is_some_and(|spec| spec.expected == Ratio::EXPECTED);
+            let decimal = matches!(value.value, Raw::Decimal(_));
+            if matches!(value.value, Raw::List(_) | Raw::Date) || (decimal && !share) {
                 let message = format!("this is {}", value.value.kind());
-                let known = C::KEYS.iter().find(|spec| spec.key == key.value);
                 let expected =
                     known.map_or("a text, a number, true or false", |spec| spec.expected);
                 reader.report(&value.span, Problem::bad_value(message, expected));
@@ -178,6 +180,7 @@ fn written_as(expected: &str) -> &'static [&'static str] {
     match expected {
         "true or false" => &["boolean", "string"],
         "a whole number" => &["integer", "string"],
+        Ratio::EXPECTED => &["number", "string"],
         // Words such as acks = 1 may be numbers.
         _ => &["string", "integer"],
     }

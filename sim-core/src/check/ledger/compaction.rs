@@ -1,0 +1,49 @@
+//! Records that a log's cleaner took: which of them something newer stands for.
+
+use super::{COMPACTED, Counts, LaneBook, Sources, TOMBSTONE};
+use crate::log::RecordId;
+use std::collections::BTreeMap;
+
+impl Sources {
+    /// Of the records that stood below what a log's cleaner has reached, those that are there no
+    /// more: they were compacted if a later record of their key stood behind them, or if they were
+    /// tombstones. Any other is not accounted for.
+    pub(super) fn tell_compacted(
+        &mut self,
+        book: &LaneBook,
+        mut stood: Vec<(RecordId, i64)>,
+        counts: &mut Counts,
+    ) {
+        if stood.is_empty() {
+            return;
+        }
+        stood.retain(|(id, _)| {
+            let entry = self.get_mut(*id);
+            entry.is_some_and(|entry| {
+                let gone = entry.offset < 0;
+                entry.set(COMPACTED, gone && entry.is(COMPACTED), counts);
+                gone
+            })
+        });
+        let mut newest: BTreeMap<Option<u32>, i64> = BTreeMap::new();
+        for entry in book.sent.iter().filter_map(|id| self.get(*id)) {
+            let last = newest.entry(entry.key).or_insert(entry.offset);
+            *last = entry.offset.max(*last);
+        }
+        // From the newest on: what is not accounted for stands for nothing either.
+        stood.sort_by_key(|(_, offset)| std::cmp::Reverse(*offset));
+        for (id, offset) in stood {
+            let Some(entry) = self.get_mut(id) else {
+                continue;
+            };
+            let replaced = newest.get(&entry.key).is_some_and(|last| *last > offset);
+            let accounted = entry.key.is_some() && (replaced || entry.is(TOMBSTONE));
+            entry.set(COMPACTED, accounted, counts);
+            if accounted {
+                entry.offset = offset;
+                let last = newest.entry(entry.key).or_insert(offset);
+                *last = offset.max(*last);
+            }
+        }
+    }
+}
