@@ -8,11 +8,14 @@ mod rig;
 
 use super::errors::named;
 use crate::case::{Case, Checked, Fault, same, unknown};
-use crate::values::{int, list, members, numbers, text, texts};
+use crate::values::{count, int, list, members, numbers, text, texts};
 use rig::{Rig, state_name, state_named};
 use serde_json::{Value, json};
 use sim_core::kafka::error::ErrorCode;
 use sim_core::kafka::rules::classic_group::{ClassicGroup, State};
+
+/// Most members of a group in a case.
+const MEMBERS_MAX: usize = 1_000;
 
 pub(crate) fn check(case: &Case) -> Checked {
     let input = &case.input;
@@ -145,8 +148,7 @@ fn votes(case: &Case) -> Checked {
 /// The next generation of a group with so many members.
 fn generation(case: &Case) -> Checked {
     let mut rig = Rig::new(case)?;
-    let count = int(&case.input["members"])?;
-    for _ in 0..count {
+    for _ in 0..count(int(&case.input["members"])?, MEMBERS_MAX)? {
         rig.add(&["range", "roundrobin"])?;
     }
     let state = state_named(text(&case.input["state"])?)?;
@@ -222,7 +224,7 @@ fn rejoin(case: &Case) -> Checked {
 fn syncs(case: &Case) -> Checked {
     let input = &case.input;
     let mut rig = Rig::new(case)?;
-    for n in 0..int(&input["members"])? {
+    for n in 0..count(int(&input["members"])?, MEMBERS_MAX)? {
         rig.join(&format!("member-{n}"));
     }
     while rig.group.state() == State::PreparingRebalance {
