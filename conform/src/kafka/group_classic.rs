@@ -8,7 +8,7 @@ mod rig;
 
 use super::errors::named;
 use crate::case::{Case, Checked, Fault, same, unknown};
-use crate::values::{count, int, list, members, numbers, text, texts};
+use crate::values::{bounded, count, list, members, numbers, offset, text, texts};
 use rig::{Rig, state_name, state_named};
 use serde_json::{Value, json};
 use sim_core::kafka::error::ErrorCode;
@@ -148,7 +148,7 @@ fn votes(case: &Case) -> Checked {
 /// The next generation of a group with so many members.
 fn generation(case: &Case) -> Checked {
     let mut rig = Rig::new(case)?;
-    for _ in 0..count(int(&case.input["members"])?, MEMBERS_MAX)? {
+    for _ in 0..count(offset(&case.input["members"])?, MEMBERS_MAX)? {
         rig.add(&["range", "roundrobin"])?;
     }
     let state = state_named(text(&case.input["state"])?)?;
@@ -194,7 +194,7 @@ fn rejoin(case: &Case) -> Checked {
     let mut rig = Rig::new(case)?;
     let target = match &input["generation"] {
         Value::Null => 1,
-        given => int(given)?,
+        given => offset(given)?,
     };
     // The real tests begin with a leader alone; a follower comes in the second generation.
     let first = rig.join("leader");
@@ -224,7 +224,7 @@ fn rejoin(case: &Case) -> Checked {
 fn syncs(case: &Case) -> Checked {
     let input = &case.input;
     let mut rig = Rig::new(case)?;
-    for n in 0..count(int(&input["members"])?, MEMBERS_MAX)? {
+    for n in 0..count(offset(&input["members"])?, MEMBERS_MAX)? {
         rig.join(&format!("member-{n}"));
     }
     while rig.group.state() == State::PreparingRebalance {
@@ -234,7 +234,7 @@ fn syncs(case: &Case) -> Checked {
     let leader = rig.leader()?;
     let at = |key: &str| match &input[key] {
         Value::Null => Ok(None),
-        given => int(given).map(Some),
+        given => offset(given).map(Some),
     };
     let all = at("all_sync_at")?;
     let mut due: Vec<(i64, bool)> = Vec::new();
@@ -356,10 +356,11 @@ impl Rig {
                     };
                     factor
                         .zip(divisor)
-                        .map(|(by, of): (i64, i64)| delay * by / of)
+                        .and_then(|(by, of): (i64, i64)| delay.checked_mul(by)?.checked_div(of))
                 }
             };
-            sum += sign * value.ok_or_else(|| unknown("time", words))?;
+            let value = bounded(value.ok_or_else(|| unknown("time", words))?)?;
+            sum = bounded(sum + sign * value)?;
         }
         Ok(sum)
     }
@@ -368,7 +369,7 @@ impl Rig {
     pub(crate) fn span(&self, value: &Value) -> Checked<i64> {
         match value.as_str() {
             Some(words) => self.time(words),
-            None => int(value),
+            None => offset(value),
         }
     }
 }
