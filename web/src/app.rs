@@ -1,29 +1,22 @@
 //! The frame around all pages: header, routes, footer; what happens on navigation (title, focus);
 //! the theme.
 
+use leptos::html;
 use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::hooks::use_location;
 use leptos_router::path;
 use wasm_bindgen::JsCast;
 
-use crate::base;
-use crate::later::{self as second, Later, Pages};
-use crate::pages::{Home, NotFound};
-use crate::store;
+use crate::listen::marked;
+use crate::pages::{
+    Course, Home, LessonPage, NotFound, Reference, RunPage, Sandbox, ScenarioPage, Scenarios,
+};
 use crate::ui::glossary::GlossaryPopover;
-use crate::ui::icons::logo;
 use crate::ui::notices::NoticeRegion;
 use crate::ui::tabs::focus_by_id;
-use crate::ui::{Notices, Tone, icon};
-
-/// The parts of the site, in the order of the header: path, name.
-const PARTS: [(&str, &str); 4] = [
-    ("course", "Course"),
-    ("sandbox", "Sandbox"),
-    ("scenarios", "Scenarios"),
-    ("reference", "Reference"),
-];
+use crate::ui::{Notices, Tone, keep};
+use crate::{base, hero, theme};
 
 /// What a page tells the frame about itself.
 #[derive(Clone, Copy)]
@@ -32,8 +25,15 @@ pub(crate) struct PageFrame {
     pub(crate) is_bench: RwSignal<bool>,
 }
 
-/// Sets the document's title and whether the page is a workbench. Each page calls it once.
+/// Sets the document's title and whether the page is a workbench. Each page calls it once; what
+/// stood in its place while the application was loaded goes.
 pub(crate) fn page(title: &str, is_bench: bool) {
+    announce_page(title, is_bench);
+    hero::retire();
+}
+
+/// As [`page`], for the page that takes over what stood in its place.
+pub(crate) fn announce_page(title: &str, is_bench: bool) {
     let full = if title.is_empty() {
         "Strandline".to_owned()
     } else {
@@ -45,14 +45,18 @@ pub(crate) fn page(title: &str, is_bench: bool) {
     }
 }
 
+/// Puts the whole site into the page.
+pub(crate) fn mount() {
+    mount_to_body(App);
+}
+
 /// The whole site.
 #[component]
-pub(crate) fn App() -> impl IntoView {
+fn App() -> impl IntoView {
     let frame = PageFrame {
         is_bench: RwSignal::new(false),
     };
     provide_context(frame);
-    second::provide();
     let notices = Notices::provide();
     offer_update(notices);
     view! {
@@ -64,13 +68,13 @@ pub(crate) fn App() -> impl IntoView {
                     <FocusOnNavigation />
                     <Routes fallback=|| view! { <NotFound /> }>
                         <Route path=path!("") view=Home />
-                        <Route path=path!("course") view=later(|p| p.course) />
-                        <Route path=path!("lessons/:slug") view=later(|p| p.lesson) />
-                        <Route path=path!("sandbox") view=later(|p| p.sandbox) />
-                        <Route path=path!("scenarios") view=later(|p| p.scenarios) />
-                        <Route path=path!("scenarios/:slug") view=later(|p| p.scenario) />
-                        <Route path=path!("run") view=later(|p| p.run) />
-                        <Route path=path!("reference") view=later(|p| p.reference) />
+                        <Route path=path!("course") view=Course />
+                        <Route path=path!("lessons/:slug") view=LessonPage />
+                        <Route path=path!("sandbox") view=Sandbox />
+                        <Route path=path!("scenarios") view=Scenarios />
+                        <Route path=path!("scenarios/:slug") view=ScenarioPage />
+                        <Route path=path!("run") view=RunPage />
+                        <Route path=path!("reference") view=Reference />
                     </Routes>
                 </main>
                 <Footer />
@@ -81,17 +85,12 @@ pub(crate) fn App() -> impl IntoView {
     }
 }
 
-/// A route's view that is loaded when it is wanted.
-fn later(page: fn(&Pages) -> fn() -> AnyView) -> impl Fn() -> AnyView + Clone + Send + 'static {
-    move || view! { <Later page /> }.into_any()
-}
-
 /// The first stop of the Tab key. It moves the focus itself: with a `<base>`, `#main` would be
 /// another page.
 #[component]
 fn SkipLink() -> impl IntoView {
     view! {
-        <button type="button" class="skip" on:click=|_| focus_by_id("main")>
+        <button type="button" class="skip" data-act="skip" on:click=|_| focus_by_id("main")>
             "Skip to the content"
         </button>
     }
@@ -124,118 +123,30 @@ fn FocusOnNavigation() -> impl IntoView {
 #[component]
 fn Header() -> impl IntoView {
     let open = RwSignal::new(false);
+    let chosen = RwSignal::new(theme::chosen());
     let location = use_location();
-    let current = move |part: &str| {
-        let path = location.pathname.get();
-        let path = path.strip_prefix(base::path().as_str()).unwrap_or(&path);
-        let first = path
-            .trim_start_matches('/')
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        (first == part || (part == "course" && first == "lessons")).then_some("page")
-    };
-    view! {
-        <header class="site-header">
-            <a class="brand" href="./" aria-label="Strandline, home">
-                {logo()}
-                <span>"Strandline"</span>
-            </a>
-            <nav class="site-nav" class:is-open=move || open.get() aria-label="Site">
-                <ul class="site-nav-list">
-                    {PARTS
-                        .into_iter()
-                        .map(|(href, name)| {
-                            view! {
-                                <li>
-                                    <a
-                                        href=href
-                                        aria-current=move || current(href)
-                                        on:click=move |_| open.set(false)
-                                    >
-                                        {name}
-                                    </a>
-                                </li>
-                            }
-                        })
-                        .collect_view()}
-                </ul>
-            </nav>
-            <div class="site-tools">
-                <ThemeButton />
-                <button
-                    type="button"
-                    class="icon-button nav-toggle"
-                    aria-label="Menu"
-                    aria-expanded=move || open.get().to_string()
-                    on:click=move |_| open.update(|o| *o = !*o)
-                >
-                    {icon("menu")}
-                </button>
-            </div>
-        </header>
-    }
-}
-
-/// Goes through system, light, dark. The choice is read before the first paint by `theme.js`.
-#[component]
-fn ThemeButton() -> impl IntoView {
-    let theme = RwSignal::new(store::kept("theme").unwrap_or_default());
-    let name = move || match theme.get().as_str() {
-        "light" => "light",
-        "dark" => "dark",
-        _ => "as your system has it",
-    };
-    let turn = move |_| {
-        let next = match theme.get_untracked().as_str() {
-            "light" => "dark",
-            "dark" => "",
-            _ => "light",
-        };
-        theme.set(next.to_owned());
-        let Some(root) = document().document_element() else {
-            return;
-        };
-        if next.is_empty() {
-            store::forget("theme");
-            // Taking off an attribute that is not there is no error.
-            let _ = root.remove_attribute("data-theme");
-        } else {
-            // A choice that cannot be kept still holds until the page is left.
-            let _ = store::keep("theme", next);
-            let _ = root.set_attribute("data-theme", next);
-        }
-        if let Ok(event) = web_sys::Event::new("strandline:theme") {
-            // Listeners repaint what CSS does not reach; they refuse nothing.
-            let _ = window().dispatch_event(&event);
+    let place = NodeRef::<html::Header>::new();
+    keep(place, move || {
+        let part = hero::part(&location.pathname.get());
+        hero::header(&part, open.get(), &chosen.get())
+    });
+    let click = move |event: web_sys::MouseEvent| {
+        match marked(&event, "data-act").map(|(_, act)| act).as_deref() {
+            Some("menu") => open.update(|open| *open = !*open),
+            Some("theme") => chosen.set(theme::turn(&chosen.get_untracked()).to_owned()),
+            // Whoever has chosen a page needs the list no longer.
+            _ if marked(&event, "href").is_some() => open.set(false),
+            _ => {}
         }
     };
-    view! {
-        <button
-            type="button"
-            class="icon-button"
-            data-testid="theme"
-            aria-label=move || format!("Theme: {}", name())
-            title=move || format!("Theme: {}", name())
-            on:click=turn
-        >
-            {icon("theme")}
-        </button>
-    }
+    view! { <header class="site-header" node_ref=place on:click=click></header> }
 }
 
 #[component]
 fn Footer() -> impl IntoView {
-    view! {
-        <footer class="site-footer">
-            <p>
-                "Nothing is sent anywhere: the engine runs in your browser, and a run is its link."
-            </p>
-            <p>
-                <a href="reference">"What is simulated, and what is left out"</a>
-            </p>
-        </footer>
-    }
+    let place = NodeRef::<html::Footer>::new();
+    keep(place, hero::footer);
+    view! { <footer class="site-footer" node_ref=place></footer> }
 }
 
 /// Offers a reload when a newer version of the site waits (see `boot.js`).

@@ -1,8 +1,10 @@
-//! The site: mounts the Leptos application into the page.
+//! The site: begins with what can be drawn at once, and mounts the Leptos application into the page.
 //!
 //! The engine is the truth and lives in `sim_core`; what stands here shows it, moves its time and
-//! passes on what the learner does. `host` is the border to the engine, `bench` the workbench that
-//! all pages share, `stage` the picture, `pages` the pages, `lesson` the blocks of a lesson.
+//! passes on what the learner does. `host` is the border to the engine, `hero` what is there before
+//! the application (`later` has that loaded), `bench` the workbench that all pages share, `stage`
+//! the picture, `tree` how the page is drawn without a framework, `pages` the pages, `lesson` the
+//! blocks of a lesson.
 
 // `#[component]` writes a public struct of properties beside each component, whatever its reach.
 #![allow(unreachable_pub)]
@@ -13,18 +15,20 @@ mod bench;
 mod catalog;
 mod files;
 mod format;
+mod hero;
 mod host;
 mod later;
 mod lesson;
+mod listen;
 mod pages;
 mod raf;
 pub mod stage;
 mod store;
+mod theme;
+mod tree;
 mod ui;
-
-use leptos::prelude::*;
 
 fn main() {
     console_error_panic_hook::set_once();
-    mount_to_body(app::App);
+    hero::start();
 }

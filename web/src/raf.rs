@@ -123,3 +123,24 @@ fn run_frame(timestamp: f64) {
         ask_browser();
     }
 }
+
+/// Calls `call` once, in so many frames.
+pub(crate) fn after(frames: u32, call: impl FnOnce() + 'static) {
+    let slot: Rc<RefCell<Option<FrameId>>> = Rc::default();
+    let (mut left, mut call, own) = (frames, Some(call), slot.clone());
+    let id = register(move |_| {
+        left = left.saturating_sub(1);
+        if left > 0 {
+            return true;
+        }
+        if let Some(call) = call.take() {
+            call();
+        }
+        if let Some(id) = own.borrow_mut().take() {
+            remove(id);
+        }
+        false
+    });
+    *slot.borrow_mut() = Some(id);
+    wake(id);
+}

@@ -5,48 +5,90 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
+use super::pilot::Pilot;
 use super::{now_ms, use_bench};
 use crate::format::spoken;
 
 const LEAST_GAP_MS: f64 = 2_000.0;
 const MARKS_AT_ONCE: usize = 3;
 
+/// What is to be said of a run at a moment.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Aloud {
+    /// Nothing new.
+    Nothing,
+    /// Something, but not before so many ms have gone.
+    Wait(f64),
+    /// These words.
+    Say(String),
+}
+
+/// How far the telling has come.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Telling {
+    until: u64,
+    at_ms: f64,
+}
+
+impl Telling {
+    /// Nothing is told yet.
+    pub(crate) fn new() -> Telling {
+        Telling {
+            until: 0,
+            at_ms: f64::MIN,
+        }
+    }
+
+    /// What to say now. `clock_ms` is a monotonic clock.
+    pub(crate) fn next(&mut self, pilot: &impl Pilot, clock_ms: f64) -> Aloud {
+        let last = self.until;
+        let found = pilot.ask(|s| {
+            let now = s.now();
+            let fresh = s.marks().into_iter();
+            let fresh = fresh.filter(|m| m.time > last && m.time <= now);
+            (now, fresh.map(|m| (m.time, m.text)).collect::<Vec<_>>())
+        });
+        let Some((now, fresh)) = found else {
+            return Aloud::Nothing;
+        };
+        let wait = self.at_ms + LEAST_GAP_MS - clock_ms;
+        if !fresh.is_empty() && wait > 0.0 {
+            return Aloud::Wait(wait);
+        }
+        self.until = now;
+        if fresh.is_empty() {
+            return Aloud::Nothing;
+        }
+        self.at_ms = clock_ms;
+        let skip = fresh.len().saturating_sub(MARKS_AT_ONCE);
+        let words = fresh
+            .iter()
+            .skip(skip)
+            .map(|(t, m)| format!("{m}, at {}.", spoken(*t)));
+        Aloud::Say(words.collect::<Vec<_>>().join(" "))
+    }
+}
+
 /// The live region.
 #[component]
 pub(crate) fn Announcer() -> impl IntoView {
     let bench = use_bench();
     let text = RwSignal::new(String::new());
-    let said_until = StoredValue::new(0u64);
-    let said_at = StoredValue::new(f64::MIN);
+    let telling = StoredValue::new(Telling::new());
     // Counts the times that something had to wait until it could be said.
     let waited = RwSignal::new(0u32);
     let waiting = StoredValue::new(false);
     Effect::new(move |_| {
         bench.tick.track();
         waited.track();
-        let now = bench.hud.with_untracked(|h| h.now);
-        let last = said_until.get_value();
-        if now < last {
-            said_until.set_value(now);
-            return;
-        }
-        let fresh = bench.ask(|s| {
-            let fresh = s
-                .marks()
-                .into_iter()
-                .filter(|m| m.time > last && m.time <= now);
-            fresh.map(|m| (m.time, m.text)).collect::<Vec<_>>()
-        });
-        let Some(fresh) = fresh.filter(|f| !f.is_empty()) else {
-            said_until.set_value(now);
-            return;
-        };
-        let wait = said_at.get_value() + LEAST_GAP_MS - now_ms();
-        if wait > 0.0 {
+        let next = telling.try_update_value(|t| t.next(&bench, now_ms()));
+        match next {
+            None | Some(Aloud::Nothing) => {}
+            Some(Aloud::Say(words)) => text.set(words),
             // A run that stands by then publishes nothing that would bring it up again.
-            if !waiting.get_value() {
+            Some(Aloud::Wait(ms)) if !waiting.get_value() => {
                 waiting.set_value(true);
-                let due = Duration::from_millis(wait as u64 + 1);
+                let due = Duration::from_millis(ms as u64 + 1);
                 set_timeout(
                     move || {
                         // The page may have been left.
@@ -56,16 +98,8 @@ pub(crate) fn Announcer() -> impl IntoView {
                     due,
                 );
             }
-            return;
+            Some(Aloud::Wait(_)) => {}
         }
-        said_until.set_value(now);
-        said_at.set_value(now_ms());
-        let skip = fresh.len().saturating_sub(MARKS_AT_ONCE);
-        let words = fresh
-            .iter()
-            .skip(skip)
-            .map(|(t, m)| format!("{m}, at {}.", spoken(*t)));
-        text.set(words.collect::<Vec<_>>().join(" "));
     });
     view! {
         <div class="sr-only" role="status" data-testid="announcer">

@@ -10,6 +10,7 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::Bench;
+use super::pilot::Pilot;
 use crate::host::{Recipe, Session};
 
 const NAME: &str = "strandline";
@@ -42,23 +43,42 @@ fn number(n: Option<u64>) -> JsValue {
     n.map_or(JsValue::NULL, |n| JsValue::from_f64(n as f64))
 }
 
-/// Puts the object on the window while the page stands.
-pub(crate) fn expose(bench: Bench) {
+/// Puts the object on the window.
+pub(crate) fn expose(pilot: &impl Pilot) {
+    let Some(window) = web_sys::window() else {
+        return;
+    };
     let hooks = Hooks(js_sys::Object::new());
-    hooks.read("digest", move || text(bench.ask(|s| s.digest())));
-    hooks.read("now", move || number(bench.ask(|s| s.now())));
-    hooks.read("event", move || number(bench.ask(|s| s.event())));
-    hooks.read("duration", move || number(bench.ask(|s| s.duration())));
+    let ask = |question: fn(&Session) -> u64| {
+        let pilot = pilot.clone();
+        move || number(pilot.ask(question))
+    };
+    hooks.read("now", ask(Session::now));
+    hooks.read("event", ask(Session::event));
+    hooks.read("duration", ask(Session::duration));
+    let p = pilot.clone();
+    hooks.read("digest", move || text(p.ask(Session::digest)));
+    let p = pilot.clone();
     hooks.read("playing", move || {
-        JsValue::from_bool(bench.host(|h| h.playing()) == Some(true))
+        JsValue::from_bool(p.host(|h| h.playing()) == Some(true))
     });
-    hooks.write("seek", move |ns| bench.seek(ns.max(0.0) as u64));
-    hooks.write("play", move |on| bench.set_playing(on != 0.0));
+    let p = pilot.clone();
+    hooks.write("seek", move |ns| {
+        p.travel(|h| h.seek(ns.max(0.0) as u64));
+    });
+    let p = pilot.clone();
+    hooks.write("play", move |on| {
+        p.travel(|h| h.set_playing(on != 0.0));
+    });
     // A window that takes no properties has no tests looking at it.
-    let _ = js_sys::Reflect::set(&window(), &JsValue::from_str(NAME), &hooks.0);
-    on_cleanup(|| {
-        let _ = js_sys::Reflect::delete_property(&window(), &JsValue::from_str(NAME));
-    });
+    let _ = js_sys::Reflect::set(&window, &JsValue::from_str(NAME), &hooks.0);
+}
+
+/// Takes the object away with the page.
+pub(crate) fn conceal() {
+    if let Some(window) = web_sys::window() {
+        let _ = js_sys::Reflect::delete_property(&window, &JsValue::from_str(NAME));
+    }
 }
 
 /// Adds what only the whole workbench can be asked.

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use sim_core::view::Role;
 use wasm_bindgen::JsCast;
 
-use super::transport::{Way, jump_to_mark};
+use super::pilot::{Way, jump_to_mark};
 use super::{Bench, use_bench};
 use crate::format::SPEEDS;
 use crate::host::{Offer, Target};
@@ -69,7 +69,7 @@ fn offer_what_follows(bench: Bench, done: &str) {
         .with_untracked(|h| SPEEDS.get(h.speed).map_or(1.0, |s| s.0));
     if pace < PACE_TO_WAIT {
         let text = format!("{done}. What follows may take some simulated seconds.");
-        let on = move || jump_to_mark(bench, Way::On);
+        let on = move || jump_to_mark(&bench, Way::On);
         bench
             .notices
             .offer_briefly(Tone::Sea, text, "What happens next", on);

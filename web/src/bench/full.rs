@@ -1,6 +1,6 @@
-//! What a workbench has beyond the one of the home page: the bar with its tabs, the panels behind
-//! them, inspector, faults, marks, branches, dialogs and keys. All of it lies in the second half of
-//! the site (see `crate::later`), and the workbench itself knows it by [`Rest`] alone.
+//! What a workbench has around stage, ledger and transport: the bar with its tabs, the panels behind
+//! them, inspector, faults, marks, branches, dialogs and keys. The workbench itself knows it by
+//! [`Rest`] alone.
 
 use leptos::prelude::*;
 
@@ -79,7 +79,7 @@ pub(crate) fn FullWorkbench(
     #[prop(optional, into)]
     order: Option<Signal<i32>>,
 ) -> impl IntoView {
-    view! { <Workbench rest=Some(REST) order /> }
+    view! { <Workbench rest=REST order /> }
 }
 
 fn panel(tab: &'static str) -> Option<AnyView> {

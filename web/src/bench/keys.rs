@@ -6,7 +6,8 @@ use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-use super::transport::{Way, change_speed, jump_to_mark};
+use super::pilot::{Way, jump_to_mark};
+use super::transport::change_speed;
 use super::{Bench, Tab};
 use crate::host::Host;
 use crate::ui::Dialog;
@@ -99,8 +100,8 @@ fn press(bench: Bench, ev: &web_sys::KeyboardEvent) -> bool {
         ("ArrowLeft", false) => {
             bench.travel(Host::step_back);
         }
-        ("k", _) => jump_to_mark(bench, Way::On),
-        ("j", _) => jump_to_mark(bench, Way::Back),
+        ("k", _) => jump_to_mark(&bench, Way::On),
+        ("j", _) => jump_to_mark(&bench, Way::Back),
         ("]", _) => change_speed(bench, 1),
         ("[", _) => change_speed(bench, -1),
         ("0", _) => bench.seek(0),

@@ -9,6 +9,8 @@ use super::{Bench, narrow, use_bench};
 use crate::format::count;
 use crate::host::{RecordRow, records};
 use crate::stage::Selection;
+use crate::tree::{Kid, el};
+use crate::ui::keep;
 
 /// Records per page of the table.
 const PAGE: usize = 50;
@@ -92,30 +94,42 @@ pub(crate) fn counters(ledger: &LedgerView) -> Vec<(&'static str, u64, bool)> {
         .collect()
 }
 
+/// The row of counters, as it stands in the list.
+pub(crate) fn strip(ledger: &LedgerView) -> Vec<Kid> {
+    let cell = |c: &Counter| {
+        let value = (c.read)(ledger);
+        let class = match (c.harm, value) {
+            (true, 0) => "count is-proven",
+            (true, _) => "count is-harm",
+            (false, _) => "count",
+        };
+        let number = el("dd")
+            .class("mono")
+            .test(format!("count-{}", c.key))
+            .with(count(value));
+        el("div")
+            .class(class)
+            .is("title", c.help)
+            .with(el("dt").with(c.name))
+            .with(number)
+            .into()
+    };
+    COUNTERS.iter().map(cell).collect()
+}
+
 /// The row of counters.
 #[component]
 pub(crate) fn LedgerStrip() -> impl IntoView {
     let bench = use_bench();
-    let cell = move |c: &'static Counter| {
-        let value = Memo::new(move |_| bench.ledger.with(c.read));
-        view! {
-            <div
-                class="count"
-                class:is-harm=move || c.harm && value.get() != 0
-                class:is-proven=move || c.harm && value.get() == 0
-                title=c.help
-            >
-                <dt>{c.name}</dt>
-                <dd class="mono" data-testid=format!("count-{}", c.key)>
-                    {move || count(value.get())}
-                </dd>
-            </div>
-        }
-    };
+    let list = NodeRef::<leptos::html::Dl>::new();
+    keep(list, move || bench.ledger.with(strip));
     view! {
-        <dl class="ledger-strip" data-testid="ledger" aria-label="Truth ledger">
-            {COUNTERS.iter().map(cell).collect_view()}
-        </dl>
+        <dl
+            class="ledger-strip"
+            data-testid="ledger"
+            aria-label="Truth ledger"
+            node_ref=list
+        ></dl>
     }
 }
 

@@ -19,11 +19,13 @@ mod keys;
 mod ledger;
 mod metrics;
 mod panels;
+mod pilot;
 mod script;
 mod share;
 mod spacetime;
 mod state;
 mod timeline;
+pub(crate) mod timeline_art;
 mod transport;
 mod verdicts;
 mod work;
@@ -38,11 +40,14 @@ use crate::raf::{self, FrameId};
 use crate::stage::{Frame, FrameSlot, MenuRequest, Selection, Zoom, query};
 use crate::ui::{Notices, Tone};
 
+pub(crate) use announce::{Aloud, Telling};
+pub(crate) use debug::{conceal, expose};
 pub(crate) use full::FullWorkbench;
 pub(crate) use keys::KeysTable;
-pub(crate) use panels::Workbench;
+pub(crate) use ledger::strip as ledger_strip;
+pub(crate) use panels::Words;
+pub(crate) use pilot::{Pilot, Way, jump_to_mark, seek_part, timeline_key};
 pub(crate) use state::{Hud, Tab};
-pub(crate) use transport::{Way, jump_to_mark};
 pub(crate) use verdicts::Verdicts;
 pub(crate) use work::{Opening, linked_run, open_saved_or};
 
@@ -89,7 +94,6 @@ pub(crate) struct Bench {
     since_publish: StoredValue<f64>,
     /// The stage was published without its numbers.
     numbers_due: StoredValue<bool>,
-    in_sight: StoredValue<bool>,
     /// Where the stage leaves its drawing.
     pub(crate) frame: FrameSlot,
     /// Time, pace, counts.
@@ -144,7 +148,6 @@ impl Bench {
             frame_id: StoredValue::new(None),
             since_publish: StoredValue::new(0.0),
             numbers_due: StoredValue::new(false),
-            in_sight: StoredValue::new(true),
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
@@ -294,18 +297,7 @@ impl Bench {
         }
     }
 
-    /// Lets a run rest while it cannot be seen, without pausing it.
-    pub(crate) fn set_in_sight(self, seen: bool) {
-        self.in_sight.try_set_value(seen);
-        if seen {
-            self.wake();
-        }
-    }
-
     fn on_frame(self, step_ms: f64) -> bool {
-        if !self.in_sight.try_get_value().unwrap_or(false) {
-            return false;
-        }
         let moved = self
             .host(|h| h.frame(step_ms, BUDGET_MS, now_ms))
             .unwrap_or_default();
@@ -401,6 +393,21 @@ impl Bench {
             self.slow_at.try_set_value(now);
             self.slow_tick.try_update(|n| *n += 1);
         }
+    }
+}
+
+impl Pilot for Bench {
+    fn host<T>(&self, change: impl FnOnce(&mut Host) -> T) -> Option<T> {
+        Bench::host(*self, change)
+    }
+
+    fn show(&self) {
+        self.publish();
+        self.wake();
+    }
+
+    fn say(&self, text: String) {
+        self.notices.say(Tone::Sea, text);
     }
 }
 

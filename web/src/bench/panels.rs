@@ -2,86 +2,52 @@
 //! faults, ledger and transport. On a phone the same parts stand in one column and the transport
 //! is fixed at the foot.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
+use sim_core::view::StageView;
 
 use super::full::Rest;
 use super::ledger::LedgerStrip;
 use super::transport::Transport;
 use super::{Bench, Prediction, Tab, announce, debug, use_bench};
-use crate::stage::{Stage, StageMirror, TokensList};
+use crate::stage::{MenuRequest, Selection, Stage, StageMirror, TokensList};
 
 /// The workbench of the page. Needs a [`Bench`] in context.
 #[component]
 pub(crate) fn Workbench(
-    /// What it has beyond stage, ledger and transport; the home page's has nothing more.
-    rest: Option<Rest>,
+    /// What it has beyond stage, ledger and transport.
+    rest: Rest,
     /// Its place among the flex items of a narrow page.
     order: Option<Signal<i32>>,
 ) -> impl IntoView {
     let bench = use_bench();
-    debug::expose(bench);
-    if let Some(rest) = rest {
-        (rest.start)(bench);
-    }
-    let root = NodeRef::<leptos::html::Section>::new();
-    if rest.is_none() {
-        rest_out_of_sight(bench, root);
-    }
+    debug::expose(&bench);
+    on_cleanup(debug::conceal);
+    (rest.start)(bench);
     view! {
         <section
-            node_ref=root
             class="workbench"
-            class:is-glance=rest.is_none()
             style:order=move || order.map(|o| o.get().to_string()).unwrap_or_default()
             aria-label="Simulation"
             data-testid="workbench"
         >
-            {rest.map(|r| (r.bar)(bench))}
+            {(rest.bar)(bench)}
             <Problems bench />
             <div class="bench-body">
                 <div class="bench-main">
                     <CaptionLine bench />
                     <PanelOnView bench rest />
                 </div>
-                {rest.map(|r| (r.inspector)())}
+                {(rest.inspector)()}
             </div>
-            {rest.map(|r| (r.palette)())}
+            {(rest.palette)()}
             <LedgerStrip />
             <Transport rest />
             <announce::Announcer />
-            {rest.map(|r| (r.overlays)(bench))}
+            {(rest.overlays)(bench)}
         </section>
     }
-}
-
-/// A run that plays by itself does so only while it can be seen.
-fn rest_out_of_sight(bench: Bench, root: NodeRef<leptos::html::Section>) {
-    let observer = StoredValue::new_local(None::<web_sys::IntersectionObserver>);
-    Effect::new(move |_| {
-        let Some(section) = root.get() else { return };
-        let seen = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
-            let last = entries
-                .pop()
-                .dyn_into::<web_sys::IntersectionObserverEntry>();
-            bench.set_in_sight(last.is_ok_and(|e| e.is_intersecting()));
-        });
-        let made = web_sys::IntersectionObserver::new(seen.as_ref().unchecked_ref());
-        // The observer lives as long as the page it watches, and so does its callback.
-        seen.forget();
-        if let Ok(made) = made {
-            made.observe(&section);
-            observer.set_value(Some(made));
-        }
-    });
-    on_cleanup(move || {
-        observer.try_update_value(|o| {
-            if let Some(observer) = o.take() {
-                observer.disconnect();
-            }
-        });
-    });
 }
 
 /// What the engine refused, where a run should be.
@@ -158,12 +124,10 @@ fn PredictionLine(prediction: Prediction) -> impl IntoView {
 }
 
 #[component]
-fn PanelOnView(bench: Bench, rest: Option<Rest>) -> impl IntoView {
+fn PanelOnView(bench: Bench, rest: Rest) -> impl IntoView {
     move || {
         let tab = bench.tab.get();
-        let body = rest
-            .and_then(|r| (r.panel)(tab))
-            .unwrap_or_else(|| view! { <StagePanel bench /> }.into_any());
+        let body = (rest.panel)(tab).unwrap_or_else(|| view! { <StagePanel bench /> }.into_any());
         view! {
             <div
                 class="panel"
@@ -208,20 +172,33 @@ fn StageWords(bench: Bench) -> impl IntoView {
     let toggled = move |ev: leptos::ev::Event| {
         open.set(event_target::<web_sys::HtmlElement>(&ev).has_attribute("open"));
     };
+    let on_menu = Callback::new(move |request| bench.menu.set(Some(request)));
     view! {
         <details class="stage-words" data-testid="stage-words" on:toggle=toggled>
             <summary>"The stage in words"</summary>
             <Show when=move || open.get()>
-                <div class="stage-mirror-shown">
-                    <StageMirror view=bench.view />
-                    <h3>"Messages under way"</h3>
-                    <TokensList
-                        view=bench.view
-                        selected=bench.selected
-                        on_menu=Callback::new(move |request| bench.menu.set(Some(request)))
-                    />
-                </div>
+                <Words view=bench.view selected=bench.selected on_menu />
             </Show>
         </details>
+    }
+}
+
+/// What the stage shows, in tables and lists.
+#[component]
+pub(crate) fn Words(
+    /// The world as of the last publication.
+    #[prop(into)]
+    view: Signal<Arc<StageView>>,
+    /// What is picked.
+    selected: RwSignal<Option<Selection>>,
+    /// Opens the menu of faults.
+    on_menu: Callback<MenuRequest>,
+) -> impl IntoView {
+    view! {
+        <div class="stage-mirror-shown">
+            <StageMirror view />
+            <h3>"Messages under way"</h3>
+            <TokensList view selected on_menu />
+        </div>
     }
 }

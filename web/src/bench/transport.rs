@@ -4,71 +4,12 @@
 use leptos::prelude::*;
 
 use super::full::Rest;
+use super::pilot::{Way, jump_to_mark};
 use super::timeline::Timeline;
-use super::{Bench, now_ms, use_bench};
-use crate::format::{SPEEDS, clock, clock_micros, count, spoken};
-use crate::host::{Ahead, Host};
+use super::{Bench, use_bench};
+use crate::format::{SPEEDS, clock, clock_micros, count};
+use crate::host::Host;
 use crate::ui::icon;
-
-/// Which way a jump goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Way {
-    /// Towards the start.
-    Back,
-    /// Towards the end.
-    On,
-}
-
-/// Longest that a look ahead holds the page, ms.
-const LOOK_AHEAD_MS: f64 = 400.0;
-
-/// Goes to the next mark of the timeline (fault, caption, violation, election) that way and stops
-/// there. Past the last one that is known the run goes on, unseen, until something is worth one.
-pub(crate) fn jump_to_mark(bench: Bench, way: Way) {
-    let to = bench.ask(|s| {
-        let (now, marks) = (s.now(), s.marks());
-        let mut times = marks.iter().map(|m| m.time);
-        match way {
-            Way::On => times.filter(|t| *t > now).min(),
-            Way::Back => times.rfind(|t| *t < now),
-        }
-    });
-    match to.flatten() {
-        Some(time) => {
-            bench.travel(|h| {
-                h.set_playing(false);
-                h.seek(time);
-            });
-        }
-        None if way == Way::On => look_ahead(bench),
-        None => bench.seek(0),
-    }
-}
-
-/// Goes to what happens next, though it has not been seen yet.
-pub(crate) fn look_ahead(bench: Bench) {
-    let head = |h: &mut Host| {
-        // What is known already need not be found again.
-        let head = h.session().head();
-        if h.session().now() < head {
-            h.seek(head);
-        }
-        h.look_ahead(LOOK_AHEAD_MS, now_ms)
-    };
-    let found = bench.travel(head);
-    let now = bench.hud.with_untracked(|h| h.now);
-    let nothing = match found {
-        None | Some(Ahead::Mark) => return,
-        Some(Ahead::End) => "Nothing more happens until the end of this run.".to_owned(),
-        Some(Ahead::NotYet) => {
-            format!(
-                "Nothing to mark until {} yet. Press again to look further.",
-                spoken(now)
-            )
-        }
-    };
-    bench.notices.say(crate::ui::Tone::Sea, nothing);
-}
 
 /// Changes the speed by some steps of the scale.
 pub(crate) fn change_speed(bench: Bench, by: isize) {
@@ -78,20 +19,20 @@ pub(crate) fn change_speed(bench: Bench, by: isize) {
 /// The whole foot of the workbench.
 #[component]
 pub(crate) fn Transport(
-    /// Jumps, speed and branches; without, only play and step.
-    rest: Option<Rest>,
+    /// Speed and branches.
+    rest: Rest,
 ) -> impl IntoView {
     let bench = use_bench();
     view! {
         <div class="transport" data-testid="transport">
             <div class="transport-row">
-                <Controls bench full=rest.is_some() />
+                <Controls bench />
                 <Reading bench />
-                {rest.map(|r| (r.speed)(bench))}
+                {(rest.speed)(bench)}
             </div>
             <div class="timeline-row">
                 <Timeline>
-                    {rest.map(|r| (r.runs)())}
+                    {(rest.runs)()}
                 </Timeline>
             </div>
         </div>
@@ -99,7 +40,7 @@ pub(crate) fn Transport(
 }
 
 #[component]
-fn Controls(bench: Bench, full: bool) -> impl IntoView {
+fn Controls(bench: Bench) -> impl IntoView {
     let playing = move || bench.hud.with(|h| h.playing);
     let button = move |id, label: &'static str, glyph, act: fn(Bench)| {
         let id: &'static str = id;
@@ -121,12 +62,9 @@ fn Controls(bench: Bench, full: bool) -> impl IntoView {
     view! {
         <div class="transport-buttons" role="group" aria-label="Time">
             {button("rewind", "To the start", "rewind", |b| b.seek(0))}
-            {full
-                .then(|| {
-                    button("prev-mark", "To the previous mark (j)", "prev-mark", |b| {
-                        jump_to_mark(b, Way::Back);
-                    })
-                })}
+            {button("prev-mark", "To the previous mark (j)", "prev-mark", |b| {
+                jump_to_mark(&b, Way::Back);
+            })}
             {button(
                 "step-back",
                 "One event back (←)",
@@ -153,12 +91,9 @@ fn Controls(bench: Bench, full: bool) -> impl IntoView {
                     b.travel(Host::step);
                 },
             )}
-            {full
-                .then(|| {
-                    button("next-mark", "To what happens next (k)", "next-mark", |b| {
-                        jump_to_mark(b, Way::On);
-                    })
-                })}
+            {button("next-mark", "To what happens next (k)", "next-mark", |b| {
+                jump_to_mark(&b, Way::On);
+            })}
         </div>
     }
 }

@@ -232,7 +232,7 @@ fn Outcome(
                 type="button"
                 class="button small"
                 data-testid="what-follows"
-                on:click=move |_| jump_to_mark(shown.bench, Way::On)
+                on:click=move |_| jump_to_mark(&shown.bench, Way::On)
             >
                 {icon("next-mark")}
                 "What happens next"

@@ -13,23 +13,14 @@ mod scenarios;
 
 use leptos::prelude::*;
 
+pub(crate) use course::Course;
 pub(crate) use home::Home;
+pub(crate) use lesson::LessonPage;
 pub(crate) use not_found::NotFound;
-
-use crate::later::Pages;
-
-/// The pages that are loaded when they are wanted.
-pub(crate) fn all() -> Pages {
-    Pages {
-        course: || view! { <course::Course /> }.into_any(),
-        lesson: || view! { <lesson::LessonPage /> }.into_any(),
-        sandbox: || view! { <sandbox::Sandbox /> }.into_any(),
-        scenarios: || view! { <scenarios::Scenarios /> }.into_any(),
-        scenario: || view! { <scenarios::ScenarioPage /> }.into_any(),
-        run: || view! { <run::RunPage /> }.into_any(),
-        reference: || view! { <reference::Reference /> }.into_any(),
-    }
-}
+pub(crate) use reference::Reference;
+pub(crate) use run::RunPage;
+pub(crate) use sandbox::Sandbox;
+pub(crate) use scenarios::{ScenarioPage, Scenarios};
 
 /// Says that something could not be loaded, why, and what can be done.
 #[component]

@@ -29,7 +29,7 @@ pub(crate) fn RunPage() -> impl IntoView {
         None => {
             let keep_as = Some("run".to_owned());
             let recipe = Recipe {
-                time: super::home::BEGIN,
+                time: crate::hero::BEGIN,
                 ..Recipe::of(crate::host::HOME)
             };
             open_saved_or(

@@ -4,9 +4,9 @@ use leptos::prelude::*;
 
 use super::build::{Build, KeysKind, LoadKind};
 use super::fields::{Check, Choice, Form, Number};
-use super::home::BEGIN;
 use crate::app::page;
 use crate::bench::{Bench, FullWorkbench, Opening, Tab, Verdicts, calm, narrow, open_saved_or};
+use crate::hero::BEGIN;
 use crate::host::Recipe;
 use crate::store;
 use crate::ui::icon;

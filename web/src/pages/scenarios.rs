@@ -82,15 +82,15 @@ pub(crate) fn ScenarioPage() -> impl IntoView {
 fn first_look(text: &str) -> u64 {
     let Ok(scenario) = open_session(Recipe::of(text.to_owned())).map(|s| s.scenario().clone())
     else {
-        return super::home::BEGIN;
+        return crate::hero::BEGIN;
     };
     let entries = scenario.timeline.iter();
     let first = entries
         .filter_map(|e| e.trigger.times(scenario.duration).next())
         .min();
     first
-        .map_or(super::home::BEGIN, |at| at.saturating_sub(EVE))
-        .max(super::home::BEGIN)
+        .map_or(crate::hero::BEGIN, |at| at.saturating_sub(EVE))
+        .max(crate::hero::BEGIN)
 }
 
 #[component]

@@ -21,6 +21,27 @@ pub enum Zoom {
     Lane(String),
 }
 
+impl Zoom {
+    /// The key for `data-zoom`.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Zoom::All => String::new(),
+            Zoom::Page(page) => format!("page:{page}"),
+            Zoom::Lane(id) => format!("lane:{id}"),
+        }
+    }
+
+    /// Reads a key.
+    pub(crate) fn parse(key: &str) -> Option<Zoom> {
+        match key.split_once(':') {
+            None => key.is_empty().then_some(Zoom::All),
+            Some(("page", page)) => page.parse().ok().map(Zoom::Page),
+            Some(("lane", id)) => Some(Zoom::Lane(id.to_owned())),
+            Some(_) => None,
+        }
+    }
+}
+
 /// The projection that the stage needs for this zoom, so that a view costs only what is on screen.
 /// `last` is the view shown so far (the default one at the start).
 pub fn query(zoom: &Zoom, last: &StageView) -> StageQuery {
@@ -33,5 +54,20 @@ pub fn query(zoom: &Zoom, last: &StageView) -> StageQuery {
         lanes,
         cells_max: if in_full { CELLS_MAX } else { 0 },
         tokens_max: TOKENS_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Zoom;
+
+    #[test]
+    fn a_zoom_can_be_read_back_from_its_key() {
+        for zoom in [Zoom::All, Zoom::Page(2), Zoom::Lane("a:b-0".to_owned())] {
+            assert_eq!(Zoom::parse(&zoom.key()), Some(zoom));
+        }
+        for key in ["page:", "page:x", "all", "row:1"] {
+            assert_eq!(Zoom::parse(key), None, "{key}");
+        }
     }
 }

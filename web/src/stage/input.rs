@@ -3,31 +3,45 @@
 //! One set of listeners on the plane serves everything in it. A token under the pointer goes
 //! before what lies under it.
 
-use leptos::html;
-use leptos::prelude::*;
-use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, KeyboardEvent, MouseEvent, PointerEvent};
+use std::rc::Weak;
 
-use super::parts::Shared;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, FocusEvent, HtmlElement, KeyboardEvent, MouseEvent, PointerEvent};
+
+use super::parts::Tip;
+use super::picture::{Inner, Picture};
 use super::plan::geom::{Pt, Rect, pt};
-use super::scene::words;
+use super::scene::{Scene, words};
 use super::stops::{Direction, Stop, nearest};
 use super::{MenuRequest, MenuTarget, Selection};
+use crate::listen::Listener;
 
-/// The words shown beside a token.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Tip {
-    /// Where the token is.
-    pub(super) at: Pt,
-    /// What it is.
-    pub(super) words: String,
-}
-
-/// The plane's listeners.
-#[derive(Clone, Copy)]
-pub(super) struct Input {
-    shared: Shared,
-    plane: NodeRef<html::Div>,
+/// Listens on the plane of a stage.
+pub(super) fn listen(inner: &Inner, weak: &Weak<Inner>) -> Vec<Listener> {
+    let plane = inner.plane.as_ref();
+    let hear = || {
+        let weak = weak.clone();
+        move || Picture::of(&weak)
+    };
+    macro_rules! on {
+        ($kind:literal, $event:ty, $act:ident) => {{
+            let hear = hear();
+            Listener::on::<$event>(plane, $kind, move |event| {
+                if let Some(picture) = hear() {
+                    picture.$act(event);
+                }
+            })
+        }};
+    }
+    vec![
+        on!("click", MouseEvent, click),
+        on!("dblclick", MouseEvent, double_click),
+        on!("contextmenu", MouseEvent, context_menu),
+        on!("keydown", KeyboardEvent, key),
+        on!("focusin", FocusEvent, focus),
+        on!("pointermove", PointerEvent, hover),
+        on!("pointerleave", PointerEvent, leave),
+    ]
 }
 
 /// The nearest element with a key, and its key.
@@ -54,116 +68,111 @@ fn rect_of(element: &Element) -> Rect {
     Rect::new(r.x(), r.y(), r.width(), r.height())
 }
 
-impl Input {
-    pub(super) fn new(shared: Shared, plane: NodeRef<html::Div>) -> Self {
-        Self { shared, plane }
-    }
-
+impl Picture {
     /// The token under a point of the viewport.
     fn token_at(&self, x: f64, y: f64) -> Option<(u64, Pt)> {
-        let plane = rect_of(self.plane.get_untracked()?.as_ref());
+        let plane = rect_of(&self.inner().plane);
         let at = pt(x - plane.x, y - plane.y);
-        self.shared
-            .painter
-            .with_value(|cell| cell.borrow().as_ref().and_then(|p| p.hit(at)))
+        let state = self.inner().state.borrow();
+        state.painter.as_ref()?.hit(at)
     }
 
-    fn select(&self, selection: Selection) {
+    /// What of the stage a key means now.
+    fn meant<T>(&self, stop: Stop, read: impl FnOnce(Stop, &Scene) -> Option<T>) -> Option<T> {
+        read(stop, &self.inner().state.borrow().scene)
+    }
+
+    fn toggle(&self, selection: Selection) {
         // A second click on the same thing lets go of it.
-        let same = self
-            .shared
-            .selected
-            .with_untracked(|s| s.as_ref() == Some(&selection));
-        self.shared.selected.set((!same).then_some(selection));
+        let same = self.inner().state.borrow().selected.as_ref() == Some(&selection);
+        (self.inner().hooks.select)((!same).then_some(selection));
     }
 
-    fn menu(&self, target: MenuTarget, x: f64, y: f64) {
-        self.shared.tip.set(None);
-        self.shared.on_menu.run(MenuRequest { target, x, y });
+    fn open_menu(&self, target: MenuTarget, x: f64, y: f64) {
+        self.set_tip(None);
+        (self.inner().hooks.menu)(MenuRequest { target, x, y });
     }
 
-    pub(super) fn click(&self, event: &MouseEvent) {
+    fn click(&self, event: &MouseEvent) {
         // A click by keyboard has no place of its own.
         let by_pointer = event.detail() > 0;
         let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
         if by_pointer && let Some((id, _)) = self.token_at(x, y) {
-            self.select(Selection::Message(id));
+            self.toggle(Selection::Message(id));
             return;
         }
         let Some((element, stop)) = stop_at(event.target()) else {
             if let Some(node) = node_at(event.target()) {
-                self.select(Selection::Node(node));
+                self.toggle(Selection::Node(node));
             }
             return;
         };
         if let Stop::Menu(node) = stop {
             let r = rect_of(&element);
-            self.menu(MenuTarget::Node(node), r.x, r.bottom());
+            self.open_menu(MenuTarget::Node(node), r.x, r.bottom());
             return;
         }
-        let scene = self.shared.scene.get_untracked();
-        if let Some(selection) = stop.selection(&scene) {
-            self.select(selection);
-        } else if let Some(zoom) = stop.zoom(&scene) {
-            self.shared.zoom.set(zoom);
+        if let Some(selection) = self.meant(stop, Stop::selection) {
+            self.toggle(selection);
+        } else if let Some(zoom) = self.meant(stop, Stop::zoom) {
+            (self.inner().hooks.zoom)(zoom);
         }
     }
 
     /// A copy in the matrix opens its lane.
-    pub(super) fn double_click(&self, event: &MouseEvent) {
-        let scene = self.shared.scene.get_untracked();
-        if let Some(zoom) = stop_at(event.target()).and_then(|(_, stop)| stop.zoom(&scene)) {
-            self.shared.zoom.set(zoom);
+    fn double_click(&self, event: &MouseEvent) {
+        let stop = stop_at(event.target()).map(|(_, stop)| stop);
+        if let Some(zoom) = stop.and_then(|stop| self.meant(stop, Stop::zoom)) {
+            (self.inner().hooks.zoom)(zoom);
         }
     }
 
-    pub(super) fn context_menu(&self, event: &MouseEvent) {
+    fn context_menu(&self, event: &MouseEvent) {
         let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
         let target = self
             .token_at(x, y)
             .map(|(id, _)| MenuTarget::Message(id))
             .or_else(|| {
-                let scene = self.shared.scene.get_untracked();
-                stop_at(event.target()).and_then(|(_, stop)| stop.target(&scene))
+                let (_, stop) = stop_at(event.target())?;
+                self.meant(stop, Stop::target)
             })
             .or_else(|| node_at(event.target()).map(MenuTarget::Node));
         if let Some(target) = target {
             event.prevent_default();
-            self.menu(target, x, y);
+            self.open_menu(target, x, y);
         }
     }
 
-    pub(super) fn hover(&self, event: &PointerEvent) {
+    fn hover(&self, event: &PointerEvent) {
         if event.pointer_type() == "touch" {
             return;
         }
         let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
         let tip = self.token_at(x, y).and_then(|(id, at)| {
-            self.shared.view.with_untracked(|view| {
-                let token = view.tokens.iter().find(|t| t.id == id)?;
-                let mut words = words::token(view, token);
-                if !token.held && token.arrive > view.now {
-                    let left = words::duration(token.arrive - view.now);
-                    words.push_str(&format!(", arrives in {left}"));
-                }
-                Some(Tip { at, words })
-            })
+            let view = self.inner().state.borrow().view.clone();
+            let token = view.tokens.iter().find(|t| t.id == id)?;
+            let mut words = words::token(&view, token);
+            if !token.held && token.arrive > view.now {
+                let left = words::duration(token.arrive - view.now);
+                words.push_str(&format!(", arrives in {left}"));
+            }
+            Some(Tip { at, words })
         });
-        if self.shared.tip.with_untracked(|t| *t != tip) {
-            self.shared.tip.set(tip);
-        }
+        self.set_tip(tip);
+    }
+
+    fn leave(&self, _: &PointerEvent) {
+        self.set_tip(None);
     }
 
     /// Moves the one tab stop of the stage to what has the focus.
-    pub(super) fn focus(&self, event: &web_sys::FocusEvent) {
-        if let (Some(plane), Some((element, _))) =
-            (self.plane.get_untracked(), stop_at(event.target()))
-        {
-            rove(plane.as_ref(), &element);
+    fn focus(&self, event: &FocusEvent) {
+        if let Some((element, _)) = stop_at(event.target()) {
+            rove(&self.inner().plane, &element);
         }
     }
 
-    pub(super) fn key(&self, event: &KeyboardEvent) {
+    fn key(&self, event: &KeyboardEvent) {
         let Some((element, stop)) = stop_at(event.target()) else {
             return;
         };
@@ -174,8 +183,8 @@ impl Input {
             "ArrowRight" => Direction::Right,
             "F10" if event.shift_key() => return self.key_menu(event, &element, stop),
             "ContextMenu" => return self.key_menu(event, &element, stop),
-            "Escape" if self.shared.selected.with_untracked(Option::is_some) => {
-                self.shared.selected.set(None);
+            "Escape" if self.picked().is_some() => {
+                (self.inner().hooks.select)(None);
                 event.stop_propagation();
                 return;
             }
@@ -187,25 +196,25 @@ impl Input {
         self.go(&element, direction);
     }
 
+    fn picked(&self) -> Option<Selection> {
+        self.inner().state.borrow().selected.clone()
+    }
+
     fn key_menu(&self, event: &KeyboardEvent, element: &Element, stop: Stop) {
         event.prevent_default();
         event.stop_propagation();
         let r = rect_of(element);
-        let message = self.shared.selected.with_untracked(|s| match s {
-            Some(Selection::Message(id)) => Some(MenuTarget::Message(*id)),
+        let message = match self.picked() {
+            Some(Selection::Message(id)) => Some(MenuTarget::Message(id)),
             _ => None,
-        });
-        let scene = self.shared.scene.get_untracked();
-        if let Some(target) = stop.target(&scene).or(message) {
-            self.menu(target, r.x + 8.0, r.bottom());
+        };
+        if let Some(target) = self.meant(stop, Stop::target).or(message) {
+            self.open_menu(target, r.x + 8.0, r.bottom());
         }
     }
 
     fn go(&self, from: &Element, direction: Direction) {
-        let Some(plane) = self.plane.get_untracked() else {
-            return;
-        };
-        let stops = stops(plane.as_ref());
+        let stops = stops(&self.inner().plane);
         let boxes: Vec<Rect> = stops.iter().map(|e| rect_of(e.as_ref())).collect();
         let Some(here) = stops.iter().position(|e| {
             let e: &Element = e.as_ref();

@@ -13,6 +13,7 @@ mod input;
 mod observe;
 mod paint;
 mod parts;
+mod picture;
 mod plan;
 mod scene;
 mod shapes;
@@ -20,21 +21,15 @@ mod stops;
 
 pub use choice::{Zoom, query};
 pub use parts::{StageMirror, TokensList};
+pub(crate) use picture::{Hooks, Picture};
 pub(crate) use scene::words::shape as kind_words;
 pub(crate) use shapes::ALL as KINDS;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use leptos::html;
 use leptos::prelude::*;
 use sim_core::view::{LinkView, StageView, Token};
-
-use paint::{Painter, Theme};
-use parts::{Layout, Legend, PainterCell, Plane, Shared, ZoomBar};
-use plan::route::Routes;
-use plan::{Outline, Plan};
-use scene::{Scene, Wake};
 
 /// What a learner has picked, on the stage or elsewhere; the inspector shows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,190 +111,40 @@ pub fn Stage(
     zoom: Option<RwSignal<Zoom>>,
 ) -> impl IntoView {
     let zoom = zoom.unwrap_or_else(|| RwSignal::new(Zoom::All));
-    let size = RwSignal::new((0.0, 0.0));
-    let outline = Memo::new(move |_| Arc::new(view.with(|v| Outline::new(v))));
-    let layout = Memo::new(move |_| Arc::new(lay_out(outline.get(), zoom.get(), size.get())));
-    let wake = Memo::new(move |last: Option<&Arc<Wake>>| {
-        Arc::new(view.with(|v| last.map_or_else(|| Wake::default().next(v), |w| w.next(v))))
+    let section = NodeRef::<html::Section>::new();
+    let picture = StoredValue::new_local(None::<Picture>);
+    Effect::new(move || {
+        let Some(section) = section.get() else { return };
+        let hooks = Hooks {
+            // The page may be gone by then.
+            select: Box::new(move |picked| drop(selected.try_set(picked))),
+            menu: Box::new(move |request| on_menu.run(request)),
+            zoom: Box::new(move |closer| drop(zoom.try_set(closer))),
+        };
+        let made = Picture::mount(&section, hooks, zoom.get_untracked());
+        if let Some(made) = made.clone() {
+            frame.set_value(Some(Box::new(move |frame| made.draw(frame))));
+        }
+        picture.set_value(made);
     });
-    let scene = Memo::new(move |_| {
-        layout.with(|l| {
-            wake.with(|w| Arc::new(view.with(|v| Scene::new(v, w, &l.outline, &l.plan, &l.routes))))
-        })
-    });
-    let picked_link = Memo::new(move |_| match selected.get() {
-        Some(Selection::Link(a, b)) => Some((a, b)),
-        _ => None,
-    });
-    let painter = StoredValue::new_local(PainterCell::default());
-    let tip = RwSignal::new(None);
-    let shared = Shared {
-        view,
-        layout,
-        scene,
-        selected,
-        picked_link,
-        zoom,
-        on_menu,
-        painter,
-        tip,
-    };
-    let number = stage_number();
-    let (plane, canvas) = (NodeRef::<html::Div>::new(), NodeRef::<html::Canvas>::new());
-    mount(shared, plane, canvas, size, frame);
-    let width = move || match layout.with(|l| l.plan.size) {
-        plan::Width::Phone => "phone",
-        plan::Width::Mid => "mid",
-        plan::Width::Wide => "wide",
-    };
-    view! {
-        <section class="stage" data-testid="stage" data-width=width>
-            <ZoomBar shared=shared />
-            <Plane shared=shared plane=plane canvas=canvas number=number />
-            <Legend shared=shared />
-            <p id=format!("stage-hint-{number}") class="stage-hint">
-                "Arrow keys go from thing to thing, Enter selects, Shift and F10 open the faults."
-            </p>
-        </section>
-    }
-}
-
-/// Numbers stages, since two may stand on one page and ids must differ.
-fn stage_number() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Before the first measurement a stage is laid out for a phone and hidden by its lack of width.
-fn lay_out(outline: Arc<Outline>, zoom: Zoom, (width, height): (f64, f64)) -> Layout {
-    let mode = outline.mode(&zoom);
-    let plan = Plan::new(&outline, mode, width.max(280.0), height);
-    let routes = Arc::new(Routes::new(&plan));
-    Layout {
-        outline,
-        plan,
-        routes,
-    }
-}
-
-/// Ties canvas, observers and frames to the mounted elements.
-fn mount(
-    shared: Shared,
-    plane: NodeRef<html::Div>,
-    canvas: NodeRef<html::Canvas>,
-    size: RwSignal<(f64, f64)>,
-    frame: FrameSlot,
-) {
-    let cell = shared.painter.get_value();
-    // Frames come while time runs; what changes between them (size, theme, selection) is drawn
-    // from the published view.
-    let repaint = {
-        let cell = cell.clone();
-        move || {
-            let Some(view) = shared.view.try_get_untracked() else {
-                return;
-            };
-            if let Some(painter) = cell.borrow_mut().as_mut() {
-                painter.draw(view.now as f64, &view.tokens);
-            }
+    let tell = move |tell: &dyn Fn(&Picture)| {
+        section.track();
+        if let Some(picture) = picture.get_value() {
+            tell(&picture);
         }
     };
-    Effect::new({
-        let (cell, repaint) = (cell.clone(), repaint.clone());
-        move || {
-            let (Some(plane), Some(canvas)) = (plane.get(), canvas.get()) else {
-                return;
-            };
-            let Some(theme) = Theme::read(&plane) else {
-                return;
-            };
-            *cell.borrow_mut() = Painter::new(canvas, theme);
-            observe::on_resize(&plane, move |w, h| {
-                let new = (w.floor(), h.round());
-                if size.try_get_untracked().is_some_and(|old| old != new) {
-                    size.set(new);
-                }
-            });
-            let (cell, repaint) = (cell.clone(), repaint.clone());
-            observe::on_theme(move || {
-                if let (Some(painter), Some(theme)) =
-                    (cell.borrow_mut().as_mut(), Theme::read(&plane))
-                {
-                    painter.set_theme(theme);
-                }
-                repaint();
-            });
-        }
-    });
-    Effect::new({
-        let (cell, repaint) = (cell.clone(), repaint.clone());
-        move || {
-            let layout = shared.layout.get();
-            canvas.track();
-            if let Some(painter) = cell.borrow_mut().as_mut() {
-                let plan = &layout.plan;
-                let scale = match (plan.is_matrix(), plan.size) {
-                    (true, plan::Width::Phone) => 0.62,
-                    (true, _) => 0.8,
-                    (false, plan::Width::Phone) => 0.85,
-                    (false, _) => 1.0,
-                };
-                painter.set_plan(layout.routes.clone(), (plan.width, plan.height), scale);
-            }
-            repaint();
-            if let Some(plane) = plane.get() {
-                input::ensure_tab_stop(&plane);
-            }
-        }
-    });
-    let framed_at = StoredValue::new(0.0);
-    follow(shared, &cell, framed_at, repaint);
-    let drawer: DrawFrame = {
-        let cell = cell.clone();
-        Box::new(move |frame: &Frame<'_>| {
-            let _ = framed_at.try_set_value(now_ms());
-            if let Some(painter) = cell.borrow_mut().as_mut() {
-                painter.draw(frame.now_ns, frame.tokens);
-            }
-        })
-    };
-    frame.set_value(Some(drawer));
+    Effect::new(move || tell(&|picture| picture.set_zoom(zoom.get())));
+    Effect::new(move || tell(&|picture| picture.select(selected.get())));
+    Effect::new(move || tell(&|picture| picture.show(view.get())));
     on_cleanup(move || {
         let _ = frame.try_set_value(None);
+        let _ = picture.try_set_value(None);
     });
+    view! { <section class="stage" data-testid="stage" node_ref=section></section> }
 }
 
 fn now_ms() -> f64 {
     web_sys::window()
         .and_then(|w| w.performance())
         .map_or(0.0, |p| p.now())
-}
-
-/// Draws anew when a view is published between frames, or another token is picked.
-fn follow(
-    shared: Shared,
-    cell: &PainterCell,
-    framed_at: StoredValue<f64>,
-    repaint: impl Fn() + Clone + 'static,
-) {
-    Effect::new({
-        let repaint = repaint.clone();
-        move || {
-            shared.view.track();
-            if now_ms() - framed_at.get_value() > 60.0 {
-                repaint();
-            }
-        }
-    });
-    let cell = cell.clone();
-    Effect::new(move || {
-        let token = match shared.selected.get() {
-            Some(Selection::Message(id)) => Some(id),
-            _ => None,
-        };
-        if let Some(painter) = cell.borrow_mut().as_mut() {
-            painter.select(token);
-        }
-        repaint();
-    });
 }

@@ -1,16 +1,30 @@
 //! Watching what the browser decides: the room the stage has, and the theme.
 
-use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{
     Element, HtmlElement, MediaQueryList, MutationObserver, MutationObserverInit, ResizeObserver,
 };
 
+/// Something that is watched until this is dropped.
+pub(super) struct Watch {
+    /// Kept, since the browser calls it.
+    _closure: Closure<dyn FnMut()>,
+    end: Option<Box<dyn FnOnce()>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take() {
+            end();
+        }
+    }
+}
+
 /// Calls back with the width of an element and the height there is for it, at once and whenever
 /// they change. The height is that of the scrolling parent, since the element's own follows from
 /// the layout.
-pub(super) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) {
+pub(super) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) -> Option<Watch> {
     let watched = element.clone();
     let frame = frame_of(element);
     let bounds = frame.clone();
@@ -18,17 +32,15 @@ pub(super) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) {
         let room = room_for(&watched, bounds.as_ref());
         call(f64::from(watched.client_width()), room);
     });
-    let Ok(observer) = ResizeObserver::new(closure.as_ref().unchecked_ref()) else {
-        return;
-    };
+    let observer = ResizeObserver::new(closure.as_ref().unchecked_ref()).ok()?;
     observer.observe(element);
     if let Some(frame) = &frame {
         observer.observe(frame);
     }
-    let held = StoredValue::new_local((observer, closure));
-    on_cleanup(move || {
-        let _ = held.try_with_value(|(observer, _)| observer.disconnect());
-    });
+    Some(Watch {
+        _closure: closure,
+        end: Some(Box::new(move || observer.disconnect())),
+    })
 }
 
 /// The element whose height bounds the stage: the nearest one marked as such, or else the nearest
@@ -76,10 +88,8 @@ fn room_for(plane: &Element, frame: Option<&Element>) -> f64 {
 
 /// Calls back when colours may have changed: the page's theme, the system's, forced colours, or
 /// the density of pixels.
-pub(super) fn on_theme(call: impl Fn() + Clone + 'static) {
-    let Some(window) = web_sys::window() else {
-        return;
-    };
+pub(super) fn on_theme(call: impl Fn() + 'static) -> Option<Watch> {
+    let window = web_sys::window()?;
     let closure = Closure::<dyn FnMut()>::new(call);
     let function: js_sys::Function = closure.as_ref().unchecked_ref::<js_sys::Function>().clone();
     let mutations = MutationObserver::new(&function).ok();
@@ -105,15 +115,16 @@ pub(super) fn on_theme(call: impl Fn() + Clone + 'static) {
     for query in &queries {
         let _ = query.add_event_listener_with_callback("change", &function);
     }
-    let held = StoredValue::new_local((mutations, queries, function, closure));
-    on_cleanup(move || {
-        let _ = held.try_with_value(|(mutations, queries, function, _)| {
-            if let Some(observer) = mutations {
-                observer.disconnect();
-            }
-            for query in queries {
-                let _ = query.remove_event_listener_with_callback("change", function);
-            }
-        });
-    });
+    let end = move || {
+        if let Some(observer) = mutations {
+            observer.disconnect();
+        }
+        for query in queries {
+            let _ = query.remove_event_listener_with_callback("change", &function);
+        }
+    };
+    Some(Watch {
+        _closure: closure,
+        end: Some(Box::new(end)),
+    })
 }

@@ -172,21 +172,6 @@ pub(crate) fn find(key: &str) -> Option<&'static Entry> {
     GLOSSARY.iter().find(|e| e.key == key)
 }
 
-/// A term in the site's own text.
-#[component]
-pub(crate) fn Term(
-    /// Key in the [`GLOSSARY`].
-    key: &'static str,
-    /// The words to show.
-    text: &'static str,
-) -> impl IntoView {
-    view! {
-        <span class="term" tabindex="0" data-term=key>
-            {text}
-        </span>
-    }
-}
-
 #[derive(Clone, PartialEq)]
 struct Shown {
     key: String,

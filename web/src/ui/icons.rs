@@ -3,6 +3,8 @@
 
 use leptos::prelude::*;
 
+use crate::tree::{El, svg};
+
 /// An icon by name. An unknown name draws nothing.
 pub(crate) fn icon(name: &'static str) -> impl IntoView {
     let solid = matches!(name, "play" | "pause-time");
@@ -75,23 +77,45 @@ fn path(name: &str) -> &'static str {
     }
 }
 
+/// An icon by name, as plain elements.
+pub(crate) fn glyph(name: &str) -> El {
+    let fill = match name {
+        "play" | "pause-time" => "currentColor",
+        _ => "none",
+    };
+    svg("svg")
+        .class("icon")
+        .is("width", "20")
+        .is("height", "20")
+        .is("viewBox", "0 0 24 24")
+        .is("fill", fill)
+        .is("stroke", "currentColor")
+        .is("stroke-width", "1.9")
+        .is("stroke-linecap", "round")
+        .is("stroke-linejoin", "round")
+        .mute()
+        .is("focusable", "false")
+        .with(svg("path").is("d", path(name)))
+}
+
 /// The mark of the site: two waves and the line they leave.
-pub(crate) fn logo() -> impl IntoView {
-    view! {
-        <svg
-            width="28"
-            height="24"
-            viewBox="0 0 28 24"
-            fill="none"
-            stroke="currentColor"
-            stroke-width="2.2"
-            stroke-linecap="round"
-            aria-hidden="true"
-            focusable="false"
-        >
-            <path d="M2 6.5c2.4-3 4.8-3 7.2 0s4.8 3 7.2 0 4.8-3 7.2 0 2 1.4 2.4 1.4" />
-            <path d="M2 13c2.4-3 4.8-3 7.2 0s4.8 3 7.2 0 4.8-3 7.2 0 2 1.4 2.4 1.4" />
-            <path class="brand-line" d="M2 20.5h24" />
-        </svg>
-    }
+pub(crate) fn logo() -> El {
+    let wave = |d| svg("path").is("d", d);
+    svg("svg")
+        .is("width", "28")
+        .is("height", "24")
+        .is("viewBox", "0 0 28 24")
+        .is("fill", "none")
+        .is("stroke", "currentColor")
+        .is("stroke-width", "2.2")
+        .is("stroke-linecap", "round")
+        .mute()
+        .is("focusable", "false")
+        .with(wave(
+            "M2 6.5c2.4-3 4.8-3 7.2 0s4.8 3 7.2 0 4.8-3 7.2 0 2 1.4 2.4 1.4",
+        ))
+        .with(wave(
+            "M2 13c2.4-3 4.8-3 7.2 0s4.8 3 7.2 0 4.8-3 7.2 0 2 1.4 2.4 1.4",
+        ))
+        .with(wave("M2 20.5h24").class("brand-line"))
 }

@@ -9,3 +9,26 @@ pub(crate) mod tabs;
 pub(crate) use dialog::Dialog;
 pub(crate) use icons::icon;
 pub(crate) use notices::{Notices, Tone};
+
+use leptos::html::ElementType;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use crate::tree::{Grown, Kid};
+
+/// Keeps the children of an element as `draw` says (see [`crate::tree`]). The element has no others.
+pub(crate) fn keep<E>(place: NodeRef<E>, draw: impl Fn() -> Vec<Kid> + 'static)
+where
+    E: ElementType + 'static,
+    E::Output: JsCast + Clone + AsRef<web_sys::Node> + 'static,
+{
+    let grown = StoredValue::new_local(None::<Grown>);
+    Effect::new(move || {
+        let Some(element) = place.get() else { return };
+        let kids = draw();
+        grown.try_update_value(|grown| {
+            let grown = grown.get_or_insert_with(|| Grown::within(element.as_ref()));
+            grown.become_all(kids);
+        });
+    });
+}

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use leptos::prelude::*;
 use sim_core::view::{Shape, Token};
 use wasm_bindgen::JsCast;
 use web_sys::{
@@ -87,7 +86,8 @@ impl Painter {
     /// A painter on a canvas; `None` where the browser gives no 2D context.
     pub(crate) fn new(canvas: HtmlCanvasElement, theme: Theme) -> Option<Self> {
         let ctx = context(&canvas)?;
-        let atlas = document().create_element("canvas").ok()?.dyn_into().ok()?;
+        let document = web_sys::window()?.document()?;
+        let atlas = document.create_element("canvas").ok()?.dyn_into().ok()?;
         let mut painter = Self {
             canvas,
             ctx,

@@ -1,10 +1,9 @@
 //! The line over the plane when there is more than one lane: where one is, and the way about.
 
-use leptos::prelude::*;
-
-use super::Shared;
 use crate::stage::Zoom;
-use crate::stage::plan::{Mode, Outline};
+use crate::stage::plan::{Mode, Outline, Plan};
+use crate::stage::scene::Scene;
+use crate::tree::{El, button, el};
 
 /// Where the learner stands among the lanes.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,107 +46,79 @@ fn place(outline: &Outline, mode: &Mode, zoom: &Zoom) -> Place {
     }
 }
 
-/// Shown when there is more than one lane.
-#[component]
-pub(in crate::stage) fn ZoomBar(
-    /// What the parts share.
-    shared: Shared,
-) -> impl IntoView {
-    let zoom = shared.zoom;
-    let here = Memo::new(move |_| {
-        zoom.with(|z| shared.layout.with(|l| place(&l.outline, &l.plan.mode, z)))
-    });
-    let undrawn = Memo::new(move |_| shared.scene.with(|s| s.aside));
-    let aside = move || match undrawn.get() {
+/// The bar; nothing where there is one lane only. Its buttons say in `data-zoom` where they lead
+/// (see [`Zoom::parse`]).
+pub(in crate::stage) fn zoom_bar(
+    outline: &Outline,
+    plan: &Plan,
+    scene: &Scene,
+    zoom: &Zoom,
+) -> Option<El> {
+    let here = place(outline, &plan.mode, zoom);
+    let aside = match scene.aside {
         0 => String::new(),
         1 => "1 message elsewhere is not drawn".to_owned(),
         n => format!("{n} messages elsewhere are not drawn"),
     };
-    let many = Memo::new(move |_| here.with(|h| h.total > 1));
-    view! {
-        <Show when=move || many.get()>
-            <nav class="stage-bar" aria-label="Partitions on the stage">
-                {move || here.with(|h| bar(h, zoom))}
-                <span class="st-aside">{aside}</span>
-            </nav>
-        </Show>
-    }
+    (here.total > 1).then(|| {
+        el("nav")
+            .class("stage-bar")
+            .label("Partitions on the stage")
+            .all(bar(&here))
+            .with(el("span").class("st-aside").with(aside))
+    })
 }
 
-fn bar(here: &Place, zoom: RwSignal<Zoom>) -> AnyView {
+fn bar(here: &Place) -> Vec<El> {
     let all = here.lane.is_none() && here.page.is_none();
-    let total = here.total;
+    let crumb = |to: Zoom, now: bool| {
+        button("st-crumb")
+            .is("data-zoom", to.key())
+            .may("aria-current", now.then_some("true"))
+    };
     let page = here.page.map(|(page, of)| {
-        view! {
-            <button
-                type="button"
-                class="st-crumb"
-                aria-current=here.lane.is_none().then_some("true")
-                on:click=move |_| zoom.set(Zoom::Page(page))
-            >
-                {format!("Page {} of {of}", page + 1)}
-            </button>
-        }
+        crumb(Zoom::Page(page), here.lane.is_none()).with(format!("Page {} of {of}", page + 1))
     });
     let options = here.names.iter().map(|name| {
         let selected = here.lane.as_ref() == Some(name);
-        view! { <option value=name.clone() selected=selected>{name.clone()}</option> }
+        el("option")
+            .is("value", name.clone())
+            .flag("selected", selected)
+            .with(name.clone())
     });
-    let options = options.collect_view();
-    let pick = move |event: leptos::ev::Event| {
-        let id = event_target_value(&event);
-        zoom.set(if id.is_empty() {
-            Zoom::All
-        } else {
-            Zoom::Lane(id)
-        });
-    };
-    view! {
-        <button
-            type="button"
-            class="st-crumb"
-            aria-current=all.then_some("true")
-            on:click=move |_| zoom.set(Zoom::All)
-        >
-            {format!("All {total} partitions")}
-        </button>
-        {page}
-        <label class="st-crumb-select">
-            <span>"Open"</span>
-            <select on:change=pick>
-                <option value="" selected=here.lane.is_none()>"one partition…"</option>
-                {options}
-            </select>
-        </label>
-        {here.lane.is_some().then(|| step(here, -1, "Previous partition", "‹", zoom))}
-        {here.lane.is_some().then(|| step(here, 1, "Next partition", "›", zoom))}
+    let none = el("option")
+        .is("value", "")
+        .flag("selected", here.lane.is_none())
+        .with("one partition…");
+    // What was chosen in a list stays chosen whatever its options say: another lane, another list.
+    let list = el("select")
+        .key(here.lane.clone().unwrap_or_default())
+        .with(none)
+        .all(options);
+    let label = el("label")
+        .class("st-crumb-select")
+        .with(el("span").with("Open"))
+        .with(list);
+    let mut bar = vec![crumb(Zoom::All, all).with(format!("All {} partitions", here.total))];
+    bar.extend(page);
+    bar.push(label);
+    if here.lane.is_some() {
+        bar.push(step(here, -1, "Previous partition", "‹"));
+        bar.push(step(here, 1, "Next partition", "›"));
     }
-    .into_any()
+    bar
 }
 
 /// A button to the lane before or after the opened one.
-fn step(
-    here: &Place,
-    by: isize,
-    label: &'static str,
-    sign: &'static str,
-    zoom: RwSignal<Zoom>,
-) -> AnyView {
+fn step(here: &Place, by: isize, label: &'static str, sign: &'static str) -> El {
     let at = here
         .lane
         .as_ref()
         .and_then(|lane| here.names.iter().position(|n| n == lane));
     let to = at.and_then(|i| here.names.get(i.checked_add_signed(by)?).cloned());
-    let disabled = to.is_none();
-    let go = move |_| {
-        if let Some(id) = to.clone() {
-            zoom.set(Zoom::Lane(id));
-        }
-    };
-    view! {
-        <button type="button" class="st-crumb step" aria-label=label disabled=disabled on:click=go>
-            {sign}
-        </button>
-    }
-    .into_any()
+    button("st-crumb step")
+        .label(label)
+        .flag("disabled", to.is_none())
+        .may("data-zoom", to.map(|lane| Zoom::Lane(lane).key()))
+        .with(sign)
 }

@@ -1,81 +1,69 @@
 //! What the marks mean. Only what the picture can show is named.
 
-use leptos::prelude::*;
+use sim_core::view::Shape;
 
-use super::Shared;
+use crate::stage::plan::Plan;
 use crate::stage::scene::words;
 use crate::stage::shapes;
+use crate::tree::{El, el, svg};
 
-fn token(shape: sim_core::view::Shape) -> AnyView {
-    view! {
-        <li>
-            <svg viewBox="-11 -11 22 22" width="18" height="18" aria-hidden="true">
-                <path d=shapes::outline(shape) />
-            </svg>
-            {words::shape(shape)}
-        </li>
-    }
-    .into_any()
+fn token(shape: Shape) -> El {
+    el("li")
+        .with(
+            svg("svg")
+                .is("viewBox", "-11 -11 22 22")
+                .is("width", "18")
+                .is("height", "18")
+                .mute()
+                .with(svg("path").is("d", shapes::outline(shape))),
+        )
+        .with(words::shape(shape))
 }
 
-fn sample(class: &'static str, words: &'static str) -> AnyView {
-    view! { <li><span class=format!("st-sample {class}") aria-hidden="true"></span>{words}</li> }
-        .into_any()
+fn sample((class, words): &(&'static str, &'static str)) -> El {
+    let sample = el("span").class(format!("st-sample {class}")).mute();
+    el("li").with(sample).with(*words)
 }
+
+const COUNTS: &[(&str, &str)] = &[
+    ("bar lead", "partitions that it leads"),
+    ("bar st-kept", "follows in sync"),
+    ("bar stale", "follows out of sync"),
+];
+
+const MATRIX: &[(&str, &str)] = &[
+    ("bar lead", "leader, up to the strandline"),
+    ("bar st-kept", "follower in sync"),
+    ("bar st-tail", "beyond the strandline"),
+    ("bar stale", "out of sync"),
+    ("wave", "strandline"),
+];
+
+const CELLS: &[(&str, &str)] = &[
+    ("st-cell st-kept", "committed: on every in-sync copy"),
+    ("st-cell st-tail", "not yet committed"),
+    ("st-cell st-kept st-unflushed", "not yet on disk"),
+    ("st-cell st-diverged", "differs from another copy"),
+    ("st-cell st-gone", "truncated or lost"),
+    ("wave", "strandline: the high watermark"),
+];
 
 /// The legend under the plane; folded on narrow stages by the style sheet's summary.
-#[component]
-pub(in crate::stage) fn Legend(
-    /// What the parts share.
-    shared: Shared,
-) -> impl IntoView {
-    let matrix = Memo::new(move |_| {
-        shared
-            .layout
-            .with(|l| !l.plan.rows.is_empty() && l.plan.groups.is_empty())
-    });
-    let wide = Memo::new(move |_| shared.layout.with(|l| l.plan.width >= 640.0));
-    let counts = Memo::new(move |_| {
-        shared
-            .layout
-            .with(|l| l.plan.rows.iter().any(|r| r.lanes.len() > 1))
-    });
-    let cells = move || {
-        if counts.get() {
-            view! {
-                {sample("bar lead", "partitions that it leads")}
-                {sample("bar st-kept", "follows in sync")}
-                {sample("bar stale", "follows out of sync")}
-            }
-            .into_any()
-        } else if matrix.get() {
-            view! {
-                {sample("bar lead", "leader, up to the strandline")}
-                {sample("bar st-kept", "follower in sync")}
-                {sample("bar st-tail", "beyond the strandline")}
-                {sample("bar stale", "out of sync")}
-                {sample("wave", "strandline")}
-            }
-            .into_any()
-        } else {
-            view! {
-                {sample("st-cell st-kept", "committed: on every in-sync copy")}
-                {sample("st-cell st-tail", "not yet committed")}
-                {sample("st-cell st-kept st-unflushed", "not yet on disk")}
-                {sample("st-cell st-diverged", "differs from another copy")}
-                {sample("st-cell st-gone", "truncated or lost")}
-                {sample("wave", "strandline: the high watermark")}
-            }
-            .into_any()
-        }
+pub(in crate::stage) fn legend(plan: &Plan) -> El {
+    let cells = if plan.rows.iter().any(|r| r.lanes.len() > 1) {
+        COUNTS
+    } else if !plan.rows.is_empty() && plan.groups.is_empty() {
+        MATRIX
+    } else {
+        CELLS
     };
-    view! {
-        <details class="stage-legend" open=wide>
-            <summary>"Legend"</summary>
-            <ul>
-                {cells}
-                {shapes::ALL.map(token).collect_view()}
-            </ul>
-        </details>
-    }
+    el("details")
+        .class("stage-legend")
+        .flag("open", plan.width >= 640.0)
+        .with(el("summary").with("Legend"))
+        .with(
+            el("ul")
+                .all(cells.iter().map(sample))
+                .all(shapes::ALL.map(token)),
+        )
 }

@@ -3,60 +3,53 @@
 
 use std::fmt::Write;
 
-use leptos::prelude::*;
-
-use super::{Shared, px};
+use super::plane::Picks;
+use super::px;
 use crate::stage::plan::{Kind, Plan, Width};
-use crate::stage::scene::{LaneScene, Line, LinkLook, LinkScene, Tick};
+use crate::stage::scene::{LaneScene, Line, LinkLook, LinkScene, Scene, Tick};
 use crate::stage::stops::Stop;
+use crate::tree::{El, button, el, svg};
 use sim_core::view::Role;
 
+/// A path.
+fn path(class: impl Into<crate::tree::Words>, d: String) -> El {
+    svg("path").class(class).is("d", d)
+}
+
 /// Links, rails and ports, under the cards.
-#[component]
-pub(super) fn Under(
-    /// What the parts share.
-    shared: Shared,
-) -> impl IntoView {
-    let rails = Memo::new(move |_| shared.layout.with(|l| rails(&l.plan)));
-    let ports = Memo::new(move |_| shared.layout.with(|l| ports(&l.plan)));
-    let links = Memo::new(move |_| shared.scene.with(|s| s.links.clone()));
+pub(super) fn under(plan: &Plan, scene: &Scene, picks: &Picks<'_>) -> [El; 2] {
     // The line hangs from its tag; cards that it does not reach hide this thread.
-    let stem = Memo::new(move |_| {
-        shared.scene.with(|s| {
-            let hung = s.lanes.iter().filter_map(|lane| {
-                let line = lane.line.as_ref()?;
-                let run = line.runs.first()?;
-                Some(format!(
-                    "M{:.1} {:.1}V{:.1}",
-                    line.x,
-                    line.tag.bottom(),
-                    run.0
-                ))
-            });
-            hung.collect::<String>()
-        })
+    let hung = scene.lanes.iter().filter_map(|lane| {
+        let line = lane.line.as_ref()?;
+        let run = line.runs.first()?;
+        Some(format!(
+            "M{:.1} {:.1}V{:.1}",
+            line.x,
+            line.tag.bottom(),
+            run.0
+        ))
     });
-    let lines = move || {
-        let picked = shared.picked_link.get();
-        links.with(|links| links.iter().map(|l| link(l, picked)).collect_view())
-    };
-    view! {
-        <svg class="stage-under" aria-hidden="true">
-            <path class="st-rail" d=rails />
-            {lines}
-            <path class="st-strandline-stem" d=stem />
-        </svg>
-        <svg class="stage-ports" aria-hidden="true">
-            <path class="st-port" d=ports />
-        </svg>
-    }
+    let stem = hung.collect::<String>();
+    let picked = picks.link();
+    [
+        svg("svg")
+            .class("stage-under")
+            .mute()
+            .with(path("st-rail", rails(plan)))
+            .all(scene.links.iter().flat_map(|l| link(l, picked)))
+            .with(path("st-strandline-stem", stem)),
+        svg("svg")
+            .class("stage-ports")
+            .mute()
+            .with(path("st-port", ports(plan))),
+    ]
 }
 
 fn is_picked(link: &LinkScene, picked: Option<(u32, u32)>) -> bool {
     picked.is_some_and(|(a, b)| link.pairs.contains(&(a, b)) || link.pairs.contains(&(b, a)))
 }
 
-fn link(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
+fn link(link: &LinkScene, picked: Option<(u32, u32)>) -> [El; 2] {
     let look = match link.look {
         LinkLook::Cut => "st-link cut",
         LinkLook::Bad => "st-link bad",
@@ -68,11 +61,10 @@ fn link(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
         ""
     };
     let key = Stop::Link(link.from, link.to).key();
-    view! {
-        <path class="st-link-reach" d=link.path.clone() data-stop=key />
-        <path class=format!("{look}{picked}") d=link.path.clone() />
-    }
-    .into_any()
+    [
+        path("st-link-reach", link.path.clone()).is("data-stop", key),
+        path(format!("{look}{picked}"), link.path.clone()),
+    ]
 }
 
 /// The line along which the quorum talks to the cards, or those that lead round the matrix.
@@ -192,65 +184,35 @@ fn ports(plan: &Plan) -> String {
 }
 
 /// The strandline with its tag, the axis' numbers, and the marks of faulted links.
-#[component]
-pub(super) fn Over(
-    /// What the parts share.
-    shared: Shared,
-) -> impl IntoView {
-    let lanes = Memo::new(move |_| shared.scene.with(|s| s.lanes.clone()));
-    let links = Memo::new(move |_| shared.scene.with(|s| s.links.clone()));
-    let rulers = Memo::new(move |_| {
-        shared
-            .layout
-            .with(|l| l.plan.groups.iter().map(|g| g.ruler_y).collect::<Vec<_>>())
-    });
-    let ruler = move || {
-        lanes.with(|lanes| {
-            let shown = lanes.iter().zip(rulers.get());
-            shown
-                .filter_map(|(lane, y)| Some(numbers(lane, y?)))
-                .collect_view()
-        })
-    };
-    let strandline = move || {
-        lanes.with(|lanes| {
-            lanes
-                .iter()
-                .filter_map(|l| Some(strandline(l.line.as_ref()?)))
-                .collect_view()
-        })
-    };
-    let marks = move || {
-        let picked = shared.picked_link.get();
-        links.with(|links| {
-            let faulted = links.iter().filter(|l| l.look != LinkLook::Quiet);
-            faulted.map(|l| fault(l, picked)).collect_view()
-        })
-    };
-    view! {
-        <div class="st-ruler" aria-hidden="true">{ruler}</div>
-        {strandline}
-        {marks}
-    }
+pub(super) fn over(plan: &Plan, scene: &Scene, picks: &Picks<'_>) -> Vec<El> {
+    let rulers = plan.groups.iter().map(|g| g.ruler_y);
+    let shown = scene.lanes.iter().zip(rulers);
+    let numbers = shown.filter_map(|(lane, y)| Some(numbers(lane, y?)));
+    let ruler = el("div")
+        .class("st-ruler")
+        .mute()
+        .all(numbers.flatten().collect::<Vec<_>>());
+    let lines = scene.lanes.iter().filter_map(|l| l.line.as_ref());
+    let faulted = scene.links.iter().filter(|l| l.look != LinkLook::Quiet);
+    let marks = faulted.map(|l| fault(l, picks.link()));
+    [ruler]
+        .into_iter()
+        .chain(lines.flat_map(strandline))
+        .chain(marks)
+        .collect()
 }
 
 /// The numbers of an axis, but for those that the strandline's thread would cross.
-fn numbers(lane: &LaneScene, y: f64) -> AnyView {
+fn numbers(lane: &LaneScene, y: f64) -> impl Iterator<Item = El> {
     let stem = lane.line.as_ref().map(|l| l.x);
-    let clear = |t: &&Tick| stem.is_none_or(|x| (t.x - x).abs() > 15.0);
-    let tick = |t: &Tick| {
-        view! {
-            <span class="st-tick" style:left=px(t.x) style:top=px(y)>
-                {t.offset.to_string()}
-            </span>
-        }
+    let clear = move |t: &&Tick| stem.is_none_or(|x| (t.x - x).abs() > 15.0);
+    let tick = move |t: &Tick| {
+        el("span")
+            .class("st-tick")
+            .style(format!("left:{};top:{}", px(t.x), px(y)))
+            .with(t.offset.to_string())
     };
-    lane.ticks
-        .iter()
-        .filter(clear)
-        .map(tick)
-        .collect_view()
-        .into_any()
+    lane.ticks.iter().filter(clear).map(tick)
 }
 
 /// A wave from top to bottom around x = 0.
@@ -270,83 +232,69 @@ fn wave(from: f64, to: f64) -> String {
     d
 }
 
-fn strandline(line: &Line) -> AnyView {
+fn strandline(line: &Line) -> [El; 2] {
     let runs = line
         .runs
         .iter()
         .map(|&(a, b)| wave(a, b))
         .collect::<String>();
-    let x = line.x;
-    view! {
-        <svg class="stage-over" aria-hidden="true">
-            <g style:transform=format!("translateX({x:.1}px)")>
-                <path class="st-strandline-rim" d=runs.clone() />
-                <path class="st-strandline" d=runs />
-            </g>
-        </svg>
-        <span
-            class="st-strandline-tag"
-            style:left=px(line.tag.x)
-            style:top=px(line.tag.y)
-            style:width=px(line.tag.w)
-            style:height=px(line.tag.h)
-        >
-            {line.label.clone()}
-        </span>
-    }
-    .into_any()
+    let waves = svg("g")
+        .style(format!("transform:translateX({:.1}px)", line.x))
+        .with(path("st-strandline-rim", runs.clone()))
+        .with(path("st-strandline", runs));
+    [
+        svg("svg").class("stage-over").mute().with(waves),
+        el("span")
+            .class("st-strandline-tag")
+            .at(line.tag)
+            .with(line.label.clone()),
+    ]
 }
 
 /// The mark of a faulted link: ✕ for a cut one, words for a bad one.
-fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> AnyView {
-    let (from, to) = (link.from, link.to);
+fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> El {
     let cut = link.look == LinkLook::Cut;
     let class = if cut {
         "st-link-mark cut"
     } else {
         "st-link-mark bad"
     };
-    let line = |l: &String| view! { <span>{l.clone()}</span> };
-    let words = link.label.iter().map(line).collect_view();
     let held = (link.held > 0).then(|| {
-        let words = format!("{} held", link.held);
         let class = if link.queue_below {
             "st-link-held above"
         } else {
             "st-link-held"
         };
-        view! { <span class=class aria-hidden="true">{words}</span> }
+        el("span")
+            .class(class)
+            .mute()
+            .with(format!("{} held", link.held))
     });
     let arrow = (cut && !link.both() && link.pairs.len() == 1).then(|| {
-        let turn = format!("rotate({:.0}deg)", link.heading);
-        view! { <span class="st-link-way" style:transform=turn aria-hidden="true">"→"</span> }
+        el("span")
+            .class("st-link-way")
+            .style(format!("transform:rotate({:.0}deg)", link.heading))
+            .mute()
+            .with("→")
     });
     let cross = cut.then(|| {
-        view! {
-            <svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true">
-                <circle cx="12" cy="12" r="10.5" />
-                <path d="M8 8l8 8M16 8l-8 8" />
-            </svg>
-        }
+        svg("svg")
+            .is("viewBox", "0 0 24 24")
+            .is("width", "24")
+            .is("height", "24")
+            .mute()
+            .with(svg("circle").is("cx", "12").is("cy", "12").is("r", "10.5"))
+            .with(svg("path").is("d", "M8 8l8 8M16 8l-8 8"))
     });
-    let picked = is_picked(link, picked).to_string();
-    view! {
-        <button
-            type="button"
-            class=class
-            data-stop=Stop::Link(from, to).key()
-            tabindex="-1"
-            aria-label=link.aria.clone()
-            aria-pressed=picked
-            title=link.aria.clone()
-            style:left=px(link.mid.x)
-            style:top=px(link.mid.y)
-        >
-            {cross}
-            {words}
-            {arrow}
-            {held}
-        </button>
-    }
-    .into_any()
+    button(class)
+        .is("data-stop", Stop::Link(link.from, link.to).key())
+        .is("tabindex", "-1")
+        .label(link.aria.clone())
+        .is("aria-pressed", is_picked(link, picked).to_string())
+        .is("title", link.aria.clone())
+        .style(format!("left:{};top:{}", px(link.mid.x), px(link.mid.y)))
+        .all(cross)
+        .all(link.label.iter().map(|l| el("span").with(l.clone())))
+        .all(arrow)
+        .all(held)
 }

@@ -1,4 +1,7 @@
-//! The still parts of the stage as DOM and SVG.
+//! The still parts of the stage: from scene and plan to the elements that stand in the page.
+//!
+//! All but the two lists of words ([`StageMirror`], [`TokensList`]) are plain trees of elements
+//! (see [`crate::tree`]), so that they are there before the application is.
 
 // The component macro makes the structs of properties public.
 #![allow(unreachable_pub)]
@@ -14,13 +17,14 @@ mod plane;
 mod slow;
 mod strip;
 
-pub(super) use bar::ZoomBar;
-pub(super) use legend::Legend;
+pub(super) use bar::zoom_bar;
+pub(super) use legend::legend;
 pub use list::TokensList;
 pub use mirror::StageMirror;
-pub(super) use plane::{Layout, PainterCell, Plane, Shared};
+pub(super) use plane::{Picks, Tip, plane, tip, under_way};
 
 use super::plan::geom::Rect;
+use crate::tree::El;
 use sim_core::view::Tone;
 
 /// A length for a style.
@@ -40,18 +44,12 @@ fn tone(tone: Tone) -> &'static str {
     }
 }
 
-/// Puts an element of the plane at its box.
-macro_rules! at {
-    ($rect:expr, $pick:ident) => {
-        move || crate::stage::parts::px($rect.get().$pick)
-    };
+impl El {
+    /// Puts an element of the plane at its box.
+    fn at(self, rect: Rect) -> Self {
+        let Rect { x, y, w, h } = rect;
+        self.style(format!(
+            "left:{x:.1}px;top:{y:.1}px;width:{w:.1}px;height:{h:.1}px"
+        ))
+    }
 }
-pub(crate) use at;
-
-/// A box that is drawn nowhere.
-const NOWHERE: Rect = Rect {
-    x: 0.0,
-    y: 0.0,
-    w: 0.0,
-    h: 0.0,
-};

@@ -1,14 +1,13 @@
 //! Nodes: cards of stores, clients, heads of columns and the quorum's round buttons.
 
-use leptos::prelude::*;
 use sim_core::view::{Health, Role};
 
-use super::{NOWHERE, Shared, at, tone};
-use crate::stage::Selection;
+use super::tone;
 use crate::stage::plan::Kind;
 use crate::stage::plan::geom::Rect;
-use crate::stage::scene::NodeScene;
+use crate::stage::scene::{Chip, NodeScene};
 use crate::stage::stops::Stop;
+use crate::tree::{El, Kid, button, el, svg};
 
 fn kind_class(kind: Kind) -> &'static str {
     match kind {
@@ -51,164 +50,120 @@ fn classes(scene: &NodeScene) -> String {
     format!("stage-node {kind} {role} {health}{sync}{leads}")
 }
 
-/// A node at its place; `index` counts the places of the plan.
-#[component]
-pub(super) fn Node(
-    /// What the parts share.
-    shared: Shared,
-    /// Its place in the plan.
-    index: usize,
-    /// Its number.
-    node: u32,
-) -> impl IntoView {
-    let rect: Memo<Rect> = Memo::new(move |_| {
-        shared
-            .layout
-            .with(|l| l.plan.places.get(index).map_or(NOWHERE, |p| p.rect))
-    });
-    let scene: Memo<Option<NodeScene>> =
-        Memo::new(move |_| shared.scene.with(|s| s.nodes.get(index).cloned()));
-    let picked = Memo::new(move |_| shared.selected.get() == Some(Selection::Node(node)));
-    let inner = move || {
-        let picked = picked.get();
-        scene.with(|s| s.as_ref().map(|s| body(s, picked)))
-    };
-    view! {
-        <div
-            class=move || scene.with(|s| s.as_ref().map(classes).unwrap_or_default())
-            class:picked=picked
-            data-node=node
-            style:left=at!(rect, x)
-            style:top=at!(rect, y)
-            style:width=at!(rect, w)
-            style:height=at!(rect, h)
-        >
-            {inner}
-        </div>
+/// A node at its place.
+pub(super) fn node(scene: &NodeScene, number: u32, rect: Rect, picked: bool) -> El {
+    let mut class = classes(scene);
+    if picked {
+        class.push_str(" picked");
     }
+    el("div")
+        .class(class)
+        .is("data-node", number.to_string())
+        .at(rect)
+        .all(body(scene, picked))
 }
 
-fn title(scene: &NodeScene, text: String, picked: bool) -> AnyView {
+fn title(scene: &NodeScene, text: String, picked: bool) -> El {
     // Who speaks to the page says what stands on the card: the spoken name holds the written one.
     let aria = if scene.aria.contains(&text) {
         scene.aria.clone()
     } else {
         format!("{text}: {}", scene.aria)
     };
-    view! {
-        <button
-            type="button"
-            class="st-node-title"
-            data-stop=Stop::Node(scene.node).key()
-            tabindex="-1"
-            aria-label=aria.clone()
-            aria-pressed=picked.to_string()
-            title=aria
-        >
-            <span>{text}</span>
-        </button>
-    }
-    .into_any()
+    heading(scene, aria, picked).with(el("span").with(text))
+}
+
+fn heading(scene: &NodeScene, aria: String, picked: bool) -> El {
+    button("st-node-title")
+        .is("data-stop", Stop::Node(scene.node).key())
+        .is("tabindex", "-1")
+        .label(aria.clone())
+        .is("aria-pressed", picked.to_string())
+        .is("title", aria)
 }
 
 /// The head of a column: its short name, or the long one where there is room.
-fn head(scene: &NodeScene, picked: bool) -> AnyView {
-    view! {
-        <button
-            type="button"
-            class="st-node-title"
-            data-stop=Stop::Node(scene.node).key()
-            tabindex="-1"
-            aria-label=scene.aria.clone()
-            aria-pressed=picked.to_string()
-            title=scene.aria.clone()
-        >
-            <span class="st-node-short">{scene.name.clone()}</span>
-            <span class="st-node-long">{scene.title.clone()}</span>
-        </button>
-    }
-    .into_any()
+fn head(scene: &NodeScene, picked: bool) -> El {
+    heading(scene, scene.aria.clone(), picked)
+        .with(el("span").class("st-node-short").with(scene.name.clone()))
+        .with(el("span").class("st-node-long").with(scene.title.clone()))
 }
 
-fn menu(scene: &NodeScene) -> AnyView {
-    view! {
-        <button
-            type="button"
-            class="st-node-menu"
-            data-stop=Stop::Menu(scene.node).key()
-            tabindex="-1"
-            aria-haspopup="menu"
-            aria-label=format!("Faults for {}", scene.title)
-        >
-            <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-                <circle cx="3" cy="8" r="1.5" />
-                <circle cx="8" cy="8" r="1.5" />
-                <circle cx="13" cy="8" r="1.5" />
-            </svg>
-        </button>
-    }
-    .into_any()
+fn menu(scene: &NodeScene) -> El {
+    let dot = |x| svg("circle").is("cx", x).is("cy", "8").is("r", "1.5");
+    button("st-node-menu")
+        .is("data-stop", Stop::Menu(scene.node).key())
+        .is("tabindex", "-1")
+        .is("aria-haspopup", "menu")
+        .label(format!("Faults for {}", scene.title))
+        .with(
+            svg("svg")
+                .is("viewBox", "0 0 16 16")
+                .is("width", "16")
+                .is("height", "16")
+                .mute()
+                .all(["3", "8", "13"].map(dot)),
+        )
 }
 
-fn chips(scene: &NodeScene) -> AnyView {
-    let chip = |c: &crate::stage::scene::Chip| {
+fn chips(scene: &NodeScene) -> Option<El> {
+    let chip = |c: &Chip| {
         let strong = if c.strong { " strong" } else { "" };
-        view! { <span class=format!("st-chip {}{strong}", tone(c.tone))>{c.text.clone()}</span> }
+        el("span")
+            .class(format!("st-chip {}{strong}", tone(c.tone)))
+            .with(c.text.clone())
     };
-    if scene.chips.is_empty() {
-        return ().into_any();
-    }
-    let chips = scene.chips.iter().map(chip).collect_view();
-    view! { <span class="st-node-chips" aria-hidden="true">{chips}</span> }.into_any()
+    let chips = el("span").class("st-node-chips").mute();
+    (!scene.chips.is_empty()).then(|| chips.all(scene.chips.iter().map(chip)))
 }
 
-fn facts(scene: &NodeScene, most: usize) -> AnyView {
+fn facts(scene: &NodeScene, most: usize) -> El {
     let fact = |(label, value): &(String, String)| {
-        view! {
-            <span class="st-fact">
-                <span class="st-fact-label">{label.clone()}</span>
-                " "
-                <span class="st-fact-value">{value.clone()}</span>
-            </span>
-        }
+        el("span")
+            .class("st-fact")
+            .with(el("span").class("st-fact-label").with(label.clone()))
+            .with(" ")
+            .with(el("span").class("st-fact-value").with(value.clone()))
     };
-    let facts = scene.facts.iter().take(most).map(fact).collect_view();
-    view! { <span class="st-node-facts" aria-hidden="true">{facts}</span> }.into_any()
+    el("span")
+        .class("st-node-facts")
+        .mute()
+        .all(scene.facts.iter().take(most).map(fact))
 }
 
-fn note(scene: &NodeScene) -> AnyView {
-    view! { <span class="st-node-note" aria-hidden="true">{scene.note.clone()}</span> }.into_any()
+fn note(scene: &NodeScene) -> El {
+    el("span")
+        .class("st-node-note")
+        .mute()
+        .with(scene.note.clone())
 }
 
-fn body(scene: &NodeScene, picked: bool) -> AnyView {
+fn body(scene: &NodeScene, picked: bool) -> Vec<Kid> {
+    let head_of = || {
+        el("div")
+            .class("st-node-head")
+            .with(title(scene, scene.title.clone(), picked))
+            .all(chips(scene))
+    };
     match scene.kind {
-        Kind::Control => title(scene, scene.name.clone(), picked),
-        Kind::Head => head(scene, picked),
-        Kind::More => view! {
-            <span class="st-node-title" title=scene.aria.clone()>{scene.title.clone()}</span>
-            {note(scene)}
-        }
-        .into_any(),
-        Kind::Client => view! {
-            <div class="st-node-head">
-                {title(scene, scene.title.clone(), picked)} {chips(scene)} {menu(scene)}
-            </div>
-            {facts(scene, 3)}
-        }
-        .into_any(),
-        Kind::Slim => view! {
-            <div class="st-node-head">
-                {title(scene, scene.title.clone(), picked)} {chips(scene)} {menu(scene)}
-            </div>
-            {facts(scene, 2)}
-        }
-        .into_any(),
-        Kind::Card => view! {
-            <div class="st-node-head">
-                {title(scene, scene.title.clone(), picked)} {chips(scene)} {note(scene)}
-                {facts(scene, 3)} {menu(scene)}
-            </div>
-        }
-        .into_any(),
+        Kind::Control => vec![title(scene, scene.name.clone(), picked).into()],
+        Kind::Head => vec![head(scene, picked).into()],
+        Kind::More => vec![
+            el("span")
+                .class("st-node-title")
+                .is("title", scene.aria.clone())
+                .with(scene.title.clone())
+                .into(),
+            note(scene).into(),
+        ],
+        Kind::Client => vec![head_of().with(menu(scene)).into(), facts(scene, 3).into()],
+        Kind::Slim => vec![head_of().with(menu(scene)).into(), facts(scene, 2).into()],
+        Kind::Card => vec![
+            head_of()
+                .with(note(scene))
+                .with(facts(scene, 3))
+                .with(menu(scene))
+                .into(),
+        ],
     }
 }

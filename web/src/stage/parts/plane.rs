@@ -1,201 +1,140 @@
-//! The plane: everything that has a place, the canvas over it, and the input to both.
+//! The plane: everything that has a place, in the order in which it lies over one another. The
+//! canvas over it is the painter's.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-
-use leptos::html;
-use leptos::prelude::*;
 use sim_core::view::StageView;
 
-use super::lines::{Over, Under};
-use super::matrix::Matrix;
-use super::node::Node;
+use super::lines::{over, under};
+use super::matrix::matrix;
+use super::node::node;
 use super::px;
-use super::slow::slow;
-use super::strip::Strip;
-use crate::stage::input::{Input, Tip};
-use crate::stage::paint::{PROBES, Painter};
-use crate::stage::plan::route::Routes;
-use crate::stage::plan::{Outline, Plan};
+use super::strip::strip;
+use crate::stage::plan::Plan;
+use crate::stage::plan::geom::{Pt, Rect};
 use crate::stage::scene::{Scene, words};
-use crate::stage::{MenuRequest, Selection, Zoom, shapes};
+use crate::stage::{Selection, shapes};
+use crate::tree::{El, Kid, el};
 
-/// A plan with what it was made from and its paths.
-#[derive(Clone, PartialEq, Debug)]
-pub(in crate::stage) struct Layout {
-    pub(in crate::stage) outline: Arc<Outline>,
-    pub(in crate::stage) plan: Plan,
-    pub(in crate::stage) routes: Arc<Routes>,
-}
+/// What of the stage is picked.
+pub(in crate::stage) struct Picks<'a>(pub(in crate::stage) Option<&'a Selection>);
 
-/// The painter, once the canvas is mounted.
-pub(in crate::stage) type PainterCell = Rc<RefCell<Option<Painter>>>;
-
-/// What all parts of a stage share. Cheap to copy.
-#[derive(Clone, Copy)]
-pub(in crate::stage) struct Shared {
-    pub(in crate::stage) view: Signal<Arc<StageView>>,
-    pub(in crate::stage) layout: Memo<Arc<Layout>>,
-    pub(in crate::stage) scene: Memo<Arc<Scene>>,
-    pub(in crate::stage) selected: RwSignal<Option<Selection>>,
-    pub(in crate::stage) picked_link: Memo<Option<(u32, u32)>>,
-    pub(in crate::stage) zoom: RwSignal<Zoom>,
-    pub(in crate::stage) on_menu: Callback<MenuRequest>,
-    pub(in crate::stage) painter: StoredValue<PainterCell, LocalStorage>,
-    /// The token under the pointer.
-    pub(in crate::stage) tip: RwSignal<Option<Tip>>,
-}
-
-/// The plane of the stage.
-#[component]
-pub(in crate::stage) fn Plane(
-    /// What the parts share.
-    shared: Shared,
-    /// The plane's element, whose width the layout follows.
-    plane: NodeRef<html::Div>,
-    /// The canvas.
-    canvas: NodeRef<html::Canvas>,
-    /// The stage's number on the page.
-    number: u32,
-) -> impl IntoView {
-    let nodes = Memo::new(move |_| {
-        shared.layout.with(|l| {
-            let places = l.plan.places.iter().enumerate();
-            places.map(|(i, p)| (i, p.node, p.kind)).collect::<Vec<_>>()
-        })
-    });
-    let height = move || px(shared.layout.with(|l| l.plan.height));
-    let matrix = Memo::new(move |_| shared.layout.with(|l| !l.plan.rows.is_empty()));
-    let strips = Memo::new(move |_| {
-        shared.layout.with(|l| {
-            let strips = l.plan.strips.iter().enumerate();
-            strips.map(|(i, s)| (i, s.node, s.lane)).collect::<Vec<_>>()
-        })
-    });
-    let input = Input::new(shared, plane);
-    let probes = PROBES.map(|name| view! { <i class=format!("stage-probe-{name}")></i> });
-    let under_way = canvas_words(shared.view);
-    view! {
-        <div
-            class="stage-plane"
-            class:matrix=matrix
-            node_ref=plane
-            role="group"
-            aria-label="Stage"
-            aria-describedby=format!("stage-hint-{number}")
-            style:height=height
-            on:click=move |e| input.click(&e)
-            on:dblclick=move |e| input.double_click(&e)
-            on:contextmenu=move |e| input.context_menu(&e)
-            on:keydown=move |e| input.key(&e)
-            on:focusin=move |e| input.focus(&e)
-            on:pointermove=move |e| input.hover(&e)
-            on:pointerleave=move |_| shared.tip.set(None)
-        >
-            <Under shared=shared />
-            <For each=move || nodes.get() key=|n| *n let(n)>
-                <Node shared=shared index=n.0 node=n.1 />
-            </For>
-            <Show when=move || matrix.get()>
-                <Matrix shared=shared number=number />
-            </Show>
-            <ControlText shared=shared />
-            <For each=move || strips.get() key=|n| *n let(n)>
-                <Strip shared=shared index=n.0 node=n.1 />
-            </For>
-            <Over shared=shared />
-            <canvas
-                class="stage-tokens-canvas"
-                node_ref=canvas
-                role="img"
-                aria-label=under_way
-            ></canvas>
-            <TokenTip shared=shared />
-            <span class="stage-probes" aria-hidden="true">{probes}</span>
-        </div>
+impl Picks<'_> {
+    fn node(&self, node: u32) -> bool {
+        self.0 == Some(&Selection::Node(node))
     }
+
+    pub(super) fn lane(&self, node: u32, lane: &str) -> bool {
+        matches!(self.0, Some(Selection::Lane { node: n, lane: l }) if *n == node && l == lane)
+    }
+
+    pub(super) fn record(&self) -> Option<u64> {
+        match self.0 {
+            Some(Selection::Record(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    pub(super) fn link(&self) -> Option<(u32, u32)> {
+        match self.0 {
+            Some(Selection::Link(from, to)) => Some((*from, *to)),
+            _ => None,
+        }
+    }
+}
+
+/// Everything under the canvas. `number` is the stage's on the page.
+pub(in crate::stage) fn plane(
+    plan: &Plan,
+    scene: &Scene,
+    picks: &Picks<'_>,
+    number: u32,
+) -> Vec<Kid> {
+    let mut kids: Vec<Kid> = under(plan, scene, picks).map(Kid::from).to_vec();
+    let nodes = plan.places.iter().zip(&scene.nodes);
+    kids.extend(nodes.map(|(place, scene)| {
+        let picked = picks.node(place.node);
+        node(scene, place.node, place.rect, picked).into()
+    }));
+    if !plan.rows.is_empty() {
+        kids.push(matrix(plan, scene, picks, number).into());
+    }
+    kids.extend(control(plan, scene).map(Kid::from));
+    for (i, place) in plan.strips.iter().enumerate() {
+        let scene = scene.strips.get(i).and_then(Option::as_ref);
+        kids.extend(strip(scene, i, place, plan.pitch, picks));
+    }
+    kids.extend(over(plan, scene, picks).into_iter().map(Kid::from));
+    kids
 }
 
 /// The words about the quorum and the lane.
-#[component]
-fn ControlText(shared: Shared) -> impl IntoView {
-    let label = Memo::new(move |_| shared.layout.with(|l| l.plan.control_label));
-    let text = Memo::new(move |_| shared.layout.with(|l| l.plan.control_text));
-    let words = Memo::new(move |_| shared.scene.with(|s| s.control.clone()));
-    let short = Memo::new(move |_| label.get().w < 100.0);
-    view! {
-        <span
-            class="st-control-label"
-            style:left=super::at!(label, x)
-            style:top=super::at!(label, y)
-            style:width=super::at!(label, w)
-            style:height=super::at!(label, h)
-            hidden=move || label.get().w == 0.0
-        >
-            {move || if short.get() { "Quorum" } else { "Controller quorum" }}
-        </span>
-        <div
-            class="st-control-text"
-            style:left=super::at!(text, x)
-            style:top=super::at!(text, y)
-            style:width=super::at!(text, w)
-            style:height=super::at!(text, h)
-        >
-            <span>{move || words.get().0}</span>
-            <span class="st-lane-words">{move || words.get().1}</span>
-        </div>
-    }
+fn control(plan: &Plan, scene: &Scene) -> [El; 2] {
+    let label: Rect = plan.control_label;
+    let name = if label.w < 100.0 {
+        "Quorum"
+    } else {
+        "Controller quorum"
+    };
+    let (quorum, lane) = scene.control.clone();
+    [
+        el("span")
+            .class("st-control-label")
+            .at(label)
+            .flag("hidden", label.w == 0.0)
+            .with(name),
+        el("div")
+            .class("st-control-text")
+            .at(plan.control_text)
+            .with(el("span").with(quorum))
+            .with(el("span").class("st-lane-words").with(lane)),
+    ]
 }
 
 /// What a screen reader says of the canvas.
-fn canvas_words(view: Signal<Arc<StageView>>) -> impl Fn() -> String {
-    let view = slow(view, 1_000.0);
-    move || {
-        view.with(|v| {
-            let total = v.tokens.len() as u64 + u64::from(v.tokens_hidden);
-            let held = v.tokens.iter().filter(|t| t.held).count();
-            let mut out = format!("{total} messages under way");
-            if held > 0 {
-                out.push_str(&format!(", {held} of them held at a cut link"));
-            }
-            let kinds: Vec<String> = shapes::ALL
-                .iter()
-                .filter_map(|&shape| {
-                    let n = v.tokens.iter().filter(|t| t.shape == shape).count();
-                    (n > 0).then(|| format!("{n} {}", words::shape(shape)))
-                })
-                .collect();
-            if !kinds.is_empty() {
-                out.push_str(": ");
-                out.push_str(&kinds.join(", "));
-            }
-            out
-        })
+pub(in crate::stage) fn under_way(view: &StageView) -> String {
+    let total = view.tokens.len() as u64 + u64::from(view.tokens_hidden);
+    let held = view.tokens.iter().filter(|t| t.held).count();
+    let mut out = format!("{total} messages under way");
+    if held > 0 {
+        out.push_str(&format!(", {held} of them held at a cut link"));
     }
+    let kinds: Vec<String> = shapes::ALL
+        .iter()
+        .filter_map(|&shape| {
+            let n = view.tokens.iter().filter(|t| t.shape == shape).count();
+            (n > 0).then(|| format!("{n} {}", words::shape(shape)))
+        })
+        .collect();
+    if !kinds.is_empty() {
+        out.push_str(": ");
+        out.push_str(&kinds.join(", "));
+    }
+    out
+}
+
+/// The words shown beside a token.
+#[derive(Clone, PartialEq, Debug)]
+pub(in crate::stage) struct Tip {
+    /// Where the token is.
+    pub(in crate::stage) at: Pt,
+    /// What it is.
+    pub(in crate::stage) words: String,
 }
 
 /// Says what the token under the pointer is.
-#[component]
-fn TokenTip(shared: Shared) -> impl IntoView {
-    let body = move || {
-        let tip = shared.tip.get()?;
-        let width = shared.layout.with_untracked(|l| l.plan.width);
-        // On the left half to the right of the pointer, on the right half to the left.
-        let left = tip.at.x < width / 2.0;
-        let mut side = String::from(if left {
-            "stage-tip"
-        } else {
-            "stage-tip to-left"
-        });
-        if tip.at.y < 64.0 {
-            side.push_str(" under");
-        }
-        Some(view! {
-            <div class=side style:left=px(tip.at.x) style:top=px(tip.at.y) aria-hidden="true">
-                {tip.words}
-            </div>
-        })
-    };
-    view! { {body} }
+pub(in crate::stage) fn tip(tip: &Tip, plan: &Plan) -> El {
+    // On the left half to the right of the pointer, on the right half to the left.
+    let left = tip.at.x < plan.width / 2.0;
+    let mut side = String::from(if left {
+        "stage-tip"
+    } else {
+        "stage-tip to-left"
+    });
+    if tip.at.y < 64.0 {
+        side.push_str(" under");
+    }
+    el("div")
+        .class(side)
+        .style(format!("left:{};top:{}", px(tip.at.x), px(tip.at.y)))
+        .mute()
+        .with(tip.words.clone())
 }

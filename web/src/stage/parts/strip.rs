@@ -1,116 +1,63 @@
 //! A strip: the cells of one copy, its epoch flags, and the carets and words under it.
 
-use leptos::prelude::*;
 use sim_core::view::MarkKind;
 
-use super::{NOWHERE, Shared, at, px};
-use crate::stage::Selection;
-use crate::stage::plan::TIDE;
+use super::plane::Picks;
+use super::px;
 use crate::stage::plan::geom::Rect;
+use crate::stage::plan::{StripPlace, TIDE};
 use crate::stage::scene::words::key_name;
 use crate::stage::scene::{CellFace, Flag, Label, SlotScene, StripScene};
 use crate::stage::stops::Stop;
+use crate::tree::{El, Kid, button, el};
 
-/// The strip with this index.
-#[component]
-pub(super) fn Strip(
-    /// What the parts share.
-    shared: Shared,
-    /// Its index in the plan.
+/// The strip at a place, with this index in the plan, and the button that names it if no card does.
+pub(super) fn strip(
+    scene: Option<&StripScene>,
     index: usize,
-    /// The node that holds it.
-    node: u32,
-) -> impl IntoView {
-    let rect: Memo<Rect> = Memo::new(move |_| {
-        shared
-            .layout
-            .with(|l| l.plan.strips.get(index).map_or(NOWHERE, |p| p.rect))
-    });
-    let name_at: Memo<Option<Rect>> = Memo::new(move |_| {
-        shared
-            .layout
-            .with(|l| l.plan.strips.get(index).and_then(|p| p.name))
-    });
-    let pitch = Memo::new(move |_| shared.layout.with(|l| l.plan.pitch));
-    let scene: Memo<Option<StripScene>> = Memo::new(move |_| {
-        shared
-            .scene
-            .with(|s| s.strips.get(index).cloned().flatten())
-    });
-    let record = Memo::new(move |_| match shared.selected.get() {
-        Some(Selection::Record(id)) => Some(id),
-        _ => None,
-    });
-    let picked = Memo::new(move |_| match shared.selected.get() {
-        Some(Selection::Lane { node: n, lane }) => {
-            n == node && scene.with(|s| s.as_ref().is_some_and(|s| s.lane == lane))
-        }
-        _ => false,
-    });
-    let class = move || {
-        let mut class = String::from("stage-strip");
-        if !scene.with(|s| s.as_ref().is_none_or(|s| s.in_sync)) {
-            class.push_str(" unsynced");
-        }
-        if name_at.with(Option::is_some) {
-            class.push_str(" compact");
-        }
-        if picked.get() {
-            class.push_str(" picked");
-        }
-        class
-    };
-    let cells = move || {
-        let record = record.get();
-        let pitch = pitch.get();
-        scene.with(|s| {
-            let slots = s.as_ref().map_or(&[][..], |s| &s.slots);
-            let shifted = s.as_ref().and_then(|s| s.shifted);
-            let slot = |(i, slot): (usize, &SlotScene)| {
-                let apart = if shifted.is_some_and(|s| i >= s) {
-                    TIDE
-                } else {
-                    0.0
-                };
-                cell(
-                    index,
-                    i,
-                    slot,
-                    (i as f64 * pitch + apart, pitch - 2.0),
-                    record,
-                )
-            };
-            slots.iter().enumerate().map(slot).collect_view()
-        })
-    };
-    let labels = move || {
-        let (left, picked) = (rect.get().x, picked.get());
-        scene.with(|s| s.as_ref().map(|s| marks(s, index, left, picked)))
-    };
-    let name = move || {
-        let (at, picked) = (name_at.get()?, picked.get());
-        scene.with(|s| Some(strip_name(s.as_ref()?, index, at, picked)))
-    };
-    view! {
-        {name}
-        <div
-            class=class
-            role="group"
-            aria-label=move || scene.with(|s| s.as_ref().map(|s| s.aria.clone()))
-            data-node=node
-            style:left=at!(rect, x)
-            style:top=at!(rect, y)
-            style:width=at!(rect, w)
-            style:height=at!(rect, h)
-        >
-            {cells}
-            {labels}
-        </div>
+    place: &StripPlace,
+    pitch: f64,
+    picks: &Picks<'_>,
+) -> Vec<Kid> {
+    let picked = scene.is_some_and(|s| picks.lane(place.node, &s.lane));
+    let mut class = String::from("stage-strip");
+    if scene.is_some_and(|s| !s.in_sync) {
+        class.push_str(" unsynced");
     }
+    if place.name.is_some() {
+        class.push_str(" compact");
+    }
+    if picked {
+        class.push_str(" picked");
+    }
+    let name = place
+        .name
+        .and_then(|at| strip_name(scene?, index, at, picked));
+    let mut strip = el("div")
+        .class(class)
+        .is("role", "group")
+        .may("aria-label", scene.map(|s| s.aria.clone()))
+        .is("data-node", place.node.to_string())
+        .at(place.rect);
+    if let Some(scene) = scene {
+        let slot = |(i, slot): (usize, &SlotScene)| {
+            let apart = if scene.shifted.is_some_and(|s| i >= s) {
+                TIDE
+            } else {
+                0.0
+            };
+            let at = (i as f64 * pitch + apart, pitch - 2.0);
+            cell(index, i, slot, at, picks.record())
+        };
+        strip = strip
+            .all(scene.slots.iter().enumerate().map(slot))
+            .all(marks(scene, index, place.rect.x, picked));
+    }
+    name.into_iter().chain([strip]).map(Kid::from).collect()
 }
 
 /// The button before a strip that stands on no card.
-fn strip_name(strip: &StripScene, index: usize, at: Rect, picked: bool) -> Option<AnyView> {
+fn strip_name(strip: &StripScene, index: usize, at: Rect, picked: bool) -> Option<El> {
     let name = strip.name.as_ref()?;
     let mut class = String::from("st-strip-name");
     for (is, word) in [
@@ -122,33 +69,18 @@ fn strip_name(strip: &StripScene, index: usize, at: Rect, picked: bool) -> Optio
             class.push_str(word);
         }
     }
-    let view = view! {
-        <button
-            type="button"
-            class=class
-            data-stop=Stop::Lane(index).key()
-            tabindex="-1"
-            aria-label=strip.aria.clone()
-            aria-pressed=picked.to_string()
-            title=strip.aria.clone()
-            style:left=px(at.x)
-            style:top=px(at.y)
-            style:width=px(at.w)
-            style:height=px(at.h)
-        >
-            {name.text.clone()}
-        </button>
-    };
-    Some(view.into_any())
+    let named = button(class)
+        .is("data-stop", Stop::Lane(index).key())
+        .is("tabindex", "-1")
+        .label(strip.aria.clone())
+        .is("aria-pressed", picked.to_string())
+        .is("title", strip.aria.clone())
+        .at(at)
+        .with(name.text.clone());
+    Some(named)
 }
 
-fn cell(
-    strip: usize,
-    i: usize,
-    slot: &SlotScene,
-    (x, w): (f64, f64),
-    picked: Option<u64>,
-) -> AnyView {
+fn cell(strip: usize, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Option<u64>) -> El {
     let empty = CellView {
         class: "st-cell".to_owned(),
         hidden: true,
@@ -165,24 +97,16 @@ fn cell(
         },
         SlotScene::Cell(face) => of_face(face, picked),
     };
-    view! {
-        <button
-            type="button"
-            class=v.class
-            data-stop=Stop::Cell(strip, i).key()
-            tabindex="-1"
-            hidden=v.hidden
-            aria-label=v.aria.clone()
-            aria-pressed=v.pressed
-            title=v.aria
-            style:left=px(x)
-            style:width=px(w)
-        >
-            <span class="st-digits">{v.digits}</span>
-            <span class="st-key">{v.key}</span>
-        </button>
-    }
-    .into_any()
+    button(v.class)
+        .is("data-stop", Stop::Cell(strip, i).key())
+        .is("tabindex", "-1")
+        .flag("hidden", v.hidden)
+        .label(v.aria.clone())
+        .may("aria-pressed", v.pressed)
+        .is("title", v.aria)
+        .style(format!("left:{x:.1}px;width:{w:.1}px"))
+        .with(el("span").class("st-digits").with(v.digits))
+        .with(el("span").class("st-key").with(v.key))
 }
 
 #[derive(Default)]
@@ -251,50 +175,40 @@ fn mark_class(kind: MarkKind) -> &'static str {
 }
 
 /// Carets, words and epoch flags; `left` is the strip's left edge on the stage.
-fn marks(strip: &StripScene, index: usize, left: f64, picked: bool) -> AnyView {
+fn marks(strip: &StripScene, index: usize, left: f64, picked: bool) -> Vec<El> {
     let caret = |label: &Label| {
-        let class = format!("st-mark {}", mark_class(label.kind));
-        view! { <span class=class style:left=px(label.at - left) aria-hidden="true"></span> }
+        el("span")
+            .class(format!("st-mark {}", mark_class(label.kind)))
+            .style(format!("left:{}", px(label.at - left)))
+            .mute()
     };
     let words = |label: &Label| {
         let class = format!("st-mark-words {}", mark_class(label.kind));
-        let (x, w) = (px(label.x - left), px(label.w));
-        if label.kind == MarkKind::End && strip.name.is_none() {
-            return view! {
-                <button
-                    type="button"
-                    class=class
-                    data-stop=Stop::Lane(index).key()
-                    tabindex="-1"
-                    aria-label=format!("{}: {}", label.text, strip.aria)
-                    aria-pressed=picked.to_string()
-                    title=label.title.clone()
-                    style:left=x
-                    style:width=w
-                >
-                    {label.text.clone()}
-                </button>
-            }
-            .into_any();
-        }
-        view! {
-            <span class=class title=label.title.clone() style:left=x style:width=w>
-                {label.text.clone()}
-            </span>
-        }
-        .into_any()
+        let named = if label.kind == MarkKind::End && strip.name.is_none() {
+            button(class)
+                .is("data-stop", Stop::Lane(index).key())
+                .is("tabindex", "-1")
+                .label(format!("{}: {}", label.text, strip.aria))
+                .is("aria-pressed", picked.to_string())
+        } else {
+            el("span").class(class)
+        };
+        named
+            .is("title", label.title.clone())
+            .style(format!("left:{};width:{}", px(label.x - left), px(label.w)))
+            .with(label.text.clone())
     };
     let flag = |flag: &Flag| {
-        view! {
-            <span class="st-epoch-flag" style:left=px(flag.x - left) aria-hidden="true">
-                {format!("epoch {}", flag.epoch)}
-            </span>
-        }
+        el("span")
+            .class("st-epoch-flag")
+            .style(format!("left:{}", px(flag.x - left)))
+            .mute()
+            .with(format!("epoch {}", flag.epoch))
     };
-    view! {
-        {strip.labels.iter().filter(|l| !l.quiet).map(caret).collect_view()}
-        {strip.labels.iter().map(words).collect_view()}
-        {strip.flags.iter().map(flag).collect_view()}
-    }
-    .into_any()
+    let carets = strip.labels.iter().filter(|l| !l.quiet).map(caret);
+    let words = strip.labels.iter().map(words);
+    carets
+        .chain(words)
+        .chain(strip.flags.iter().map(flag))
+        .collect()
 }
