@@ -190,11 +190,9 @@ impl Live {
 
     fn become_kid(&mut self, document: &Document, kid: Kid) {
         match (&mut self.kid, kid) {
-            (Kid::Text(old), Kid::Text(new)) => {
-                if *old != new {
-                    self.node.set_node_value(Some(&new));
-                    *old = new;
-                }
+            (Kid::Text(old), Kid::Text(new)) if *old != new => {
+                self.node.set_node_value(Some(&new));
+                *old = new;
             }
             (Kid::El(old), Kid::El(mut new)) => {
                 if old.attributes != new.attributes {
@@ -210,7 +208,7 @@ impl Live {
                 );
                 *old = new;
             }
-            // `fits` was asked before.
+            // The same text; `fits` was asked before.
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
-//! The workbench: one run with its stage, its time, its faults and its papers. Home, lessons,
-//! sandbox and scenarios all show this one, with more or less of it on view.
+//! The workbench: one run with its stage, its time, its faults and its papers. Lessons, sandbox and
+//! scenarios all show this one; what the home page shows of it too is free of the application
+//! (`pilot`, `timeline_art`, the strip of the ledger).
 //!
 //! [`Bench`] is the handle that the parts share. The run itself lives in a [`Host`] outside the
 //! reactive graph; ten times a second at most, what has changed is published to a few signals, and

@@ -1,7 +1,8 @@
 //! The home page as a tree of elements: its words, what can be done to the cluster, and a workbench
 //! with no more than stage, ledger and time.
 
-use super::home::{Act, Shown};
+use super::deeds::Act;
+use super::home::Shown;
 use crate::bench::{ledger_strip, timeline_art};
 use crate::format::{clock, clock_micros, count};
 use crate::tree::{El, Kid, button, el};

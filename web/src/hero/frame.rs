@@ -99,17 +99,26 @@ pub(super) fn notice(text: String) -> El {
         .with(el("div").class("grow").with(words))
 }
 
-/// Says that the second half could not be loaded, with a way to another try.
-pub(super) fn problem() -> El {
+/// Says that the second half could not be loaded, with a way to another try: in place of a page, or
+/// in passing.
+pub(super) fn problem(in_passing: bool) -> El {
     let again = button("button small")
         .is("data-act", "again")
         .with("Try again");
-    el("div")
-        .class("banner harm")
-        .is("role", "alert")
-        .test("load-problem")
-        .with(el("p").with(NOT_LOADED))
-        .with(el("div").class("actions").with(again))
+    let actions = el("div").class("actions").with(again);
+    let told = match in_passing {
+        false => el("div")
+            .class("banner harm")
+            .with(el("p").with(NOT_LOADED))
+            .with(actions),
+        true => el("div").class("notice harm").with(
+            el("div")
+                .class("grow")
+                .with(el("span").class("notice-text").with(NOT_LOADED))
+                .with(actions),
+        ),
+    };
+    told.is("role", "alert").test("load-problem")
 }
 
 /// Something is on its way.

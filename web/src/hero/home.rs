@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use gloo_timers::callback::Timeout;
-use sim_core::view::{Health, LedgerView, StageView};
+use sim_core::view::{LedgerView, StageView};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
@@ -14,64 +14,25 @@ use web_sys::{
     MouseEvent, PointerEvent,
 };
 
+use super::deeds::{Act, SPEED};
 use super::{draw, frame};
 use crate::bench::timeline_art::{self, Drawing};
-use crate::bench::{
-    Aloud, Hud, Pilot, Telling, Way, calm, conceal, expose, jump_to_mark, now_ms, seek_part,
-    timeline_key,
-};
+use crate::bench::{Aloud, Hud, Pilot, Telling, calm, conceal, expose, now_ms};
 use crate::format::nearest_speed;
-use crate::host::{Host, Target};
-use crate::listen::{Listener, marked};
+use crate::host::Host;
+use crate::listen::Listener;
 use crate::raf::{self, FrameId};
 use crate::stage::{Frame, Hooks, Picture, Selection, Zoom, query};
 use crate::tree::{Grown, el, plant};
 
 /// By then the cluster has formed and the log has its first records, ns.
 pub(crate) const BEGIN: u64 = 3_000_000_000;
-/// Slow enough to see messages travel.
-const SPEED: f64 = 0.02;
-/// Fast enough to wait for a timeout.
-const SPEED_TO_WAIT: f64 = 1.0;
-
 /// Main-thread time that simulating may take per frame, ms.
 const BUDGET_MS: f64 = 5.0;
 /// Least time between two publications while time runs, ms.
 const PUBLISH_EVERY_MS: f64 = 100.0;
 /// Tokens asked for per frame.
 const TOKENS_MAX: u32 = 2_000;
-
-/// What the kill has come to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Act {
-    /// A leader runs; nothing was done.
-    Calm(u32, String),
-    /// The leader named here is down, and there is no other yet.
-    Orphaned(String),
-    /// One was killed, and this one leads.
-    Over(u32, String),
-    /// There is no leader at all.
-    Lost,
-}
-
-impl Act {
-    fn of(view: &StageView, killed: bool) -> Act {
-        let leader = view.lanes.first().and_then(|l| l.leader);
-        let Some(node) = view.nodes.iter().find(|n| Some(n.id) == leader) else {
-            return Act::Lost;
-        };
-        let title = node.title.clone();
-        match (node.health == Health::Down, killed) {
-            (true, _) => Act::Orphaned(title),
-            (false, false) => Act::Calm(node.id, title),
-            (false, true) => Act::Over(node.id, title),
-        }
-    }
-
-    fn leads(&self) -> bool {
-        matches!(self, Act::Calm(..) | Act::Over(..))
-    }
-}
 
 /// What the page shows of the run.
 pub(super) struct Shown {
@@ -106,6 +67,9 @@ pub(crate) struct Guest {
 #[derive(Clone)]
 pub(crate) struct Home(Rc<Inner>);
 
+/// Whether the page is seen, and who is told.
+type Sight = (IntersectionObserver, Closure<dyn FnMut(js_sys::Array)>);
+
 struct Inner {
     root: Element,
     grown: RefCell<Grown>,
@@ -116,7 +80,7 @@ struct Inner {
     telling: RefCell<(Telling, Option<Timeout>)>,
     frame_id: RefCell<Option<FrameId>>,
     listeners: RefCell<Vec<Listener>>,
-    sight: RefCell<Option<(IntersectionObserver, Closure<dyn FnMut(js_sys::Array)>)>>,
+    sight: RefCell<Option<Sight>>,
 }
 
 impl Home {
@@ -391,12 +355,16 @@ impl Home {
         }
     }
 
-    fn redraw(&self) {
+    pub(super) fn redraw(&self) {
         let kids = draw::page(&self.0.shown.borrow());
         self.0.grown.borrow_mut().become_all(kids);
     }
 
-    fn edited(&self) {
+    pub(super) fn shown(&self) -> &RefCell<Shown> {
+        &self.0.shown
+    }
+
+    pub(super) fn edited(&self) {
         self.publish(true);
         self.wake();
     }
@@ -412,95 +380,6 @@ impl Home {
         }
         if let Some(guest) = &*self.0.guest.borrow() {
             (guest.picked)(picked);
-        }
-    }
-
-    fn click(&self, event: &MouseEvent) {
-        let Some((_, act)) = marked(event, "data-act") else {
-            return;
-        };
-        match act.as_str() {
-            "kill" => self.kill(),
-            "undo" => self.undo(),
-            "next" => jump_to_mark(self, Way::On),
-            "rewind" => drop(self.travel(|h| h.seek(0))),
-            "step-back" => drop(self.travel(Host::step_back)),
-            "play" => drop(self.travel(|h| h.set_playing(!h.playing()))),
-            "step" => drop(self.travel(Host::step)),
-            _ => {}
-        }
-    }
-
-    fn kill(&self) {
-        let (Act::Calm(id, title) | Act::Over(id, title)) = self.0.shown.borrow().act.clone()
-        else {
-            return;
-        };
-        let offers = self.ask(|s| s.offers(Target::Node(id))).unwrap_or_default();
-        let Some(offer) = offers.into_iter().find(|o| o.id == "crash") else {
-            return;
-        };
-        match self.host(|h| h.act(offer.deed, &format!("{title}: killed"))) {
-            Some(Ok(())) => {}
-            Some(Err(refusal)) => return self.say(refusal.to_string()),
-            None => return,
-        }
-        // The controller takes nine seconds to notice: minutes at the pace of messages.
-        self.host(|h| {
-            h.set_speed(nearest_speed(SPEED_TO_WAIT));
-            h.set_playing(!calm());
-        });
-        self.edited();
-    }
-
-    fn undo(&self) {
-        match self.host(Host::undo).flatten() {
-            Some(label) => {
-                self.say(format!("Undone: {label}."));
-                self.edited();
-            }
-            None => self.say("There is nothing to undo.".to_owned()),
-        }
-    }
-
-    fn grab(&self, event: &PointerEvent) {
-        let slider = marked(event, "aria-valuenow").map(|(slider, _)| slider);
-        let Some(slider) = slider.filter(|_| event.button() == 0) else {
-            return;
-        };
-        // Without capture the drag ends at the edge; that is all.
-        let _ = slider.set_pointer_capture(event.pointer_id());
-        self.0.shown.borrow_mut().dragging = true;
-        self.host(|h| h.set_playing(false));
-        self.seek_to(&slider, event);
-    }
-
-    fn drag(&self, event: &PointerEvent) {
-        if self.0.shown.borrow().dragging
-            && let Some((slider, _)) = marked(event, "aria-valuenow")
-        {
-            self.seek_to(&slider, event);
-        }
-    }
-
-    fn let_go(&self, _: &PointerEvent) {
-        if std::mem::take(&mut self.0.shown.borrow_mut().dragging) {
-            self.redraw();
-        }
-    }
-
-    fn seek_to(&self, slider: &Element, event: &PointerEvent) {
-        let rect = slider.get_bounding_client_rect();
-        let x = f64::from(event.client_x()) - rect.left();
-        seek_part(self, x / rect.width().max(1.0));
-    }
-
-    fn key(&self, event: &KeyboardEvent) {
-        if marked(event, "aria-valuenow").is_some()
-            && timeline_key(self, &event.key(), event.shift_key())
-        {
-            event.prevent_default();
-            event.stop_propagation();
         }
     }
 }

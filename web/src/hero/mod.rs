@@ -2,6 +2,7 @@
 //! page, and the home page with its running cluster; then it has the second half loaded (see
 //! [`crate::later`]) and makes way. The home page goes on as it is, inside the application.
 
+mod deeds;
 mod draw;
 mod frame;
 mod home;
@@ -190,7 +191,7 @@ fn click(event: &MouseEvent) {
         event.prevent_default();
         light(|l| {
             l.wanted = Some(href);
-            l.said.become_all(vec![frame::problem().into()]);
+            l.said.become_all(vec![frame::problem(true).into()]);
         });
     }
 }
@@ -259,7 +260,9 @@ fn failed() {
         l.second = Second::Failed;
         if l.home.is_none() {
             l.main.set_text_content(None);
-            let page = crate::tree::el("div").class("page").with(frame::problem());
+            let page = crate::tree::el("div")
+                .class("page")
+                .with(frame::problem(false));
             Grown::within(&l.main).become_all(vec![page.into()]);
         }
         l.home.clone()

@@ -15,7 +15,7 @@ const SERVED: &str = "{{__TRUNK_ADDRESS__}}";
 /// The HTML of the home page.
 pub(crate) struct Shell {
     html: String,
-    /// Files that every page but the home page needs as well.
+    /// Files that every page but the home page needs at once as well.
     later: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ impl Shell {
         self.html = self.html.replacen("</head>", &meta, 1);
     }
 
-    /// Names a file that every page but the home page will ask for: they fetch it at once.
+    /// Names a file that every page but the home page asks for first: they fetch it at once.
     pub(crate) fn need_later(&mut self, file: &str) {
         self.later.push(file.to_owned());
     }

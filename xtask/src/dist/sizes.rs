@@ -10,14 +10,13 @@ use std::path::Path;
 /// The most that the home page's wasm, js and css should weigh together, gzip, in bytes.
 pub(crate) const TARGET_BYTES: u64 = 450 * 1024;
 
-/// The most that they may weigh.
-///
-/// The target is missed (see docs/BENCHMARKS.md). This limit stands a little above what is there,
-/// so that the site does not grow unnoticed: lower it whenever it shrinks.
-const BUDGET_BYTES: u64 = 620 * 1024;
+/// The most that they may weigh: a little above what is there, so that the site does not grow
+/// unnoticed towards the target. Lower it whenever the site shrinks.
+const BUDGET_BYTES: u64 = 437 * 1024;
 
-/// The most that all other pages may load besides, in bytes; it stands a little above what is there.
-const LATER_BYTES: u64 = 450 * 1024;
+/// The most that the application may weigh, which the home page loads when it runs and all other
+/// pages at once; it stands a little above what is there.
+const LATER_BYTES: u64 = 590 * 1024;
 
 struct File {
     name: String,
@@ -46,7 +45,7 @@ pub(crate) fn measure(dist: &Path) -> Outcome<Sizes> {
     };
     let mut found = Vec::new();
     for name in files(dist)?.into_iter().filter(|name| counts(name)) {
-        // The halves' link is imported at once, and the second half with the first page but home.
+        // The halves' link is imported at once, and the second half when the home page runs.
         let later = name.starts_with("later-") && name.ends_with(".wasm");
         let path = dist.join(&name);
         let bytes = fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
@@ -77,7 +76,7 @@ impl Sizes {
         self.gzip_bytes(false)
     }
 
-    /// What all other pages load besides, gzip.
+    /// What is loaded after it, or at once by all other pages, gzip.
     fn later_bytes(&self) -> u64 {
         self.gzip_bytes(true)
     }
@@ -128,7 +127,7 @@ impl Sizes {
             .collect();
         let loads = [
             ("first load, wasm + js + css", false),
-            ("second load, with the first page but home", true),
+            ("second load, the application", true),
         ];
         for (name, later) in loads {
             let part = self.files.iter().filter(|file| file.later == later);

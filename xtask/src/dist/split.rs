@@ -1,5 +1,5 @@
-//! Cutting the module in two: what the home page needs, and the rest, which is loaded when it is
-//! wanted (see `web/src/later.rs`).
+//! Cutting the module in two: what the home page needs to run, and the application, which is loaded
+//! after it (see `web/src/later.rs`).
 //!
 //! Trunk knows nothing of this (trunk issue 1022), so a release is bound a second time here, from
 //! the module that cargo left: wasm-split cuts it, wasm-bindgen binds the first half, wasm-opt
