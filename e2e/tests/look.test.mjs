@@ -77,11 +77,12 @@ test("a prediction made by keyboard keeps the focus on its way to the answer", a
     await page.keyboard.press("Enter");
     await focused("[data-testid=prediction-outcome]");
     // acks=all: whatever the wait, nothing that was acknowledged is lost meanwhile.
-    const { ledger } = await engine(page);
+    const { ledger, now } = await engine(page);
     assert.equal(ledger.lost, 0);
     assert.ok(ledger.committed >= ledger.delivered, "the strandline does not fall back");
+    await page.getByTestId("caption").filter({ hasText: "A new leader in a new epoch" }).waitFor();
     await block.getByTestId("what-follows").click();
-    await page.waitForFunction(() => document.querySelector("[data-testid=caption]").innerText.toLowerCase().includes("fenced"));
+    await page.waitForFunction((from) => window.strandline.now() > from, now);
   });
 });
 
