@@ -79,7 +79,7 @@ async function fresh(path, use) {
     page.setDefaultTimeout(120_000);
     await page.addInitScript(instrument);
     await page.goto(new URL(path, host.url).href);
-    await page.waitForFunction(() => window.strandline && document.documentElement.classList.contains("running"));
+    await page.waitForFunction(() => window.strandline && document.documentElement?.classList.contains("running"));
     return await use(page);
   } finally {
     await context.close();

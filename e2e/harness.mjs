@@ -101,7 +101,7 @@ export async function open(page, path = "") {
 
 /** Waits until the application has taken over the page. */
 export async function running(page) {
-  await page.waitForFunction(() => document.documentElement.classList.contains("running"));
+  await page.waitForFunction(() => document.documentElement?.classList.contains("running"));
 }
 
 /**
