@@ -24,6 +24,11 @@ const SIMPLIFICATIONS: &[(&str, &str)] = &[
         "A record is its key, its size and its identity; values are not stored or compressed.",
     ),
     (
+        "Groups by the classic protocol, no transactions",
+        "Consumer groups join, sync and heartbeat as before KIP-848; share groups and transactions \
+         cannot be run yet. Committed offsets never expire, and their topic is not compacted.",
+    ),
+    (
         "No security, no quotas",
         "Authentication, authorisation, TLS and quotas are left out; they change no rule shown here.",
     ),

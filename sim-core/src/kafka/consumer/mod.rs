@@ -1,12 +1,11 @@
 //! An application with a consumer: with partitions assigned by hand, or as a member of a group.
 //!
-//! Follows `KafkaConsumer`, `Fetcher`, `FetchCollector`, `OffsetFetcher` and
-//! `SubscriptionState`. Without a group (`assign()`) the application polls without pause and is done with a record at
-//! once; with one see `group` and `work`. Each
-//! `poll()` hands out at most `max.poll.records` from one completed fetch after the other, and the
-//! position moves when records are handed out. Partitions found later are assigned too when none
-//! were named. Left out: follower fetching (KIP-392), fetch sessions,
-//! aborted transactions. A restart begins without a position.
+//! Follows `KafkaConsumer`, `Fetcher`, `FetchCollector`, `OffsetFetcher` and `SubscriptionState`.
+//! Without a group (`assign()`) the application polls without pause and is done with a record at
+//! once; with one see `group` and `work`. Each `poll()` hands out at most `max.poll.records` from
+//! one completed fetch after the other, and the position moves when records are handed out.
+//! Partitions found later are assigned too when none were named. Without a group a restart begins
+//! without a position. Left out: follower fetching (KIP-392), fetch sessions, aborted transactions.
 
 mod fetcher;
 mod group;
