@@ -123,6 +123,14 @@ settings! {
         #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
         #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
         #[serde(skip)] "offsets.commit.timeout.ms" => offsets_commit_timeout_ms: i64 = 5_000, "How long a commit waits for the in-sync replicas of __consumer_offsets.";
+        #[serde(skip)] "transaction.state.log.num.partitions" => txn_log_partitions: u32 = 50, "Partitions of __transaction_state, which exists if a producer has a transactional.id.";
+        #[serde(skip)] "transaction.state.log.replication.factor" => txn_log_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
+        #[serde(skip)] "transaction.state.log.min.isr" => txn_log_min_isr: u32 = 2, "Its min.insync.replicas; at most its replicas.";
+        #[serde(skip)] "transaction.max.timeout.ms" => txn_max_timeout_ms: i64 = 900_000, "Largest transaction.timeout.ms that a coordinator accepts.";
+        #[serde(skip)] "transaction.abort.timed.out.transaction.cleanup.interval.ms" => txn_abort_interval_ms: i64 = 10_000, "How often a coordinator looks for transactions that took too long.";
+        #[serde(skip)] "transactional.id.expiration.ms" => transactional_id_expiration_ms: i64 = 604_800_000, "A coordinator forgets a transactional id that was idle for this long.";
+        #[serde(skip)] "transaction.partition.verification.enable" => txn_verification: bool = true, "Ask the coordinator before the first batch of a transaction (KIP-890); from transaction.version 2 on that happens always.";
+        #[serde(skip)] "transaction.version" => transaction_version: u32 = 2, "The finalised feature: from 2 on every transaction has an epoch of its own (KIP-890).";
     }
 }
 
@@ -165,6 +173,11 @@ settings! {
         "metadata.max.age.ms" => metadata_max_age_ms: i64 = 300_000, "Metadata is refreshed at least this often.";
         "partitioner.adaptive.partitioning.enable" => adaptive_partitioning: bool = true, "Unkeyed records prefer brokers with short queues.";
         "partitioner.ignore.keys" => ignore_keys: bool = false, "Treat keyed records as unkeyed.";
+        #[serde(skip)] "transactional.id" => transactional_id: String = String::new(), "Sends in transactions under this name, and fences whoever used it before; none = no transactions.";
+        #[serde(skip)] "transaction.timeout.ms" => transaction_timeout_ms: i64 = 60_000, "The coordinator aborts a transaction that is open for longer.";
+        #[serde(skip)] "transaction.records" => transaction_records: u32 = 100, "Not a Kafka key: the application ends its transaction after so many records …";
+        #[serde(skip)] "transaction.span.ms" => transaction_span_ms: i64 = 1_000, "Not a Kafka key: … or after this long.";
+        #[serde(skip)] "transaction.abort.percent" => transaction_abort_percent: u32 = 0, "Not a Kafka key: so many of a hundred transactions the application aborts, drawn by their number.";
     }
 }
 
@@ -361,6 +374,12 @@ impl ProducerConfig {
                     "Must set retries to non-zero when using the idempotent producer.".to_owned(),
                 ));
             }
+        }
+        if !self.transactional_id.is_empty() && !self.idempotent() {
+            found.push((
+                "transactional.id",
+                "Cannot set a transactional.id without also enabling idempotence.".to_owned(),
+            ));
         }
         if self.idempotent() && self.max_in_flight > 5 {
             found.push((

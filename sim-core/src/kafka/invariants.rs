@@ -5,7 +5,9 @@
 //! (hachikuji/kafka-specification): **OneLeaderPerEpoch**, **StrongIsr** (each member of the
 //! controller's ISR has all that any leader counts as committed), **HwAgreement** (replicas agree
 //! below both their high watermarks), **LogMatching** (equal offset and epoch, equal record),
-//! **HwMonotone**, and **CommittedNeverLost** (a new leader has all that was committed).
+//! **HwMonotone**, **CommittedNeverLost** (a new leader has all that was committed), and
+//! **ReadCommitted** (who reads committed transactions alone gets no record before the commit of
+//! its transaction, and none after its abort).
 //! **CompactionKeepsLastValue** is not among them: of each key, compaction leaves the last value (or
 //! nothing, if the last was a tombstone) in every replica. Where a log was compacted, a record that
 //! is missing says nothing by itself to the other invariants.
@@ -28,7 +30,7 @@ use super::spec::ClusterSpec;
 use super::truth::Logs;
 use crate::dense::DenseMap;
 use crate::kernel::{NodeId, NodeState, World};
-use crate::log::{Log, RecordId};
+use crate::log::{ControlMarker, Log, RecordId};
 use crate::systems::Node;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +79,8 @@ pub struct Invariants {
     gave_up: BTreeSet<TopicPartition>,
     /// What the pass under way has removed; empty between steps.
     compacted: Vec<Gone>,
+    /// Some producer sends in transactions.
+    transactional: bool,
     found: Vec<Violation>,
     #[serde(skip_serializing_if = "GroupInvariants::is_empty")]
     groups: GroupInvariants,
@@ -107,6 +111,7 @@ impl Invariants {
         Invariants {
             nodes,
             min_isr,
+            transactional: spec.transactions_topic().is_some(),
             ..Invariants::default()
         }
     }
@@ -135,8 +140,43 @@ impl Invariants {
         self.unclean_elections
     }
 
+    /// Whoever reads committed transactions alone was given a record: its transaction must be
+    /// committed in the log of its leader.
+    fn delivered(&mut self, node: NodeId, tp: TopicPartition, offset: i64, world: &World<Node>) {
+        let cluster = super::facts::Cluster(world);
+        let reader = cluster.consumer(node).map(|it| it.config().isolation);
+        if reader != Some(super::protocol::Isolation::ReadCommitted) {
+            return;
+        }
+        let leader = self.newest.partitions.get(&tp).map(|it| it.leader);
+        let leader = leader.and_then(|id| self.nodes.get(&id).copied());
+        let broker = leader.and_then(|at| cluster.broker(at));
+        let Some(log) = broker.and_then(|it| it.partition(tp)).map(|it| it.log) else {
+            return;
+        };
+        let mut batches = log.batches_from(offset);
+        let Some(batch) = batches.next().filter(|it| it.transactional) else {
+            return;
+        };
+        let (id, text) = (batch.producer.id, "a record that is not committed was read");
+        let mut markers = batches.filter(|it| it.is_control() && it.producer.id == id);
+        if markers.next().and_then(|it| it.control) != Some(ControlMarker::Commit) {
+            let text = format!("{text} at offset {offset}");
+            self.report("ReadCommitted", tp, world, text);
+        }
+    }
+
     /// Looks at what a note could have broken. Returns a sentence if something newly is.
     pub fn observe(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
+        if let Note::Delivered {
+            node, tp, offset, ..
+        } = *note
+            && self.transactional
+        {
+            let before_count = self.found.len();
+            self.delivered(node, tp, offset, world);
+            return self.found.get(before_count).map(|it| it.text.clone());
+        }
         if let Note::Rule {
             node,
             rule: Rule::MetadataReplayed,

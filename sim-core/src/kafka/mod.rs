@@ -35,6 +35,8 @@ pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod truth;
+pub mod txn_protocol;
+mod txn_why;
 pub mod view;
 pub mod why;
 

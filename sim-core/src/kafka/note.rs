@@ -123,6 +123,29 @@ pub enum Rule {
     /// The application was told that its commit failed for good (`CommitFailedException`). After:
     /// error code number.
     CommitFailed,
+    /// A transaction has its first partitions, or more of them. Before/after: their number.
+    TxnOngoing,
+    /// The end of a transaction is decided: it is in its coordinator's log. Before: 1 for a commit,
+    /// 0 for an abort; after: producer epoch of the markers.
+    TxnPrepared,
+    /// Every partition of a transaction has its marker. Before: as above; after: producer epoch.
+    TxnCompleted,
+    /// A transaction was open for longer than its timeout, and is aborted. Before/after: producer
+    /// epochs.
+    TxnTimedOut,
+    /// A producer has its id and epoch for a transactional id. Before: producer id; after: epoch.
+    TxnInitialised,
+    /// A leader wrote the marker of a transaction. Before: 1 for a commit, 0 for an abort; after:
+    /// offset of the marker.
+    TxnMarker,
+    /// A batch waits while the coordinator is asked about its transaction (KIP-890). After: number
+    /// of partitions asked about.
+    TxnVerifying,
+    /// The coordinator refused a batch. After: error code number.
+    TxnVerifyFailed,
+    /// A producer learned that another one has taken over its transactional id. After: error code
+    /// number.
+    TxnFenced,
 }
 
 /// A note.

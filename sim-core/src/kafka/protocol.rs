@@ -8,6 +8,8 @@ use super::error::ErrorCode;
 use super::group_protocol::{GroupRequest, GroupResponse};
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataRecord;
+use super::rules::producer_state::AbortedTxn;
+use super::txn_protocol::{TxnRequest, TxnResponse};
 use crate::kernel::{Digest, Message};
 use crate::log::{Batch, BatchList, EpochEnd};
 use serde::Serialize;
@@ -89,6 +91,9 @@ pub struct FetchedPartition {
     pub diverging: Option<EpochEnd>,
     /// New leader hint (KIP-951): (leader, epoch).
     pub current_leader: Option<(BrokerId, i32)>,
+    /// For `read_committed`: aborted transactions that touch the batches, by first offset.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aborted: Vec<AbortedTxn>,
     /// Whole batches.
     pub batches: BatchList,
 }
@@ -228,6 +233,8 @@ pub enum Request {
     },
     /// To the coordinator of a consumer group, or to find it.
     Group(Box<GroupRequest>),
+    /// About a transaction: to its coordinator, to find it, or to the leader of a partition.
+    Txn(Box<TxnRequest>),
 }
 
 /// Responses.
@@ -312,6 +319,7 @@ pub enum Response {
         snapshot: Option<Box<super::metadata::Snapshot>>,
     },
     Group(Box<GroupResponse>),
+    Txn(Box<TxnResponse>),
 }
 
 /// Outcome of a produce for one partition.
@@ -353,6 +361,7 @@ impl Request {
             Request::EndQuorumEpoch { .. } => "EndQuorumEpoch",
             Request::FetchMetadata { .. } => "FetchMetadata",
             Request::Group(request) => request.name(),
+            Request::Txn(request) => request.name(),
         }
     }
 }
@@ -378,12 +387,15 @@ impl Response {
             Response::EndQuorumEpoch { .. } => "EndQuorumEpochResponse",
             Response::FetchMetadata { .. } => "FetchMetadataResponse",
             Response::Group(response) => response.name(),
+            Response::Txn(response) => response.name(),
         }
     }
 }
 
 /// Names of all messages, as [`Request::name`] and [`Response::name`] give them.
 pub const MESSAGE_KINDS: &[&str] = &[
+    "AddPartitionsToTxn",
+    "AddPartitionsToTxnResponse",
     "AllocateProducerIds",
     "AllocateProducerIdsResponse",
     "AlterPartition",
@@ -398,6 +410,8 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "BrokerRegistrationResponse",
     "EndQuorumEpoch",
     "EndQuorumEpochResponse",
+    "EndTxn",
+    "EndTxnResponse",
     "Fetch",
     "FetchMetadata",
     "FetchMetadataResponse",
@@ -430,6 +444,8 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "SyncGroupResponse",
     "Vote",
     "VoteResponse",
+    "WriteTxnMarkers",
+    "WriteTxnMarkersResponse",
 ];
 
 /// Bytes of a request before its payload; a round figure, for bandwidth only.
@@ -452,6 +468,7 @@ impl Message for Msg {
                         sum(&mut batches.iter().map(|(_, b)| b.bytes))
                     }
                     Request::Fetch { partitions, .. } => 40 * partitions.len() as u64,
+                    Request::Txn(request) => request.bytes(),
                     _ => 0,
                 },
                 Msg::Response(_, response) => match &**response {

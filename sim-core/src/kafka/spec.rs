@@ -6,6 +6,7 @@ use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
 use super::group_protocol::OFFSETS_TOPIC;
 use super::ids::BrokerId;
 use super::rules::replication::ReplicationRules;
+use super::txn_protocol::TRANSACTION_STATE_TOPIC;
 use crate::kernel::Nanos;
 use serde::Serialize;
 
@@ -39,11 +40,40 @@ impl ClusterSpec {
             .consumers
             .iter()
             .any(|it| !it.config.group_id.is_empty());
-        if !wanted || self.topics.iter().any(|it| it.name == OFFSETS_TOPIC) {
-            return None;
-        }
+        let partitions = self.config.offsets_topic_partitions;
+        let factor = self.config.offsets_topic_replication_factor;
+        (wanted && !self.has_topic(OFFSETS_TOPIC))
+            .then(|| self.internal_topic(OFFSETS_TOPIC, partitions, factor, 0))
+    }
+
+    /// `__transaction_state`, if a producer has a transactional id, likewise.
+    #[must_use]
+    pub fn transactions_topic(&self) -> Option<TopicSpec> {
+        let mut producers = self.producers.iter();
+        let wanted = producers.any(|it| !it.config.transactional_id.is_empty());
+        let config = &self.config;
+        let factor = config.txn_log_replication_factor;
+        let live = u32::try_from(self.brokers.len()).unwrap_or(u32::MAX);
+        let min_isr = config.txn_log_min_isr.min(factor).min(live);
+        (wanted && !self.has_topic(TRANSACTION_STATE_TOPIC)).then(|| {
+            let partitions = config.txn_log_partitions;
+            self.internal_topic(TRANSACTION_STATE_TOPIC, partitions, factor, min_isr)
+        })
+    }
+
+    fn has_topic(&self, name: &str) -> bool {
+        self.topics.iter().any(|it| it.name == name)
+    }
+
+    fn internal_topic(
+        &self,
+        name: &str,
+        partitions: u32,
+        factor: u32,
+        min_insync_replicas: u32,
+    ) -> TopicSpec {
         let brokers: Vec<BrokerId> = self.brokers.iter().map(|(_, id)| *id).collect();
-        let factor = self.config.offsets_topic_replication_factor as usize;
+        let factor = factor as usize;
         let replicas = |partition: u32| {
             let from = brokers
                 .iter()
@@ -52,17 +82,16 @@ impl ClusterSpec {
             from.take(factor.min(brokers.len())).copied().collect()
         };
         let config = TopicConfig {
+            min_insync_replicas,
             retention_ms: -1,
             segment_bytes: 104_857_600,
             ..TopicConfig::default()
         };
-        Some(TopicSpec {
-            name: OFFSETS_TOPIC.to_owned(),
-            assignment: (0..self.config.offsets_topic_partitions)
-                .map(replicas)
-                .collect(),
+        TopicSpec {
+            name: name.to_owned(),
+            assignment: (0..partitions).map(replicas).collect(),
             config,
-        })
+        }
     }
 }
 

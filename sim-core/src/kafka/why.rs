@@ -199,7 +199,7 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
              broker's session starts anew",
             "QuorumController.claim",
         ),
-        other => super::group_why::text(other),
+        other => super::txn_why::text(other).unwrap_or_else(|| super::group_why::text(other)),
     }
 }
 

@@ -5,13 +5,16 @@
 //! connection, and with it everything else that was under way on it.
 
 use super::{Broker, BrokerTimer, request};
+use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::BrokerId;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::protocol::{Request, Response};
+use crate::kafka::txn_protocol::TxnResponse;
 use crate::kernel::{Nanos, NodeId};
 use serde::Serialize;
 
-/// What is asked of a controller; at most one request of each kind is under way.
+/// What is asked of a controller, or of another broker about a transaction; at most one request of
+/// each kind is under way to each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub(super) enum Ask {
     /// BrokerRegistration.
@@ -24,6 +27,10 @@ pub(super) enum Ask {
     ProducerIds,
     /// FetchMetadata.
     Metadata,
+    /// AddPartitionsToTxn, for the Produce with this correlation id on this connection.
+    Verification(NodeId, u32),
+    /// WriteTxnMarkers, for the markers with this number.
+    Markers(u32),
 }
 
 /// A request to a controller that is under way.
@@ -122,6 +129,20 @@ impl Broker {
             (Ask::Metadata, response @ Response::FetchMetadata { .. }) => {
                 self.on_metadata(from, response, cx);
             }
+            (Ask::Verification(node, about), Response::Txn(response)) => {
+                let answer = match *response {
+                    TxnResponse::AddPartitionsToTxn { partitions } => Ok(partitions),
+                    _ => Err(ErrorCode::UnknownServerError),
+                };
+                self.on_verified(node, about, answer, cx);
+            }
+            (Ask::Markers(number), Response::Txn(response)) => {
+                if let TxnResponse::WriteTxnMarkers { partitions } = *response {
+                    self.on_markers_written(number, &partitions, cx);
+                } else {
+                    self.ask_failed(ask, from, cx);
+                }
+            }
             // An answer of another kind than asked for: as good as none.
             (ask, _) => self.ask_failed(ask, from, cx),
         }
@@ -181,6 +202,15 @@ impl Broker {
             Ask::Registration | Ask::Heartbeat => self.communicate_after_failure(cx),
             Ask::AlterPartition => self.alter_partition_failed(cx),
             Ask::ProducerIds => {}
+            Ask::Verification(node, about) => {
+                let error = ErrorCode::NetworkException;
+                self.on_verified(node, about, Err(error), cx);
+            }
+            Ask::Markers(number) => {
+                if let Some(leader) = self.book.broker_at(peer) {
+                    self.markers_failed(number, leader, cx);
+                }
+            }
             Ask::Metadata => {
                 let controller = self.book.controller_at(peer);
                 self.metadata_failed(controller, cx);

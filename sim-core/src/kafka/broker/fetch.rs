@@ -168,13 +168,14 @@ impl Broker {
         }
         let epoch = Some(asked.last_fetched_epoch);
         let diverging = check_divergence(log, epoch, asked.fetch_offset)?;
-        let batches = if diverging.is_some() {
-            BatchList::default()
+        let (batches, aborted) = if diverging.is_some() {
+            (BatchList::default(), Vec::new())
         } else {
             let read = partition
                 .log
                 .read(fetch.view(), asked.fetch_offset, budget, min_one);
-            read.map_err(|_| ErrorCode::OffsetOutOfRange)?.batches
+            let read = read.map_err(|_| ErrorCode::OffsetOutOfRange)?;
+            (read.batches, read.aborted)
         };
         Ok(FetchedPartition {
             tp: asked.tp,
@@ -184,6 +185,7 @@ impl Broker {
             log_start_offset: log.start_offset(),
             diverging,
             current_leader: None,
+            aborted,
             batches,
         })
     }
@@ -227,6 +229,7 @@ impl Broker {
             log_start_offset: -1,
             diverging: None,
             current_leader: hint.filter(|_| stale),
+            aborted: Vec::new(),
             batches: BatchList::default(),
         }
     }

@@ -4,7 +4,7 @@
 //! `BrokerLifecycleManager`, `AlterPartitionManager` and the two purgatories of Apache Kafka 4.x.
 //! A broker never stops serving because it cannot reach the controller: a leader that was deposed
 //! goes on until its own metadata says so, and only epochs and the ISR keep it from doing harm.
-//! Left out: transactions' coordinators, quotas, log directories, fetch
+//! Left out: quotas, log directories, fetch
 //! sessions, follower fetching by consumers (KIP-392).
 
 mod alarm;
@@ -27,6 +27,7 @@ mod purgatory;
 mod replica_manager;
 #[cfg(test)]
 mod tests;
+mod txn;
 mod upkeep;
 mod view;
 
@@ -84,6 +85,8 @@ pub enum BrokerTimer {
     Groups,
     /// Compact logs (`log.cleaner.backoff.ms`).
     Cleaner,
+    /// Something about transactions: a write or a marker that waits, a scan.
+    Transactions,
 }
 
 /// What a crash leaves, besides the logs.
@@ -131,6 +134,9 @@ pub struct Broker {
     /// Once this broker has led a partition of `__consumer_offsets`.
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Box<GroupCoordinator>>,
+    /// Once this broker has had to do with a transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txn: Option<Box<txn::Transactions>>,
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
     /// What happened in this step that parked requests may wait for; empty between steps.
@@ -169,6 +175,7 @@ impl Broker {
             alter_partition: AlterPartitionManager::default(),
             producer_ids: ProducerIdBlock::default(),
             groups: None,
+            txn: None,
             connections: BTreeMap::new(),
             purgatory: Alarm::default(),
             wakes: VecDeque::new(),
@@ -221,6 +228,7 @@ impl Broker {
             BrokerTimer::Retention => self.on_retention(cx),
             BrokerTimer::Groups => self.on_groups_timer(cx),
             BrokerTimer::Cleaner => self.on_cleaner(cx),
+            BrokerTimer::Transactions => self.on_txn_timer(cx),
         }
     }
 
@@ -290,6 +298,7 @@ impl Broker {
         self.alter_partition = AlterPartitionManager::default();
         self.producer_ids = ProducerIdBlock::default();
         self.groups = None;
+        self.txn = None;
         self.connections.clear();
         self.purgatory = Alarm::default();
         self.wakes.clear();

@@ -85,9 +85,13 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(config: LogConfig, wall_ms: i64) -> Self {
+    pub(super) fn new(config: LogConfig, verifies: bool, wall_ms: i64) -> Self {
+        let producers = ProducerStateConfig {
+            verification_enabled: verifies,
+            ..ProducerStateConfig::default()
+        };
         Partition {
-            log: PartitionLog::new(config, ProducerStateConfig::default(), wall_ms),
+            log: PartitionLog::new(config, producers, wall_ms),
             role: Role::Offline,
             leader: -1,
             leader_epoch: -1,

@@ -16,9 +16,19 @@ use crate::kafka::note::{Note, Rule};
 use crate::kafka::protocol::{Acks, Msg, ProducedPartition, Response};
 use crate::kafka::rules::isr::AcksProgress;
 use crate::kafka::rules::partition_log::{Appended, LeaderAppend};
+use crate::kafka::rules::producer_append::VerificationGuard;
 use crate::kernel::{Nanos, NodeId};
 use crate::log::Batch;
 use serde::Serialize;
+
+/// A Produce as it was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct ProduceRequest {
+    pub(super) correlation: u32,
+    pub(super) acks: Acks,
+    pub(super) timeout_ms: i64,
+    pub(super) batches: Vec<(TopicPartition, Batch)>,
+}
 
 /// A produce with acks=all that waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -53,17 +63,50 @@ impl Broker {
     pub(super) fn on_produce(
         &mut self,
         from: NodeId,
-        correlation: u32,
-        acks: Acks,
-        timeout_ms: i64,
-        batches: Vec<(TopicPartition, Batch)>,
+        produce: ProduceRequest,
         cx: &mut KafkaCx<'_>,
     ) {
+        self.produce_if(from, produce, |_| Ok(None), cx);
+    }
+
+    /// Produces after the verification of transactional batches; `refused` are not appended.
+    pub(super) fn produce_verified(
+        &mut self,
+        from: NodeId,
+        produce: ProduceRequest,
+        guards: &[(TopicPartition, VerificationGuard)],
+        refused: &[(TopicPartition, ErrorCode)],
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let verified = |tp: TopicPartition| match refused.iter().find(|it| it.0 == tp) {
+            Some((_, error)) => Err(*error),
+            None => Ok(guards.iter().find(|it| it.0 == tp).map(|it| it.1)),
+        };
+        self.produce_if(from, produce, verified, cx);
+    }
+
+    fn produce_if(
+        &mut self,
+        from: NodeId,
+        produce: ProduceRequest,
+        verified: impl Fn(TopicPartition) -> Result<Option<VerificationGuard>, ErrorCode>,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let ProduceRequest {
+            correlation,
+            acks,
+            timeout_ms,
+            batches,
+        } = produce;
         let mut partitions = Vec::with_capacity(batches.len());
         let mut bytes = 0;
         for (tp, batch) in batches {
             let size = u64::from(batch.bytes);
-            let status = match self.append(tp, batch, acks, cx) {
+            let appended = verified(tp).and_then(|guard| {
+                let with_guard = |append| LeaderAppend { guard, ..append };
+                self.append_as(tp, batch, acks, with_guard, cx)
+            });
+            let status = match appended {
                 Ok((base_offset, last_offset)) => {
                     bytes += size;
                     ProduceStatus {
@@ -126,6 +169,19 @@ impl Broker {
         acks: Acks,
         cx: &mut KafkaCx<'_>,
     ) -> Result<(i64, i64), ErrorCode> {
+        self.append_as(tp, batch, acks, |append| append, cx)
+    }
+
+    /// The same, for an append that is more than a plain client's.
+    #[inline]
+    pub(super) fn append_as(
+        &mut self,
+        tp: TopicPartition,
+        batch: Batch,
+        acks: Acks,
+        how: impl FnOnce(LeaderAppend) -> LeaderAppend,
+        cx: &mut KafkaCx<'_>,
+    ) -> Result<(i64, i64), ErrorCode> {
         let Some(partition) = self.partitions.get_mut(tp) else {
             return Err(self.missing_replica(tp));
         };
@@ -133,7 +189,7 @@ impl Broker {
             return Err(ErrorCode::NotLeaderOrFollower);
         };
         state.check_produce(acks == Acks::All)?;
-        let append = LeaderAppend::client(state.leader_epoch(), cx.wall_ms());
+        let append = how(LeaderAppend::client(state.leader_epoch(), cx.wall_ms()));
         let before = partition.log.log().leo();
         let info = match partition.log.append_as_leader(batch, append)? {
             Appended::Duplicate(known) => return Ok((known.first_offset(), known.last_offset)),

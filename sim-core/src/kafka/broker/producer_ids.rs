@@ -16,6 +16,21 @@ use serde::Serialize;
 pub(super) struct ProducerIdBlock {
     next: i64,
     end: i64,
+    /// Somebody asked in vain in this step.
+    #[serde(skip)]
+    wanted: bool,
+}
+
+impl ProducerIdBlock {
+    /// An id that nobody had before, if there is one.
+    pub(super) fn take_one(&mut self) -> Result<i64, ErrorCode> {
+        if self.next >= self.end {
+            self.wanted = true;
+            return Err(ErrorCode::CoordinatorLoadInProgress);
+        }
+        self.next += 1;
+        Ok(self.next - 1)
+    }
 }
 
 impl Broker {
@@ -25,12 +40,8 @@ impl Broker {
         correlation: u32,
         cx: &mut KafkaCx<'_>,
     ) {
-        let block = &mut self.producer_ids;
-        let given = (block.next < block.end).then_some(block.next);
-        block.next += i64::from(given.is_some());
-        if given.is_none() {
-            self.allocate_producer_ids(cx);
-        }
+        let given = self.producer_ids.take_one().ok();
+        self.keep_producer_ids(cx);
         let response = Response::InitProducerId {
             error: match given {
                 Some(_) => ErrorCode::None,
@@ -40,6 +51,13 @@ impl Broker {
             producer_epoch: if given.is_some() { 0 } else { -1 },
         };
         respond(from, correlation, response, cx);
+    }
+
+    /// Asks for more if somebody asked in vain.
+    pub(super) fn keep_producer_ids(&mut self, cx: &mut KafkaCx<'_>) {
+        if std::mem::take(&mut self.producer_ids.wanted) {
+            self.allocate_producer_ids(cx);
+        }
     }
 
     fn allocate_producer_ids(&mut self, cx: &mut KafkaCx<'_>) {
@@ -63,6 +81,7 @@ impl Broker {
             self.producer_ids = ProducerIdBlock {
                 next: start,
                 end: start.saturating_add(len),
+                wanted: false,
             };
         }
     }

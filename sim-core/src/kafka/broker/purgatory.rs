@@ -7,11 +7,14 @@
 //! action queue does.
 
 use super::fetch::DelayedFetch;
-use super::produce::DelayedProduce;
+use super::produce::{DelayedProduce, ProduceRequest};
+use super::txn::DelayedVerification;
 use super::{Broker, BrokerTimer, respond};
+use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::protocol::{Request, Response};
+use crate::kafka::txn_protocol::TxnRequest;
 use crate::kernel::{Nanos, NodeId};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -30,6 +33,8 @@ pub(super) enum Parked {
     Fetch(DelayedFetch),
     /// For the in-sync replicas.
     Produce(DelayedProduce),
+    /// For the coordinator of its transaction.
+    Verification(Box<DelayedVerification>),
 }
 
 impl Parked {
@@ -37,6 +42,7 @@ impl Parked {
         match self {
             Parked::Fetch(fetch) => fetch.deadline,
             Parked::Produce(produce) => produce.deadline,
+            Parked::Verification(waiting) => waiting.deadline,
         }
     }
 }
@@ -72,6 +78,10 @@ impl Broker {
                 self.on_group_request(from, correlation, *request, cx);
                 return;
             }
+            Request::Txn(request) if !matches!(*request, TxnRequest::Produce { .. }) => {
+                self.on_txn_request(from, correlation, *request, cx);
+                return;
+            }
             other => other,
         };
         let connection = self.connections.entry(from).or_default();
@@ -89,7 +99,16 @@ impl Broker {
                 acks,
                 timeout_ms,
                 batches,
-            } => self.on_produce(from, correlation, acks, timeout_ms, batches, cx),
+            } => {
+                let produce = ProduceRequest {
+                    correlation,
+                    acks,
+                    timeout_ms,
+                    batches,
+                };
+                self.on_produce(from, produce, cx);
+            }
+            Request::Txn(request) => self.serve_txn(from, correlation, *request, cx),
             Request::Fetch {
                 fetcher,
                 max_wait_ms,
@@ -151,6 +170,32 @@ impl Broker {
         }
     }
 
+    fn serve_txn(
+        &mut self,
+        from: NodeId,
+        correlation: u32,
+        request: TxnRequest,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        // All others were served on arrival.
+        if let TxnRequest::Produce {
+            id,
+            version,
+            acks,
+            timeout_ms,
+            batches,
+        } = request
+        {
+            let produce = ProduceRequest {
+                correlation,
+                acks,
+                timeout_ms,
+                batches,
+            };
+            self.on_txn_produce(from, &id, version, produce, cx);
+        }
+    }
+
     /// Does what this step made possible, until nothing more follows from it.
     pub(super) fn settle(&mut self, cx: &mut KafkaCx<'_>) {
         loop {
@@ -189,6 +234,7 @@ impl Broker {
         match &parked {
             Parked::Fetch(fetch) => fetch.partitions.iter().for_each(|it| watch(it.tp)),
             Parked::Produce(produce) => produce.pending().for_each(watch),
+            Parked::Verification(_) => {}
         }
         self.purgatory
             .by(parked.deadline(), BrokerTimer::Purgatory, cx);
@@ -215,6 +261,9 @@ impl Broker {
         };
         if self.groups.is_some() {
             self.on_group_wake(wake, cx);
+        }
+        if self.txn.is_some() {
+            self.on_txn_wake(wake, cx);
         }
         let Some(partition) = self.partitions.get_mut(tp) else {
             return;
@@ -243,6 +292,7 @@ impl Broker {
                 true
             }
             Some(Parked::Produce(_)) => self.try_complete_produce(node, wake, cx),
+            Some(Parked::Verification(_)) => false,
         }
     }
 
@@ -269,6 +319,10 @@ impl Broker {
             {
                 Some(Parked::Fetch(_)) => self.complete_fetch(node, cx),
                 Some(Parked::Produce(_)) => self.expire_produce(node, cx),
+                Some(Parked::Verification(waiting)) => {
+                    let (about, error) = (waiting.correlation(), ErrorCode::NetworkException);
+                    self.on_verified(node, about, Err(error), cx);
+                }
                 None => {}
             }
         }

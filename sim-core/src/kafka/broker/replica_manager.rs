@@ -35,6 +35,7 @@ impl Broker {
                 _ => self.stop_replica(tp, cx),
             }
             self.group_partition_changed(tp, cx);
+            self.txn_partition_changed(tp, cx);
         }
         if delta.configs {
             self.refresh_configs();
@@ -62,8 +63,9 @@ impl Broker {
 
     fn replica(&mut self, tp: TopicPartition, wall_ms: i64) -> &mut Partition {
         let config = log_config(&self.topic_config(tp.topic));
+        let verifies = self.config.txn_verification;
         self.partitions
-            .or_insert_with(tp, || Partition::new(config, wall_ms))
+            .or_insert_with(tp, || Partition::new(config, verifies, wall_ms))
     }
 
     fn make_leader(

@@ -12,9 +12,41 @@ use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Note;
 use crate::kafka::protocol::{FetchPartition, FetchedPartition, Fetcher, Request};
 use crate::kafka::rules::position::FetchPosition;
-use crate::log::{Batch, BatchList};
+use crate::kafka::rules::producer_state::AbortedTxn;
+use crate::log::{Batch, BatchList, ControlMarker};
 use serde::Serialize;
 use std::sync::Arc;
+
+/// The aborted transactions of a fetch, as handing out goes through them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+struct Aborted {
+    /// Those that begin behind the last batch looked at, last first.
+    ahead: Vec<AbortedTxn>,
+    /// Producers whose transactional batches are of one of them, here and now.
+    hidden: Vec<i64>,
+}
+
+impl Aborted {
+    fn is_none(&self) -> bool {
+        self.ahead.is_empty() && self.hidden.is_empty()
+    }
+
+    /// Whether the application must not see a batch: a control batch, or one of an aborted
+    /// transaction (`CompletedFetch.isBatchAborted`).
+    fn hides(&mut self, batch: &Batch) -> bool {
+        while let Some(txn) = self.ahead.last()
+            && txn.first_offset <= batch.last_offset()
+        {
+            self.hidden.push(txn.producer_id);
+            self.ahead.pop();
+        }
+        let id = batch.producer.id;
+        if batch.control == Some(ControlMarker::Abort) {
+            self.hidden.retain(|hidden| *hidden != id);
+        }
+        batch.is_control() || (batch.transactional && self.hidden.contains(&id))
+    }
+}
 
 /// What a fetch brought for one partition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -26,6 +58,9 @@ pub(super) struct CompletedFetch {
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
+    /// For `read_committed`.
+    #[serde(skip_serializing_if = "Aborted::is_none")]
+    aborted: Aborted,
     batches: BatchList,
     /// Batches that were handed out.
     done: u32,
@@ -63,6 +98,8 @@ impl Consumer {
             {
                 news |= self.client.metadata.hint(tp, leader, epoch);
             }
+            let mut aborted = it.aborted;
+            aborted.sort_unstable_by_key(|txn| std::cmp::Reverse(txn.first_offset));
             self.completed.push_back(CompletedFetch {
                 partition,
                 next_offset: fetch_offset,
@@ -70,6 +107,10 @@ impl Consumer {
                 high_watermark: it.high_watermark,
                 last_stable_offset: it.last_stable_offset,
                 log_start_offset: it.log_start_offset,
+                aborted: Aborted {
+                    ahead: aborted,
+                    hidden: Vec::new(),
+                },
                 batches: it.batches,
                 done: 0,
                 begun: false,
@@ -166,8 +207,9 @@ impl Consumer {
             return;
         }
         while let Some(batch) = fetch.batches.get(fetch.done as usize) {
+            let hidden = fetch.aborted.hides(batch);
             // Batches come whole: the first may begin below the offset asked for.
-            let records = batch.records.iter().filter(|_| batch.control.is_none());
+            let records = batch.records.iter().filter(|_| !hidden);
             for record in records {
                 let offset = batch.base_offset + i64::from(record.offset_delta);
                 if offset < fetch.next_offset {

@@ -5,7 +5,7 @@
 //! once; with one see `group` and `work`. Each `poll()` hands out at most `max.poll.records` from
 //! one completed fetch after the other, and the position moves when records are handed out.
 //! Partitions found later are assigned too when none were named. Without a group a restart begins
-//! without a position. Left out: follower fetching (KIP-392), fetch sessions, aborted transactions.
+//! without a position. Left out: follower fetching (KIP-392), fetch sessions.
 
 mod fetcher;
 mod group;

@@ -107,7 +107,7 @@ impl Producer {
     /// The load's next record is due. Most records end here: they join a batch that is open.
     pub(super) fn on_arrival(&mut self, cx: &mut KafkaCx<'_>) {
         self.app.arrival = None;
-        if self.app.busy() {
+        if self.app.busy() || self.in_transaction_call() {
             self.app.due = true;
             return;
         }
@@ -124,6 +124,7 @@ impl Producer {
     }
 
     fn send(&mut self, reason: Reason, cx: &mut KafkaCx<'_>) -> bool {
+        self.count_in_transaction(cx);
         let id = RecordId(u64::from(cx.me().0) << ORDINAL_BITS | self.ordinal);
         self.ordinal += 1;
         let draft = Draft {
@@ -139,7 +140,8 @@ impl Producer {
             since: now,
             until: now.saturating_add(span(self.config.max_block_ms)),
         };
-        self.proceed(pending, cx)
+        let at_once = self.proceed(pending, cx);
+        self.maybe_end_transaction(cx) || at_once
     }
 
     /// Goes on with a `send()` as far as it gets; returns whether the sender has something to do.
@@ -242,6 +244,9 @@ impl Producer {
     pub(super) fn go_on(&mut self, cx: &mut KafkaCx<'_>) -> bool {
         let mut moved = false;
         loop {
+            if self.app.pending.is_none() && self.in_transaction_call() {
+                return moved;
+            }
             if let Some(pending) = self.app.pending.take() {
                 self.proceed(pending, cx);
                 if self.app.pending.is_some() {

@@ -3,7 +3,7 @@
 //! Follows `KafkaProducer`, `RecordAccumulator`, `Sender` and `TransactionManager` of the Java
 //! client. The application is one thread: while `send()` blocks for metadata or memory it does
 //! nothing else. A crash takes everything that was not acknowledged, and nobody is told; the
-//! application does not send it again. Left out: compression, headers, interceptors, transactions,
+//! application does not send it again. Left out: compression, headers, interceptors,
 //! `partitioner.class`, racks.
 
 mod accumulator;
@@ -16,10 +16,12 @@ mod sender;
 mod sequences;
 #[cfg(test)]
 mod tests;
+mod txn;
 mod view;
 mod zipf;
 
 pub use sequences::ProducerIdAndEpoch;
+pub use txn::TxnState;
 pub use view::Blocked;
 
 use super::client::{Alarm, Backoff, Client, Event, Timing, span};
@@ -38,6 +40,7 @@ use app::App;
 use load::LoadPlan;
 use serde::Serialize;
 use std::sync::Arc;
+use txn::{Txn, TxnAbout};
 
 /// Timers of this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -54,6 +57,8 @@ enum About {
     /// Batches: (partition, number of the batch).
     Produce(Vec<(u16, u64)>),
     InitProducerId,
+    /// Something for the transaction.
+    Txn(TxnAbout),
 }
 
 /// How far the producer is with its id.
@@ -95,6 +100,9 @@ pub struct Producer {
     views: Vec<PartitionView>,
     owner: ProducerIdAndEpoch,
     init: Init,
+    /// With a `transactional.id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txn: Option<Box<Txn>>,
     bump_required: bool,
     fatal: Option<ErrorCode>,
     last_error: Option<(Nanos, ErrorCode)>,
@@ -118,6 +126,7 @@ impl Producer {
             accumulator: Accumulator::new(&config),
             partitioner: partitioner(&config),
             views: Vec::new(),
+            txn: Txn::new(&config.transactional_id),
             config,
             topic,
             book,
@@ -248,6 +257,7 @@ impl Producer {
         self.views = Vec::new();
         self.owner = ProducerIdAndEpoch::NONE;
         self.init = Init::Wanted { from: 0 };
+        self.txn = self.txn.as_ref().and_then(|it| it.restarted());
         self.bump_required = false;
         self.fatal = None;
     }

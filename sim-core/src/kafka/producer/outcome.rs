@@ -24,6 +24,7 @@ impl Producer {
         for request in lost {
             match request.about {
                 About::InitProducerId => self.retry_init(cx),
+                About::Txn(_) => self.transaction_request_lost(cx),
                 About::Produce(batches) => {
                     for (partition, id) in batches {
                         self.complete(partition, id, request.error, -1, cx);
@@ -83,6 +84,8 @@ impl Producer {
                 error if error.retriable() => self.retry_init(cx),
                 error => self.fail_for_good(error, cx),
             },
+            (About::Txn(about), Response::Txn(answer)) => self.on_txn_answer(about, *answer, cx),
+            (About::Txn(_), _) => self.transaction_request_lost(cx),
             (About::Produce(batches), _) => {
                 for (partition, id) in batches {
                     self.complete(partition, id, ErrorCode::UnknownServerError, -1, cx);
@@ -93,7 +96,7 @@ impl Producer {
     }
 
     /// The producer cannot go on: everything it has fails.
-    fn fail_for_good(&mut self, error: ErrorCode, cx: &mut KafkaCx<'_>) {
+    pub(super) fn fail_for_good(&mut self, error: ErrorCode, cx: &mut KafkaCx<'_>) {
         self.init = Init::Done;
         self.fatal = Some(error);
         for partition in 0..self.client.metadata.partition_count() {
@@ -177,7 +180,8 @@ impl Producer {
         {
             return false;
         }
-        if !self.config.idempotent() {
+        if !self.config.idempotent() || self.txn.is_some() {
+            // A transaction that lost a batch for good is aborted, and its sequences with it.
             return error.retriable();
         }
         let bump = &mut self.bump_required;
@@ -225,6 +229,10 @@ impl Producer {
         if !self.config.idempotent() {
             return;
         }
+        if self.txn.is_some() {
+            self.transaction_failed();
+            return;
+        }
         // With retries left the broker has refused the batch for certain; without, it may have it.
         let certain = batch.attempts < self.config.retries;
         let gap = error == ErrorCode::OutOfOrderSequenceNumber;
@@ -240,7 +248,7 @@ impl Producer {
     }
 
     /// Fails the records of a batch and takes its memory back.
-    fn fail(&mut self, batch: &ProducerBatch, error: ErrorCode, cx: &mut KafkaCx<'_>) {
+    pub(super) fn fail(&mut self, batch: &ProducerBatch, error: ErrorCode, cx: &mut KafkaCx<'_>) {
         self.accumulator.free(batch.memory);
         for record in batch.records() {
             self.note_failed(record.id, error, cx);

@@ -23,6 +23,7 @@ impl Producer {
             self.client.poll(&mut lost, cx);
             self.on_lost(lost, cx);
             let mut next = NEVER;
+            self.maybe_end_transaction(cx);
             if self.has_identity(cx) {
                 if self.expire(cx) {
                     // Sequences may have become unresolved: that is settled first.
@@ -39,6 +40,10 @@ impl Producer {
 
     fn arm(&mut self, next: Nanos, cx: &mut KafkaCx<'_>) {
         let init = match self.init {
+            _ if self.txn.is_some() => {
+                let due = self.transaction_due(cx.now());
+                due.min(self.accumulator.expiry_floor())
+            }
             Init::Wanted { from } if self.config.idempotent() && from > cx.now() => from,
             Init::Wanted { .. } if self.config.idempotent() => {
                 self.client.reconnect_at(None, cx.now())
@@ -54,6 +59,9 @@ impl Producer {
     fn has_identity(&mut self, cx: &mut KafkaCx<'_>) -> bool {
         if !self.config.idempotent() {
             return true;
+        }
+        if self.txn.is_some() {
+            return self.run_transaction(cx);
         }
         self.resolve_sequences();
         if self.bump_required {
@@ -124,6 +132,9 @@ impl Producer {
     fn expire(&mut self, cx: &mut KafkaCx<'_>) -> bool {
         let expired = self.accumulator.expire(cx.now());
         let any = !expired.is_empty();
+        if any {
+            self.transaction_failed();
+        }
         for (partition, batch) in expired {
             // A batch under way keeps its memory until its request is answered or lost.
             let memory = match batch.expired {
@@ -211,11 +222,7 @@ impl Producer {
             .into_iter()
             .map(|d| (metadata.tp(d.partition), d.batch))
             .collect();
-        let request = Request::Produce {
-            acks: self.config.acks,
-            timeout_ms: self.config.request_timeout_ms,
-            batches,
-        };
+        let request = self.transactional_produce(batches);
         if self.config.acks == Acks::None {
             // Handed to the network is as good as written, as far as this producer cares.
             self.client.send(broker, request, None, cx);

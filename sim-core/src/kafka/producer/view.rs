@@ -1,10 +1,11 @@
 //! What an onlooker may see of a producer.
 
-use super::{Producer, ProducerIdAndEpoch};
+use super::{Producer, ProducerIdAndEpoch, TxnState};
 use crate::kafka::client::ClientMetadata;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::BrokerId;
+use crate::kafka::rules::txn::TransactionResult;
 use crate::kernel::Nanos;
 
 /// What `send()` waits for.
@@ -85,6 +86,14 @@ impl Producer {
             Some((_, Blocked::Memory)) => facts.push(("send()", "waits for memory".to_owned())),
             None => {}
         }
+        if let Some(state) = self.transaction() {
+            let (committed, aborted) = self.transactions_ended();
+            facts.push(("transaction", words(state)));
+            facts.push(("committed, aborted", format!("{committed}, {aborted}")));
+        }
+        if let Some(error) = self.fatal_error() {
+            facts.push(("stopped by", error.name().to_owned()));
+        }
         facts
     }
 
@@ -141,9 +150,25 @@ impl Producer {
         self.last_error
     }
 
+    /// The error after which it sends nothing any more.
+    #[must_use]
+    pub fn fatal_error(&self) -> Option<ErrorCode> {
+        self.fatal
+    }
+
     /// What it believes of the cluster.
     #[must_use]
     pub fn metadata(&self) -> &ClientMetadata {
         &self.client.metadata
+    }
+}
+
+fn words(state: TxnState) -> String {
+    match state {
+        TxnState::Initialising => "initialises".to_owned(),
+        TxnState::Ready => "none open".to_owned(),
+        TxnState::InTransaction { records, .. } => format!("open, {records} records"),
+        TxnState::Ending(TransactionResult::Commit) => "commits".to_owned(),
+        TxnState::Ending(TransactionResult::Abort) => "aborts".to_owned(),
     }
 }

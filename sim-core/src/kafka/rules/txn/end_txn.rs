@@ -23,7 +23,7 @@ use crate::kafka::error::ErrorCode;
 use crate::kafka::rules::producer_append::TransactionVersion;
 
 /// A request to end a transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct EndTxn {
     /// Producer id.
     pub producer_id: i64,

@@ -6,7 +6,9 @@ use crate::kafka::rules::producer_append::TransactionVersion;
 use crate::log::ControlMarker;
 
 /// Where the transaction of a `transactional.id` stands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize,
+)]
 pub enum TransactionState {
     /// There was none yet since the producer initialised.
     Empty,

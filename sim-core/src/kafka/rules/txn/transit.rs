@@ -8,7 +8,7 @@ use crate::kafka::rules::producer_append::TransactionVersion;
 use std::collections::BTreeSet;
 
 /// The values of a transaction after a transition.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct TxnTransit {
     /// Producer id.
     pub producer_id: i64,
