@@ -19,6 +19,7 @@ pub mod facts;
 pub mod group_facts;
 mod group_invariants;
 pub mod group_protocol;
+pub mod group_view;
 mod group_why;
 pub mod ids;
 pub mod invariants;

@@ -10,8 +10,8 @@ use crate::kernel::{EventId, InFlight, Kind, Nanos, NodeId};
 use crate::log::RecordId;
 use crate::systems::{Msg, Node, Note};
 use crate::view::{
-    Fact, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView, RecordLife, Series,
-    SpaceTimeMessage, StageQuery, StageView, TimeMark, Token,
+    Fact, GroupView, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView, RecordLife,
+    Series, SpaceTimeMessage, StageQuery, StageView, TimeMark, Token,
 };
 
 /// Most lines a transcript returns at once.
@@ -52,6 +52,21 @@ impl Session {
             tokens_hidden,
             links,
         }
+    }
+
+    /// Consumer groups.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupView> {
+        let run = self.run();
+        kafka::group_view::groups(run.world(), run.invariants(), &self.scenario().nodes)
+    }
+
+    /// The stage with groups written onto it.
+    #[must_use]
+    pub fn stage_of(&self, groups: &[GroupView], query: &StageQuery) -> StageView {
+        let mut view = self.stage(query);
+        kafka::group_view::mark(&mut view, groups);
+        view
     }
 
     /// Messages under way, at most so many, and how many more there are.

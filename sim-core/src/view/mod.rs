@@ -5,6 +5,8 @@
 //! directly. Nothing here is Kafka-shaped: a node has facts and lanes, a lane is a strip of
 //! offsets with marks, a token is something under way between two nodes.
 
+mod groups;
 mod model;
 
+pub use groups::*;
 pub use model::*;

@@ -18,22 +18,26 @@ const PAGE: usize = 50;
 /// Fates one can ask for, in the ledger's words.
 const FATES: [&str; 5] = ["lost", "duplicated", "reordered", "failed", "under way"];
 
-/// A counter: its field, its name, what it counts, whether anything but zero is harm.
+/// A counter: its field, its name, what it counts, whether anything but zero is harm, and whether a
+/// zero is worth a place.
 struct Counter {
     key: &'static str,
     name: &'static str,
     help: &'static str,
     read: fn(&LedgerView) -> u64,
     harm: bool,
+    /// Not on view while it is zero.
+    rare: bool,
 }
 
-const COUNTERS: [Counter; 8] = [
+const COUNTERS: [Counter; 10] = [
     Counter {
         key: "sent",
         name: "sent",
         help: "Records given to send()",
         read: |l| l.sent,
         harm: false,
+        rare: false,
     },
     Counter {
         key: "acknowledged",
@@ -41,6 +45,7 @@ const COUNTERS: [Counter; 8] = [
         help: "Records whose write was confirmed to the producer",
         read: |l| l.acknowledged,
         harm: false,
+        rare: false,
     },
     Counter {
         key: "failed",
@@ -48,6 +53,7 @@ const COUNTERS: [Counter; 8] = [
         help: "Records whose write failed as the producer sees it",
         read: |l| l.failed,
         harm: false,
+        rare: false,
     },
     Counter {
         key: "committed",
@@ -55,6 +61,7 @@ const COUNTERS: [Counter; 8] = [
         help: "Records below the high watermark: on every in-sync replica",
         read: |l| l.committed,
         harm: false,
+        rare: false,
     },
     Counter {
         key: "delivered",
@@ -62,6 +69,7 @@ const COUNTERS: [Counter; 8] = [
         help: "Distinct records handed to a consumer",
         read: |l| l.delivered,
         harm: false,
+        rare: false,
     },
     Counter {
         key: "lost",
@@ -69,6 +77,7 @@ const COUNTERS: [Counter; 8] = [
         help: "Acknowledged records that no live or recoverable log holds any more",
         read: |l| l.lost,
         harm: true,
+        rare: false,
     },
     Counter {
         key: "duplicated",
@@ -76,6 +85,7 @@ const COUNTERS: [Counter; 8] = [
         help: "Records that stand at more than one offset",
         read: |l| l.duplicated,
         harm: true,
+        rare: false,
     },
     Counter {
         key: "reordered",
@@ -83,6 +93,23 @@ const COUNTERS: [Counter; 8] = [
         help: "Records of one key and producer that stand in another order than sent",
         read: |l| l.reordered,
         harm: true,
+        rare: false,
+    },
+    Counter {
+        key: "expired",
+        name: "expired",
+        help: "Records that retention took",
+        read: |l| l.expired,
+        harm: false,
+        rare: true,
+    },
+    Counter {
+        key: "compacted",
+        name: "compacted",
+        help: "Records that compaction took: a later one has their key, or their time was up",
+        read: |l| l.compacted,
+        harm: false,
+        rare: true,
     },
 ];
 
@@ -114,7 +141,8 @@ pub(crate) fn strip(ledger: &LedgerView) -> Vec<Kid> {
             .with(number)
             .into()
     };
-    COUNTERS.iter().map(cell).collect()
+    let shown = COUNTERS.iter().filter(|c| !c.rare || (c.read)(ledger) > 0);
+    shown.map(cell).collect()
 }
 
 /// The row of counters.

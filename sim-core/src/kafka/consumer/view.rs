@@ -5,8 +5,9 @@ use super::{Consumer, MemberState, Stopped};
 use crate::kafka::client::ClientMetadata;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::error::ErrorCode;
-use crate::kafka::ids::{BrokerId, TopicPartition};
+use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
 use crate::kafka::protocol::Isolation;
+use crate::kafka::rules::classic_group::Name;
 use crate::kafka::rules::position::FetchState;
 
 impl Consumer {
@@ -34,6 +35,18 @@ impl Consumer {
     pub fn assignment(&self) -> impl Iterator<Item = TopicPartition> + '_ {
         let assigned = (0..).zip(&self.partitions).filter(|(_, it)| it.is_some());
         assigned.map(|(partition, _)| self.client.metadata.tp(partition))
+    }
+
+    /// The topic that it reads.
+    #[must_use]
+    pub fn topic(&self) -> TopicId {
+        self.topic
+    }
+
+    /// The name of its group, if it has one, whether or not it is a member yet.
+    #[must_use]
+    pub fn group_name(&self) -> Option<&Name> {
+        self.group_name.as_ref()
     }
 
     /// Next offset it reads.

@@ -1,0 +1,177 @@
+//! Consumer groups as the stage shows them, in whole stories: what is shown is what predicates and
+//! invariants say at the same moment.
+
+use sim_core::kafka::facts::Cluster;
+use sim_core::kernel::{MILLISECOND, Nanos, NodeId, SECOND};
+use sim_core::run::{Recipe, Session};
+use sim_core::view::{GroupView, MarkKind, StageQuery};
+use std::sync::Arc;
+
+const COOPERATIVE: &str = include_str!("../../scenarios/rebalance-cooperative.toml");
+const ZOMBIE: &str = include_str!("../../scenarios/zombie-commit.toml");
+
+fn open(scenario: &str) -> Session {
+    let recipe = Recipe {
+        scenario: scenario.to_owned(),
+        ..Recipe::default()
+    };
+    Session::open(recipe).expect("a scenario without problems")
+}
+
+fn at(session: &mut Session, time: Nanos) -> GroupView {
+    session.seek(time);
+    let mut groups = session.groups();
+    let group = groups.pop().expect("there is a group");
+    assert!(groups.is_empty(), "there is no other");
+    agrees(session, &group);
+    group
+}
+
+/// The view says of each partition what the cluster and the invariants say.
+fn agrees(session: &Session, group: &GroupView) {
+    let cluster = Cluster(session.run().world());
+    let coordinated = cluster.group(&group.name);
+    let name = Arc::from(group.name.as_str());
+    let now = session.now();
+    assert_eq!(group.coordinator, coordinated.map(|it| it.node.0));
+    for share in &group.shares {
+        let at = format!("{} at {now}", share.lane);
+        let tp = cluster.partition_named(&share.lane).expect("a partition");
+        let owner = cluster.owner(&group.name, tp);
+        assert_eq!(share.owner, owner.map(|it| it.0), "{at}");
+        let committed = coordinated.and_then(|it| it.broker.committed_offset(&group.name, tp));
+        assert_eq!(share.committed, committed, "{at}");
+        let end = cluster.leader_log(tp).map(sim_core::log::Log::leo);
+        assert_eq!(share.end, end, "{at}");
+        assert_eq!(share.lag, end.zip(committed).map(|(e, c)| e - c), "{at}");
+        assert!(share.idle || share.owner.is_some(), "{at}");
+        let stop = session.run().invariants().stop(&name, tp);
+        let since = stop.map(|it| it.since).filter(|_| share.idle);
+        assert_eq!(share.stopped_since, since, "{at}");
+    }
+}
+
+fn owned_by(group: &GroupView, node: u32) -> usize {
+    let own = group.shares.iter().filter(|it| it.owner == Some(node));
+    own.count()
+}
+
+#[test]
+fn only_what_moves_stops_in_a_cooperative_rebalance() {
+    let mut session = open(COOPERATIVE);
+    let before = at(&mut session, 2 * SECOND);
+    assert_eq!((before.shares.len(), before.members.len()), (42, 7));
+    assert!(
+        before
+            .shares
+            .iter()
+            .all(|it| it.idle && it.stopped_since.is_none())
+    );
+    assert_eq!(before.members[6].badge.text, "not in the group");
+
+    let calm = at(&mut session, 28 * SECOND);
+    assert!(calm.settled && calm.state == "Stable", "{}", calm.state);
+    assert_eq!(calm.assignor, "cooperative-sticky");
+    assert!(
+        calm.shares
+            .iter()
+            .all(|it| !it.idle && it.committed.is_some())
+    );
+    for member in &calm.members {
+        assert_eq!(owned_by(&calm, member.node), member.owns as usize);
+    }
+    let generation = calm.generation.expect("a coordinator");
+    let mark = format!("generation {generation}");
+    assert_eq!(
+        calm.members
+            .iter()
+            .filter(|it| it.badge.text == mark)
+            .count(),
+        6
+    );
+
+    let (mut most, mut states) = (0, Vec::new());
+    for time in (0..160).map(|i| 31 * SECOND + i * 50 * MILLISECOND) {
+        let now = at(&mut session, time);
+        let stopped = now.shares.iter().filter(|it| it.idle);
+        let stopped: Vec<_> = stopped
+            .map(|it| it.stopped(time).expect("it had an owner"))
+            .collect();
+        assert!(stopped.iter().all(|it| *it < 8 * SECOND));
+        most = most.max(stopped.len());
+        if states.last() != Some(&now.state) {
+            states.push(now.state);
+        }
+    }
+    assert_eq!(most, 6, "six partitions move to the seventh member");
+    assert!(
+        states.iter().any(|it| it == "PreparingRebalance"),
+        "{states:?}"
+    );
+    let after = at(&mut session, 60 * SECOND);
+    assert!(after.generation > Some(generation));
+    assert_eq!(after.members.iter().filter(|it| it.owns == 6).count(), 7);
+}
+
+#[test]
+fn what_a_paused_member_owns_stands_still_until_another_takes_it() {
+    let mut session = open(ZOMBIE);
+    let (m1, m2) = {
+        let calm = at(&mut session, 24 * SECOND);
+        (calm.members[0].node, calm.members[1].node)
+    };
+    let paused = at(&mut session, 30 * SECOND);
+    let still: Vec<_> = paused.shares.iter().filter(|it| it.idle).collect();
+    assert_eq!(still.len(), owned_by(&paused, m1));
+    assert!(!still.is_empty() && paused.members[0].badge.text.starts_with("paused"));
+    for share in still {
+        let stopped = share.stopped(30 * SECOND).expect("it had an owner");
+        assert!((4 * SECOND..7 * SECOND).contains(&stopped), "{stopped}");
+    }
+    let taken = at(&mut session, 43 * SECOND);
+    assert_eq!((owned_by(&taken, m1), owned_by(&taken, m2)), (0, 4));
+    assert!(taken.shares.iter().all(|it| !it.idle));
+    assert!(taken.stopped > paused.stopped);
+}
+
+#[test]
+fn leaders_copies_bear_what_the_group_has_committed() {
+    let mut session = open(ZOMBIE);
+    let group = at(&mut session, 24 * SECOND);
+    let query = StageQuery::default();
+    let view = session.stage_of(std::slice::from_ref(&group), &query);
+    for share in &group.shares {
+        let leader = view.lanes.iter().find(|it| it.id == share.lane);
+        let leader = leader.and_then(|it| it.leader).expect("a leader");
+        for node in view.nodes.iter().filter(|it| !it.lanes.is_empty()) {
+            let lane = node.lanes.iter().find(|it| it.id == share.lane);
+            let marks = &lane.expect("all brokers hold all").marks;
+            let offset = |kind| marks.iter().find(|it| it.kind == kind).map(|it| it.offset);
+            let expected =
+                [share.committed, share.position].map(|it| it.filter(|_| node.id == leader));
+            assert_eq!(
+                [offset(MarkKind::Committed), offset(MarkKind::Position)],
+                expected
+            );
+        }
+    }
+    let coordinator = group.coordinator.expect("a coordinator");
+    let node = &view.nodes[coordinator as usize];
+    assert!(
+        node.badges
+            .iter()
+            .any(|it| it.text == "coordinates billing")
+    );
+    assert!(
+        Cluster(session.run().world())
+            .broker(NodeId(coordinator))
+            .is_some()
+    );
+    assert_eq!(
+        session.stage(&query).nodes[coordinator as usize]
+            .badges
+            .len()
+            + 1,
+        node.badges.len()
+    );
+}
