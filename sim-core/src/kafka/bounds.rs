@@ -39,6 +39,9 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("offsets.topic.num.partitions", 1),
     ("offsets.topic.replication.factor", 1),
     ("offsets.commit.timeout.ms", 1),
+    ("offsets.topic.segment.bytes", 1),
+    ("offsets.retention.minutes", 1),
+    ("offsets.retention.check.interval.ms", 1),
     ("application.processing.us", 0),
 ];
 
@@ -51,6 +54,7 @@ const LONG: &[&str] = &[
     "log.retention.check.interval.ms",
     "log.cleaner.backoff.ms",
     "log.cleaner.dedupe.buffer.size",
+    "offsets.retention.check.interval.ms",
     "min.compaction.lag.ms",
     "max.compaction.lag.ms",
     "delete.retention.ms",

@@ -122,6 +122,9 @@ settings! {
         #[serde(skip)] "group.max.size" => group_max_size: u32 = 2_147_483_647, "Members a classic group may have.";
         #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
         #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
+        #[serde(skip)] "offsets.topic.segment.bytes" => offsets_topic_segment_bytes: u64 = 104_857_600, "Its segment.bytes; small ones are compacted and loaded sooner.";
+        #[serde(skip)] "offsets.retention.minutes" => offsets_retention_minutes: i64 = 10_080, "Offsets of a group that has been empty for so long are forgotten; without a group, so long after the commit.";
+        #[serde(skip)] "offsets.retention.check.interval.ms" => offsets_retention_check_ms: i64 = 600_000, "How often a coordinator looks for them.";
         #[serde(skip)] "offsets.commit.timeout.ms" => offsets_commit_timeout_ms: i64 = 5_000, "How long a commit waits for the in-sync replicas of __consumer_offsets.";
         #[serde(skip)] "transaction.state.log.num.partitions" => txn_log_partitions: u32 = 50, "Partitions of __transaction_state, which exists if a producer has a transactional.id.";
         #[serde(skip)] "transaction.state.log.replication.factor" => txn_log_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";

@@ -123,6 +123,10 @@ impl GroupInvariants {
                     return Some(("CommitMonotone", text));
                 }
             }
+            // What was forgotten is not gone back from.
+            Rule::OffsetExpired => {
+                self.committed.remove(&key);
+            }
             _ => {}
         }
         None
@@ -157,5 +161,7 @@ mod tests {
         check(Rule::OffsetCommitted, 0, 5, None);
         check(Rule::OffsetCommitted, 0, 5, None);
         check(Rule::OffsetCommitted, 0, 4, Some("CommitMonotone"));
+        check(Rule::OffsetExpired, 0, -1, None);
+        check(Rule::OffsetCommitted, 0, 1, None);
     }
 }

@@ -100,6 +100,8 @@ pub enum OffsetsRecord {
     Group(Name, Option<GroupRecord>),
     /// A commit of a group.
     Offset(Name, CommittedOffset),
+    /// A group's offset is forgotten.
+    OffsetTombstone(Name, TopicPartition),
 }
 
 impl GroupRequest {

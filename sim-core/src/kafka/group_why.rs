@@ -45,6 +45,17 @@ pub(super) fn text(rule: Rule) -> (&'static str, &'static str, &'static str) {
              __consumer_offsets",
             "OffsetMetadataManager",
         ),
+        Rule::OffsetExpired => (
+            "offset-expired",
+            "the committed offset {b} is forgotten: the group was empty for \
+             offsets.retention.minutes (a group without members: as long after the commit)",
+            "OffsetMetadataManager.cleanupExpiredOffsets, KIP-211",
+        ),
+        Rule::GroupDeleted => (
+            "group-deleted",
+            "the empty group is deleted: it has no offset left",
+            "GroupCoordinatorShard.cleanupGroupMetadata",
+        ),
         Rule::OffsetCommitRefused => (
             "offset-commit-refused",
             "a commit of {m} in generation {b} was refused: {e}",

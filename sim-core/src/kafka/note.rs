@@ -109,6 +109,10 @@ pub enum Rule {
     MemberExpired,
     /// A group committed an offset. Before/after: offsets.
     OffsetCommitted,
+    /// A group's offset was forgotten (`offsets.retention.minutes`). Before: the offset; after: -1.
+    OffsetExpired,
+    /// An empty group without offsets was deleted. Before: generation; after: -1.
+    GroupDeleted,
     /// A coordinator refused a commit. Before: the committer's generation; after: error code number.
     OffsetCommitRefused,
     /// A member was given a partition. After: generation.

@@ -8,6 +8,7 @@ use super::ids::BrokerId;
 use super::rules::replication::ReplicationRules;
 use super::txn_protocol::TRANSACTION_STATE_TOPIC;
 use crate::kernel::Nanos;
+use crate::log::CleanupPolicy;
 use serde::Serialize;
 
 /// A cluster with its clients. Node order in the world: brokers, controllers, producers,
@@ -33,7 +34,7 @@ pub struct ClusterSpec {
 impl ClusterSpec {
     /// `__consumer_offsets`, if a consumer has a group and the topic is not listed yet. Kafka makes
     /// it when the first client looks for a coordinator; here it is there with the other topics.
-    /// Its segments are never deleted; compaction is not modelled for it.
+    /// It is compacted, in segments of `offsets.topic.segment.bytes`.
     #[must_use]
     pub fn offsets_topic(&self) -> Option<TopicSpec> {
         let wanted = self
@@ -42,8 +43,11 @@ impl ClusterSpec {
             .any(|it| !it.config.group_id.is_empty());
         let partitions = self.config.offsets_topic_partitions;
         let factor = self.config.offsets_topic_replication_factor;
-        (wanted && !self.has_topic(OFFSETS_TOPIC))
-            .then(|| self.internal_topic(OFFSETS_TOPIC, partitions, factor, 0))
+        (wanted && !self.has_topic(OFFSETS_TOPIC)).then(|| {
+            let mut topic = self.internal_topic(OFFSETS_TOPIC, partitions, factor, 0);
+            topic.config.segment_bytes = self.config.offsets_topic_segment_bytes;
+            topic
+        })
     }
 
     /// `__transaction_state`, if a producer has a transactional id, likewise.
@@ -83,7 +87,7 @@ impl ClusterSpec {
         };
         let config = TopicConfig {
             min_insync_replicas,
-            retention_ms: -1,
+            cleanup_policy: CleanupPolicy::COMPACT,
             segment_bytes: 104_857_600,
             ..TopicConfig::default()
         };

@@ -4,6 +4,7 @@
 //! partition may hold different old values for a while; the newest of each key is in all of them.
 //! A pass takes no simulated time. Left out: several threads, and `log.cleaner.io.max.bytes.per.second`.
 
+use super::groups::INTERNAL;
 use super::partition::Partition;
 use super::{Broker, BrokerTimer, span};
 use crate::kafka::ids::TopicPartition;
@@ -78,6 +79,10 @@ impl Broker {
                 Removal::Tombstone => tombstones += 1,
                 Removal::Aborted => aborted += 1,
                 Removal::Superseded(_) | Removal::Unkeyed => superseded += 1,
+            }
+            if it.record.id == INTERNAL {
+                // What brokers write for themselves is no application's record.
+                continue;
             }
             cx.note(Note::Compacted {
                 node,

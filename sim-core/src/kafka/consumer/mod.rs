@@ -20,6 +20,8 @@ pub use group::MemberState;
 pub use partition::Stopped;
 pub use view::MemberView;
 
+pub(in crate::kafka) use group::subscribes;
+
 use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
 use super::config::{ConsumerConfig, OffsetReset};
 use super::ids::{AddressBook, BrokerId, TopicId};

@@ -6,9 +6,9 @@
 //! takes time here by a round figure.
 
 use super::super::Broker;
-use super::{GroupCoordinator, Pending, Place, Shard, Written, now_ms};
+use super::{GroupCoordinator, Kept, Pending, Place, Shard, Written, now_ms};
 use crate::kafka::error::ErrorCode;
-use crate::kafka::group_protocol::{CommittedOffset, OFFSETS_TOPIC, OffsetsRecord};
+use crate::kafka::group_protocol::{OFFSETS_TOPIC, OffsetsRecord};
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
@@ -64,6 +64,7 @@ impl Broker {
             groups: BTreeMap::new(),
             offsets: BTreeMap::new(),
             pending: VecDeque::new(),
+            expire_at: Nanos::MAX,
         };
         groups.shards.insert(tp.partition, shard);
         self.watch_groups_at(until, cx);
@@ -115,6 +116,7 @@ impl Broker {
             self.call_group(&place, cx, ClassicGroup::shrink);
         }
         self.complete_writes(partition, cx);
+        self.set_next_expiry(partition, cx);
     }
 
     /// What the log of a partition says.
@@ -122,36 +124,58 @@ impl Broker {
         let log = self.partitions.get(tp)?.log.log();
         let hw = log.high_watermark();
         let mut groups: BTreeMap<Name, ClassicGroup> = BTreeMap::new();
-        let mut offsets: BTreeMap<Name, BTreeMap<TopicPartition, CommittedOffset>> =
-            BTreeMap::new();
+        let mut offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>> = BTreeMap::new();
         let mut pending: VecDeque<Pending> = VecDeque::new();
         for (offset, batch, record) in log.records(log.start_offset(), log.leo()) {
             let value = batch.value(record.offset_delta);
             // A record that cannot be read is skipped, as an unknown version is.
             let read = value.and_then(|it| postcard::from_bytes::<OffsetsRecord>(it).ok());
+            let at_ms = record.timestamp_ms;
+            let mut wait = |group, what| {
+                pending.push_back(Pending {
+                    needs: offset + 1,
+                    deadline: Nanos::MAX,
+                    written: cx.now(),
+                    group,
+                    what,
+                });
+            };
             match read {
                 Some(OffsetsRecord::Group(name, Some(group))) => {
-                    groups.insert(name, ClassicGroup::load(&group, now_ms(cx)));
+                    // The groups' clock and the wall clock may differ, but both go on alike.
+                    let since_ms = now_ms(cx).saturating_sub(cx.wall_ms().saturating_sub(at_ms));
+                    groups.insert(name, ClassicGroup::load(&group, now_ms(cx)).since(since_ms));
                 }
                 Some(OffsetsRecord::Group(name, None)) => {
                     groups.remove(&name);
                 }
                 Some(OffsetsRecord::Offset(name, it)) if offset < hw => {
-                    offsets.entry(name).or_default().insert(it.tp, it);
+                    let kept = Kept {
+                        committed: it,
+                        at_ms,
+                    };
+                    offsets.entry(name).or_default().insert(it.tp, kept);
                 }
-                Some(OffsetsRecord::Offset(group, it)) => pending.push_back(Pending {
-                    needs: offset + 1,
-                    deadline: Nanos::MAX,
-                    written: cx.now(),
-                    group,
-                    what: Written::Offsets {
+                Some(OffsetsRecord::Offset(group, it)) => {
+                    let what = Written::Offsets {
                         offsets: vec![it],
+                        at_ms,
                         answer_to: None,
-                    },
-                }),
+                    };
+                    wait(group, what);
+                }
+                Some(OffsetsRecord::OffsetTombstone(name, tp)) if offset < hw => {
+                    if let Some(known) = offsets.get_mut(&name) {
+                        known.remove(&tp);
+                    }
+                }
+                Some(OffsetsRecord::OffsetTombstone(group, tp)) => {
+                    wait(group, Written::Expired(vec![tp]));
+                }
                 None => {}
             }
         }
+        offsets.retain(|_, known| !known.is_empty());
         // Whoever committed without being a member has a group all the same.
         let committed = offsets.keys().chain(pending.iter().map(|it| &it.group));
         let loose: Vec<Name> = committed
@@ -167,6 +191,7 @@ impl Broker {
             groups,
             offsets,
             pending,
+            expire_at: Nanos::MAX,
         })
     }
 }

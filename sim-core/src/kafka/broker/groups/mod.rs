@@ -8,12 +8,15 @@
 //! COORDINATOR_LOAD_IN_PROGRESS meanwhile; one that is leader no longer forgets it all.
 //!
 //! Kafka undoes a change whose record could not be written by going back to a snapshot; here an
-//! append that is refused leaves the state as it was. Left out: expiry of offsets, deletion of
-//! groups, batching of appends (`group.coordinator.append.linger.ms`).
+//! append that is refused leaves the state as it was. Left out: deletion of groups and offsets on
+//! request, batching of appends (`group.coordinator.append.linger.ms`).
 
+mod expiry;
 mod loading;
 mod requests;
 mod storage;
+
+pub(super) use storage::INTERNAL;
 
 use super::alarm::Alarm;
 use super::purgatory::Wake;
@@ -49,9 +52,19 @@ pub(super) struct Shard {
     loading_until: Option<Nanos>,
     groups: BTreeMap<Name, ClassicGroup>,
     /// Committed offsets by group and partition; only what is below the high watermark.
-    offsets: BTreeMap<Name, BTreeMap<TopicPartition, CommittedOffset>>,
+    offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>>,
     /// Appended and not yet committed, in order of the log.
     pending: VecDeque<Pending>,
+    /// When to look for offsets whose time is up, ns.
+    expire_at: Nanos,
+}
+
+/// A committed offset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+struct Kept {
+    committed: CommittedOffset,
+    /// When, by the wall clock of the coordinator that wrote it, ms.
+    at_ms: i64,
 }
 
 /// A write that waits for the high watermark.
@@ -75,8 +88,12 @@ enum Written {
     /// Offsets, and the request that committed them.
     Offsets {
         offsets: Vec<CommittedOffset>,
+        /// By the coordinator's wall clock, ms.
+        at_ms: i64,
         answer_to: Option<(NodeId, u32)>,
     },
+    /// These offsets are forgotten.
+    Expired(Vec<TopicPartition>),
 }
 
 impl GroupCoordinator {
@@ -180,6 +197,7 @@ impl Broker {
             self.finish_loading(partition, cx);
             self.expire_writes(partition, cx);
             self.expire_groups(partition, cx);
+            self.expire_offsets(partition, cx);
         }
         if let Some(at) = self.next_group_deadline(now) {
             self.watch_groups_at(at, cx);
@@ -195,7 +213,8 @@ impl Broker {
                 .filter_map(ClassicGroup::next_deadline);
             let writes = shard.pending.iter().filter(|it| it.waits());
             let writes = writes.map(|it| it.deadline);
-            groups.map(span).chain(writes).chain(shard.loading_until)
+            let others = [shard.loading_until.unwrap_or(shard.expire_at)];
+            groups.map(span).chain(writes).chain(others)
         });
         deadlines.min().map(|at| at.max(now))
     }
@@ -292,7 +311,7 @@ impl Broker {
     pub fn committed_offset(&self, group: &str, tp: TopicPartition) -> Option<i64> {
         let mut shards = self.groups.iter().flat_map(|it| it.shards.values());
         let offsets = shards.find_map(|shard| shard.offsets.get(group))?;
-        offsets.get(&tp).map(|it| it.offset)
+        offsets.get(&tp).map(|it| it.committed.offset)
     }
 
     /// Whether this broker coordinates a group, its log read.
@@ -309,6 +328,7 @@ impl Pending {
         match &self.what {
             Written::Group(stored) => stored.is_some(),
             Written::Offsets { answer_to, .. } => answer_to.is_some(),
+            Written::Expired(_) => false,
         }
     }
 }

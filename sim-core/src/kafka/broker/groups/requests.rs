@@ -213,7 +213,8 @@ impl Broker {
             .and_then(|it| it.shards.get(&place.partition));
         let known = shard.and_then(|it| it.offsets.get(&place.group));
         let wanted = partitions.iter();
-        let offsets = wanted.filter_map(|tp| known.and_then(|it| it.get(tp)).copied());
+        let known = wanted.filter_map(|tp| known.and_then(|it| it.get(tp)));
+        let offsets = known.map(|it| it.committed);
         GroupResponse::OffsetFetch {
             error: ErrorCode::None,
             offsets: offsets.collect(),

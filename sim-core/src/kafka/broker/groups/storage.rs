@@ -6,7 +6,7 @@
 //! record stays and may yet be committed.
 
 use super::super::{Broker, span};
-use super::{Pending, Place, Written, append_error};
+use super::{Kept, Pending, Place, Written, append_error};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::{CommittedOffset, OffsetsRecord};
 use crate::kafka::ids::TopicPartition;
@@ -19,7 +19,7 @@ use crate::log::{Batch, KeyId, ProducerStamp, Record, RecordId};
 use std::sync::Arc;
 
 /// Stands in for the ledger's number in records that no application sent.
-pub(super) const INTERNAL: RecordId = RecordId(u64::MAX);
+pub(in super::super) const INTERNAL: RecordId = RecordId(u64::MAX);
 
 const KEY: Purpose = Purpose::named("group.record-key");
 
@@ -51,11 +51,16 @@ impl Broker {
         let records = offsets.iter();
         let records = records.map(|it| OffsetsRecord::Offset(Arc::clone(&place.group), *it));
         let records: Vec<OffsetsRecord> = records.collect();
-        let answer_to = Some(answer_to);
-        self.store(place, &records, Written::Offsets { offsets, answer_to }, cx)
+        let what = Written::Offsets {
+            offsets,
+            at_ms: cx.wall_ms(),
+            answer_to: Some(answer_to),
+        };
+        self.store(place, &records, what, cx)
     }
 
-    fn store(
+    /// Appends records, and waits for them in the name of a group.
+    pub(super) fn store(
         &mut self,
         place: &Place,
         records: &[OffsetsRecord],
@@ -118,8 +123,15 @@ impl Broker {
                 let error = ErrorCode::None;
                 self.call_group(&place, cx, |group, turn| group.stored(&stored, error, turn));
             }
-            Written::Offsets { offsets, answer_to } => {
-                self.take_offsets(partition, &group, &offsets, cx);
+            Written::Expired(partitions) => {
+                self.forget_offsets(partition, &group, &partitions, cx);
+            }
+            Written::Offsets {
+                offsets,
+                at_ms,
+                answer_to,
+            } => {
+                self.take_offsets(partition, &group, &offsets, at_ms, cx);
                 if let Some(to) = answer_to {
                     self.answer_commit(to, ErrorCode::None, done.written, cx);
                 }
@@ -132,6 +144,7 @@ impl Broker {
         partition: u16,
         group: &Name,
         offsets: &[CommittedOffset],
+        at_ms: i64,
         cx: &mut KafkaCx<'_>,
     ) {
         let node = cx.me();
@@ -140,7 +153,12 @@ impl Broker {
         };
         let known = shard.offsets.entry(Arc::clone(group)).or_default();
         for it in offsets {
-            let before = known.insert(it.tp, *it).map_or(-1, |old| old.offset);
+            let kept = Kept {
+                committed: *it,
+                at_ms,
+            };
+            let before = known.insert(it.tp, kept);
+            let before = before.map_or(-1, |old| old.committed.offset);
             cx.note(Note::Group(Box::new(GroupNote {
                 node,
                 rule: Rule::OffsetCommitted,
@@ -168,6 +186,7 @@ impl Broker {
                 Written::Offsets { answer_to, .. } => {
                     late.extend(answer_to.take().map(|to| (Arc::clone(&it.group), Err(to))));
                 }
+                Written::Expired(_) => {}
             }
         }
         let error = append_error(ErrorCode::RequestTimedOut);
@@ -195,7 +214,10 @@ fn batch_of(records: &[OffsetsRecord], wall_ms: i64) -> Result<Batch, ErrorCode>
             offset_delta: 0,
             bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
             timestamp_ms: wall_ms,
-            tombstone: matches!(record, OffsetsRecord::Group(_, None)),
+            tombstone: matches!(
+                record,
+                OffsetsRecord::Group(_, None) | OffsetsRecord::OffsetTombstone(..)
+            ),
         });
         values.push(value);
     }
@@ -205,12 +227,11 @@ fn batch_of(records: &[OffsetsRecord], wall_ms: i64) -> Result<Batch, ErrorCode>
 /// Keys are numbers here: one drawn from the group's name and, for an offset, its partition. Two of
 /// them fall together once in four thousand million pairs.
 fn key_of(record: &OffsetsRecord) -> KeyId {
+    let number = |tp: &TopicPartition| (u64::from(tp.topic.0) << 16) | u64::from(tp.partition);
     let (group, tp) = match record {
         OffsetsRecord::Group(group, _) => (group, u64::MAX),
-        OffsetsRecord::Offset(group, it) => {
-            let (topic, partition) = (u64::from(it.tp.topic.0), u64::from(it.tp.partition));
-            (group, (topic << 16) | partition)
-        }
+        OffsetsRecord::Offset(group, it) => (group, number(&it.tp)),
+        OffsetsRecord::OffsetTombstone(group, tp) => (group, number(tp)),
     };
     let named = group
         .bytes()

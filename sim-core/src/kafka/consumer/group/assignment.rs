@@ -38,6 +38,13 @@ pub(super) fn subscription(
     })
 }
 
+/// Whether a subscription names a topic; one that cannot be read may.
+#[must_use]
+pub(in crate::kafka) fn subscribes(metadata: &Bytes, topic: TopicId) -> bool {
+    let read = postcard::from_bytes::<Subscription>(metadata);
+    read.map_or(true, |it| it.topics.contains(&topic))
+}
+
 /// The partitions of an assignment; none if it cannot be read.
 pub(super) fn decode(assignment: &Bytes) -> Vec<TopicPartition> {
     postcard::from_bytes(assignment).unwrap_or_default()

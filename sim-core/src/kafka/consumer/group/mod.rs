@@ -10,6 +10,8 @@ mod commit;
 mod heartbeat;
 mod join;
 
+pub(in crate::kafka) use assignment::subscribes;
+
 use super::super::client::{NEVER, span};
 use super::Consumer;
 use crate::kafka::error::ErrorCode;

@@ -12,6 +12,7 @@
 //! and older versions of the requests but for `known_id_required`.
 
 mod commit;
+mod expiry;
 mod join;
 mod messages;
 mod rebalance;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use expiry::RetentionClock;
 pub use messages::{
     Effect, GroupRecord, JoinAnswer, JoinRequest, JoinedMember, MemberRecord, Protocol, Replaced,
     Stored, SyncRequest, Ticket,
@@ -255,6 +257,13 @@ impl ClassicGroup {
     #[must_use]
     pub fn state_since_ms(&self) -> i64 {
         self.state_since_ms
+    }
+
+    /// The same group, in its state since this time, ms.
+    #[must_use]
+    pub fn since(mut self, state_since_ms: i64) -> Self {
+        self.state_since_ms = state_since_ms;
+        self
     }
 
     /// Its generation; 0 before the first.

@@ -1,0 +1,140 @@
+//! What brokers keep and for how long, in whole clusters: offsets that expire, the compacted log of
+//! the groups' coordinators.
+
+use sim_core::check::{RunPlan, RunReport};
+use sim_core::scenario;
+use sim_core::view::VerdictState;
+use std::sync::Arc;
+
+const GROUP: &str = r#"
+strandline = 1
+title = "t"
+duration = "150s"
+
+[kafka]
+brokers = 3
+config = { offsets.topic.num.partitions = 1, offsets.retention.minutes = 1, offsets.retention.check.interval.ms = 10_000, offsets.topic.segment.bytes = 100_000 }
+
+[[kafka.topic]]
+name = "orders"
+assignment = [["b2", "b3"]]
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 20, start = "3s", stop = "25s" }
+
+[[kafka.consumer]]
+name = "billing"
+topic = "orders"
+config = { group.id = "g", auto.offset.reset = "earliest", auto.commit.interval.ms = 500 }
+"#;
+
+/// Runs a scenario with replacements and additions; every expectation (`predicate @ time`, at the
+/// end without one) must hold.
+fn check(name: &str, text: &str, change: &[(&str, &str)], expect: &[&str]) -> RunReport {
+    let mut text = text.to_owned();
+    for (from, to) in change {
+        assert!(text.contains(from), "{name}: {from}");
+        text = text.replace(from, to);
+    }
+    for line in expect {
+        let (that, at) = line.split_once(" @ ").unwrap_or((line, "end"));
+        text.push_str(&format!("[[expect]]\nthat = '{that}'\nat = \"{at}\"\n"));
+    }
+    let scenario = scenario::parse(&text)
+        .into_result()
+        .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, name, &text)));
+    let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
+    let open: Vec<_> = report
+        .verdicts
+        .iter()
+        .filter(|v| v.state != VerdictState::Held)
+        .collect();
+    assert!(
+        open.is_empty() && report.violations.is_empty() && report.refused.is_empty(),
+        "{name}: {open:#?} {:?} {:?} {:?}",
+        report.violations,
+        report.refused,
+        report.ledger
+    );
+    report
+}
+
+fn reached(report: &RunReport, rule: &str) -> u64 {
+    report.reached.get(rule).copied().unwrap_or(0)
+}
+
+/// With one more deed at the end of a scenario.
+fn with(text: &str, deeds: &[(&str, &str, &str)]) -> String {
+    let each = deeds.iter().map(|(at, verb, node)| {
+        format!("[[timeline]]\nat = \"{at}\"\ndo = \"{verb}\"\nnode = \"{node}\"\n")
+    });
+    text.to_owned() + &each.collect::<String>()
+}
+
+/// KIP-211: the clock starts when the last member has left.
+#[test]
+fn offsets_expire_once_the_group_was_empty_for_long_enough() {
+    let members = check(
+        "a member stays",
+        GROUP,
+        &[],
+        &["group.g.orders-0.committed == orders-0.hw"],
+    );
+    assert_eq!(reached(&members, "offset-expired"), 0);
+
+    let left = with(GROUP, &[("40s", "close-consumer", "billing")]);
+    let expect = [
+        "group.g.orders-0.committed == orders-0.hw @ 98s",
+        "group.g.orders-0.committed == none @ 115s",
+        "group.g.generation == none @ 115s",
+    ];
+    let report = check("the member leaves", &left, &[], &expect);
+    assert_eq!(reached(&report, "offset-expired"), 1);
+    assert_eq!(reached(&report, "group-deleted"), 1);
+}
+
+/// The moment in which the group became empty stands in the log.
+#[test]
+fn another_coordinator_does_not_start_the_clock_anew() {
+    let deeds = [("40s", "close-consumer", "billing"), ("70s", "crash", "b1")];
+    let report = check(
+        "the coordinator dies",
+        &with(GROUP, &deeds),
+        &[],
+        &[
+            "group.g.coordinator == b1 @ 69s",
+            "group.g.coordinator == b2 @ 95s",
+            "group.g.orders-0.committed == orders-0.hw @ 98s",
+            "group.g.orders-0.committed == none @ 115s",
+        ],
+    );
+    assert_eq!(reached(&report, "offset-expired"), 1);
+}
+
+/// A coordinator that reads a compacted log finds what the one before it had.
+#[test]
+fn offsets_outlive_the_compaction_of_their_log() {
+    let change = [
+        (
+            "segment.bytes = 100_000",
+            "segment.bytes = 1_000, log.cleaner.backoff.ms = 1_000",
+        ),
+        ("minutes = 1,", "minutes = 10_080,"),
+        ("stop = \"25s\"", "stop = \"60s\""),
+    ];
+    let expect = [
+        "group.g.coordinator == b1 @ 69s",
+        "group.g.orders-0.lag == 0 @ 69s",
+        "group.g.coordinator == b2 @ 90s",
+        "group.g.orders-0.lag == 0 @ 90s",
+        "group.g.members == 1 @ 90s",
+        "ledger.compacted == 0",
+    ];
+    let text = with(GROUP, &[("70s", "crash", "b1")]);
+    let report = check("compacted", &text, &change, &expect);
+    assert!(reached(&report, "log-compacted") >= 3);
+    assert!(reached(&report, "compaction-superseded") >= 3);
+    assert_eq!(reached(&report, "group-generation"), 1, "no rebalance");
+}
