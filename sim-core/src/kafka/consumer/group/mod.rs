@@ -349,7 +349,9 @@ impl Consumer {
             if self.config.enable_auto_commit && member.generation >= 0 {
                 due = due.min(member.next_auto_commit.max(now + MILLISECOND));
             }
-            if !self.completed.is_empty() && member.waits_for_commit.is_none() {
+            // While `commitSync()` goes on trying, nothing is polled, whatever was fetched.
+            let commits = member.waits_for_commit.is_some() || !member.unfinished.is_empty();
+            if !self.completed.is_empty() && !commits {
                 due = due.min(now);
             }
         }

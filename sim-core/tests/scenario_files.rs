@@ -1,0 +1,47 @@
+//! Every story of `scenarios/` comes out as its file says: each expectation holds, no invariant is
+//! broken, and nothing of its timeline is refused.
+
+#![allow(clippy::disallowed_methods)] // reads the scenarios
+
+use sim_core::check::RunPlan;
+use sim_core::scenario;
+use sim_core::view::VerdictState;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Files for measuring and searching, which tell no story.
+const TOOLS: [&str; 2] = ["bench-cluster.toml", "sweep.toml"];
+
+#[test]
+fn every_story_comes_out_as_it_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files = std::fs::read_dir(folder).expect("a folder");
+    let files = files.map(|entry| entry.expect("an entry").path());
+    let mut stories: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|it| it == "toml"))
+        .filter(|path| TOOLS.iter().all(|tool| !path.ends_with(tool)))
+        .collect();
+    stories.sort();
+    assert!(stories.len() >= 20, "{stories:?}");
+    for path in stories {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let scenario = scenario::parse(&text)
+            .into_result()
+            .unwrap_or_else(|found| panic!("{}", scenario::render(&found, &name, &text)));
+        let judged = scenario.expectations.len();
+        assert!(judged >= 2, "{name} expects next to nothing");
+        let seed = scenario.seed;
+        let report = RunPlan::of(Arc::new(scenario), seed).run(|_, _| true);
+        let open: Vec<_> = report
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.state != VerdictState::Held)
+            .collect();
+        assert!(
+            open.is_empty() && report.refused.is_empty() && report.verdicts.len() == judged,
+            "{name}: {open:#?} {:?}",
+            report.refused
+        );
+    }
+}
