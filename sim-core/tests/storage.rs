@@ -1,5 +1,5 @@
-//! What brokers keep and for how long, in whole clusters: offsets that expire, the compacted log of
-//! the groups' coordinators.
+//! What brokers keep and what they ration, in whole clusters: offsets that expire, the compacted log
+//! of the groups' coordinators, quotas.
 
 use sim_core::check::{RunPlan, RunReport};
 use sim_core::scenario;
@@ -137,4 +137,69 @@ fn offsets_outlive_the_compaction_of_their_log() {
     assert!(reached(&report, "log-compacted") >= 3);
     assert!(reached(&report, "compaction-superseded") >= 3);
     assert_eq!(reached(&report, "group-generation"), 1, "no rebalance");
+}
+
+const QUOTA: &str = r#"
+strandline = 1
+title = "t"
+duration = "120s"
+
+[kafka]
+brokers = 1
+controllers = 1
+
+[[kafka.topic]]
+name = "orders"
+assignment = [["b1"]]
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+config = { linger.ms = 100, acks = 1 }
+load = { kind = "constant", rate = 20, record-size = 1000, start = "5s", stop = "65s" }
+
+[[kafka.consumer]]
+name = "billing"
+topic = "orders"
+config = { auto.offset.reset = "earliest", max.partition.fetch.bytes = 10_000 }
+"#;
+
+/// Story S34: at twice its quota a client waits until its rate is the quota; nothing is dropped.
+#[test]
+fn a_client_over_its_quota_is_slowed_down_and_loses_nothing() {
+    let free = check(
+        "no quota",
+        QUOTA,
+        &[],
+        &["shop.pending == 0 @ 66s", "shop.throttled == 0s"],
+    );
+    assert_eq!(reached(&free, "client-throttled"), 0);
+
+    // 20 kB/s for 60 s against 10 kB/s (and the first ten windows free): half of it is late.
+    let quota = "\n[[kafka.quota]]\nclient = \"shop\"\nconfig = { producer_byte_rate = 10_000 }\n";
+    let expect = [
+        "shop.pending > 200 @ 65s",
+        "shop.acknowledged > 550 @ 65s",
+        "shop.acknowledged < 750 @ 65s",
+        "shop.throttled > 20s",
+        "billing.throttled == 0s",
+        "shop.failed == 0",
+        "ledger.lost == 0",
+        "billing.delivered == shop.sent",
+    ];
+    let change = [("acks = 1 }", "acks = 1, delivery.timeout.ms = 120_000 }")];
+    let produced = check("a producer", &(QUOTA.to_owned() + quota), &change, &expect);
+    assert!(reached(&produced, "client-throttled") > 10);
+
+    // The quota of everybody, set while they run, and only of reading.
+    let fetch = "[[timeline]]\nat = \"10s\"\ndo = \"alter-quota\"\nkey = \"consumer_byte_rate\"\nvalue = 10_000\n";
+    let expect = [
+        "shop.throttled == 0s",
+        "shop.pending == 0 @ 66s",
+        "billing.throttled > 10s",
+        "billing.orders-0.lag > 200 @ 65s",
+        "billing.delivered < 900 @ 65s",
+        "billing.delivered > 600 @ 65s",
+    ];
+    check("a consumer", &(QUOTA.to_owned() + fetch), &[], &expect);
 }

@@ -43,6 +43,10 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("offsets.retention.minutes", 1),
     ("offsets.retention.check.interval.ms", 1),
     ("application.processing.us", 0),
+    ("quota.window.num", 1),
+    ("quota.window.size.seconds", 1),
+    ("producer_byte_rate", 1),
+    ("consumer_byte_rate", 1),
 ];
 
 /// Whole-number keys that Kafka defines as LONG; all others are INT, so at most 2147483647.
@@ -68,6 +72,8 @@ const LONG: &[&str] = &[
     "retry.backoff.ms",
     "retry.backoff.max.ms",
     "metadata.max.age.ms",
+    "producer_byte_rate",
+    "consumer_byte_rate",
 ];
 
 /// Why Kafka's own definition of a key refuses a number, with what it takes; `None` if it does not.

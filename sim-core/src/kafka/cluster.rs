@@ -7,7 +7,7 @@
 //! ms later.
 
 use super::broker::Broker;
-use super::config::TopicConfig;
+use super::config::{QuotaConfig, TopicConfig};
 use super::consumer::Consumer;
 use super::controller::Controller;
 use super::ids::{AddressBook, TopicId, TopicPartition};
@@ -119,7 +119,29 @@ fn bootstrap(spec: &ClusterSpec) -> Vec<MetadataRecord> {
         }
         records.extend(topic_configs(id, topic));
     }
+    records.extend(quotas(spec));
     records
+}
+
+fn quotas(spec: &ClusterSpec) -> impl Iterator<Item = MetadataRecord> + '_ {
+    spec.quotas.iter().flat_map(|(client, config)| {
+        let number = client.as_deref().map(|it| spec.client_number(it));
+        let resource = match number {
+            None => Some(ConfigResource::Client(None)),
+            // A name that nobody has is nobody's quota.
+            Some(number) => number.map(|it| ConfigResource::Client(Some(it))),
+        };
+        let entries = config.entries().into_iter();
+        let differs = entries.zip(QuotaConfig::default().entries());
+        let own = differs.filter(|(own, default)| own != default);
+        own.filter_map(move |((key, value), _)| {
+            Some(MetadataRecord::Config {
+                resource: resource?,
+                key: key.to_owned(),
+                value: Some(value),
+            })
+        })
+    })
 }
 
 fn topic_configs(id: TopicId, topic: &TopicSpec) -> impl Iterator<Item = MetadataRecord> {

@@ -110,6 +110,8 @@ settings! {
         "controller.quorum.request.timeout.ms" => quorum_request_timeout_ms: i64 = 2_000, "A quorum request without answer is given up after this.";
         "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "Broker to controller requests.";
         "log.retention.check.interval.ms" => retention_check_ms: i64 = 300_000, "How often old segments are looked for.";
+        #[serde(skip)] "quota.window.num" => quota_window_num: u32 = 11, "Over how many windows the rate of a client is taken, the one under way included.";
+        #[serde(skip)] "quota.window.size.seconds" => quota_window_s: u32 = 1, "The length of one.";
         "log.cleaner.enable" => log_cleaner_enable: bool = true, "Compact topics whose cleanup.policy says so.";
         "log.cleaner.backoff.ms" => log_cleaner_backoff_ms: i64 = 15_000, "How long the cleaner sleeps when no log is dirty enough.";
         "log.cleaner.dedupe.buffer.size" => log_cleaner_dedupe_bytes: u64 = 134_217_728, "Room for the keys of one pass, 24 bytes each; filled to 0.9.";
@@ -207,6 +209,15 @@ settings! {
         #[serde(skip)] "application.processing.us" => processing_us: i64 = 0, "Not a Kafka key: how long the application of a group's member takes for a record, in µs; it does not poll meanwhile.";
         #[serde(skip)] "application.commit" => commit: CommitMode = CommitMode::None, "Not a Kafka key: when the application of a group's member commits by itself.";
         #[serde(skip)] "auto.commit.interval.ms" => auto_commit_interval_ms: i64 = 5_000, "At most this often.";
+    }
+}
+
+settings! {
+    /// Quotas of a client id on each broker, in bytes per second (`kafka-configs.sh --entity-type
+    /// clients`).
+    pub struct QuotaConfig {
+        "producer_byte_rate" => producer_byte_rate: i64 = i64::MAX, "What a producer may send to one broker.";
+        "consumer_byte_rate" => consumer_byte_rate: i64 = i64::MAX, "What a consumer may fetch from one broker.";
     }
 }
 

@@ -65,6 +65,13 @@ fn request_text(request: &Request) -> String {
 
 fn response_text(response: &Response, name: &str) -> String {
     match response {
+        Response::Throttled {
+            throttle_time_ms,
+            response,
+        } => {
+            let text = response_text(response, name);
+            format!("{text}, throttled for {throttle_time_ms} ms")
+        }
         Response::Produce { partitions } => match partitions.as_slice() {
             [one] if one.error.is_error() => format!("{name}: {}", one.error.name()),
             [one] => format!("{name}: written at offset {}", one.base_offset),

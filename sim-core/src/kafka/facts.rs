@@ -13,7 +13,7 @@ use super::producer::Producer;
 use super::scenario::Probe;
 use super::truth::{Logs, lane};
 use crate::check::{Lane, Ledger};
-use crate::kernel::{NodeId, NodeState, World};
+use crate::kernel::{MILLISECOND, NodeId, NodeState, World};
 use crate::log::Log;
 use crate::scenario::{NodeSet, Value};
 use crate::systems::Node;
@@ -291,6 +291,12 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             count(cluster.producer(*node)?.pending())
         }
         Probe::ProducerInFlight(node) => count(cluster.producer(*node)?.in_flight()),
+        Probe::ClientThrottled(node) => {
+            let producer = cluster.producer(*node).map(Producer::throttled_ms);
+            let consumer = || cluster.consumer(*node).map(Consumer::throttled_ms);
+            let ms = producer.or_else(consumer)?;
+            Value::Time(ms.saturating_mul(MILLISECOND))
+        }
         Probe::ConsumerPosition(node, tp) => Value::Int(cluster.consumer(*node)?.position(*tp)?),
         Probe::ConsumerLag(node, tp) => {
             let position = cluster.consumer(*node)?.position(*tp)?;

@@ -84,6 +84,14 @@ impl AddressBook {
             .map(|(_, node)| *node)
     }
 
+    /// The number of a client among all clients, producers first: they come after the servers.
+    #[must_use]
+    pub fn client_number(&self, node: NodeId) -> Option<u32> {
+        let servers = self.brokers.iter().chain(&self.controllers);
+        let last = servers.map(|(_, at)| at.0).max()?;
+        node.0.checked_sub(last + 1)
+    }
+
     /// Which broker a node is.
     #[must_use]
     pub fn broker_at(&self, node: NodeId) -> Option<BrokerId> {

@@ -16,6 +16,11 @@ pub enum ConfigResource {
     Cluster,
     /// One topic.
     Topic(TopicId),
+    /// The quotas of a client, by its number ([`AddressBook::client_number`]), or of each client
+    /// that has none of its own. Kafka has a record of its own for them (`ClientQuotaRecord`).
+    ///
+    /// [`AddressBook::client_number`]: super::ids::AddressBook::client_number
+    Client(Option<u32>),
 }
 
 /// A record of the metadata log.

@@ -86,6 +86,16 @@ pub enum Order {
     },
     /// To a consumer: `close()`. A member of a group commits, leaves and is gone until a restart.
     Close,
+    /// To the active controller: set or delete a quota (`kafka-configs.sh --entity-type clients`).
+    AlterQuota {
+        /// A client by its name and its number among all clients, or `None` for all that have no
+        /// quota of their own.
+        client: Option<(String, u32)>,
+        /// Real key.
+        key: String,
+        /// New value; `None` deletes it.
+        value: Option<String>,
+    },
 }
 
 impl Node {
@@ -147,7 +157,10 @@ impl Node {
         }
         let fits = match order {
             Order::ControlledShutdown => matches!(self, Node::Broker(_)),
-            Order::ElectPreferred | Order::ElectUnclean { .. } | Order::AlterConfig { .. } => {
+            Order::ElectPreferred
+            | Order::ElectUnclean { .. }
+            | Order::AlterConfig { .. }
+            | Order::AlterQuota { .. } => {
                 matches!(self, Node::Controller(c) if c.is_active())
             }
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => {
@@ -157,9 +170,10 @@ impl Node {
         };
         let who = match order {
             Order::ControlledShutdown => "a broker",
-            Order::ElectPreferred | Order::ElectUnclean { .. } | Order::AlterConfig { .. } => {
-                "the active controller"
-            }
+            Order::ElectPreferred
+            | Order::ElectUnclean { .. }
+            | Order::AlterConfig { .. }
+            | Order::AlterQuota { .. } => "the active controller",
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
             Order::Poll { .. } | Order::Close => "a consumer",
         };
@@ -182,6 +196,13 @@ impl Order {
             }
             Order::AlterConfig { topic, key, value } => {
                 let whose = topic.as_deref().unwrap_or("the cluster");
+                match value {
+                    Some(value) => format!("set {key}={value} for {whose}"),
+                    None => format!("take {key} off {whose}"),
+                }
+            }
+            Order::AlterQuota { client, key, value } => {
+                let whose = client.as_ref().map_or("all clients", |it| it.0.as_str());
                 match value {
                     Some(value) => format!("set {key}={value} for {whose}"),
                     None => format!("take {key} off {whose}"),

@@ -109,6 +109,8 @@ pub enum Rule {
     MemberExpired,
     /// A group committed an offset. Before/after: offsets.
     OffsetCommitted,
+    /// A client over its quota must wait. Before: the client's node; after: for how long, ms.
+    ClientThrottled,
     /// A group's offset was forgotten (`offsets.retention.minutes`). Before: the offset; after: -1.
     OffsetExpired,
     /// An empty group without offsets was deleted. Before: generation; after: -1.

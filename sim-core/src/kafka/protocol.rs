@@ -320,6 +320,12 @@ pub enum Response {
     },
     Group(Box<GroupResponse>),
     Txn(Box<TxnResponse>),
+    /// A response whose `throttle_time_ms` is not 0: the broker reads nothing from this connection
+    /// for so long, and the client sends nothing on it (KIP-219).
+    Throttled {
+        throttle_time_ms: i64,
+        response: Box<Response>,
+    },
 }
 
 /// Outcome of a produce for one partition.
@@ -367,6 +373,15 @@ impl Request {
 }
 
 impl Response {
+    /// What it says besides `throttle_time_ms`.
+    #[must_use]
+    pub fn plain(&self) -> &Response {
+        match self {
+            Response::Throttled { response, .. } => response.plain(),
+            other => other,
+        }
+    }
+
     /// The API's name with `Response`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -388,6 +403,7 @@ impl Response {
             Response::FetchMetadata { .. } => "FetchMetadataResponse",
             Response::Group(response) => response.name(),
             Response::Txn(response) => response.name(),
+            Response::Throttled { response, .. } => response.name(),
         }
     }
 }
@@ -471,7 +487,7 @@ impl Message for Msg {
                     Request::Txn(request) => request.bytes(),
                     _ => 0,
                 },
-                Msg::Response(_, response) => match &**response {
+                Msg::Response(_, response) => match response.plain() {
                     Response::Fetch { partitions } => {
                         sum(&mut partitions.iter().flat_map(|p| &p.batches).map(|b| b.bytes))
                     }

@@ -2,7 +2,7 @@
 //!
 //! The scenario language fills these in (its `[kafka]` section); tests write them by hand.
 
-use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
+use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig};
 use super::group_protocol::OFFSETS_TOPIC;
 use super::ids::BrokerId;
 use super::rules::replication::ReplicationRules;
@@ -29,6 +29,8 @@ pub struct ClusterSpec {
     pub producers: Vec<ProducerSpec>,
     /// Consumers.
     pub consumers: Vec<ConsumerSpec>,
+    /// Quotas, by the name of a client; `None` is for all that have none of their own.
+    pub quotas: Vec<(Option<String>, QuotaConfig)>,
 }
 
 impl ClusterSpec {
@@ -63,6 +65,15 @@ impl ClusterSpec {
             let partitions = config.txn_log_partitions;
             self.internal_topic(TRANSACTION_STATE_TOPIC, partitions, factor, min_isr)
         })
+    }
+
+    /// The number of a client among all clients, producers first.
+    #[must_use]
+    pub fn client_number(&self, name: &str) -> Option<u32> {
+        let producers = self.producers.iter().map(|it| &it.name);
+        let mut names = producers.chain(self.consumers.iter().map(|it| &it.name));
+        let at = names.position(|it| it == name)?;
+        u32::try_from(at).ok()
     }
 
     fn has_topic(&self, name: &str) -> bool {

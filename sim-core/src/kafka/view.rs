@@ -393,7 +393,7 @@ pub fn token_parts(msg: &Msg) -> (Shape, &'static str, Option<u32>, u32) {
         }
         Msg::Response(_, response) => {
             let label = response.name();
-            match &**response {
+            match response.plain() {
                 Response::Produce { .. } => (Shape::Ack, label, None, 0),
                 Response::Fetch { partitions } => {
                     let mut batches = partitions.iter().flat_map(|p| &p.batches);

@@ -10,7 +10,8 @@ use crate::log::RecordId;
 use crate::systems::Node;
 use std::collections::BTreeMap;
 
-/// A rule's name, what it did (`{b}` before, `{a}` after, `{o}` the other broker) and its source.
+/// A rule's name, what it did (`{b}` before, `{a}` after, `{o}` the other broker, `{c}`
+/// the client whose node stands before) and its source.
 #[must_use]
 pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
     match rule {
@@ -123,6 +124,11 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "an acks=all write waits until the high watermark has passed offset {a}",
             "DelayedProduce",
         ),
+        Rule::ClientThrottled => (
+            "client-throttled",
+            "{c} is over its quota: nothing is read from its connection for {a} ms",
+            "ClientQuotaManager, KIP-219",
+        ),
         Rule::LogCompacted => (
             "log-compacted",
             "compacted: what was dirty from offset {b} on is clean up to {a}",
@@ -225,6 +231,7 @@ pub fn rule_words(note: &Note, names: &[String]) -> (String, String) {
     let text = template
         .replace("{b}", &before.to_string())
         .replace("{a}", &after.to_string())
+        .replace("{c}", node_name(*before, names))
         .replace(
             "{o}",
             &broker.map_or_else(|| "?".to_owned(), |b| b.to_string()),
@@ -232,6 +239,12 @@ pub fn rule_words(note: &Note, names: &[String]) -> (String, String) {
     let place = tp.map_or_else(String::new, |tp| format!("partition {}: ", tp.partition));
     let name = names.get(node.0 as usize).cloned().unwrap_or_default();
     (name, format!("{place}{text}"))
+}
+
+/// The name of a node by its number, if that is one.
+fn node_name(number: i64, names: &[String]) -> &str {
+    let known = usize::try_from(number).ok().and_then(|at| names.get(at));
+    known.map_or("?", String::as_str)
 }
 
 /// What among the notes of one step a timeline should mark: brokers that take over partitions,

@@ -67,8 +67,7 @@ impl Broker {
         let enough = reading.bytes >= u64::from(fetch.min_bytes);
         let no_wait = fetch.deadline <= cx.now() || fetch.partitions.is_empty();
         if enough || reading.urgent || no_wait {
-            let partitions = reading.partitions;
-            respond(from, fetch.correlation, Response::Fetch { partitions }, cx);
+            self.answer_fetch(from, fetch.correlation, reading, cx);
             return;
         }
         self.park(from, Parked::Fetch(fetch), cx);
@@ -115,9 +114,34 @@ impl Broker {
     /// Answers a parked fetch with whatever there is now.
     pub(super) fn complete_fetch(&mut self, node: NodeId, cx: &mut KafkaCx<'_>) {
         if let Some(Parked::Fetch(fetch)) = self.unpark(node) {
-            let partitions = self.read_all(&fetch, false, cx).partitions;
-            respond(node, fetch.correlation, Response::Fetch { partitions }, cx);
+            let reading = self.read_all(&fetch, false, cx);
+            self.answer_fetch(node, fetch.correlation, reading, cx);
         }
+    }
+
+    /// Sends what was read; a client above its quota gets nothing but the time to wait.
+    fn answer_fetch(
+        &mut self,
+        to: NodeId,
+        correlation: u32,
+        reading: Reading,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let partitions = match self.throttle_fetch(to, reading.bytes, cx) {
+            None => reading.partitions,
+            Some(throttle_time_ms) => {
+                let response = Box::new(Response::Fetch {
+                    partitions: Vec::new(),
+                });
+                let throttled = Response::Throttled {
+                    throttle_time_ms,
+                    response,
+                };
+                respond(to, correlation, throttled, cx);
+                return;
+            }
+        };
+        respond(to, correlation, Response::Fetch { partitions }, cx);
     }
 
     /// Reads every partition of a fetch; `counts` if it is to count as acknowledgement.

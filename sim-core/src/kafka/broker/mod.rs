@@ -4,7 +4,7 @@
 //! `BrokerLifecycleManager`, `AlterPartitionManager` and the two purgatories of Apache Kafka 4.x.
 //! A broker never stops serving because it cannot reach the controller: a leader that was deposed
 //! goes on until its own metadata says so, and only epochs and the ISR keep it from doing harm.
-//! Left out: quotas, log directories, fetch
+//! Left out: log directories, fetch
 //! sessions, follower fetching by consumers (KIP-392).
 
 mod alarm;
@@ -24,6 +24,7 @@ mod partition;
 mod produce;
 mod producer_ids;
 mod purgatory;
+mod quotas;
 mod replica_manager;
 #[cfg(test)]
 mod tests;
@@ -137,6 +138,9 @@ pub struct Broker {
     /// Once this broker has had to do with a transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     txn: Option<Box<txn::Transactions>>,
+    /// As long as a client has a quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quotas: Option<Box<quotas::ClientQuotas>>,
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
     /// What happened in this step that parked requests may wait for; empty between steps.
@@ -176,6 +180,7 @@ impl Broker {
             producer_ids: ProducerIdBlock::default(),
             groups: None,
             txn: None,
+            quotas: None,
             connections: BTreeMap::new(),
             purgatory: Alarm::default(),
             wakes: VecDeque::new(),
@@ -299,6 +304,7 @@ impl Broker {
         self.producer_ids = ProducerIdBlock::default();
         self.groups = None;
         self.txn = None;
+        self.quotas = None;
         self.connections.clear();
         self.purgatory = Alarm::default();
         self.wakes.clear();

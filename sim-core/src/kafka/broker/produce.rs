@@ -35,6 +35,8 @@ pub(super) struct ProduceRequest {
 pub(super) struct DelayedProduce {
     correlation: u32,
     partitions: Vec<ProduceStatus>,
+    /// Of all its batches.
+    bytes: u64,
     /// When the append is on the leader's disk.
     written: Nanos,
     pub(super) deadline: Nanos,
@@ -99,9 +101,10 @@ impl Broker {
             batches,
         } = produce;
         let mut partitions = Vec::with_capacity(batches.len());
-        let mut bytes = 0;
+        let (mut bytes, mut asked) = (0, 0);
         for (tp, batch) in batches {
             let size = u64::from(batch.bytes);
+            asked += size;
             let appended = verified(tp).and_then(|guard| {
                 let with_guard = |append| LeaderAppend { guard, ..append };
                 self.append_as(tp, batch, acks, with_guard, cx)
@@ -139,10 +142,12 @@ impl Broker {
         let mut produce = DelayedProduce {
             correlation,
             partitions,
+            bytes: asked,
             written,
             deadline: cx.now().saturating_add(span(timeout_ms)),
         };
         if acks == Acks::None {
+            self.throttle_produce(from, asked, cx);
             if produce.partitions.iter().any(|it| it.error.is_error()) {
                 self.connections.remove(&from);
                 cx.close(from);
@@ -280,7 +285,8 @@ impl Broker {
         }
     }
 
-    fn answer_produce(&self, to: NodeId, produce: DelayedProduce, cx: &mut KafkaCx<'_>) {
+    fn answer_produce(&mut self, to: NodeId, produce: DelayedProduce, cx: &mut KafkaCx<'_>) {
+        let throttled = self.throttle_produce(to, produce.bytes, cx);
         let answer = |status: ProduceStatus| {
             let refused = status.error.is_error();
             let hint = self.partitions.get(status.tp).and_then(|it| it.hint());
@@ -291,8 +297,15 @@ impl Broker {
                 current_leader: hint.filter(|_| status.error == ErrorCode::NotLeaderOrFollower),
             }
         };
-        let response = Response::Produce {
+        let plain = Response::Produce {
             partitions: produce.partitions.into_iter().map(answer).collect(),
+        };
+        let response = match throttled {
+            None => plain,
+            Some(throttle_time_ms) => Response::Throttled {
+                throttle_time_ms,
+                response: Box::new(plain),
+            },
         };
         let msg = Msg::Response(produce.correlation, Box::new(response));
         cx.send_at(produce.written, to, msg);

@@ -24,6 +24,16 @@ use std::collections::VecDeque;
 pub(super) struct Connection {
     pub(super) parked: Option<Parked>,
     queue: VecDeque<(u32, Request)>,
+    /// Nothing is read from it until then: the client is over its quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    muted_until: Option<Nanos>,
+}
+
+impl Connection {
+    /// Whether what comes now has to wait its turn.
+    fn is_busy(&self) -> bool {
+        self.parked.is_some() || self.muted_until.is_some()
+    }
 }
 
 /// A request that waits.
@@ -85,7 +95,7 @@ impl Broker {
             other => other,
         };
         let connection = self.connections.entry(from).or_default();
-        if connection.parked.is_some() || !connection.queue.is_empty() {
+        if connection.is_busy() || !connection.queue.is_empty() {
             connection.queue.push_back((correlation, request));
             return;
         }
@@ -116,6 +126,7 @@ impl Broker {
                 max_bytes,
                 partitions,
             } => {
+                let max_bytes = self.fetch_limit(from, max_bytes);
                 let fetch = DelayedFetch {
                     correlation,
                     fetcher,
@@ -213,7 +224,7 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(&node) else {
             return;
         };
-        if connection.parked.is_some() {
+        if connection.is_busy() {
             return;
         }
         if let Some((correlation, request)) = connection.queue.pop_front() {
@@ -239,6 +250,12 @@ impl Broker {
         self.purgatory
             .by(parked.deadline(), BrokerTimer::Purgatory, cx);
         self.connections.entry(node).or_default().parked = Some(parked);
+    }
+
+    /// Reads nothing from a connection until then (`Selector.mute`).
+    pub(super) fn mute(&mut self, node: NodeId, until: Nanos, cx: &mut KafkaCx<'_>) {
+        self.purgatory.by(until, BrokerTimer::Purgatory, cx);
+        self.connections.entry(node).or_default().muted_until = Some(until);
     }
 
     /// Takes the parked request off its connection, whose next request may then be served.
@@ -301,14 +318,19 @@ impl Broker {
         let now = cx.now();
         let mut due = Vec::new();
         let mut next: Option<Nanos> = None;
-        for (node, connection) in &self.connections {
-            let Some(deadline) = connection.parked.as_ref().map(Parked::deadline) else {
-                continue;
-            };
-            if deadline <= now {
-                due.push(*node);
-            } else {
-                next = Some(next.map_or(deadline, |at| at.min(deadline)));
+        for (node, connection) in &mut self.connections {
+            if connection.muted_until.is_some_and(|at| at <= now) {
+                connection.muted_until = None;
+                self.ready.push_back(*node);
+            }
+            let parked = connection.parked.as_ref().map(Parked::deadline);
+            let deadlines = parked.into_iter().chain(connection.muted_until);
+            for deadline in deadlines {
+                if deadline <= now {
+                    due.push(*node);
+                } else {
+                    next = Some(next.map_or(deadline, |at| at.min(deadline)));
+                }
             }
         }
         for node in due {

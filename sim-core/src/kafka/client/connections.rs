@@ -67,6 +67,14 @@ pub(super) struct Peer<K> {
     /// Attempts in a row that failed: what the time for an attempt grows with.
     failed_attempts: u32,
     pub(super) last_attempt: Nanos,
+    /// The broker has asked for silence until then, ns; 0 if it never did.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) throttled_until: Nanos,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(at: &Nanos) -> bool {
+    *at == 0
 }
 
 impl<K> Peer<K> {
@@ -79,6 +87,7 @@ impl<K> Peer<K> {
             failures: 0,
             failed_attempts: 0,
             last_attempt: 0,
+            throttled_until: 0,
         }
     }
 
@@ -112,6 +121,7 @@ impl<K> Peer<K> {
         };
         self.state = State::Closed { not_before };
         self.failures = self.failures.saturating_add(1);
+        self.throttled_until = 0;
         std::mem::take(&mut self.in_flight)
     }
 

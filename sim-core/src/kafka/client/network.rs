@@ -12,7 +12,7 @@ use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{AddressBook, BrokerId, TopicId};
 use crate::kafka::node::KafkaCx;
 use crate::kafka::protocol::{Msg, Request, Response};
-use crate::kernel::{Nanos, NodeId, Purpose, below};
+use crate::kernel::{MILLISECOND, Nanos, NodeId, Purpose, below};
 use serde::Serialize;
 
 const RECONNECT: Purpose = Purpose::named("client.reconnect");
@@ -71,6 +71,9 @@ pub(in crate::kafka) struct Client<K> {
     metadata_in_flight: bool,
     /// Draws so far; chance is keyed by it.
     draws: u64,
+    /// How long brokers have asked for silence so far, together, ms.
+    #[serde(skip)]
+    throttled_ms: u64,
 }
 
 impl<K: Clone> Client<K> {
@@ -84,6 +87,7 @@ impl<K: Clone> Client<K> {
             next_correlation: 0,
             metadata_in_flight: false,
             draws: 0,
+            throttled_ms: 0,
         }
     }
 
@@ -109,9 +113,28 @@ impl<K: Clone> Client<K> {
         })
     }
 
+    /// How long brokers have asked for silence so far (`throttle_time_ms`), together, ms.
+    pub(in crate::kafka) fn throttled_ms(&self) -> u64 {
+        self.throttled_ms
+    }
+
     /// Whether a request can be sent to this broker now; if there is no connection and no reason to
     /// wait with it, one is opened.
     pub(in crate::kafka) fn ready(&mut self, broker: BrokerId, cx: &mut KafkaCx<'_>) -> bool {
+        let now = cx.now();
+        self.ready_to_coordinate(broker, cx)
+            && self
+                .peer(broker)
+                .is_some_and(|it| it.throttled_until <= now)
+    }
+
+    /// The same for a coordinator, to which a client keeps a connection of its own: no quota of
+    /// data mutes that one.
+    pub(in crate::kafka) fn ready_to_coordinate(
+        &mut self,
+        broker: BrokerId,
+        cx: &mut KafkaCx<'_>,
+    ) -> bool {
         let max = self.timing.max_in_flight;
         let Some(peer) = self.peer(broker) else {
             return false;
@@ -197,6 +220,19 @@ impl<K: Clone> Client<K> {
             State::Ready => {}
             _ => return Event::Nothing,
         }
+        let response = match *response {
+            Response::Throttled {
+                throttle_time_ms,
+                response,
+            } => {
+                let ms = u64::try_from(throttle_time_ms).unwrap_or(0);
+                let until = now.saturating_add(ms.saturating_mul(MILLISECOND));
+                peer.throttled_until = peer.throttled_until.max(until);
+                self.throttled_ms = self.throttled_ms.saturating_add(ms);
+                response
+            }
+            _ => response,
+        };
         let (broker, answered) = (peer.broker, peer.answered(correlation));
         match answered.map(|it| it.about) {
             None => Event::Nothing,
@@ -332,6 +368,7 @@ impl<K: Clone> Client<K> {
         let max = u64::from(self.timing.max_in_flight);
         let ready = turn()
             .filter(|p| p.state == State::Ready && (p.in_flight.len() as u64) < max)
+            .filter(|p| p.throttled_until <= cx.now())
             .min_by_key(|p| p.in_flight.len());
         let connecting = || turn().find(|p| matches!(p.state, State::Connecting { .. }));
         let closed = || {
@@ -357,12 +394,13 @@ impl<K: Clone> Client<K> {
     }
 
     /// When, after `now`, the pause before the next attempt to connect to this broker (or to any)
-    /// ends; [`NEVER`] if none is in such a pause.
+    /// ends, or the silence that it asked for; [`NEVER`] if there is no such pause.
     pub(in crate::kafka) fn reconnect_at(&self, broker: Option<BrokerId>, now: Nanos) -> Nanos {
         let peers = self.peers.iter();
         let wanted = peers.filter(|peer| broker.is_none_or(|wanted| peer.broker == wanted));
         let times = wanted.filter_map(|peer| match peer.state {
             State::Closed { not_before } if not_before > now => Some(not_before),
+            State::Ready if peer.throttled_until > now => Some(peer.throttled_until),
             _ => None,
         });
         times.min().unwrap_or(NEVER)

@@ -11,6 +11,12 @@ use crate::kafka::rules::classic_group::Name;
 use crate::kafka::rules::position::FetchState;
 
 impl Consumer {
+    /// How long brokers have told it to wait for its quota so far, together, ms.
+    #[must_use]
+    pub fn throttled_ms(&self) -> u64 {
+        self.client.throttled_ms()
+    }
+
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> &ConsumerConfig {

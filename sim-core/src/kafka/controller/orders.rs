@@ -7,7 +7,7 @@
 
 use super::Controller;
 use crate::kafka::bounds::out_of_bounds;
-use crate::kafka::config::{BrokerConfig, TopicConfig};
+use crate::kafka::config::{BrokerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{TopicId, TopicPartition};
 use crate::kafka::metadata::{ConfigResource, MetadataRecord};
@@ -51,6 +51,7 @@ impl Controller {
                 }
                 config_problem(topic.is_some(), key, value.as_deref())
             }
+            Order::AlterQuota { key, value, .. } => quota_problem(key, value.as_deref()),
             _ => None,
         }
     }
@@ -82,6 +83,17 @@ impl Controller {
             },
             Order::AlterConfig { topic, key, value } => {
                 self.alter_config(topic.as_deref(), key, value.as_deref(), now, cx);
+            }
+            Order::AlterQuota { client, key, value } => {
+                if quota_problem(key, value.as_deref()).is_some() {
+                    return self.refuse_order(ErrorCode::InvalidConfig, cx);
+                }
+                let record = MetadataRecord::Config {
+                    resource: ConfigResource::Client(client.as_ref().map(|it| it.1)),
+                    key: key.clone(),
+                    value: value.clone(),
+                };
+                self.write(vec![record], now, cx);
             }
             _ => {}
         }
@@ -135,6 +147,7 @@ impl Controller {
         let concerned = |tp: &TopicPartition| match resource {
             ConfigResource::Cluster => true,
             ConfigResource::Topic(id) => tp.topic == id,
+            ConfigResource::Client(_) => false,
         };
         let nobody = PartitionChange {
             elr: Some(Vec::new()),
@@ -146,6 +159,20 @@ impl Controller {
             .filter(|(tp, p)| concerned(tp) && !(p.elr.is_empty() && p.last_known_elr.is_empty()))
             .map(|(tp, partition)| partition_record(*tp, partition, &nobody))
             .collect()
+    }
+}
+
+/// Why a quota cannot be set so, if it cannot.
+fn quota_problem(key: &str, value: Option<&str>) -> Option<String> {
+    if let Some(Ok(number)) = value.map(|text| text.replace('_', "").parse::<i128>())
+        && let Some((why, _)) = out_of_bounds(key, number)
+    {
+        return Some(why);
+    }
+    match QuotaConfig::default().set(key, value.unwrap_or("1")) {
+        Ok(()) => None,
+        Err(SettingError::UnknownKey) => Some(format!("there is no quota `{key}`")),
+        Err(SettingError::BadValue(why)) => Some(why),
     }
 }
 

@@ -18,6 +18,12 @@ pub enum Blocked {
 }
 
 impl Producer {
+    /// How long brokers have told it to wait for its quota so far, together, ms.
+    #[must_use]
+    pub fn throttled_ms(&self) -> u64 {
+        self.client.throttled_ms()
+    }
+
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> &ProducerConfig {

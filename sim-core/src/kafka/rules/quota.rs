@@ -67,8 +67,8 @@ pub struct Usage {
 
 impl Usage {
     /// Takes note of `amount` (bytes) at `now_ms`, and returns how long the client must wait, in ms.
-    /// `quota` is a rate in [`RATE_UNIT`]s, `max_ms` the longest wait: a channel is never muted for
-    /// longer than one window.
+    /// `quota` is a rate in [`RATE_UNIT`]s, `max_ms` the longest wait: none for rates of bytes, one window
+    /// for the time of requests.
     pub fn record(
         &mut self,
         amount: u64,
@@ -90,6 +90,13 @@ impl Usage {
             return 0;
         }
         bounded_throttle_time_ms(rate, quota, span, max_ms).max(0)
+    }
+
+    /// Takes back what was recorded last: what the client did not get after all.
+    pub fn unrecord(&mut self, amount: u64) {
+        if let Some(last) = self.samples.back_mut() {
+            last.sum = last.sum.saturating_sub(amount);
+        }
     }
 
     /// The rate of late, in [`RATE_UNIT`]s a second.
@@ -139,5 +146,8 @@ mod tests {
         assert_eq!(usage.record(500, quota, windows, 0, 60_000), 5_000);
         assert_eq!(usage.record(0, quota, windows, 0, 1_000), 1_000);
         assert_eq!(usage.rate(windows, 11_000), 0);
+        assert_eq!(usage.record(1_500, quota, windows, 20_000, 60_000), 5_000);
+        usage.unrecord(1_500);
+        assert_eq!(usage.rate(windows, 20_000), 0);
     }
 }

@@ -1,7 +1,9 @@
 //! The `[kafka]` section as it stands in the document.
 
 use super::settings::Config;
-use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
+use crate::kafka::config::{
+    BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig,
+};
 use crate::kafka::rules::replication::HighWatermarkOver;
 use crate::kafka::rules::truncation::TruncationRule;
 use crate::scenario::{
@@ -20,6 +22,7 @@ document! {
         "topic" => topics: Vec<At<RawTopic>>, optional, "The topics.";
         "producer" => producers: Vec<At<RawProducer>>, optional, "Applications that write.";
         "consumer" => consumers: Vec<At<RawConsumer>>, optional, "Applications that read.";
+        "quota" => quotas: Vec<At<RawQuota>>, optional, "Quotas of clients (kafka-configs.sh --entity-type clients).";
     }
 }
 
@@ -151,6 +154,14 @@ document! {
         "partitions" => partitions: Vec<At<u16>>, optional, "Which partitions (default all).";
         "config" => config: Config<ConsumerConfig>, optional, "Settings of its consumer, by Kafka's own keys.";
         "start" => start: Time, optional, "When it starts to poll (default 0s).";
+    }
+}
+
+document! {
+    /// The quotas of a client on each broker.
+    pub(crate) struct RawQuota {
+        "client" => client: String, optional, "A producer or consumer; left out: each client without quotas of its own.";
+        "config" => config: Config<QuotaConfig>, optional, "Its quotas, by Kafka's own keys.";
     }
 }
 

@@ -80,6 +80,8 @@ pub enum Probe {
     ProducerPending(NodeId),
     /// Produce requests of a producer without answer yet.
     ProducerInFlight(NodeId),
+    /// How long brokers have told a client to wait for its quota so far: time.
+    ClientThrottled(NodeId),
     /// Next offset a consumer reads; none without a position.
     ConsumerPosition(NodeId, TopicPartition),
     /// High watermark of the leader − position; none without either.

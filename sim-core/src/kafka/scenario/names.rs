@@ -203,6 +203,7 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
             Probe::ConsumerKeys(node),
             "Keys with a value in the table it builds from a compacted topic.",
         ),
+        throttled(node),
     ];
     if let Some(consumer) = spec.consumers.get(at - producers) {
         if !consumer.config.group_id.is_empty() {
@@ -313,7 +314,18 @@ fn of_producer<'s>(node: NodeId) -> Vec<Property<'s>> {
             Probe::ProducerInFlight(node),
             "Produce requests without answer yet.",
         ),
+        throttled(node),
     ]
+}
+
+/// What producers and consumers have alike.
+fn throttled<'s>(node: NodeId) -> Property<'s> {
+    ask(
+        "throttled",
+        Type::Time,
+        Probe::ClientThrottled(node),
+        "How long brokers have told it to wait for its quota so far.",
+    )
 }
 
 fn of_position<'s>(node: NodeId, tp: TopicPartition) -> Vec<Property<'s>> {

@@ -1,7 +1,7 @@
 //! Kafka's verbs of the timeline.
 
 use super::settings::{Settings, put};
-use crate::kafka::config::{BrokerConfig, TopicConfig};
+use crate::kafka::config::{BrokerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::node::Order;
 use crate::kafka::spec::ClusterSpec;
 use crate::scenario::{
@@ -82,6 +82,25 @@ pub(super) const VERBS: &[Verb] = &[
         undo: false,
     },
     Verb {
+        name: "alter-quota",
+        doc: "A quota of a client is changed or deleted (kafka-configs.sh --entity-type clients).",
+        args: &[
+            ACTIVE,
+            optional(
+                "client",
+                ArgKind::Text,
+                "The producer or consumer; left out: each client without a quota of its own.",
+            ),
+            needed("key", ArgKind::Text, "Kafka's own key."),
+            optional(
+                "value",
+                ArgKind::Plain,
+                "Bytes per second; left out: the quota is deleted.",
+            ),
+        ],
+        undo: false,
+    },
+    Verb {
         name: "send",
         doc: "A producer's application sends records now.",
         args: &[PRODUCER, needed("records", ArgKind::Count, "How many.")],
@@ -146,6 +165,7 @@ pub(super) fn read(
             }
         }
         "alter-config" => alter_config(spec, args, reader)?,
+        "alter-quota" => alter_quota(spec, args, reader)?,
         "send" => Order::Send {
             records: match u32::try_from(args.count("records")?) {
                 Ok(records) if records <= limits::ORDERED_RECORDS => records,
@@ -223,6 +243,44 @@ fn alter_config(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Opt
     })
 }
 
+/// The number of a client; reports an unknown one.
+pub(super) fn known_client(
+    name: &str,
+    place: &Range<usize>,
+    spec: &ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> Option<u32> {
+    let number = spec.client_number(name);
+    if number.is_none() {
+        let message = format!("there is no client `{}`", units::shorten(name));
+        let producers = spec.producers.iter().map(|it| it.name.as_str());
+        let all = producers.chain(spec.consumers.iter().map(|it| it.name.as_str()));
+        reader.report(place, Problem::new("unknown-name", message).near(name, all));
+    }
+    number
+}
+
+fn alter_quota(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let client = match args.get("client") {
+        Some(given) => {
+            let name = args.text("client")?;
+            let number = known_client(&name, &given.span, spec, reader)?;
+            Some((name, number))
+        }
+        None => None,
+    };
+    let place = &args.get("key")?.span;
+    let key = At::new(args.text("key")?, place.clone());
+    let value = args.text("value");
+    let value_place = args.get("value").map_or(place, |value| &value.span);
+    let fits = fits::<QuotaConfig>(&key, value.as_deref(), value_place, reader);
+    fits.then_some(Order::AlterQuota {
+        client,
+        key: key.value,
+        value,
+    })
+}
+
 /// Whether a setting takes a value, or is there to be deleted; if not, that is reported.
 fn fits<C: Settings>(
     key: &At<String>,
@@ -258,6 +316,13 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             args.push(("key", text(key)));
             args.extend(value.as_ref().map(|value| ("value", text(value))));
             ("alter-config", args)
+        }
+        Order::AlterQuota { client, key, value } => {
+            let mut args = Vec::new();
+            args.extend(client.as_ref().map(|it| ("client", text(&it.0))));
+            args.push(("key", text(key)));
+            args.extend(value.as_ref().map(|value| ("value", text(value))));
+            ("alter-quota", args)
         }
         Order::Send { records } => ("send", vec![("records", records.to_string())]),
         Order::Load { on: true } => ("start-load", Vec::new()),

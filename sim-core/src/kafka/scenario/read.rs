@@ -5,11 +5,11 @@
 //! gives an `assignment`.
 
 use super::document::{
-    HwOver, RawConsumer, RawKafka, RawProducer, RawRules, RawTopic, Servers, Truncation,
+    HwOver, RawConsumer, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
 };
-use super::load;
 use super::settings::Config;
-use crate::kafka::config::{BrokerConfig, ProducerConfig, TopicConfig};
+use super::{load, orders};
+use crate::kafka::config::{BrokerConfig, ProducerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::group_protocol::OFFSETS_TOPIC;
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
@@ -54,6 +54,10 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
         let (read, place) = read_consumer(consumer, &spec, reader);
         nodes.push((node(&read.name, "consumer"), place));
         spec.consumers.push(read);
+    }
+    for quota in list(doc.quotas.as_ref()) {
+        let read = read_quota(&quota.value, &spec, reader);
+        spec.quotas.push(read);
     }
     check_groups(doc, &spec, reader);
     let internal = spec.offsets_topic();
@@ -403,6 +407,18 @@ fn check_replicas_of_groups(
     let more: usize = topic.assignment.iter().map(Vec::len).sum();
     let span = place(raw.value.config.as_ref(), &raw.span);
     check_replicas(replicas.saturating_add(more), &span, reader);
+}
+
+fn read_quota(
+    doc: &RawQuota,
+    spec: &ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> (Option<String>, QuotaConfig) {
+    if let Some(client) = &doc.client {
+        orders::known_client(&client.value, &client.span, spec, reader);
+    }
+    let config: Config<QuotaConfig> = value(doc.config.as_ref()).unwrap_or_default();
+    (value(doc.client.as_ref()), config.value)
 }
 
 /// The topic a client names; reports an unknown one.

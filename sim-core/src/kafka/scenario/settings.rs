@@ -5,7 +5,9 @@
 //! [`crate::kafka::config`], their bounds in [`crate::kafka::bounds`].
 
 use crate::kafka::bounds::out_of_bounds;
-use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, TopicConfig};
+use crate::kafka::config::{
+    BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig,
+};
 use crate::kafka::settings::{KeySpec, Ratio, SettingError, SettingValue};
 use crate::scenario::{At, Fields, Item, Key, Offer, Problem, Raw, Reader, wrong_kind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -30,7 +32,13 @@ macro_rules! settings_tables {
         }
     )+};
 }
-settings_tables!(BrokerConfig, TopicConfig, ProducerConfig, ConsumerConfig);
+settings_tables!(
+    BrokerConfig,
+    TopicConfig,
+    ProducerConfig,
+    ConsumerConfig,
+    QuotaConfig
+);
 
 /// A table of settings that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -315,7 +315,7 @@ impl Consumer {
         let Some(coordinator) = member.coordinator else {
             return false;
         };
-        if !self.client.ready(coordinator, cx) {
+        if !self.client.ready_to_coordinate(coordinator, cx) {
             return false;
         }
         let timeout = match about {
