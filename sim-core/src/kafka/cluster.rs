@@ -27,7 +27,7 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
     let rules = Arc::new(spec.rules.clone());
     for (_, id) in &spec.brokers {
         let (book, config, rules) = (Arc::clone(&book), Arc::clone(&config), Arc::clone(&rules));
-        let broker = Broker::new(*id, book, config, rules);
+        let broker = Broker::new(*id, book, config, rules, spec.parts);
         world.add(Node::Kafka(KafkaNode::Broker(Box::new(broker))));
     }
     let bootstrap = bootstrap(spec);
@@ -38,13 +38,13 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
     }
     for producer in &spec.producers {
         let topic = topic_number(spec, &producer.topic);
-        let producer = Producer::new(producer, topic, Arc::clone(&book));
+        let producer = Producer::new(producer, topic, Arc::clone(&book), spec.parts);
         world.add(Node::Kafka(KafkaNode::Producer(Box::new(producer))));
     }
     for consumer in &spec.consumers {
         let topic = topic_number(spec, &consumer.topic);
         let of_topic = spec.topics.iter().find(|it| it.name == consumer.topic);
-        let mut consumer = Consumer::new(consumer, topic, Arc::clone(&book));
+        let mut consumer = Consumer::new(consumer, topic, Arc::clone(&book), spec.parts);
         if of_topic.is_some_and(|it| it.config.cleanup_policy.compact) {
             consumer = consumer.keeping_a_table();
         }

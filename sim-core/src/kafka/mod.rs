@@ -27,6 +27,7 @@ pub mod metadata;
 pub mod metadata_log;
 mod node;
 pub mod note;
+pub mod parts;
 pub mod producer;
 pub mod protocol;
 pub mod rules;

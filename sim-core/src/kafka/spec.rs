@@ -5,6 +5,7 @@
 use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig};
 use super::group_protocol::OFFSETS_TOPIC;
 use super::ids::BrokerId;
+use super::parts::Parts;
 use super::rules::replication::ReplicationRules;
 use super::txn_protocol::TRANSACTION_STATE_TOPIC;
 use crate::kernel::Nanos;
@@ -31,6 +32,9 @@ pub struct ClusterSpec {
     pub consumers: Vec<ConsumerSpec>,
     /// Quotas, by the name of a client; `None` is for all that have none of their own.
     pub quotas: Vec<(Option<String>, QuotaConfig)>,
+    /// What its nodes are built with.
+    #[serde(skip)]
+    pub parts: Parts,
 }
 
 impl ClusterSpec {

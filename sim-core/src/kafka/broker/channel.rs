@@ -134,11 +134,11 @@ impl Broker {
                     TxnResponse::AddPartitionsToTxn { partitions } => Ok(partitions),
                     _ => Err(ErrorCode::UnknownServerError),
                 };
-                self.on_verified(node, about, answer, cx);
+                (self.parts().transactions.verified)(self, node, about, answer, cx);
             }
             (Ask::Markers(number), Response::Txn(response)) => {
                 if let TxnResponse::WriteTxnMarkers { partitions } = *response {
-                    self.on_markers_written(number, &partitions, cx);
+                    (self.parts().transactions.markers_written)(self, number, &partitions, cx);
                 } else {
                     self.ask_failed(ask, from, cx);
                 }
@@ -204,11 +204,11 @@ impl Broker {
             Ask::ProducerIds => {}
             Ask::Verification(node, about) => {
                 let error = ErrorCode::NetworkException;
-                self.on_verified(node, about, Err(error), cx);
+                (self.parts().transactions.verified)(self, node, about, Err(error), cx);
             }
             Ask::Markers(number) => {
                 if let Some(leader) = self.book.broker_at(peer) {
-                    self.markers_failed(number, leader, cx);
+                    (self.parts().transactions.markers_failed)(self, number, leader, cx);
                 }
             }
             Ask::Metadata => {

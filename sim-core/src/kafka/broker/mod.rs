@@ -21,6 +21,7 @@ mod metadata;
 mod metadata_api;
 mod offsets;
 mod partition;
+mod parts;
 mod produce;
 mod producer_ids;
 mod purgatory;
@@ -37,6 +38,7 @@ use super::ids::{AddressBook, BrokerId, TopicPartition};
 use super::metadata_log::MetadataReplica;
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::note::{Note, Rule};
+use super::parts::Parts;
 use super::protocol::{Msg, Request, Response};
 use super::rules::cleaner_manager::LogCleanerManager;
 use super::rules::replication::ReplicationRules;
@@ -50,6 +52,7 @@ use isr::AlterPartitionManager;
 use lifecycle::Lifecycle;
 use metadata::MetadataLoader;
 use partition::Partition;
+pub(in crate::kafka) use parts::BrokerParts;
 use producer_ids::ProducerIdBlock;
 use purgatory::{Connection, Wake};
 use serde::Serialize;
@@ -119,6 +122,8 @@ pub struct Broker {
     book: Arc<AddressBook>,
     config: Arc<BrokerConfig>,
     rules: Arc<ReplicationRules>,
+    #[serde(skip)]
+    parts: Parts,
     disk: Disk,
     /// Hosted replicas. Their logs and checkpoints are on disk, the rest is volatile.
     partitions: DenseMap<TopicPartition, Partition>,
@@ -162,12 +167,14 @@ impl Broker {
         book: Arc<AddressBook>,
         config: Arc<BrokerConfig>,
         rules: Arc<ReplicationRules>,
+        parts: Parts,
     ) -> Self {
         Broker {
             id,
             book,
             config,
             rules,
+            parts,
             disk: Disk::default(),
             partitions: DenseMap::default(),
             meta: MetadataReplica::new(),
@@ -231,9 +238,9 @@ impl Broker {
             BrokerTimer::HighWatermarkCheckpoint => self.on_high_watermark_checkpoint(cx),
             BrokerTimer::Writeback => self.on_writeback(cx),
             BrokerTimer::Retention => self.on_retention(cx),
-            BrokerTimer::Groups => self.on_groups_timer(cx),
-            BrokerTimer::Cleaner => self.on_cleaner(cx),
-            BrokerTimer::Transactions => self.on_txn_timer(cx),
+            BrokerTimer::Groups => (self.parts().groups.timer)(self, cx),
+            BrokerTimer::Cleaner => (self.parts().cleaner)(self, cx),
+            BrokerTimer::Transactions => (self.parts().transactions.timer)(self, cx),
         }
     }
 

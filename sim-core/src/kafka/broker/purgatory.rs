@@ -85,11 +85,11 @@ impl Broker {
         }
         let request = match request {
             Request::Group(request) => {
-                self.on_group_request(from, correlation, *request, cx);
+                (self.parts().groups.request)(self, from, correlation, *request, cx);
                 return;
             }
             Request::Txn(request) if !matches!(*request, TxnRequest::Produce { .. }) => {
-                self.on_txn_request(from, correlation, *request, cx);
+                (self.parts().transactions.request)(self, from, correlation, *request, cx);
                 return;
             }
             other => other,
@@ -203,7 +203,7 @@ impl Broker {
                 timeout_ms,
                 batches,
             };
-            self.on_txn_produce(from, &id, version, produce, cx);
+            (self.parts().transactions.produce)(self, from, &id, version, produce, cx);
         }
     }
 
@@ -277,10 +277,10 @@ impl Broker {
             }
         };
         if self.groups.is_some() {
-            self.on_group_wake(wake, cx);
+            (self.parts().groups.wake)(self, wake, cx);
         }
         if self.txn.is_some() {
-            self.on_txn_wake(wake, cx);
+            (self.parts().transactions.wake)(self, wake, cx);
         }
         let Some(partition) = self.partitions.get_mut(tp) else {
             return;
@@ -343,7 +343,7 @@ impl Broker {
                 Some(Parked::Produce(_)) => self.expire_produce(node, cx),
                 Some(Parked::Verification(waiting)) => {
                     let (about, error) = (waiting.correlation(), ErrorCode::NetworkException);
-                    self.on_verified(node, about, Err(error), cx);
+                    (self.parts().transactions.verified)(self, node, about, Err(error), cx);
                 }
                 None => {}
             }

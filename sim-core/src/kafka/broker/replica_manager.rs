@@ -34,8 +34,8 @@ impl Broker {
                 }
                 _ => self.stop_replica(tp, cx),
             }
-            self.group_partition_changed(tp, cx);
-            self.txn_partition_changed(tp, cx);
+            (self.parts().groups.partition_changed)(self, tp, cx);
+            (self.parts().transactions.partition_changed)(self, tp, cx);
         }
         if delta.configs {
             self.refresh_configs();

@@ -16,6 +16,7 @@ mod tests;
 mod view;
 mod work;
 
+pub(super) use group::MemberPart;
 pub use group::MemberState;
 pub use partition::Stopped;
 pub use view::MemberView;
@@ -26,6 +27,7 @@ use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
 use super::config::{ConsumerConfig, OffsetReset};
 use super::ids::{AddressBook, BrokerId, TopicId};
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
+use super::parts::Parts;
 use super::protocol::{Msg, Response};
 use super::rules::classic_group::Name;
 use super::rules::position::FetchPosition;
@@ -80,6 +82,8 @@ pub struct Consumer {
     wanted: Vec<u16>,
     start: Nanos,
     book: Arc<AddressBook>,
+    #[serde(skip)]
+    parts: Parts,
     polling: bool,
     delivered: u64,
     /// Keys that have a value, as the application has read them from a compacted topic.
@@ -122,7 +126,7 @@ impl Consumer {
 
     /// A consumer that reads `topic` of the cluster behind `book`.
     #[must_use]
-    pub fn new(spec: &ConsumerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {
+    pub fn new(spec: &ConsumerSpec, topic: TopicId, book: Arc<AddressBook>, parts: Parts) -> Self {
         let config = spec.config.clone();
         let member = || Membership::new(&config.group_id, &config.group_instance_id, &spec.name);
         let group = (!config.group_id.is_empty()).then(|| Box::new(member()));
@@ -133,6 +137,7 @@ impl Consumer {
             wanted: spec.partitions.clone(),
             start: spec.start,
             book,
+            parts,
             polling: true,
             delivered: 0,
             table: None,
@@ -202,7 +207,7 @@ impl Consumer {
         self.client.poll(&mut lost, cx);
         self.on_lost(lost, cx);
         if self.group.is_some() {
-            self.run_member(cx);
+            (self.parts().run)(self, cx);
             return;
         }
         if self.polling {
@@ -297,7 +302,7 @@ impl Consumer {
                 Response::OffsetsForLeaderEpoch { error, end, .. },
             ) => self.on_epoch_end(partition, position, error, end, cx),
             (About::Group(about), Response::Group(answer)) => {
-                self.on_group_answer(broker, *about, *answer, cx);
+                (self.parts().answer)(self, broker, *about, *answer, cx);
             }
             // A foreign answer is as good as none.
             (about, _) => self.give_up_request(broker, &about, cx),
@@ -314,7 +319,7 @@ impl Consumer {
     fn give_up_request(&mut self, broker: BrokerId, about: &About, cx: &mut KafkaCx<'_>) {
         match about {
             About::Fetch(_) => self.fetching.retain(|it| *it != broker),
-            About::Group(about) => self.on_group_lost(broker, about, cx),
+            About::Group(about) => (self.parts().lost)(self, broker, about, cx),
             About::ListOffsets { partition, .. }
             | About::OffsetsForLeaderEpoch { partition, .. } => self.retry_later(*partition, cx),
         }

@@ -41,7 +41,7 @@ impl Rig {
         };
         let mut rig = Rig {
             cx: TestCx::new(NodeId(9)),
-            consumer: Consumer::new(&spec, TopicId(0), Arc::new(book)),
+            consumer: Consumer::new(&spec, TopicId(0), Arc::new(book), Parts::default()),
             leader: (1, 0),
             asked: Vec::new(),
         };

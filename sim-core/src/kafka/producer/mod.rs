@@ -29,6 +29,7 @@ use super::config::ProducerConfig;
 use super::error::ErrorCode;
 use super::ids::{AddressBook, TopicId};
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
+use super::parts::Parts;
 use super::protocol::{Acks, Msg};
 use super::rules::partitioner::{BuiltInPartitioner, PartitionView};
 use super::settings::SettingValue;
@@ -40,6 +41,7 @@ use app::App;
 use load::LoadPlan;
 use serde::Serialize;
 use std::sync::Arc;
+pub(super) use txn::TransactionPart;
 use txn::{Txn, TxnAbout};
 
 /// Timers of this node.
@@ -85,6 +87,8 @@ pub struct Producer {
     config: ProducerConfig,
     topic: TopicId,
     book: Arc<AddressBook>,
+    #[serde(skip)]
+    parts: Parts,
     plan: Arc<LoadPlan>,
     /// Records given to `send()` so far, over all runs of the process: the next record's ordinal.
     ordinal: u64,
@@ -119,7 +123,7 @@ impl Producer {
 
     /// A producer that writes to `topic` of the cluster behind `book`.
     #[must_use]
-    pub fn new(spec: &ProducerSpec, topic: TopicId, book: Arc<AddressBook>) -> Self {
+    pub fn new(spec: &ProducerSpec, topic: TopicId, book: Arc<AddressBook>, parts: Parts) -> Self {
         let config = spec.config.clone();
         Producer {
             client: Client::new(&book, topic, timing(&config)),
@@ -130,6 +134,7 @@ impl Producer {
             config,
             topic,
             book,
+            parts,
             plan: Arc::new(LoadPlan::new(&spec.load)),
             ordinal: 0,
             loads: 0,

@@ -84,7 +84,9 @@ impl Producer {
                 error if error.retriable() => self.retry_init(cx),
                 error => self.fail_for_good(error, cx),
             },
-            (About::Txn(about), Response::Txn(answer)) => self.on_txn_answer(about, *answer, cx),
+            (About::Txn(about), Response::Txn(answer)) => {
+                (self.parts().answer)(self, about, *answer, cx)
+            }
             (About::Txn(_), _) => self.transaction_request_lost(cx),
             (About::Produce(batches), _) => {
                 for (partition, id) in batches {

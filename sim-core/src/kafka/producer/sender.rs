@@ -61,7 +61,7 @@ impl Producer {
             return true;
         }
         if self.txn.is_some() {
-            return self.run_transaction(cx);
+            return (self.parts().run)(self, cx);
         }
         self.resolve_sequences();
         if self.bump_required {

@@ -111,7 +111,32 @@ impl Txn {
     }
 }
 
+/// How a producer calls its transaction manager; see [`crate::kafka::parts`].
+pub(in crate::kafka) struct TransactionPart {
+    /// One turn of it; whether batches may be sent.
+    pub(super) run: fn(&mut Producer, &mut KafkaCx<'_>) -> bool,
+    /// A coordinator has answered.
+    pub(super) answer: fn(&mut Producer, TxnAbout, TxnResponse, &mut KafkaCx<'_>),
+}
+
 impl Producer {
+    /// Producers may have a transactional id.
+    pub(in crate::kafka) const TRANSACTIONS: TransactionPart = TransactionPart {
+        run: Producer::run_transaction,
+        answer: Producer::on_txn_answer,
+    };
+
+    /// No producer has one.
+    pub(in crate::kafka) const NO_TRANSACTIONS: TransactionPart = TransactionPart {
+        run: |_, _| false,
+        answer: |_, _, _, _| {},
+    };
+
+    /// What this producer was built with.
+    pub(super) fn parts(&self) -> &'static TransactionPart {
+        &self.parts.table().transactions
+    }
+
     /// Whether the application is in `initTransactions()`, `commitTransaction()` or
     /// `abortTransaction()`.
     pub(super) fn in_transaction_call(&self) -> bool {

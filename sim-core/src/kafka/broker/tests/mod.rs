@@ -11,6 +11,7 @@ use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{AddressBook, BrokerId, TopicId, TopicPartition};
 use crate::kafka::metadata::{ConfigResource, MetadataRecord};
 use crate::kafka::node::Timer;
+use crate::kafka::parts::Parts;
 use crate::kafka::protocol::{
     Acks, FetchPartition, FetchedPartition, Fetcher, Isolation, Msg, Request, Response,
 };
@@ -53,7 +54,13 @@ impl Rig {
             controllers: CONTROLLERS.to_vec(),
         };
         let mut rig = Rig {
-            broker: Broker::new(1, Arc::new(book), Arc::new(config), Arc::new(rules)),
+            broker: Broker::new(
+                1,
+                Arc::new(book),
+                Arc::new(config),
+                Arc::new(rules),
+                Parts::default(),
+            ),
             cx: TestCx::new(NodeId(0)),
             log: Vec::new(),
             broker_epoch: 0,

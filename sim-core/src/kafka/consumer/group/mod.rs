@@ -178,7 +178,36 @@ impl Membership {
     }
 }
 
+/// How a consumer calls its membership; see [`crate::kafka::parts`].
+pub(in crate::kafka) struct MemberPart {
+    /// One turn of a member's loop.
+    pub(super) run: fn(&mut Consumer, &mut KafkaCx<'_>),
+    /// The coordinator has answered.
+    pub(super) answer: fn(&mut Consumer, BrokerId, GroupAbout, GroupResponse, &mut KafkaCx<'_>),
+    /// It will not answer.
+    pub(super) lost: fn(&mut Consumer, BrokerId, &GroupAbout, &mut KafkaCx<'_>),
+}
+
 impl Consumer {
+    /// Consumers may have a group.
+    pub(in crate::kafka) const MEMBER: MemberPart = MemberPart {
+        run: Consumer::run_member,
+        answer: Consumer::on_group_answer,
+        lost: Consumer::on_group_lost,
+    };
+
+    /// No consumer has one.
+    pub(in crate::kafka) const NO_MEMBER: MemberPart = MemberPart {
+        run: |_, _| {},
+        answer: |_, _, _, _, _| {},
+        lost: |_, _, _, _| {},
+    };
+
+    /// What this consumer was built with.
+    pub(super) fn parts(&self) -> &'static MemberPart {
+        &self.parts.table().member
+    }
+
     /// One turn of a member's loop, and of its heartbeat thread.
     pub(super) fn run_member(&mut self, cx: &mut KafkaCx<'_>) {
         let Some(mut member) = self.group.take() else {

@@ -62,7 +62,7 @@ impl Rig {
         };
         let mut rig = Rig {
             cx: TestCx::new(ME),
-            producer: Producer::new(&spec, TopicId(0), Arc::new(book)),
+            producer: Producer::new(&spec, TopicId(0), Arc::new(book), Parts::default()),
             leaders: leaders.iter().map(|leader| (*leader, 0)).collect(),
             alive: vec![1, 2],
             asked: Vec::new(),

@@ -1,0 +1,109 @@
+//! How a broker calls what not every cluster needs; see [`crate::kafka::parts`].
+//!
+//! One field for each way in. A function of a part that is left out does nothing: nobody would call
+//! it, since no client of such a cluster has a group or a transactional id, and no topic of it is
+//! compacted.
+
+use super::Broker;
+use super::produce::ProduceRequest;
+use super::purgatory::Wake;
+use crate::kafka::error::ErrorCode;
+use crate::kafka::group_protocol::GroupRequest;
+use crate::kafka::ids::{BrokerId, TopicPartition};
+use crate::kafka::node::KafkaCx;
+use crate::kafka::rules::producer_append::TransactionVersion;
+use crate::kafka::txn_protocol::{TransactionalId, TxnRequest};
+use crate::kernel::NodeId;
+
+/// Something is due.
+type OnTimer = fn(&mut Broker, &mut KafkaCx<'_>);
+/// Something happened to a partition that requests may wait for.
+type OnWake = fn(&mut Broker, Wake, &mut KafkaCx<'_>);
+/// This broker may have become or ceased to be the leader of a partition.
+type OnChange = fn(&mut Broker, TopicPartition, &mut KafkaCx<'_>);
+/// A request, by connection and correlation id.
+type OnRequest<T> = fn(&mut Broker, NodeId, u32, T, &mut KafkaCx<'_>);
+/// What became of partitions.
+type Outcomes = [(TopicPartition, ErrorCode)];
+/// A Produce with a transactional id, and the version of transactions that its sender speaks.
+type OnProduce =
+    fn(&mut Broker, NodeId, &TransactionalId, TransactionVersion, ProduceRequest, &mut KafkaCx<'_>);
+
+/// The ways into the parts of a broker.
+pub(in crate::kafka) struct BrokerParts {
+    pub(super) groups: GroupPart,
+    pub(super) transactions: TransactionPart,
+    /// The cleaner wakes up.
+    pub(super) cleaner: OnTimer,
+}
+
+/// The coordinator of consumer groups.
+pub(super) struct GroupPart {
+    pub(super) request: OnRequest<GroupRequest>,
+    pub(super) timer: OnTimer,
+    pub(super) wake: OnWake,
+    pub(super) partition_changed: OnChange,
+}
+
+/// The coordinator of transactions, and the leader's part in them.
+pub(super) struct TransactionPart {
+    pub(super) request: OnRequest<TxnRequest>,
+    pub(super) produce: OnProduce,
+    pub(super) timer: OnTimer,
+    pub(super) wake: OnWake,
+    pub(super) partition_changed: OnChange,
+    /// The coordinator has said, or not, which partitions are in a transaction.
+    pub(super) verified: OnRequest<Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode>>,
+    /// Other leaders have written markers, or have not.
+    pub(super) markers_written: fn(&mut Broker, u32, &Outcomes, &mut KafkaCx<'_>),
+    pub(super) markers_failed: fn(&mut Broker, u32, BrokerId, &mut KafkaCx<'_>),
+}
+
+impl Broker {
+    /// All parts there are.
+    pub(in crate::kafka) const EVERY_PART: BrokerParts = BrokerParts {
+        groups: GroupPart {
+            request: Broker::on_group_request,
+            timer: Broker::on_groups_timer,
+            wake: Broker::on_group_wake,
+            partition_changed: Broker::group_partition_changed,
+        },
+        transactions: TransactionPart {
+            request: Broker::on_txn_request,
+            produce: Broker::on_txn_produce,
+            timer: Broker::on_txn_timer,
+            wake: Broker::on_txn_wake,
+            partition_changed: Broker::txn_partition_changed,
+            verified: Broker::on_verified,
+            markers_written: Broker::on_markers_written,
+            markers_failed: Broker::markers_failed,
+        },
+        cleaner: Broker::on_cleaner,
+    };
+
+    /// None of them.
+    pub(in crate::kafka) const NO_PART: BrokerParts = BrokerParts {
+        groups: GroupPart {
+            request: |_, _, _, _, _| {},
+            timer: |_, _| {},
+            wake: |_, _, _| {},
+            partition_changed: |_, _, _| {},
+        },
+        transactions: TransactionPart {
+            request: |_, _, _, _, _| {},
+            produce: |_, _, _, _, _, _| {},
+            timer: |_, _| {},
+            wake: |_, _, _| {},
+            partition_changed: |_, _, _| {},
+            verified: |_, _, _, _, _| {},
+            markers_written: |_, _, _, _| {},
+            markers_failed: |_, _, _, _| {},
+        },
+        cleaner: |_, _| {},
+    };
+
+    /// What this broker was built with.
+    pub(super) fn parts(&self) -> &'static BrokerParts {
+        &self.parts.table().broker
+    }
+}
