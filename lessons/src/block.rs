@@ -119,7 +119,8 @@ pub struct Choice {
 pub struct Twin {
     /// Scenario file of the folder.
     pub scenario: String,
-    /// The knob: a dotted path into the file, with slashes, since keys have dots: `kafka/producer/0/config/acks`.
+    /// The knob: a dotted path into the file, with slashes, since keys have dots:
+    /// `kafka/producer/0/config/acks`; a `*` stands for every table of a list.
     pub set: String,
     /// Its value in the twin, as TOML, e.g. `"all"` or `2`.
     pub to: toml::Value,

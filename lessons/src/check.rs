@@ -343,18 +343,45 @@ pub(crate) fn turn_knob(text: &str, path: &str, to: &toml::Value) -> Result<Stri
             .map_err(|error: toml_edit::TomlError| {
                 format!("`to` cannot be written: {}", error.message())
             })?;
-    let mut parts: Vec<&str> = path.split('/').collect();
-    let last = parts.pop().ok_or("`set` is empty")?;
-    let mut item: &mut toml_edit::Item = document.as_item_mut();
-    for part in parts {
-        item = match part.parse::<usize>() {
-            Ok(index) => item.get_mut(index),
-            Err(_) => item.get_mut(part),
-        }
-        .ok_or_else(|| format!("`{path}`: the scenario has no `{part}` there"))?;
-    }
-    item[last] = toml_edit::Item::Value(value);
+    let parts: Vec<&str> = path.split('/').collect();
+    turn(document.as_item_mut(), &parts, &value).map_err(|part| match part {
+        Some(part) => format!("`{path}`: the scenario has no `{part}` there"),
+        None => "`set` is empty".to_owned(),
+    })?;
     Ok(document.to_string())
+}
+
+/// Sets what the path leads to; `*` goes into every table of a list. The error is the part of the
+/// path that is not there.
+fn turn<'p>(
+    item: &mut toml_edit::Item,
+    path: &[&'p str],
+    value: &toml_edit::Value,
+) -> Result<(), Option<&'p str>> {
+    match path {
+        [] => Err(None),
+        [key] => {
+            item[*key] = toml_edit::Item::Value(value.clone());
+            Ok(())
+        }
+        ["*", rest @ ..] => {
+            let count = item.as_array_of_tables().map_or(0, |list| list.len());
+            if count == 0 {
+                return Err(Some("*"));
+            }
+            (0..count).try_for_each(|index| {
+                let inner = item.get_mut(index).ok_or(Some("*"))?;
+                turn(inner, rest, value)
+            })
+        }
+        [part, rest @ ..] => {
+            let inner = match part.parse::<usize>() {
+                Ok(index) => item.get_mut(index),
+                Err(_) => item.get_mut(*part),
+            };
+            turn(inner.ok_or(Some(*part))?, rest, value)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -373,5 +400,9 @@ mod tests {
             "{turned}"
         );
         assert!(turn_knob(text, "kafka/consumer/0/x", &to).is_err());
+        let two = format!("{text}[[kafka.producer]]\nname = \"q\"\nconfig = {{}}\n");
+        let turned = turn_knob(&two, "kafka/producer/*/config/acks", &to).expect("are there");
+        assert_eq!(turned.matches("acks = \"all\"").count(), 2, "{turned}");
+        assert!(turn_knob(text, "kafka/consumer/*/x", &to).is_err());
     }
 }

@@ -12,7 +12,12 @@ fn course() -> PathBuf {
 #[test]
 fn every_claim_prediction_caption_and_twin_is_true() {
     let lessons = lessons::read_course(&course()).expect("readable lessons");
-    assert!(lessons.len() >= 3);
+    assert!(lessons.len() >= 9);
+    let orders: Vec<u32> = lessons.iter().map(|lesson| lesson.order).collect();
+    let parts = lessons.chunk_by(|a, b| a.part == b.part);
+    let names: std::collections::BTreeSet<&str> = lessons.iter().map(|it| &*it.part).collect();
+    assert!(orders.is_sorted_by(|a, b| a < b), "{orders:?}");
+    assert_eq!(parts.count(), names.len(), "each part in one piece");
     for lesson in &lessons {
         let checked = lessons::check_lesson(lesson);
         let entry = checked.map(|checked| checked.entry(lesson));
