@@ -1,15 +1,15 @@
 //! Running what a lesson says: every scenario, prediction, twin, caption and claim.
 
 use crate::Entry;
+use crate::ask::{Answers, ask, with_expectations};
 use crate::block::{Block, Claim, Lesson, Predict, TimedCaption, Twin};
 use crate::problem::Problem;
 use serde::Serialize;
 use sim_core::run::{Recipe, Session, Stop, value_words};
+use sim_core::scenario;
 use sim_core::scenario::units::parse_time;
-use sim_core::scenario::{self, Scenario};
 use sim_core::view::{LedgerView, LineKind, TimeMark, VerdictState};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What came out when a lesson was run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -101,16 +101,21 @@ pub fn check_lesson(lesson: &Lesson) -> Result<Checked, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
+    let answers = Answers::of(lesson);
     for (line, block) in &lesson.blocks {
         let result = match block {
             Block::Prose { .. } => Ok(()),
             Block::Sim(sim) => text_of(lesson, &sim.scenario).map(|_| ()),
-            Block::Predict(predict) => check_predict(lesson, predict).map(|outcome| {
+            Block::Predict(predict) => check_predict(lesson, predict, &answers).map(|outcome| {
                 checked.predictions.insert(predict.id.clone(), outcome);
             }),
-            Block::Twin(twin) => check_twin(lesson, twin).map(|found| checked.twins.push(found)),
-            Block::Caption(caption) => check_caption(lesson, caption),
-            Block::Claim(claim) => check_claim(lesson, claim).map(|()| checked.claims += 1),
+            Block::Twin(twin) => {
+                check_twin(lesson, twin, &answers).map(|found| checked.twins.push(found))
+            }
+            Block::Caption(caption) => check_caption(lesson, caption, &answers),
+            Block::Claim(claim) => {
+                check_claim(lesson, claim, &answers).map(|()| checked.claims += 1)
+            }
         };
         if let Err(message) = result {
             problems.push(Problem::at(&lesson.file, *line, message));
@@ -176,41 +181,9 @@ fn run_scenario(lesson: &Lesson, name: &str) -> Result<Ran, Vec<Problem>> {
     })
 }
 
-/// A scenario's text with one more expectation behind it.
-fn with_expectation(text: &str, that: &str, at: &str) -> Result<Scenario, String> {
-    let quote = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let more = format!(
-        "{text}\n[[expect]]\nthat = {}\nat = {}\n",
-        quote(that),
-        quote(at)
-    );
-    scenario::parse(&more).into_result().map_err(|found| {
-        let messages: Vec<String> = found
-            .iter()
-            .map(|d| match &d.help {
-                Some(help) => format!("{} ({help})", d.message),
-                None => d.message.clone(),
-            })
-            .collect();
-        format!("`{that}`: {}", messages.join("; "))
-    })
-}
-
-/// Runs a text with one more expectation; whether it held, and what was seen.
-fn holds(text: &str, that: &str, at: &str) -> Result<(bool, String), String> {
-    let scenario = Arc::new(with_expectation(text, that, at)?);
-    let mut session = Session::of(scenario, Recipe::of(text));
-    session.advance(session.duration(), u64::MAX);
-    let verdict = session
-        .verdicts()
-        .pop()
-        .ok_or("the expectation was not read")?;
-    Ok((verdict.state == VerdictState::Held, verdict.detail))
-}
-
-fn check_claim(lesson: &Lesson, claim: &Claim) -> Result<(), String> {
-    let text = text_of(lesson, &claim.scenario)?;
-    match holds(text, &claim.that, &claim.at)? {
+fn check_claim(lesson: &Lesson, claim: &Claim, answers: &Answers) -> Result<(), String> {
+    text_of(lesson, &claim.scenario)?;
+    match answers.holds(&claim.scenario, &claim.that, &claim.at)? {
         (true, _) => Ok(()),
         (false, detail) => Err(format!(
             "the claim is not true: `{}` at {} ({detail})",
@@ -219,12 +192,16 @@ fn check_claim(lesson: &Lesson, claim: &Claim) -> Result<(), String> {
     }
 }
 
-fn check_predict(lesson: &Lesson, predict: &Predict) -> Result<Predicted, String> {
+fn check_predict(
+    lesson: &Lesson,
+    predict: &Predict,
+    answers: &Answers,
+) -> Result<Predicted, String> {
     let text = text_of(lesson, &predict.scenario)?;
     if predict.choices.len() < 2 {
         return Err("a prediction needs at least two choices".to_owned());
     }
-    let gated = with_expectation(text, &predict.before, "end")?;
+    let gated = with_expectations(text, &[(&predict.before, "end")])?;
     let gate = gated.expectations.last().map(|e| e.predicate.clone());
     let mut session = Session::open(Recipe::of(text)).map_err(|_| "the scenario is broken")?;
     session.set_gates(gate.into_iter().map(|gate| (0, gate)).collect());
@@ -237,7 +214,8 @@ fn check_predict(lesson: &Lesson, predict: &Predict) -> Result<Predicted, String
     let asked_at = session.now();
     let mut right = Vec::new();
     for (i, choice) in predict.choices.iter().enumerate() {
-        if holds(text, &choice.when, &predict.at)?.0 {
+        let held = answers.holds(&predict.scenario, &choice.when, &predict.at)?;
+        if held.0 {
             right.push(i);
         }
     }
@@ -251,9 +229,9 @@ fn check_predict(lesson: &Lesson, predict: &Predict) -> Result<Predicted, String
     }
 }
 
-fn check_caption(lesson: &Lesson, caption: &TimedCaption) -> Result<(), String> {
-    let text = text_of(lesson, &caption.scenario)?;
-    match holds(text, &caption.when, "eventually")? {
+fn check_caption(lesson: &Lesson, caption: &TimedCaption, answers: &Answers) -> Result<(), String> {
+    text_of(lesson, &caption.scenario)?;
+    match answers.holds(&caption.scenario, &caption.when, "eventually")? {
         (true, _) => Ok(()),
         (false, _) => Err(format!(
             "`{}` never becomes true, so nobody reads this",
@@ -262,14 +240,16 @@ fn check_caption(lesson: &Lesson, caption: &TimedCaption) -> Result<(), String> 
     }
 }
 
-fn check_twin(lesson: &Lesson, twin: &Twin) -> Result<Compared, String> {
+fn check_twin(lesson: &Lesson, twin: &Twin, answers: &Answers) -> Result<Compared, String> {
     let text = text_of(lesson, &twin.scenario)?;
     let twin_text = turn_knob(text, &twin.set, &twin.to)?;
-    for (whose, text, that) in [
-        ("original", text, &twin.original_holds),
-        ("twin", &*twin_text, &twin.twin_holds),
+    let original = answers.holds(&twin.scenario, &twin.original_holds, "end");
+    let turned = ask(&twin_text, &[(&twin.twin_holds, "end")]).pop();
+    for (whose, that, answer) in [
+        ("original", &twin.original_holds, Some(original)),
+        ("twin", &twin.twin_holds, turned),
     ] {
-        let (held, detail) = holds(text, that, "end")?;
+        let (held, detail) = answer.ok_or("was not asked")??;
         if !held {
             return Err(format!(
                 "does not hold at the end of the {whose}: `{that}` ({detail})"
@@ -307,7 +287,7 @@ fn check_twin(lesson: &Lesson, twin: &Twin) -> Result<Compared, String> {
     }
     let mut values = Vec::new();
     for probe in &twin.compare {
-        let compiled = with_expectation(text, &format!("{probe} == {probe}"), "end")?;
+        let compiled = with_expectations(text, &[(&format!("{probe} == {probe}"), "end")])?;
         let predicate = compiled.expectations.last().map(|e| e.predicate.clone());
         let value = |session: &Session| {
             let sides = predicate

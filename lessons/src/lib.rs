@@ -6,6 +6,7 @@
 //! a broken block fails the build with file and line. The output is one JSON file per lesson for
 //! the site and one static page per lesson that reads in full without script.
 
+mod ask;
 mod block;
 mod check;
 mod page;
