@@ -6,7 +6,7 @@
 
 use crate::kafka::error::ErrorCode;
 use crate::kafka::rules::server_assign::Partitions;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The epoch with which a member joins (`JOIN_GROUP_MEMBER_EPOCH`).
@@ -20,7 +20,7 @@ pub const LEAVE_GROUP_STATIC_MEMBER_EPOCH: i32 = -2;
 pub type AssignedEpochs<T> = BTreeMap<T, BTreeMap<i32, i32>>;
 
 /// How far a member is (`MemberState`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum MemberState {
     /// It has what its epoch's target gives it.
     #[default]
@@ -55,7 +55,7 @@ impl MemberState {
 }
 
 /// A member as the coordinator keeps it (`ConsumerGroupMember`), as far as assignments go.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ModernMember<T: Ord> {
     /// How far it is.
     pub state: MemberState,
@@ -218,6 +218,14 @@ impl<T: Ord + Clone> ModernMember<T> {
             next.pending_revocation = pending;
         }
         next
+    }
+
+    /// What is assigned to it, without epochs.
+    #[must_use]
+    pub fn partitions(&self) -> Partitions<T> {
+        let each = self.assigned.iter();
+        each.map(|(topic, own)| (topic.clone(), own.keys().copied().collect()))
+            .collect()
     }
 
     /// Whether it is where a target of this epoch wants it (`isReconciledTo`).

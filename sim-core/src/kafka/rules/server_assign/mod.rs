@@ -19,7 +19,7 @@ mod range;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use heterogeneous::uniform_heterogeneous;
@@ -84,7 +84,7 @@ impl std::fmt::Display for PartitionAssignorException {
 impl std::error::Error for PartitionAssignorException {}
 
 /// The server-side assignors by their names in `group.consumer.assignors`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ServerAssignor {
     /// `uniform`, the default.
     Uniform,
