@@ -4,7 +4,9 @@
 //! `ConsumerConfig`. Only keys that the model obeys are listed; an unknown key is an error, never
 //! silently ignored. Times in ms and sizes in bytes, as in Kafka.
 
+use super::group_config::{GroupProtocol, ServerAssignors};
 use super::protocol::{Acks, Isolation};
+use super::rules::server_assign::ServerAssignor;
 use super::settings::{Ratio, SettingValue};
 use crate::log::CleanupPolicy;
 use crate::{settings, word_setting};
@@ -122,6 +124,15 @@ settings! {
         #[serde(skip)] "group.min.session.timeout.ms" => group_min_session_timeout_ms: i64 = 6_000, "Smallest session.timeout.ms that a coordinator accepts.";
         #[serde(skip)] "group.max.session.timeout.ms" => group_max_session_timeout_ms: i64 = 1_800_000, "Largest session.timeout.ms that a coordinator accepts.";
         #[serde(skip)] "group.max.size" => group_max_size: u32 = 2_147_483_647, "Members a classic group may have.";
+        #[serde(skip)] "group.consumer.session.timeout.ms" => group_consumer_session_timeout_ms: i64 = 45_000, "A member of the consumer protocol (KIP-848) is out without a heartbeat for this long.";
+        #[serde(skip)] "group.consumer.min.session.timeout.ms" => group_consumer_min_session_timeout_ms: i64 = 45_000, "Smallest group.consumer.session.timeout.ms.";
+        #[serde(skip)] "group.consumer.max.session.timeout.ms" => group_consumer_max_session_timeout_ms: i64 = 60_000, "Largest group.consumer.session.timeout.ms.";
+        #[serde(skip)] "group.consumer.heartbeat.interval.ms" => group_consumer_heartbeat_interval_ms: i64 = 5_000, "How often the coordinator has members of the consumer protocol come.";
+        #[serde(skip)] "group.consumer.min.heartbeat.interval.ms" => group_consumer_min_heartbeat_interval_ms: i64 = 5_000, "Smallest group.consumer.heartbeat.interval.ms.";
+        #[serde(skip)] "group.consumer.max.heartbeat.interval.ms" => group_consumer_max_heartbeat_interval_ms: i64 = 15_000, "Largest group.consumer.heartbeat.interval.ms.";
+        #[serde(skip)] "group.consumer.assignment.interval.ms" => group_consumer_assignment_interval_ms: i64 = 1_000, "Least time between two target assignments of a group (KIP-1263).";
+        #[serde(skip)] "group.consumer.assignors" => group_consumer_assignors: ServerAssignors = ServerAssignors(vec![ServerAssignor::Uniform, ServerAssignor::Range]), "The coordinator's assignors; the first is the default.";
+        #[serde(skip)] "group.consumer.max.size" => group_consumer_max_size: u32 = 2_147_483_647, "Members a group of the consumer protocol may have.";
         #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
         #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
         #[serde(skip)] "offsets.topic.segment.bytes" => offsets_topic_segment_bytes: u64 = 104_857_600, "Its segment.bytes; small ones are compacted and loaded sooner.";
@@ -200,6 +211,8 @@ settings! {
         "retry.backoff.ms" => retry_backoff_ms: i64 = 100, "Pause after an error.";
         "metadata.max.age.ms" => metadata_max_age_ms: i64 = 300_000, "Metadata is refreshed at least this often.";
         #[serde(skip)] "group.id" => group_id: String = String::new(), "The group it joins; none = partitions by hand, no commits.";
+        #[serde(skip)] "group.protocol" => group_protocol: GroupProtocol = GroupProtocol::Classic, "How it is a member: by JoinGroup and SyncGroup, or by heartbeats alone (KIP-848).";
+        #[serde(skip)] "group.remote.assignor" => group_remote_assignor: String = String::new(), "The coordinator's assignor that it votes for; none = the coordinator's default.";
         #[serde(skip)] "group.instance.id" => group_instance_id: String = String::new(), "Makes it a static member (KIP-345): it may come back within the session without a rebalance.";
         #[serde(skip)] "partition.assignment.strategy" => assignment_strategy: Strategies = Strategies(vec![Assignor::Range, Assignor::CooperativeSticky]), "Assignors in order of preference; cooperative only if all of them are.";
         #[serde(skip)] "session.timeout.ms" => session_timeout_ms: i64 = 45_000, "Without a heartbeat for this long a member is out.";

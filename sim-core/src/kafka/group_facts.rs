@@ -2,13 +2,15 @@
 //!
 //! A group is asked for at its coordinator: the broker that runs and coordinates it; two that both
 //! think so are told apart by the newer generation. A probe names a group by one of its members.
+//! What a classic group calls its generation is a group's epoch in the consumer protocol.
 
 use super::broker::Broker;
-use super::consumer::{Consumer, MemberState};
+use super::consumer::{Consumer, MemberState, ModernState};
 use super::facts::Cluster;
 use super::ids::TopicPartition;
 use super::node::Node as KafkaNode;
-use super::rules::classic_group::{ClassicGroup, State};
+use super::rules::classic_group::State;
+use super::rules::modern_group::GroupState;
 use super::scenario::Probe;
 use crate::kernel::NodeId;
 use crate::scenario::Value;
@@ -21,8 +23,16 @@ pub struct Coordinated<'a> {
     pub node: NodeId,
     /// The coordinator.
     pub broker: &'a Broker,
-    /// The group.
-    pub group: &'a ClassicGroup,
+    /// Its generation, or epoch.
+    pub generation: i32,
+    /// How many members it has.
+    pub members: usize,
+    /// Its state, by Kafka's name.
+    pub state: &'static str,
+    /// Whether every member has its assignment.
+    pub stable: bool,
+    /// The assignor in force, if there is one.
+    pub assignor: Option<&'a str>,
 }
 
 impl<'a> Cluster<'a> {
@@ -40,14 +50,33 @@ impl<'a> Cluster<'a> {
     pub fn group(self, name: &str) -> Option<Coordinated<'a>> {
         let running = self.brokers().filter(|(node, _)| self.runs(*node));
         let found = running.filter_map(|(node, broker)| {
-            let (_, group) = broker.groups().find(|(group, _)| &***group == name)?;
+            let classic = broker.groups().find(|(group, _)| &***group == name);
+            let classic = classic.map(|(_, it)| {
+                let (state, assignor) = (it.state(), it.protocol().map(|it| &**it));
+                let stable = (state.name(), state == State::Stable);
+                (it.generation(), it.members().len(), stable, assignor)
+            });
+            let modern = broker
+                .consumer_groups()
+                .find(|(group, _)| &***group == name);
+            let modern = modern.map(|(_, it)| {
+                let assignors = &broker.config().group_consumer_assignors.0;
+                let (state, assignor) = (it.state(), it.assignor(assignors).name());
+                let stable = (state.name(), state == GroupState::Stable);
+                (it.epoch(), it.members().len(), stable, Some(assignor))
+            });
+            let (generation, members, (state, stable), assignor) = modern.or(classic)?;
             Some(Coordinated {
                 node,
                 broker,
-                group,
+                generation,
+                members,
+                state,
+                stable,
+                assignor,
             })
         });
-        found.max_by_key(|it| it.group.generation())
+        found.max_by_key(|it| it.generation)
     }
 
     /// The member that owns a partition: of several that think so, the one in the newest
@@ -79,18 +108,20 @@ pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
         Probe::ConsumerProcessed(node) => count(member(node)?.processed),
         Probe::ConsumerGeneration(node) => {
             let member = member(node)?;
-            let joined = member.generation >= 0 && member.state == MemberState::Stable;
+            let settled = match member.modern {
+                Some(state) => state == ModernState::Stable,
+                None => member.state == MemberState::Stable,
+            };
+            let joined = member.generation >= 0 && settled;
             Value::Int(joined.then_some(member.generation)?.into())
         }
         Probe::ConsumerPartitions(node) => {
             Value::Int(cluster.consumer(*node)?.assignment().count() as i64)
         }
         Probe::ConsumerCommitFailures(node) => count(member(node)?.commit_failures),
-        Probe::GroupGeneration(node) => Value::Int(group(node)?.group.generation().into()),
-        Probe::GroupMembers(node) => Value::Int(group(node)?.group.members().len() as i64),
-        Probe::GroupStable(node) => {
-            Value::Bool(group(node).is_some_and(|it| it.group.state() == State::Stable))
-        }
+        Probe::GroupGeneration(node) => Value::Int(group(node)?.generation.into()),
+        Probe::GroupMembers(node) => Value::Int(group(node)?.members as i64),
+        Probe::GroupStable(node) => Value::Bool(group(node).is_some_and(|it| it.stable)),
         Probe::GroupCoordinator(node) => Value::Node(group(node)?.node),
         Probe::GroupCommitted(node, tp) => {
             let name = member(node)?.group;

@@ -7,6 +7,7 @@
 use super::error::ErrorCode;
 use super::ids::{BrokerId, TopicPartition};
 use super::rules::classic_group::{Bytes, GroupRecord, JoinAnswer, JoinRequest, Name, SyncRequest};
+use super::rules::modern_group::{ConsumerGroupRecord, HeartbeatAnswer, HeartbeatRequest};
 use serde::{Deserialize, Serialize};
 
 /// The topic in which coordinators keep groups and offsets.
@@ -49,6 +50,13 @@ pub enum GroupRequest {
     OffsetFetch {
         group: Name,
         partitions: Vec<TopicPartition>,
+        /// With its epoch, of a member of the consumer protocol.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        member: Option<(Name, i32)>,
+    },
+    ConsumerGroupHeartbeat {
+        group: Name,
+        heartbeat: Box<HeartbeatRequest>,
     },
 }
 
@@ -80,6 +88,7 @@ pub enum GroupResponse {
         error: ErrorCode,
         offsets: Vec<CommittedOffset>,
     },
+    ConsumerGroupHeartbeat(Box<HeartbeatAnswer>),
 }
 
 /// A committed offset: the next one to read.
@@ -102,6 +111,8 @@ pub enum OffsetsRecord {
     Offset(Name, CommittedOffset),
     /// A group's offset is forgotten.
     OffsetTombstone(Name, TopicPartition),
+    /// Something of a group of the consumer protocol.
+    Consumer(Name, ConsumerGroupRecord),
 }
 
 impl GroupRequest {
@@ -116,6 +127,7 @@ impl GroupRequest {
             GroupRequest::LeaveGroup { .. } => "LeaveGroup",
             GroupRequest::OffsetCommit { .. } => "OffsetCommit",
             GroupRequest::OffsetFetch { .. } => "OffsetFetch",
+            GroupRequest::ConsumerGroupHeartbeat { .. } => "ConsumerGroupHeartbeat",
         }
     }
 
@@ -129,7 +141,8 @@ impl GroupRequest {
             | GroupRequest::Heartbeat { group, .. }
             | GroupRequest::LeaveGroup { group, .. }
             | GroupRequest::OffsetCommit { group, .. }
-            | GroupRequest::OffsetFetch { group, .. } => group,
+            | GroupRequest::OffsetFetch { group, .. }
+            | GroupRequest::ConsumerGroupHeartbeat { group, .. } => group,
         }
     }
 
@@ -154,6 +167,11 @@ impl GroupRequest {
                 error,
                 offsets: Vec::new(),
             },
+            GroupRequest::ConsumerGroupHeartbeat { heartbeat, .. } => {
+                let id = Name::clone(&heartbeat.member_id);
+                let refused = HeartbeatAnswer::refused(error, id);
+                GroupResponse::ConsumerGroupHeartbeat(Box::new(refused))
+            }
         }
     }
 }
@@ -170,6 +188,7 @@ impl GroupResponse {
             GroupResponse::LeaveGroup { .. } => "LeaveGroupResponse",
             GroupResponse::OffsetCommit { .. } => "OffsetCommitResponse",
             GroupResponse::OffsetFetch { .. } => "OffsetFetchResponse",
+            GroupResponse::ConsumerGroupHeartbeat(_) => "ConsumerGroupHeartbeatResponse",
         }
     }
 
@@ -178,6 +197,7 @@ impl GroupResponse {
     pub fn error(&self) -> ErrorCode {
         match self {
             GroupResponse::JoinGroup(answer) => answer.error,
+            GroupResponse::ConsumerGroupHeartbeat(answer) => answer.error,
             GroupResponse::FindCoordinator { error, .. }
             | GroupResponse::SyncGroup { error, .. }
             | GroupResponse::Heartbeat { error }

@@ -6,12 +6,12 @@
 //! not load it.
 
 use super::broker::Broker;
-use super::consumer::{Consumer, MemberState};
+use super::consumer::{Consumer, MemberState, ModernState};
 use super::facts::Cluster;
 use super::group_facts::Coordinated;
 use super::ids::{TopicId, TopicPartition};
 use super::invariants::Invariants;
-use super::rules::classic_group::{Name, State};
+use super::rules::classic_group::Name;
 use crate::kernel::{NodeId, NodeState, World};
 use crate::systems::Node;
 use crate::view::{
@@ -51,16 +51,17 @@ impl<'a> One<'a> {
 
     fn view(self, invariants: &Invariants, names: &[String]) -> GroupView {
         let coordinated = self.cluster.group(self.group);
-        let group = coordinated.map(|it| it.group);
-        let state = group.map(|it| it.state());
         GroupView {
             name: self.group.to_string(),
-            state: state.map_or("no coordinator yet", State::name).to_owned(),
-            settled: state == Some(State::Stable),
-            generation: group.map(|it| i64::from(it.generation())),
-            assignor: group
-                .and_then(|it| it.protocol())
-                .map_or_else(String::new, ToString::to_string),
+            state: coordinated
+                .map_or("no coordinator yet", |it| it.state)
+                .to_owned(),
+            settled: coordinated.is_some_and(|it| it.stable),
+            generation: coordinated.map(|it| i64::from(it.generation)),
+            assignor: coordinated
+                .and_then(|it| it.assignor)
+                .unwrap_or_default()
+                .to_owned(),
             coordinator: coordinated.map(|it| it.node.0),
             members: self.members(names),
             shares: self.shares(coordinated, invariants),
@@ -103,12 +104,20 @@ impl<'a> One<'a> {
             return badge("not in the group", Tone::Faded);
         };
         if !self.up(node) {
-            let text = format!("paused in generation {}", member.generation);
+            let what = match member.modern {
+                Some(_) => "epoch",
+                None => "generation",
+            };
+            let text = format!("paused in {what} {}", member.generation);
             return badge(&text, Tone::Sand);
         }
         match (member.closed, member.fatal, member.state) {
             (true, ..) => badge("closed", Tone::Faded),
             (_, Some(error), _) => badge(error.name(), Tone::Harm),
+            _ if member.modern == Some(ModernState::Stable) => {
+                badge(&format!("epoch {}", member.generation), Tone::Sea)
+            }
+            _ if let Some(state) = member.modern => badge(state.name(), Tone::Sand),
             (.., MemberState::Unjoined) if member.member_id.is_empty() => {
                 badge("not in the group", Tone::Faded)
             }

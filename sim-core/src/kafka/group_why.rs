@@ -63,8 +63,8 @@ pub(super) fn text(rule: Rule) -> (&'static str, &'static str, &'static str) {
         ),
         Rule::PartitionAssigned => (
             "partition-assigned",
-            "owns it from now on, in generation {a}",
-            "ConsumerCoordinator.onJoinComplete",
+            "owns it from now on, in generation (KIP-848: epoch) {a}",
+            "ConsumerCoordinator.onJoinComplete, AbstractMembershipManager.assignPartitions",
         ),
         Rule::PartitionRevoked => (
             "partition-revoked",
@@ -87,6 +87,7 @@ pub(super) fn text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "CommitFailedException: {e}",
             "ConsumerCoordinator.OffsetCommitResponseHandler",
         ),
+        Rule::Modern(rule) => super::modern_why::text(rule),
         _ => ("rule", "{b} → {a}", ""),
     }
 }

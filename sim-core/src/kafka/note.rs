@@ -6,6 +6,7 @@
 
 use super::error::ErrorCode;
 use super::ids::{BrokerId, TopicPartition};
+use super::modern_why::ModernRule;
 use super::rules::classic_group::Name;
 use super::rules::cleaner::Removal;
 use crate::kernel::NodeId;
@@ -152,6 +153,8 @@ pub enum Rule {
     /// A producer learned that another one has taken over its transactional id. After: error code
     /// number.
     TxnFenced,
+    /// Something of a group of the consumer protocol (KIP-848).
+    Modern(ModernRule),
 }
 
 /// A note.

@@ -424,6 +424,8 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "BrokerHeartbeatResponse",
     "BrokerRegistration",
     "BrokerRegistrationResponse",
+    "ConsumerGroupHeartbeat",
+    "ConsumerGroupHeartbeatResponse",
     "EndQuorumEpoch",
     "EndQuorumEpochResponse",
     "EndTxn",

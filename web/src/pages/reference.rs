@@ -24,9 +24,10 @@ const SIMPLIFICATIONS: &[(&str, &str)] = &[
         "A record is its key, its size and its identity; values are not stored or compressed.",
     ),
     (
-        "Groups by the classic protocol, no transactions",
-        "Consumer groups join, sync and heartbeat as before KIP-848; share groups and transactions \
-         cannot be run yet. Committed offsets never expire, and their topic is not compacted.",
+        "A group speaks one protocol",
+        "The classic one or that of KIP-848, from its first member on: groups are not converted \
+         while they run. Members of one group read one topic, without rebalance listeners of their \
+         own. Offsets of KIP-848 groups never expire. Share groups cannot be run yet.",
     ),
     (
         "No security, no quotas",

@@ -202,7 +202,8 @@ impl Consumer {
             return;
         };
         // A reset or a validation in between makes the rest stale.
-        if assigned.position.fetchable().map(|it| it.offset) != Some(fetch.next_offset) {
+        let at = assigned.position.fetchable().map(|it| it.offset);
+        if assigned.revoking || at != Some(fetch.next_offset) {
             fetch.batches = BatchList::default();
             return;
         }
@@ -271,7 +272,8 @@ impl Consumer {
             let Some(position) = assigned.position.fetchable() else {
                 continue;
             };
-            if !assigned.may_ask(now) || self.completed.iter().any(|it| it.partition == *partition)
+            if !assigned.may_fetch(now)
+                || self.completed.iter().any(|it| it.partition == *partition)
             {
                 continue;
             }

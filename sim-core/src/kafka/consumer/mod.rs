@@ -9,6 +9,7 @@
 
 mod fetcher;
 mod group;
+mod modern;
 mod offsets;
 mod partition;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod work;
 
 pub(super) use group::MemberPart;
 pub use group::MemberState;
+pub use modern::ModernState;
 pub use partition::Stopped;
 pub use view::MemberView;
 
@@ -128,7 +130,7 @@ impl Consumer {
     #[must_use]
     pub fn new(spec: &ConsumerSpec, topic: TopicId, book: Arc<AddressBook>, parts: Parts) -> Self {
         let config = spec.config.clone();
-        let member = || Membership::new(&config.group_id, &config.group_instance_id, &spec.name);
+        let member = || Membership::new(&config, &spec.name);
         let group = (!config.group_id.is_empty()).then(|| Box::new(member()));
         Consumer {
             client: Client::new(&book, topic, timing(&config)),
@@ -336,7 +338,7 @@ impl Consumer {
         self.alarm = Alarm::default();
         self.work.crash();
         if let Some(member) = &mut self.group {
-            **member = member.restarted();
+            **member = member.restarted(&self.config);
         }
         if let Some(table) = &mut self.table {
             table.clear();

@@ -27,6 +27,10 @@ pub(super) struct Assigned {
     /// The group's committed offset for it is still to come; the membership knows that too.
     #[serde(skip)]
     pub(super) awaits_offset: bool,
+    /// A reconciliation is about to give it up: nothing is fetched or handed out; the membership
+    /// knows that too.
+    #[serde(skip)]
+    pub(super) revoking: bool,
     /// A lookup of its position is under way.
     pub(super) asking: bool,
     /// Nothing is asked for it before this, ns.
@@ -50,6 +54,7 @@ impl Assigned {
         Assigned {
             position: PartitionPosition::new(policy),
             awaits_offset: false,
+            revoking: false,
             asking: false,
             not_before: 0,
             served: false,
@@ -59,6 +64,11 @@ impl Assigned {
             last_error: None,
             stopped: None,
         }
+    }
+
+    /// Whether records of it may be fetched now.
+    pub(super) fn may_fetch(&self, now: Nanos) -> bool {
+        self.may_ask(now) && !self.revoking
     }
 
     /// Whether something may be asked for it now.

@@ -1,7 +1,7 @@
 //! What an onlooker may see of a consumer.
 
 use super::partition::Assigned;
-use super::{Consumer, MemberState, Stopped};
+use super::{Consumer, MemberState, ModernState, Stopped};
 use crate::kafka::client::ClientMetadata;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::error::ErrorCode;
@@ -136,6 +136,7 @@ impl Consumer {
             let state = match (member.closed, member.fatal, member.state) {
                 (true, ..) => "closed".to_owned(),
                 (_, Some(error), _) => error.name().to_owned(),
+                _ if member.modern.is_some() => modern_words(&member),
                 (.., MemberState::Unjoined) => "not in a generation".to_owned(),
                 (.., MemberState::PreparingRebalance) => "joining".to_owned(),
                 (.., MemberState::CompletingRebalance) => "waits for its assignment".to_owned(),
@@ -173,6 +174,20 @@ impl Consumer {
     }
 }
 
+/// A member of the consumer protocol in a few words.
+fn modern_words(member: &MemberView<'_>) -> String {
+    let state = member
+        .modern
+        .unwrap_or_default()
+        .name()
+        .to_lowercase()
+        .replace('_', " ");
+    match member.generation {
+        epoch if epoch >= 0 => format!("{state}, epoch {epoch}"),
+        _ => state,
+    }
+}
+
 /// A member of a group, as it sees itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemberView<'a> {
@@ -184,6 +199,8 @@ pub struct MemberView<'a> {
     pub generation: i32,
     /// How far a join has come.
     pub state: MemberState,
+    /// The same, of a member of the consumer protocol.
+    pub modern: Option<ModernState>,
     /// The coordinator, if it knows one.
     pub coordinator: Option<BrokerId>,
     /// Times that the application got `CommitFailedException`.
@@ -210,6 +227,7 @@ impl Consumer {
             member_id: &member.member_id,
             generation: member.generation,
             state: member.state,
+            modern: member.modern.as_ref().map(|it| it.state),
             coordinator: member.coordinator,
             commit_failures: member.commit_failures,
             rebalances: member.rebalances,

@@ -3,6 +3,7 @@
 
 use super::Probe;
 use super::names::{ask, partitions};
+use crate::kafka::group_config::GroupProtocol;
 use crate::kafka::spec::ClusterSpec;
 use crate::kernel::NodeId;
 use crate::scenario::{Property, Type};
@@ -10,21 +11,21 @@ use crate::scenario::{Property, Type};
 /// The groups of a cluster, if there are any, under one name.
 pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
     let first = base + (spec.brokers.len() + spec.controllers.len() + spec.producers.len()) as u32;
-    let mut known: Vec<(&str, &str, NodeId)> = Vec::new();
+    let mut known: Vec<(&str, &str, NodeId, GroupProtocol)> = Vec::new();
     for (node, consumer) in (first..).map(NodeId).zip(&spec.consumers) {
         let name = consumer.config.group_id.as_str();
         if !name.is_empty() && known.iter().all(|(other, ..)| *other != name) {
-            known.push((name, &consumer.topic, node));
+            known.push((name, &consumer.topic, node, consumer.config.group_protocol));
         }
     }
     if known.is_empty() {
         return None;
     }
     let all = move || {
-        let scope = |(name, topic, node): &(&'_ str, &'_ str, NodeId)| {
-            let (topic, node) = ((*topic).to_owned(), *node);
+        let scope = |(name, topic, node, protocol): &(&'_ str, &'_ str, NodeId, _)| {
+            let (topic, node, protocol) = ((*topic).to_owned(), *node, *protocol);
             Property::scope(*name, "A consumer group.", move || {
-                of_group(spec, &topic, node)
+                of_group(spec, &topic, node, protocol)
             })
         };
         known.iter().map(scope).collect()
@@ -36,15 +37,19 @@ pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
     ))
 }
 
-fn of_group<'s>(spec: &'s ClusterSpec, topic: &str, node: NodeId) -> Vec<Property<'s>> {
+fn of_group<'s>(
+    spec: &'s ClusterSpec,
+    topic: &str,
+    node: NodeId,
+    protocol: GroupProtocol,
+) -> Vec<Property<'s>> {
     use Type::{Bool, Int, Node, Time};
+    let (name, doc) = match protocol {
+        GroupProtocol::Classic => ("generation", "Its generation at its coordinator."),
+        GroupProtocol::Consumer => ("epoch", "Its epoch at its coordinator."),
+    };
     let mut all = vec![
-        ask(
-            "generation",
-            Int,
-            Probe::GroupGeneration(node),
-            "Its generation at its coordinator.",
-        ),
+        ask(name, Int, Probe::GroupGeneration(node), doc),
         ask(
             "members",
             Int,
@@ -103,19 +108,19 @@ fn of_group<'s>(spec: &'s ClusterSpec, topic: &str, node: NodeId) -> Vec<Propert
 }
 
 /// What a member of a group has of its own.
-pub(super) fn of_member<'s>(node: NodeId) -> Vec<Property<'s>> {
+pub(super) fn of_member<'s>(node: NodeId, protocol: GroupProtocol) -> Vec<Property<'s>> {
     let count = |name, probe, doc| ask(name, Type::Int, probe, doc);
+    let (name, doc) = match protocol {
+        GroupProtocol::Classic => ("generation", "The generation it is stable in, or none."),
+        GroupProtocol::Consumer => ("epoch", "The epoch it is stable in, or none."),
+    };
     vec![
         count(
             "processed",
             Probe::ConsumerProcessed(node),
             "Records its application is done with, repetitions counted.",
         ),
-        count(
-            "generation",
-            Probe::ConsumerGeneration(node),
-            "The generation it is stable in, or none.",
-        ),
+        count(name, Probe::ConsumerGeneration(node), doc),
         count(
             "owns",
             Probe::ConsumerPartitions(node),

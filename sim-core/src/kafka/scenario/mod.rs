@@ -6,6 +6,7 @@
 
 mod document;
 mod group_names;
+mod groups;
 mod load;
 mod names;
 mod orders;

@@ -207,7 +207,8 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
     ];
     if let Some(consumer) = spec.consumers.get(at - producers) {
         if !consumer.config.group_id.is_empty() {
-            all.extend(super::group_names::of_member(node));
+            let protocol = consumer.config.group_protocol;
+            all.extend(super::group_names::of_member(node, protocol));
         }
         let read = partitions(spec).filter(move |(_, tp)| {
             let topic = spec.topics.get(usize::from(tp.topic.0));

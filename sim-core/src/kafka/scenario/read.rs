@@ -8,9 +8,8 @@ use super::document::{
     HwOver, RawConsumer, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
 };
 use super::settings::Config;
-use super::{load, orders};
+use super::{groups, load, orders};
 use crate::kafka::config::{BrokerConfig, ProducerConfig, QuotaConfig, TopicConfig};
-use crate::kafka::group_protocol::OFFSETS_TOPIC;
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
 use crate::kafka::spec::{ClusterSpec, ConsumerSpec, LoadSpec, ProducerSpec, TopicSpec};
@@ -59,14 +58,14 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
         let read = read_quota(&quota.value, &spec, reader);
         spec.quotas.push(read);
     }
-    check_groups(doc, &spec, reader);
+    groups::check(doc, &spec, reader);
     let internal = spec.offsets_topic();
     spec.topics.extend(internal);
-    check_replicas_of_groups(raw, &spec, replicas, reader);
+    groups::check_replicas(raw, &spec, replicas, reader);
     (spec, nodes)
 }
 
-fn list<T>(raw: Option<&At<Vec<At<T>>>>) -> &[At<T>] {
+pub(super) fn list<T>(raw: Option<&At<Vec<At<T>>>>) -> &[At<T>] {
     raw.map_or(&[], |at| at.value.as_slice())
 }
 
@@ -171,6 +170,7 @@ fn check_broker_config(config: &Config<BrokerConfig>, reader: &mut Reader<'_>) {
             reader.report(span, Problem::new("contradiction", message));
         }
     }
+    groups::check_broker_config(config, reader);
 }
 
 fn rules(raw: Option<&RawRules>, config: &mut BrokerConfig) -> ReplicationRules {
@@ -258,7 +258,11 @@ fn read_topic(
     }
 }
 
-fn check_replicas(replicas: usize, span: &Range<usize>, reader: &mut Reader<'_>) -> bool {
+pub(super) fn check_replicas(
+    replicas: usize,
+    span: &Range<usize>,
+    reader: &mut Reader<'_>,
+) -> bool {
     if replicas <= limits::REPLICAS {
         return true;
     }
@@ -361,52 +365,6 @@ fn placed(
     (0..partitions as usize)
         .map(|p| (0..factor.value as usize).map(|i| broker(p + i)).collect())
         .collect()
-}
-
-/// What the model of groups does not have, or Kafka refuses: members of one group that read
-/// different topics, partitions by hand in a group, one instance id for two.
-fn check_groups(doc: &RawKafka, spec: &ClusterSpec, reader: &mut Reader<'_>) {
-    for (at, (raw, own)) in list(doc.consumers.as_ref())
-        .iter()
-        .zip(&spec.consumers)
-        .enumerate()
-    {
-        let group = &own.config.group_id;
-        if group.is_empty() {
-            continue;
-        }
-        let span = place(raw.value.config.as_ref(), &raw.span);
-        if !own.partitions.is_empty() {
-            let message = "a member of a group names no partitions: the group assigns them";
-            let given = place(raw.value.partitions.as_ref(), &span);
-            reader.report(&given, Problem::new("contradiction", message));
-        }
-        let mut others = spec.consumers.iter().take(at);
-        if let Some(other) = others.find(|it| it.config.group_id == *group && it.topic != own.topic)
-        {
-            let message = format!(
-                "`{}` reads another topic in the group `{group}`; here all members read the same",
-                other.name
-            );
-            let given = place(raw.value.topic.as_ref(), &span);
-            reader.report(&given, Problem::new("contradiction", message));
-        }
-    }
-}
-
-/// `__consumer_offsets` counts as any topic does.
-fn check_replicas_of_groups(
-    raw: &At<RawKafka>,
-    spec: &ClusterSpec,
-    replicas: usize,
-    reader: &mut Reader<'_>,
-) {
-    let Some(topic) = spec.topics.last().filter(|it| it.name == OFFSETS_TOPIC) else {
-        return;
-    };
-    let more: usize = topic.assignment.iter().map(Vec::len).sum();
-    let span = place(raw.value.config.as_ref(), &raw.span);
-    check_replicas(replicas.saturating_add(more), &span, reader);
 }
 
 fn read_quota(
@@ -515,6 +473,7 @@ fn read_consumer(
             problem.help("Kafka's consumer refuses to start with this"),
         );
     }
+    groups::check_keys(&config, reader);
     if config.value.fetch_max_wait_ms >= config.value.request_timeout_ms
         && let Some(span) = config
             .place("fetch.max.wait.ms")

@@ -13,6 +13,7 @@ use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
 use crate::kafka::rules::classic_group::{ClassicGroup, Name};
+use crate::kafka::rules::modern_group::ConsumerGroup;
 use crate::kernel::{MILLISECOND, Nanos};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -62,6 +63,7 @@ impl Broker {
             leader_epoch,
             loading_until: Some(until),
             groups: BTreeMap::new(),
+            modern: BTreeMap::new(),
             offsets: BTreeMap::new(),
             pending: VecDeque::new(),
             expire_at: Nanos::MAX,
@@ -75,12 +77,15 @@ impl Broker {
             .shard(partition)
             .map(|it| std::mem::take(&mut it.pending));
         for it in writes.into_iter().flatten() {
-            if let Written::Offsets {
-                answer_to: Some(to),
-                ..
-            } = it.what
-            {
-                self.answer_commit(to, ErrorCode::NotCoordinator, it.written, cx);
+            match it.what {
+                Written::Offsets {
+                    answer_to: Some(to),
+                    ..
+                } => self.answer_commit(to, ErrorCode::NotCoordinator, it.written, cx),
+                Written::Consumer(Some(answer)) => {
+                    self.refuse_heartbeat(answer, ErrorCode::NotCoordinator, cx);
+                }
+                _ => {}
             }
         }
         self.unload_groups(partition, cx);
@@ -99,15 +104,24 @@ impl Broker {
         if loading.is_none_or(|until| until > now) {
             return;
         }
-        let Some(shard) = self.read_shard(TopicPartition { topic, partition }, cx) else {
+        let Some(mut shard) = self.read_shard(TopicPartition { topic, partition }, cx) else {
             return;
         };
+        shard.consumer_groups_loaded(now_ms(cx), &self.config);
+        let modern: Vec<(Name, i32)> = shard
+            .modern
+            .iter()
+            .map(|(name, group)| (Arc::clone(name), group.epoch()))
+            .collect();
         let names: Vec<Name> = shard.groups.keys().cloned().collect();
         if let Some(slot) = self.shard(partition) {
             *slot = Shard {
                 leader_epoch: slot.leader_epoch,
                 ..shard
             };
+        }
+        for (name, epoch) in modern {
+            self.note_group(Rule::GroupLoaded, &name, None, -1, epoch.into(), cx);
         }
         for group in names {
             let place = Place { partition, group };
@@ -124,6 +138,7 @@ impl Broker {
         let log = self.partitions.get(tp)?.log.log();
         let hw = log.high_watermark();
         let mut groups: BTreeMap<Name, ClassicGroup> = BTreeMap::new();
+        let mut modern: BTreeMap<Name, ConsumerGroup> = BTreeMap::new();
         let mut offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>> = BTreeMap::new();
         let mut pending: VecDeque<Pending> = VecDeque::new();
         for (offset, batch, record) in log.records(log.start_offset(), log.leo()) {
@@ -148,6 +163,9 @@ impl Broker {
                 }
                 Some(OffsetsRecord::Group(name, None)) => {
                     groups.remove(&name);
+                }
+                Some(OffsetsRecord::Consumer(name, it)) => {
+                    modern.entry(name).or_default().apply(it);
                 }
                 Some(OffsetsRecord::Offset(name, it)) if offset < hw => {
                     let kept = Kept {
@@ -179,7 +197,7 @@ impl Broker {
         // Whoever committed without being a member has a group all the same.
         let committed = offsets.keys().chain(pending.iter().map(|it| &it.group));
         let loose: Vec<Name> = committed
-            .filter(|it| !groups.contains_key(*it))
+            .filter(|it| !groups.contains_key(*it) && !modern.contains_key(*it))
             .cloned()
             .collect();
         for name in loose {
@@ -189,6 +207,7 @@ impl Broker {
             leader_epoch: -1,
             loading_until: None,
             groups,
+            modern,
             offsets,
             pending,
             expire_at: Nanos::MAX,

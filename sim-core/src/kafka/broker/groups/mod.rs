@@ -13,6 +13,7 @@
 
 mod expiry;
 mod loading;
+mod modern;
 mod requests;
 mod storage;
 
@@ -27,6 +28,7 @@ use crate::kafka::ids::{TopicId, TopicPartition};
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
 use crate::kafka::rules::classic_group::{ClassicGroup, GroupSettings, Name, State, Stored, Turn};
+use crate::kafka::rules::modern_group::ConsumerGroup;
 use crate::kernel::{MILLISECOND, Nanos, NodeId};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +53,9 @@ pub(super) struct Shard {
     /// The log is still being read, until then, ns.
     loading_until: Option<Nanos>,
     groups: BTreeMap<Name, ClassicGroup>,
+    /// Those of the consumer protocol (KIP-848).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    modern: BTreeMap<Name, ConsumerGroup>,
     /// Committed offsets by group and partition; only what is below the high watermark.
     offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>>,
     /// Appended and not yet committed, in order of the log.
@@ -94,6 +99,8 @@ enum Written {
     },
     /// These offsets are forgotten.
     Expired(Vec<TopicPartition>),
+    /// Something of a group of the consumer protocol, and the heartbeat that it answers.
+    Consumer(Option<modern::Answer>),
 }
 
 impl GroupCoordinator {
@@ -198,6 +205,7 @@ impl Broker {
             self.expire_writes(partition, cx);
             self.expire_groups(partition, cx);
             self.expire_offsets(partition, cx);
+            self.expire_consumer_groups(partition, cx);
         }
         if let Some(at) = self.next_group_deadline(now) {
             self.watch_groups_at(at, cx);
@@ -211,6 +219,11 @@ impl Broker {
                 .groups
                 .values()
                 .filter_map(ClassicGroup::next_deadline);
+            let modern = shard
+                .modern
+                .values()
+                .filter(|_| shard.loading_until.is_none());
+            let groups = groups.chain(modern.filter_map(ConsumerGroup::next_deadline));
             let writes = shard.pending.iter().filter(|it| it.waits());
             let writes = writes.map(|it| it.deadline);
             let others = [shard.loading_until.unwrap_or(shard.expire_at)];
@@ -318,7 +331,10 @@ impl Broker {
     #[must_use]
     pub fn coordinates(&self, group: &str) -> bool {
         let mut shards = self.groups.iter().flat_map(|it| it.shards.values());
-        shards.any(|it| it.loading_until.is_none() && it.groups.contains_key(group))
+        shards.any(|it| {
+            let known = it.groups.contains_key(group) || it.modern.contains_key(group);
+            it.loading_until.is_none() && known
+        })
     }
 }
 
@@ -329,6 +345,7 @@ impl Pending {
             Written::Group(stored) => stored.is_some(),
             Written::Offsets { answer_to, .. } => answer_to.is_some(),
             Written::Expired(_) => false,
+            Written::Consumer(answer) => answer.is_some(),
         }
     }
 }

@@ -57,9 +57,14 @@ impl Broker {
         let known = self.group(&place).is_some();
         match request {
             GroupRequest::JoinGroup { join, .. } => self.on_join(&place, to, &join, cx),
-            GroupRequest::OffsetFetch { partitions, .. } => {
-                let response = self.fetch_offsets(&place, &partitions);
+            GroupRequest::OffsetFetch {
+                partitions, member, ..
+            } => {
+                let response = self.fetch_offsets(&place, &partitions, member.as_ref());
                 answer(to, response, cx);
+            }
+            GroupRequest::ConsumerGroupHeartbeat { heartbeat, .. } => {
+                self.on_consumer_heartbeat(&place, to, &heartbeat, cx);
             }
             GroupRequest::OffsetCommit {
                 member_id,
@@ -141,7 +146,7 @@ impl Broker {
         }
     }
 
-    fn group(&self, place: &Place) -> Option<&ClassicGroup> {
+    pub(super) fn group(&self, place: &Place) -> Option<&ClassicGroup> {
         let shard = self.groups.as_ref()?.shards.get(&place.partition)?;
         shard.groups.get(&place.group)
     }
@@ -159,6 +164,10 @@ impl Broker {
             let refused = GroupRequest::JoinGroup { group, join }.refused(error);
             answer(to, refused, cx);
         };
+        if self.consumer_group(place).is_some() {
+            refuse(ErrorCode::InconsistentGroupProtocol, cx);
+            return;
+        }
         let known = self.group(place).is_some();
         if !known && !join.member_id.is_empty() {
             refuse(ErrorCode::UnknownMemberId, cx);
@@ -206,7 +215,18 @@ impl Broker {
         format!("{:08x}-{number}", bits >> 32)
     }
 
-    fn fetch_offsets(&self, place: &Place, partitions: &[TopicPartition]) -> GroupResponse {
+    fn fetch_offsets(
+        &self,
+        place: &Place,
+        partitions: &[TopicPartition],
+        member: Option<&(Name, i32)>,
+    ) -> GroupResponse {
+        if let Some(group) = self.consumer_group(place)
+            && let Err(error) = group.validate_fetch(member)
+        {
+            let offsets = Vec::new();
+            return GroupResponse::OffsetFetch { error, offsets };
+        }
         let shard = self
             .groups
             .as_ref()
@@ -229,7 +249,8 @@ impl Broker {
         offsets: Vec<CommittedOffset>,
         cx: &mut KafkaCx<'_>,
     ) {
-        if self.group(place).is_none() {
+        let consumer = self.consumer_commit_check(place, member_id, generation, &offsets);
+        if consumer.is_none() && self.group(place).is_none() {
             let group = ClassicGroup::new(now_ms(cx));
             let refused = (generation >= 0).then_some(ErrorCode::IllegalGeneration);
             if let Some(error) = refused {
@@ -240,10 +261,12 @@ impl Broker {
                 shard.groups.insert(Arc::clone(&place.group), group);
             }
         }
-        let valid = self.call_group(place, cx, |group, turn| {
-            group.validate_offset_commit(member_id, instance_id, generation, false)?;
-            group.committed(member_id, turn);
-            Ok(())
+        let valid = consumer.or_else(|| {
+            self.call_group(place, cx, |group, turn| {
+                group.validate_offset_commit(member_id, instance_id, generation, false)?;
+                group.committed(member_id, turn);
+                Ok(())
+            })
         });
         let valid = valid.unwrap_or(Err(ErrorCode::NotCoordinator));
         if let Err(error) = valid {

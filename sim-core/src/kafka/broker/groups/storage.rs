@@ -117,7 +117,8 @@ impl Broker {
     fn committed_write(&mut self, partition: u16, done: Pending, cx: &mut KafkaCx<'_>) {
         let group = done.group;
         match done.what {
-            Written::Group(None) => {}
+            Written::Group(None) | Written::Consumer(None) => {}
+            Written::Consumer(Some(answer)) => self.answer_heartbeat(answer, done.written, cx),
             Written::Group(Some(stored)) => {
                 let place = Place { partition, group };
                 let error = ErrorCode::None;
@@ -175,6 +176,7 @@ impl Broker {
     pub(super) fn expire_writes(&mut self, partition: u16, cx: &mut KafkaCx<'_>) {
         let now = cx.now();
         let mut late = Vec::new();
+        let mut heartbeats = Vec::new();
         let Some(shard) = self.shard(partition) else {
             return;
         };
@@ -187,9 +189,13 @@ impl Broker {
                     late.extend(answer_to.take().map(|to| (Arc::clone(&it.group), Err(to))));
                 }
                 Written::Expired(_) => {}
+                Written::Consumer(answer) => heartbeats.extend(answer.take()),
             }
         }
         let error = append_error(ErrorCode::RequestTimedOut);
+        for answer in heartbeats {
+            self.refuse_heartbeat(answer, error, cx);
+        }
         for (group, who) in late {
             match who {
                 Ok(stored) => {
@@ -214,10 +220,12 @@ fn batch_of(records: &[OffsetsRecord], wall_ms: i64) -> Result<Batch, ErrorCode>
             offset_delta: 0,
             bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
             timestamp_ms: wall_ms,
-            tombstone: matches!(
-                record,
-                OffsetsRecord::Group(_, None) | OffsetsRecord::OffsetTombstone(..)
-            ),
+            tombstone: match record {
+                OffsetsRecord::Group(_, group) => group.is_none(),
+                OffsetsRecord::Offset(..) => false,
+                OffsetsRecord::OffsetTombstone(..) => true,
+                OffsetsRecord::Consumer(_, it) => it.is_tombstone(),
+            },
         });
         values.push(value);
     }
@@ -232,6 +240,13 @@ fn key_of(record: &OffsetsRecord) -> KeyId {
         OffsetsRecord::Group(group, _) => (group, u64::MAX),
         OffsetsRecord::Offset(group, it) => (group, number(&it.tp)),
         OffsetsRecord::OffsetTombstone(group, tp) => (group, number(tp)),
+        OffsetsRecord::Consumer(group, it) => {
+            let (kind, member) = it.key();
+            let named = member
+                .bytes()
+                .fold(kind, |key, byte| mix(key, u64::from(byte)));
+            (group, named)
+        }
     };
     let named = group
         .bytes()

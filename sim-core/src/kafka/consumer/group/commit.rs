@@ -47,7 +47,8 @@ impl Consumer {
         who: Committer,
         cx: &mut KafkaCx<'_>,
     ) {
-        if who != Committer::Nobody {
+        let in_background = member.modern.is_some() && who == Committer::Rebalance;
+        if who != Committer::Nobody && !in_background {
             member.waits_for_commit = Some(who);
         }
         if who == Committer::Application && member.unfinished.is_empty() {
@@ -131,6 +132,8 @@ impl Consumer {
             | ErrorCode::CoordinatorNotAvailable
             | ErrorCode::RequestTimedOut
             | ErrorCode::NetworkException => self.coordinator_unknown(member, cx),
+            // Heartbeats tell what is wrong with the membership.
+            _ if member.modern.is_some() => {}
             ErrorCode::FencedInstanceId => member.fatal = Some(error),
             ErrorCode::RebalanceInProgress => self.request_rejoin(member),
             ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
@@ -153,18 +156,30 @@ impl Consumer {
                 }
             }
             Committer::Rebalance => {
-                self.tell_if_failed(member, error, cx);
-                self.finish_preparing(member, cx);
+                if member.modern.is_some() {
+                    self.on_committed_before_revocation(member, error, cx);
+                } else {
+                    self.tell_if_failed(member, error, cx);
+                    self.finish_preparing(member, cx);
+                }
             }
             Committer::Close => self.finish_closing(member, cx),
         }
     }
 
     /// Notes a commit that failed for good.
-    fn tell_if_failed(&mut self, member: &mut Membership, error: ErrorCode, cx: &mut KafkaCx<'_>) {
+    pub(in super::super) fn tell_if_failed(
+        &mut self,
+        member: &mut Membership,
+        error: ErrorCode,
+        cx: &mut KafkaCx<'_>,
+    ) {
         let for_good = matches!(
             error,
-            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId
+            ErrorCode::UnknownMemberId
+                | ErrorCode::IllegalGeneration
+                | ErrorCode::StaleMemberEpoch
+                | ErrorCode::FencedInstanceId
         );
         if for_good {
             member.commit_failures += 1;
@@ -198,6 +213,7 @@ impl Consumer {
         let request = GroupRequest::OffsetFetch {
             group: Arc::clone(&member.group),
             partitions: partitions.collect(),
+            member: member.modern_identity(),
         };
         let about = GroupAbout::Offsets(asked);
         member.asking_offsets = self.send_to_coordinator(member, request, about, cx);

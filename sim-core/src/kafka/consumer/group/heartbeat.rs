@@ -68,7 +68,7 @@ impl Consumer {
     }
 
     /// When the application has not polled for too long.
-    fn poll_deadline(&self, member: &Membership) -> Nanos {
+    pub(in super::super) fn poll_deadline(&self, member: &Membership) -> Nanos {
         let polls = self.polling && self.work.is_idle() && member.waits_for_commit.is_none();
         match polls {
             true => NEVER,

@@ -21,7 +21,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Consumer {
-    pub(super) fn find_coordinator(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+    pub(in super::super) fn find_coordinator(
+        &mut self,
+        member: &mut Membership,
+        cx: &mut KafkaCx<'_>,
+    ) {
         if member.finding || member.not_before > cx.now() {
             return;
         }
@@ -55,7 +59,11 @@ impl Consumer {
         member.not_before = 0;
     }
 
-    pub(super) fn coordinator_unknown(&mut self, member: &mut Membership, cx: &KafkaCx<'_>) {
+    pub(in super::super) fn coordinator_unknown(
+        &mut self,
+        member: &mut Membership,
+        cx: &KafkaCx<'_>,
+    ) {
         member.coordinator = None;
         member.not_before = self.backoff(cx);
     }
@@ -124,7 +132,12 @@ impl Consumer {
         }
     }
 
-    fn give_up_all(&mut self, member: &mut Membership, rule: Rule, cx: &mut KafkaCx<'_>) {
+    pub(in super::super) fn give_up_all(
+        &mut self,
+        member: &mut Membership,
+        rule: Rule,
+        cx: &mut KafkaCx<'_>,
+    ) {
         let owned = std::mem::take(&mut self.order);
         for partition in &owned {
             self.give_up(member, *partition, rule, cx);
@@ -132,7 +145,7 @@ impl Consumer {
         self.served.clear();
     }
 
-    fn give_up(
+    pub(in super::super) fn give_up(
         &mut self,
         member: &mut Membership,
         partition: u16,
@@ -288,28 +301,47 @@ impl Consumer {
             self.request_rejoin(member);
         }
         for partition in assigned.difference(&owned) {
-            let at = usize::from(*partition);
-            if at >= self.partitions.len() {
-                self.partitions.resize(at + 1, None);
-            }
-            let policy = self.config.auto_offset_reset;
-            if let Some(slot) = self.partitions.get_mut(at) {
-                let mut assigned = Assigned::new(policy);
-                assigned.awaits_offset = true;
-                *slot = Some(assigned);
-            }
-            self.order.push(*partition);
-            member.awaiting_offsets.insert(*partition);
-            let tp = Some(self.client.metadata.tp(*partition));
-            let generation = i64::from(member.generation);
-            self.note_member(member, Rule::PartitionAssigned, tp, -1, generation, cx);
+            self.take_partition(member, *partition, cx);
         }
+        self.restart_auto_commit(member, cx);
+    }
+
+    /// The next commit of `enable.auto.commit` is a whole interval away.
+    pub(in super::super) fn restart_auto_commit(&self, member: &mut Membership, cx: &KafkaCx<'_>) {
         let pause = span(self.config.auto_commit_interval_ms);
         member.next_auto_commit = cx.now().saturating_add(pause);
     }
 
+    /// A partition is the member's own from now on, from where the group has come to.
+    pub(in super::super) fn take_partition(
+        &mut self,
+        member: &mut Membership,
+        partition: u16,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let at = usize::from(partition);
+        if at >= self.partitions.len() {
+            self.partitions.resize(at + 1, None);
+        }
+        let policy = self.config.auto_offset_reset;
+        if let Some(slot) = self.partitions.get_mut(at) {
+            let mut assigned = Assigned::new(policy);
+            assigned.awaits_offset = true;
+            *slot = Some(assigned);
+        }
+        self.order.push(partition);
+        member.awaiting_offsets.insert(partition);
+        let tp = Some(self.client.metadata.tp(partition));
+        let generation = i64::from(member.generation);
+        self.note_member(member, Rule::PartitionAssigned, tp, -1, generation, cx);
+    }
+
     /// `close()`: commits what was read, leaves, and is gone.
-    pub(super) fn go_on_closing(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+    pub(in super::super) fn go_on_closing(
+        &mut self,
+        member: &mut Membership,
+        cx: &mut KafkaCx<'_>,
+    ) {
         if member.waits_for_commit == Some(Committer::Close) {
             return;
         }
@@ -328,7 +360,11 @@ impl Consumer {
 
     pub(super) fn finish_closing(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
         self.give_up_all(member, Rule::PartitionRevoked, cx);
-        self.send_leave(member, cx);
+        if member.modern.is_some() {
+            self.leave_for_good(member, cx);
+        } else {
+            self.send_leave(member, cx);
+        }
         member.closed = true;
         member.state = MemberState::Unjoined;
     }

@@ -1,4 +1,6 @@
-//! A consumer as a member of a classic group.
+//! A consumer as a member of a group; what is of the classic protocol alone, and what is of both.
+//!
+//! Members of the consumer protocol (KIP-848) go their own way in [`super::modern`].
 //!
 //! Follows `ConsumerCoordinator`, `AbstractCoordinator` and its `HeartbeatThread`. The application's
 //! thread polls, joins and commits; heartbeats are sent beside it, also while it is busy, and notice
@@ -14,7 +16,10 @@ pub(in crate::kafka) use assignment::subscribes;
 
 use super::super::client::{NEVER, span};
 use super::Consumer;
+use super::modern::Modern;
+use crate::kafka::config::ConsumerConfig;
 use crate::kafka::error::ErrorCode;
+use crate::kafka::group_config::GroupProtocol;
 use crate::kafka::group_protocol::{CommittedOffset, GroupRequest, GroupResponse};
 use crate::kafka::ids::{BrokerId, TopicPartition};
 use crate::kafka::node::KafkaCx;
@@ -64,6 +69,8 @@ pub(super) enum GroupAbout {
     /// For whom, in which generation.
     Commit(Committer, i32),
     Offsets(Vec<u16>),
+    /// A heartbeat of the consumer protocol; whether it says goodbye.
+    Consumer(bool),
 }
 
 /// Membership in a group.
@@ -76,7 +83,7 @@ pub(super) struct Membership {
     pub(super) coordinator: Option<BrokerId>,
     finding: bool,
     /// No request to find or join before this, ns.
-    not_before: Nanos,
+    pub(super) not_before: Nanos,
     /// Empty before the first join.
     pub(super) member_id: Name,
     /// -1 in no generation.
@@ -87,11 +94,11 @@ pub(super) struct Membership {
     /// `onJoinPrepare` is done for the join that is wanted.
     prepared: bool,
     /// A commit that the rebalance, the application or `close()` waits for is under way.
-    waits_for_commit: Option<Committer>,
+    pub(super) waits_for_commit: Option<Committer>,
     /// The commit that the application waits for, until it succeeds or fails for good.
     unfinished: Vec<CommittedOffset>,
     /// No attempt of that commit before this, and none after that, ns.
-    commit_not_before: Nanos,
+    pub(super) commit_not_before: Nanos,
     commit_deadline: Nanos,
     /// When `poll()` was last called, ns.
     pub(super) last_poll: Nanos,
@@ -110,6 +117,9 @@ pub(super) struct Membership {
     pub(super) commit_failures: u64,
     /// Rebalances that this member went through.
     pub(super) rebalances: u64,
+    /// Of a member of the consumer protocol, whose epoch is the generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) modern: Option<Box<Modern>>,
 }
 
 /// The heartbeat thread.
@@ -125,10 +135,12 @@ struct Heartbeat {
 const API_TIMEOUT: Nanos = 60 * SECOND;
 
 impl Membership {
-    pub(super) fn new(group: &str, instance_id: &str, client_id: &str) -> Self {
+    pub(super) fn new(config: &ConsumerConfig, client_id: &str) -> Self {
         let name = |text: &str| -> Name { Arc::from(text) };
+        let instance_id = config.group_instance_id.as_str();
+        let modern = config.group_protocol == GroupProtocol::Consumer;
         Membership {
-            group: name(group),
+            group: name(&config.group_id),
             instance_id: (!instance_id.is_empty()).then(|| name(instance_id)),
             client_id: name(client_id),
             coordinator: None,
@@ -158,13 +170,13 @@ impl Membership {
             closed: false,
             commit_failures: 0,
             rebalances: 0,
+            modern: modern.then(Box::default),
         }
     }
 
     /// The same application after a restart.
-    pub(super) fn restarted(&self) -> Self {
-        let instance_id = self.instance_id.as_deref().unwrap_or_default();
-        Membership::new(&self.group, instance_id, &self.client_id)
+    pub(super) fn restarted(&self, config: &ConsumerConfig) -> Self {
+        Membership::new(config, &self.client_id)
     }
 
     /// Whether the committed offset of a partition is still to come.
@@ -213,7 +225,9 @@ impl Consumer {
         let Some(mut member) = self.group.take() else {
             return;
         };
-        if !member.has_ended() {
+        if member.modern.is_some() {
+            self.run_modern(&mut member, cx);
+        } else if !member.has_ended() {
             self.beat(&mut member, cx);
             self.work(&mut member, cx);
             if member.closing {
@@ -240,6 +254,11 @@ impl Consumer {
             // What were read now would not be in the commit (`maybeMarkPartitionsPendingRevocation`).
             return;
         }
+        self.read_as_member(member, cx);
+    }
+
+    /// What `poll()` of a member does once its membership is seen to.
+    pub(super) fn read_as_member(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
         self.maybe_auto_commit(member, cx);
         self.ask_offsets(member, cx);
         self.look_up_positions(cx);
@@ -286,6 +305,9 @@ impl Consumer {
             (GroupAbout::Offsets(asked), GroupResponse::OffsetFetch { error, offsets }) => {
                 self.on_offsets(&mut member, &asked, error, &offsets, cx);
             }
+            (GroupAbout::Consumer(leaves), GroupResponse::ConsumerGroupHeartbeat(answer)) => {
+                self.on_consumer_heartbeat(&mut member, leaves, &answer, cx);
+            }
             // A foreign answer is as good as none.
             (about, _) => self.group_request_lost(&mut member, broker, &about, cx),
         }
@@ -326,15 +348,16 @@ impl Consumer {
                 self.on_committed(member, *who, *generation, error, cx);
             }
             GroupAbout::Offsets(_) => member.asking_offsets = false,
+            GroupAbout::Consumer(leaves) => self.consumer_heartbeat_lost(member, *leaves, cx),
         }
     }
 
-    fn backoff(&self, cx: &KafkaCx<'_>) -> Nanos {
+    pub(super) fn backoff(&self, cx: &KafkaCx<'_>) -> Nanos {
         cx.now().saturating_add(span(self.config.retry_backoff_ms))
     }
 
     /// Sends a request to the coordinator, if that is known and can be reached now.
-    fn send_to_coordinator(
+    pub(super) fn send_to_coordinator(
         &mut self,
         member: &Membership,
         request: GroupRequest,
@@ -369,7 +392,10 @@ impl Consumer {
             return NEVER;
         }
         let later = |at: Nanos| if at > now { at } else { NEVER };
-        due = due.min(self.heartbeat_deadline(member, now));
+        due = match &member.modern {
+            Some(_) => due.min(self.modern_deadline(member, now)),
+            None => due.min(self.heartbeat_deadline(member, now)),
+        };
         due = due.min(self.work.deadline());
         due = due
             .min(later(member.not_before))
@@ -387,7 +413,7 @@ impl Consumer {
         due
     }
 
-    fn note_member(
+    pub(super) fn note_member(
         &self,
         member: &Membership,
         rule: Rule,

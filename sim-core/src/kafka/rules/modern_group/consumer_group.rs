@@ -246,13 +246,18 @@ impl ConsumerGroup {
             let topics = member.profile.topics.iter();
             let spec = MemberSpec {
                 instance_id: member.profile.instance_id.as_deref().map(str::to_owned),
-                topics: topics.filter(|it| self.topics.contains_key(it)).copied().collect(),
+                topics: topics
+                    .filter(|it| self.topics.contains_key(it))
+                    .copied()
+                    .collect(),
                 previous: self.target.get(id).cloned().unwrap_or_default(),
             };
             (String::from(&**id), spec)
         };
         let members: Members<TopicId> = self.members.iter().map(spec).collect();
-        let found = self.preferred_assignor(settings).assign(&self.topics, &members);
+        let found = self
+            .assignor(settings.assignors)
+            .assign(&self.topics, &members);
         let mut found = found.map_err(|_| ErrorCode::UnknownServerError)?;
         let ids = self.members.keys();
         let each = ids.map(|id| (Arc::clone(id), found.remove(&**id).unwrap_or_default()));
@@ -263,14 +268,17 @@ impl ConsumerGroup {
     }
 
     /// The assignor that most members vote for; the coordinator's first if nobody votes.
-    fn preferred_assignor(&self, settings: &ConsumerGroupSettings<'_>) -> ServerAssignor {
+    #[must_use]
+    pub fn assignor(&self, assignors: &[ServerAssignor]) -> ServerAssignor {
         let votes = |wanted: ServerAssignor| {
             let members = self.members.values();
-            members.filter(|it| it.profile.assignor == Some(wanted)).count()
+            members
+                .filter(|it| it.profile.assignor == Some(wanted))
+                .count()
         };
-        let first = settings.assignors.first().copied();
+        let first = assignors.first().copied();
         let mut best = (0, first.unwrap_or(ServerAssignor::Uniform));
-        for assignor in settings.assignors {
+        for assignor in assignors {
             let count = votes(*assignor);
             if count > best.0 {
                 best = (count, *assignor);
@@ -301,7 +309,9 @@ impl ConsumerGroup {
             enforce_subscription: subscribed,
         };
         let holder = |topic: &TopicId, partition| self.holder_epoch(*topic, partition);
-        let next = member.current.reconcile(&target, request.owned.as_ref(), holder)?;
+        let next = member
+            .current
+            .reconcile(&target, request.owned.as_ref(), holder)?;
         let timeout = member.profile.rebalance_timeout_ms;
         if next == member.current {
             return Ok(());
@@ -382,7 +392,10 @@ impl ConsumerGroup {
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
         let sessions = self.members.values().map(|it| it.session_deadline_ms);
-        let rebalances = self.members.values().filter_map(|it| it.rebalance_deadline_ms);
+        let rebalances = self
+            .members
+            .values()
+            .filter_map(|it| it.rebalance_deadline_ms);
         sessions.chain(rebalances).min()
     }
 
@@ -425,7 +438,11 @@ impl ConsumerGroup {
     pub fn records_since(&self, before: &Self) -> Vec<ConsumerGroupRecord> {
         use ConsumerGroupRecord::{Current, Member, Metadata, Target, TargetEpoch};
         let mut records = Vec::new();
-        for id in before.members.keys().filter(|it| !self.members.contains_key(*it)) {
+        for id in before
+            .members
+            .keys()
+            .filter(|it| !self.members.contains_key(*it))
+        {
             records.push(Current(Arc::clone(id), None));
             records.push(Target(Arc::clone(id), None));
             records.push(Member(Arc::clone(id), None));
@@ -478,9 +495,13 @@ impl ConsumerGroup {
             ConsumerGroupRecord::Target(id, None) => {
                 self.target.remove(&id);
             }
-            ConsumerGroupRecord::Current(id, current) => {
+            // Compaction may have put it before the member's own record.
+            ConsumerGroupRecord::Current(id, Some(current)) => {
+                self.members.entry(id).or_default().current = current;
+            }
+            ConsumerGroupRecord::Current(id, None) => {
                 if let Some(member) = self.members.get_mut(&id) {
-                    member.current = current.unwrap_or_default();
+                    member.current = ModernMember::default();
                 }
             }
         }
@@ -529,7 +550,9 @@ fn validate(
         return Ok(None);
     };
     let found = settings.assignors.iter().find(|it| it.name() == wanted);
-    found.map(|it| Some(*it)).ok_or(ErrorCode::UnsupportedAssignor)
+    found
+        .map(|it| Some(*it))
+        .ok_or(ErrorCode::UnsupportedAssignor)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Groups of the consumer protocol under members that obey, come late, restart and fall silent.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -106,10 +108,16 @@ fn only_what_moves_stops_and_nobody_waits_for_the_group() {
     b.beat(&mut group, 1_000).expect("stays");
     assert_eq!(group.state(), GroupState::Reconciling);
     let state = |group: &ConsumerGroup, id: &str| group.members[id].current.state;
-    assert_eq!((b.epoch, state(&group, "b")), (3, MemberState::UnreleasedPartitions));
+    assert_eq!(
+        (b.epoch, state(&group, "b")),
+        (3, MemberState::UnreleasedPartitions)
+    );
     // a is asked for three, keeps its epoch until it has given them up, and its others all along.
     a.beat(&mut group, 5_000).expect("stays");
-    assert_eq!((a.epoch, state(&group, "a")), (2, MemberState::UnrevokedPartitions));
+    assert_eq!(
+        (a.epoch, state(&group, "a")),
+        (2, MemberState::UnrevokedPartitions)
+    );
     let kept: BTreeSet<i32> = a.told[&TOPIC].clone();
     assert!(kept.len() == 3 && kept.is_subset(&a.owned));
     a.obey();
@@ -146,8 +154,16 @@ fn who_may_come_and_who_is_fenced() {
     check(&group, &|it| it.member_epoch = 7, FencedMemberEpoch);
     check(&group, &|it| it.member_epoch = 0, InvalidRequest);
     check(&group, &|it| it.member_epoch = -3, InvalidRequest);
-    check(&group, &|it| it.member_id = Arc::from("b"), FencedInstanceId);
-    check(&group, &|it| it.assignor = Some(Arc::from("sticky")), UnsupportedAssignor);
+    check(
+        &group,
+        &|it| it.member_id = Arc::from("b"),
+        FencedInstanceId,
+    );
+    check(
+        &group,
+        &|it| it.assignor = Some(Arc::from("sticky")),
+        UnsupportedAssignor,
+    );
     check(&group, &|it| it.assignor = Some(Arc::from("range")), Fine);
     let stranger = |it: &mut HeartbeatRequest| {
         (it.member_id, it.instance_id) = (Arc::from("b"), None);
@@ -184,7 +200,9 @@ fn a_static_member_that_comes_back_finds_its_partitions() {
     a.leave(&mut group, -2).expect("it is there");
     assert!(group.holder_epoch(TOPIC, *before.first().expect("some")) != -1);
     let mut again = Client::new("a2", Some("i"));
-    again.beat(&mut group, 8_000).expect("its instance id is free");
+    again
+        .beat(&mut group, 8_000)
+        .expect("its instance id is free");
     again.obey();
     assert_eq!((again.owned, group.epoch()), (before, epoch));
     assert!(!group.members.contains_key("a"));
@@ -207,12 +225,18 @@ fn silence_and_a_partition_that_is_not_given_up_end_a_membership() {
     let (next, out) = group.expire(13_000);
     assert_eq!(out, [(Arc::from("a"), Fenced::Rebalance)]);
     group = next;
-    assert_eq!((a.beat(&mut group, 13_001), group.epoch()), (Err(ErrorCode::UnknownMemberId), 4));
+    assert_eq!(
+        (a.beat(&mut group, 13_001), group.epoch()),
+        (Err(ErrorCode::UnknownMemberId), 4)
+    );
     b.beat(&mut group, 13_002).expect("stays");
     assert_eq!(held(&group), [("b".to_owned(), (0..6).collect())]);
     let (group, out) = group.expire(58_002);
     assert_eq!(out, [(Arc::from("b"), Fenced::Session)]);
-    assert_eq!((group.state(), group.next_deadline()), (GroupState::Empty, None));
+    assert_eq!(
+        (group.state(), group.next_deadline()),
+        (GroupState::Empty, None)
+    );
 }
 
 #[test]
@@ -234,7 +258,11 @@ fn commits_and_questions_by_epoch() {
             partition,
         };
         let got = group.validate_commit(id, epoch, [tp].into_iter());
-        assert_eq!(got.err().unwrap_or_default(), expected, "{id} {epoch} {partition}");
+        assert_eq!(
+            got.err().unwrap_or_default(),
+            expected,
+            "{id} {epoch} {partition}"
+        );
     };
     check("a", 3, lost, ErrorCode::None);
     // A commit that crossed the new epoch on its way: only of what it still has.
@@ -277,7 +305,8 @@ fn legal(group: &ConsumerGroup) -> bool {
     let both = |it: &ConsumerMember| {
         let current = it.current.clone();
         let both = [current.assigned, current.pending_revocation];
-        both.into_iter().flat_map(|all| all.into_values().flat_map(BTreeMap::into_keys))
+        both.into_iter()
+            .flat_map(|all| all.into_values().flat_map(BTreeMap::into_keys))
     };
     let mut targets = BTreeSet::new();
     let mut target = group.target.values().flat_map(|it| it.values().flatten());
@@ -330,6 +359,13 @@ proptest! {
             let mut known = group.clone();
             read.loaded(now, &SETTINGS);
             known.loaded(now, &SETTINGS);
+            prop_assert_eq!(&read, &known);
+            // Compaction keeps each key's last record, in its place, and drops old tombstones.
+            let last = |at: usize| log.iter().skip(at + 1).all(|it| it.key() != log[at].key());
+            let mut read = ConsumerGroup::default();
+            let kept = (0..log.len()).filter(|at| last(*at) && !log[*at].is_tombstone());
+            kept.for_each(|at| read.apply(log[at].clone()));
+            read.loaded(now, &SETTINGS);
             prop_assert_eq!(read, known);
         }
         // Those whose instance ids others hold wait until these are out.

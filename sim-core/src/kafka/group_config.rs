@@ -1,0 +1,156 @@
+//! Values and checks of the settings of groups of the consumer protocol (KIP-848).
+//!
+//! Follows `ConsumerConfig.checkUnsupportedConfigsPostProcess` and `GroupCoordinatorConfig`.
+
+use super::config::{BrokerConfig, ConsumerConfig};
+use super::rules::server_assign::ServerAssignor;
+use super::settings::SettingValue;
+use crate::word_setting;
+use serde::Serialize;
+
+/// `group.protocol`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum GroupProtocol {
+    /// The members assign, all at once.
+    Classic,
+    /// The coordinator assigns, and each member follows by itself (KIP-848).
+    Consumer,
+}
+
+word_setting!(GroupProtocol, "classic, consumer",
+    "classic" => GroupProtocol::Classic, "consumer" => GroupProtocol::Consumer);
+
+/// `group.consumer.assignors`: a list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ServerAssignors(pub Vec<ServerAssignor>);
+
+impl SettingValue for ServerAssignors {
+    const EXPECTED: &'static str = "a list of uniform, range with commas between them";
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = [ServerAssignor::Uniform, ServerAssignor::Range];
+        let find = |word: &str| {
+            let found = known.into_iter().find(|it| it.name() == word);
+            found.ok_or_else(|| format!("`{word}` is no assignor of the coordinator"))
+        };
+        let words = text.split(',').map(str::trim);
+        words
+            .map(find)
+            .collect::<Result<_, _>>()
+            .map(ServerAssignors)
+    }
+    fn show(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|it| it.name()).collect();
+        names.join(",")
+    }
+}
+
+impl ConsumerConfig {
+    /// Keys that Kafka's client refuses with this `group.protocol`, with its reason
+    /// (`ConsumerConfig.checkUnsupportedConfigsPostProcess`).
+    #[must_use]
+    pub fn refused_keys(&self) -> (&'static [&'static str], &'static str) {
+        match self.group_protocol {
+            GroupProtocol::Classic => (
+                &["group.remote.assignor"],
+                "cannot be set when group.protocol=CLASSIC",
+            ),
+            GroupProtocol::Consumer => (
+                &[
+                    "partition.assignment.strategy",
+                    "heartbeat.interval.ms",
+                    "session.timeout.ms",
+                ],
+                "cannot be set when group.protocol=CONSUMER",
+            ),
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// What Kafka's broker refuses at start about groups, with its reason
+    /// (`GroupCoordinatorConfig.validate`).
+    #[must_use]
+    pub fn group_problems(&self) -> Vec<(&'static str, String)> {
+        let session = (
+            "group.consumer.session.timeout.ms",
+            self.group_consumer_session_timeout_ms,
+        );
+        let heartbeat = (
+            "group.consumer.heartbeat.interval.ms",
+            self.group_consumer_heartbeat_interval_ms,
+        );
+        let bounds = [
+            (
+                session,
+                "group.consumer.min.session.timeout.ms",
+                self.group_consumer_min_session_timeout_ms,
+                "group.consumer.max.session.timeout.ms",
+                self.group_consumer_max_session_timeout_ms,
+            ),
+            (
+                heartbeat,
+                "group.consumer.min.heartbeat.interval.ms",
+                self.group_consumer_min_heartbeat_interval_ms,
+                "group.consumer.max.heartbeat.interval.ms",
+                self.group_consumer_max_heartbeat_interval_ms,
+            ),
+        ];
+        let mut found = Vec::new();
+        for ((key, value), min_key, min, max_key, max) in bounds {
+            if value < min {
+                let message = format!("{key} must be greater than or equal to {min_key} ({min})");
+                found.push((key, message));
+            }
+            if value > max {
+                let message = format!("{key} must be less than or equal to {max_key} ({max})");
+                found.push((key, message));
+            }
+        }
+        if heartbeat.1 >= session.1 {
+            let message = format!("{} must be less than {}", heartbeat.0, session.0);
+            found.push((heartbeat.0, message));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kafka_refuses_at_start() {
+        let check = |pairs: &[(&str, &str)], expected: &[&str]| {
+            let mut config = BrokerConfig::default();
+            for (key, value) in pairs {
+                config.set(key, value).expect("a known key and value");
+            }
+            let found = config.group_problems();
+            let keys: Vec<&str> = found.iter().map(|(key, _)| *key).collect();
+            assert_eq!(keys, expected, "{pairs:?}");
+        };
+        let session = "group.consumer.session.timeout.ms";
+        let heartbeat = "group.consumer.heartbeat.interval.ms";
+        check(&[], &[]);
+        check(&[(session, "10000")], &[session]);
+        check(&[(session, "60001")], &[session]);
+        check(
+            &[
+                (session, "10000"),
+                ("group.consumer.min.session.timeout.ms", "6000"),
+            ],
+            &[],
+        );
+        check(&[(heartbeat, "1000")], &[heartbeat]);
+        check(&[(heartbeat, "15001")], &[heartbeat]);
+        let most = "group.consumer.max.heartbeat.interval.ms";
+        check(&[(heartbeat, "45000"), (most, "50000")], &[heartbeat]);
+    }
+
+    #[test]
+    fn assignors_are_a_list() {
+        let read = ServerAssignors::parse("range, uniform").expect("two assignors");
+        assert_eq!(read.show(), "range,uniform");
+        assert!(ServerAssignors::parse("sticky").is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! The rules of groups of the consumer protocol (KIP-848) that notes name, in words; see
+//! [`super::why`].
+
+/// A rule that fired at a coordinator or at a member.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ModernRule {
+    /// A group has a new epoch. Before/after: epochs.
+    GroupEpoch,
+    /// The coordinator's assignor made a new target. Before/after: epochs.
+    TargetAssignment,
+    /// A member has a new epoch. Before/after: its epochs.
+    MemberEpoch,
+    /// A member is asked to give partitions up. Before: its epoch; after: the target's.
+    RevocationAsked,
+    /// A member waits for partitions that others still hold. After: the target's epoch.
+    AwaitsPartitions,
+    /// Every member has what the target gives it. After: the epoch.
+    GroupStable,
+    /// No member is left. After: the epoch.
+    GroupEmpty,
+    /// Nothing was heard of a member. Before: its epoch; after: the group's.
+    SessionExpired,
+    /// A member kept what it was asked for too long. Before: its epoch; after: the group's.
+    RebalanceTimeout,
+    /// A member learned that the group has gone on without it. Before: its epoch; after: error code
+    /// number.
+    MemberFenced,
+    /// The application was told that there is no way back. Before: the member's epoch; after: error
+    /// code number.
+    MemberFatal,
+}
+
+/// A rule's name, what it did (as in [`super::group_why::text`]) and its source.
+#[must_use]
+pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static str) {
+    match rule {
+        ModernRule::GroupEpoch => (
+            "group-epoch",
+            "group epoch {b} → {a}: somebody came, left, fell silent or subscribed anew",
+            "GroupMetadataManager.consumerGroupHeartbeat",
+        ),
+        ModernRule::TargetAssignment => (
+            "target-assignment",
+            "the coordinator's assignor made the target of epoch {a}; every member learns its part \
+             with its next heartbeat",
+            "TargetAssignmentBuilder, KIP-848",
+        ),
+        ModernRule::MemberEpoch => (
+            "member-epoch",
+            "{m} goes from epoch {b} to {a}: it owns nothing that the new target takes away",
+            "CurrentAssignmentBuilder.computeNextAssignment",
+        ),
+        ModernRule::RevocationAsked => (
+            "revocation-asked",
+            "{m} is to give partitions up and stays in epoch {b} until it says that it did; it \
+             keeps reading the others",
+            "CurrentAssignmentBuilder, UNREVOKED_PARTITIONS",
+        ),
+        ModernRule::AwaitsPartitions => (
+            "awaits-partitions",
+            "{m} reads what is free and waits for what others have not given up yet (epoch {a})",
+            "CurrentAssignmentBuilder, UNRELEASED_PARTITIONS",
+        ),
+        ModernRule::GroupStable => (
+            "group-reconciled",
+            "every member has what the target of epoch {a} gives it",
+            "ConsumerGroup.maybeUpdateGroupState",
+        ),
+        ModernRule::GroupEmpty => (
+            "group-empty",
+            "no member is left in epoch {a}; the offsets stay",
+            "ConsumerGroup.maybeUpdateGroupState",
+        ),
+        ModernRule::SessionExpired => (
+            "member-session-expired",
+            "{m} is out: no heartbeat for group.consumer.session.timeout.ms",
+            "GroupMetadataManager.scheduleConsumerGroupSessionTimeout",
+        ),
+        ModernRule::RebalanceTimeout => (
+            "rebalance-timeout",
+            "{m} is out: it did not give up what it was asked for within max.poll.interval.ms",
+            "GroupMetadataManager.scheduleConsumerGroupRebalanceTimeout",
+        ),
+        ModernRule::MemberFenced => (
+            "member-fenced",
+            "{e} in epoch {b}: it abandons its partitions and joins again with epoch 0",
+            "AbstractMembershipManager.transitionToFenced",
+        ),
+        ModernRule::MemberFatal => (
+            "member-fatal",
+            "{e}: poll() throws, and the consumer is in the group no more",
+            "AbstractMembershipManager.transitionToFatal",
+        ),
+    }
+}
