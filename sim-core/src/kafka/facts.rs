@@ -3,7 +3,7 @@
 //! "As the quorum has it" is the committed metadata of the controller that is furthest; see
 //! [`super::scenario::Probe`].
 
-use super::broker::Broker;
+use super::broker::{Broker, PartitionView};
 use super::consumer::Consumer;
 use super::controller::Controller;
 use super::ids::{BrokerId, TopicPartition};
@@ -193,6 +193,11 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
         Probe::LogStart(tp) => cluster
             .leader_log(*tp)
             .map(|log| Value::Int(log.start_offset())),
+        Probe::LastStable(tp) => {
+            leader_view(cluster, *tp).map(|it| Value::Int(it.partition_log.last_stable_offset()))
+        }
+        Probe::OpenTransactions(tp) => leader_view(cluster, *tp)
+            .map(|it| Value::Int(it.partition_log.producers().ongoing().count() as i64)),
         Probe::ReplicaLeo(node, tp) => log(node, tp).map(|log| Value::Int(log.leo())),
         Probe::ReplicaHighWatermark(node, tp) => {
             log(node, tp).map(|log| Value::Int(log.high_watermark()))
@@ -253,6 +258,13 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
     found.unwrap_or(Value::None)
 }
 
+/// The replica that leads as the quorum has it, if its broker runs.
+fn leader_view<'a>(cluster: Cluster<'a>, tp: TopicPartition) -> Option<PartitionView<'a>> {
+    let leader = cluster.image()?.partitions.get(&tp)?.leader;
+    let node = cluster.node_of(leader).filter(|node| cluster.runs(*node))?;
+    cluster.broker(node)?.partition(tp)
+}
+
 fn metadata_offset(world: &World<Node>, node: NodeId) -> Option<i64> {
     match world.process(node)? {
         Node::Kafka(KafkaNode::Broker(broker)) => Some(broker.image().next_offset - 1),
@@ -291,6 +303,8 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             count(cluster.producer(*node)?.pending())
         }
         Probe::ProducerInFlight(node) => count(cluster.producer(*node)?.in_flight()),
+        Probe::ProducerCommits(node) => count(ended(cluster, *node)?.0),
+        Probe::ProducerAborts(node) => count(ended(cluster, *node)?.1),
         Probe::ClientThrottled(node) => {
             let producer = cluster.producer(*node).map(Producer::throttled_ms);
             let consumer = || cluster.consumer(*node).map(Consumer::throttled_ms);
@@ -306,4 +320,11 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
         Probe::ConsumerDelivered(node) => count(cluster.consumer(*node)?.delivered()),
         other => super::group_facts::value(cluster, other)?,
     })
+}
+
+/// Transactions that a producer has committed and aborted.
+fn ended(cluster: Cluster<'_>, node: NodeId) -> Option<(u64, u64)> {
+    let producer = cluster.producer(node)?;
+    producer.transaction()?;
+    Some(producer.transactions_ended())
 }

@@ -53,6 +53,10 @@ pub enum Probe {
     LogEnd(TopicPartition),
     /// The log start offset at the leader; none while there is no leader that runs.
     LogStart(TopicPartition),
+    /// The last stable offset at the leader; none while there is no leader that runs.
+    LastStable(TopicPartition),
+    /// Transactions that are open in the leader's log; none while there is no leader that runs.
+    OpenTransactions(TopicPartition),
     /// Log end offset of a replica; none if it holds no such log.
     ReplicaLeo(NodeId, TopicPartition),
     /// High watermark as a replica knows it.
@@ -81,6 +85,10 @@ pub enum Probe {
     ProducerPending(NodeId),
     /// Produce requests of a producer without answer yet.
     ProducerInFlight(NodeId),
+    /// Transactions that a producer's application has committed; none without a transactional id.
+    ProducerCommits(NodeId),
+    /// Transactions that a producer's application has aborted; none without a transactional id.
+    ProducerAborts(NodeId),
     /// How long brokers have told a client to wait for its quota so far: time.
     ClientThrottled(NodeId),
     /// Next offset a consumer reads; none without a position.

@@ -154,6 +154,18 @@ fn of_partition<'s>(spec: &ClusterSpec, base: u32, tp: TopicPartition) -> Vec<Pr
             Probe::LogStart(tp),
             "The log start offset at the leader.",
         ),
+        ask(
+            "lso",
+            Int,
+            Probe::LastStable(tp),
+            "The last stable offset at the leader: read_committed ends there.",
+        ),
+        ask(
+            "open-transactions",
+            Int,
+            Probe::OpenTransactions(tp),
+            "Transactions in the leader's log without a marker.",
+        ),
     ]
 }
 
@@ -314,6 +326,16 @@ fn of_producer<'s>(node: NodeId) -> Vec<Property<'s>> {
             "in-flight",
             Probe::ProducerInFlight(node),
             "Produce requests without answer yet.",
+        ),
+        count(
+            "commits",
+            Probe::ProducerCommits(node),
+            "Transactions it has committed, or none without a transactional.id.",
+        ),
+        count(
+            "aborts",
+            Probe::ProducerAborts(node),
+            "Transactions it has aborted, or none without a transactional.id.",
         ),
         throttled(node),
     ]
