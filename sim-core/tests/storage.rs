@@ -1,5 +1,5 @@
 //! What brokers keep and what they ration, in whole clusters: offsets that expire, the compacted log
-//! of the groups' coordinators, quotas.
+//! of the groups' coordinators, quotas, partitions that move.
 
 use sim_core::check::{RunPlan, RunReport};
 use sim_core::scenario;
@@ -202,4 +202,92 @@ fn a_client_over_its_quota_is_slowed_down_and_loses_nothing() {
         "billing.delivered > 600 @ 65s",
     ];
     check("a consumer", &(QUOTA.to_owned() + fetch), &[], &expect);
+}
+
+const MOVE: &str = r#"
+strandline = 1
+title = "t"
+duration = "240s"
+
+[kafka]
+brokers = 4
+config = { replica.fetch.max.bytes = 100_000 }
+
+[[kafka.topic]]
+name = "orders"
+assignment = [["b1", "b2"]]
+config = { min.insync.replicas = 2 }
+
+[[kafka.producer]]
+name = "history"
+topic = "orders"
+load = { kind = "constant", rate = 20, record-size = 10_000, start = "3s", stop = "30s" }
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 5, start = "3s", stop = "230s" }
+
+[[kafka.consumer]]
+name = "billing"
+topic = "orders"
+config = { auto.offset.reset = "earliest" }
+
+[[timeline]]
+at = "35s"
+do = "reassign"
+topic = "orders"
+partition = 0
+replicas = ["b3", "b4"]
+"#;
+
+#[test]
+fn a_partition_moves_to_other_brokers_while_it_is_written() {
+    let expect = [
+        "orders-0.assignment == {b1, b2} @ 34s",
+        "orders-0.assignment == {b3, b4} @ 50s",
+        "orders-0.isr == {b3, b4} @ 50s",
+        "orders-0.leader == b3 @ 50s",
+        "b1.orders-0.leo == none @ 50s",
+        "b3.orders-0.leo == orders-0.leo",
+        "billing.orders-0.lag == 0",
+        "shop.failed == 0",
+        "ledger.lost == 0",
+        "ledger.duplicated == 0",
+        "invariants.violated == 0 @ always",
+    ];
+    let moved = check("moved", MOVE, &[], &expect);
+    assert_eq!(reached(&moved, "reassignment-begun"), 1);
+    assert_eq!(reached(&moved, "reassignment-done"), 1);
+    assert_eq!(reached(&moved, "replication-throttled"), 0);
+}
+
+/// 5.4 MB at 100 kB/s of the leader, for each of two followers: between 100 and 120 s.
+#[test]
+fn a_throttled_move_takes_its_time_and_may_be_taken_back() {
+    let throttle = MOVE.to_owned() + "throttle = 100_000\n";
+    let expect = [
+        "orders-0.reassigning @ 120s",
+        "orders-0.assignment == {b1, b2, b3, b4} @ 120s",
+        "orders-0.isr == {b1, b2} @ 120s",
+        "kafka.under-replicated == 0 @ 120s",
+        "not orders-0.reassigning @ 175s",
+        "orders-0.isr == {b3, b4} @ 175s",
+        "shop.failed == 0",
+        "ledger.lost == 0",
+    ];
+    let slow = check("throttled", &throttle, &[], &expect);
+    assert!(reached(&slow, "replication-throttled") >= 1);
+
+    let back = "[[timeline]]\nat = \"60s\"\ndo = \"reassign\"\ntopic = \"orders\"\npartition = 0\n";
+    let expect = [
+        "orders-0.reassigning @ 59s",
+        "not orders-0.reassigning @ 61s",
+        "orders-0.assignment == {b1, b2} @ 61s",
+        "orders-0.leader == b1",
+        "b3.orders-0.leo > 100 @ 59s",
+        "b3.orders-0.leo == none",
+        "ledger.lost == 0",
+    ];
+    check("taken back", &(throttle + back), &[], &expect);
 }

@@ -47,6 +47,8 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("offsets.retention.check.interval.ms", 1),
     ("application.processing.us", 0),
     ("quota.window.num", 1),
+    ("leader.replication.throttled.rate", 0),
+    ("follower.replication.throttled.rate", 0),
     ("quota.window.size.seconds", 1),
     ("producer_byte_rate", 1),
     ("consumer_byte_rate", 1),
@@ -77,6 +79,8 @@ const LONG: &[&str] = &[
     "metadata.max.age.ms",
     "producer_byte_rate",
     "consumer_byte_rate",
+    "leader.replication.throttled.rate",
+    "follower.replication.throttled.rate",
 ];
 
 /// Why Kafka's own definition of a key refuses a number, with what it takes; `None` if it does not.

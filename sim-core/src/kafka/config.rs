@@ -112,6 +112,8 @@ settings! {
         "controller.quorum.request.timeout.ms" => quorum_request_timeout_ms: i64 = 2_000, "A quorum request without answer is given up after this.";
         "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "Broker to controller requests.";
         "log.retention.check.interval.ms" => retention_check_ms: i64 = 300_000, "How often old segments are looked for.";
+        #[serde(skip)] "leader.replication.throttled.rate" => leader_throttled_rate: i64 = i64::MAX, "Bytes per second that a broker sends to followers out of sync, of the topics' throttled replicas.";
+        #[serde(skip)] "follower.replication.throttled.rate" => follower_throttled_rate: i64 = i64::MAX, "Bytes per second that a broker out of sync fetches, of the topics' throttled replicas.";
         #[serde(skip)] "quota.window.num" => quota_window_num: u32 = 11, "Over how many windows the rate of a client is taken, the one under way included.";
         #[serde(skip)] "quota.window.size.seconds" => quota_window_s: u32 = 1, "The length of one.";
         "log.cleaner.enable" => log_cleaner_enable: bool = true, "Compact topics whose cleanup.policy says so.";
@@ -165,6 +167,8 @@ settings! {
         "min.compaction.lag.ms" => min_compaction_lag_ms: i64 = 0, "A record is not compacted before it is this old.";
         "max.compaction.lag.ms" => max_compaction_lag_ms: i64 = 9_223_372_036_854_775_807, "A record this old is compacted, however little of the log is dirty.";
         "delete.retention.ms" => delete_retention_ms: i64 = 86_400_000, "How long a tombstone stays after the pass that first kept it.";
+        #[serde(skip)] "leader.replication.throttled.replicas" => leader_throttled_replicas: String = String::new(), "Replicas that leader.replication.throttled.rate holds back: `*`, or a list such as 0:1,0:2 (partition:broker).";
+        #[serde(skip)] "follower.replication.throttled.replicas" => follower_throttled_replicas: String = String::new(), "The same for follower.replication.throttled.rate.";
         "index.interval.bytes" => index_interval_bytes: u32 = 4_096, "Bytes of records between two entries of a segment's indexes.";
         "segment.index.bytes" => segment_index_bytes: u32 = 10_485_760, "Size of an index; a segment whose index is full is closed.";
     }

@@ -177,6 +177,8 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
         Probe::LeaderEpoch(tp) => partition(tp).map(|p| Value::Int(p.leader_epoch.into())),
         Probe::Isr(tp) => partition(tp).map(|p| Value::Nodes(cluster.set(&p.isr))),
         Probe::Elr(tp) => partition(tp).map(|p| Value::Nodes(cluster.set(&p.elr))),
+        Probe::Replicas(tp) => partition(tp).map(|p| Value::Nodes(cluster.set(&p.replicas))),
+        Probe::Reassigning(tp) => partition(tp).map(|p| Value::Bool(p.is_reassigning())),
         Probe::Claimants(tp) => Some(Value::Nodes(
             cluster
                 .brokers()
@@ -280,7 +282,7 @@ fn unhealthy(cluster: Cluster<'_>, probe: &Probe) -> i64 {
     };
     let bad = image.partitions.iter().filter(|(tp, p)| match probe {
         Probe::OfflinePartitions => p.leader < 0,
-        Probe::UnderReplicated => p.isr.len() < p.replicas.len(),
+        Probe::UnderReplicated => p.isr.len() + p.adding.len() < p.replicas.len(),
         _ => {
             let min = image
                 .config(tp.topic, "min.insync.replicas")

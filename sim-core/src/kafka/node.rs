@@ -3,6 +3,7 @@
 use super::broker::{Broker, BrokerTimer};
 use super::consumer::{Consumer, ConsumerTimer};
 use super::controller::{Controller, ControllerTimer};
+use super::ids::BrokerId;
 use super::note::Note;
 use super::producer::{Producer, ProducerTimer};
 use super::protocol::Msg;
@@ -96,6 +97,18 @@ pub enum Order {
         /// New value; `None` deletes it.
         value: Option<String>,
     },
+    /// To the active controller: move a partition to these brokers, in order of preference
+    /// (`kafka-reassign-partitions.sh`).
+    Reassign {
+        /// Topic name.
+        topic: String,
+        /// Partition number.
+        partition: u16,
+        /// Brokers by name and id; `None` takes back the reassignment that goes on.
+        replicas: Option<Vec<(String, BrokerId)>>,
+        /// `--throttle`: bytes per second that the move may take of each broker.
+        throttle: Option<u64>,
+    },
 }
 
 impl Node {
@@ -160,7 +173,8 @@ impl Node {
             Order::ElectPreferred
             | Order::ElectUnclean { .. }
             | Order::AlterConfig { .. }
-            | Order::AlterQuota { .. } => {
+            | Order::AlterQuota { .. }
+            | Order::Reassign { .. } => {
                 matches!(self, Node::Controller(c) if c.is_active())
             }
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => {
@@ -173,7 +187,8 @@ impl Node {
             Order::ElectPreferred
             | Order::ElectUnclean { .. }
             | Order::AlterConfig { .. }
-            | Order::AlterQuota { .. } => "the active controller",
+            | Order::AlterQuota { .. }
+            | Order::Reassign { .. } => "the active controller",
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
             Order::Poll { .. } | Order::Close => "a consumer",
         };
@@ -201,6 +216,18 @@ impl Order {
                     None => format!("take {key} off {whose}"),
                 }
             }
+            Order::Reassign {
+                topic,
+                partition,
+                replicas,
+                ..
+            } => match replicas {
+                None => format!("take back the reassignment of {topic}-{partition}"),
+                Some(brokers) => {
+                    let names: Vec<&str> = brokers.iter().map(|it| it.0.as_str()).collect();
+                    format!("move {topic}-{partition} to {}", names.join(", "))
+                }
+            },
             Order::AlterQuota { client, key, value } => {
                 let whose = client.as_ref().map_or("all clients", |it| it.0.as_str());
                 match value {

@@ -110,6 +110,13 @@ pub enum Rule {
     MemberExpired,
     /// A group committed an offset. Before/after: offsets.
     OffsetCommitted,
+    /// A partition moves to other brokers. Before/after: replicas.
+    ReassignmentBegun,
+    /// It has moved, or the move was taken back. Before/after: replicas.
+    ReassignmentDone,
+    /// Replication is held back (`*.replication.throttled.rate`). Before: the rate of late; after:
+    /// the limit, bytes per second.
+    ReplicationThrottled,
     /// A client over its quota must wait. Before: the client's node; after: for how long, ms.
     ClientThrottled,
     /// A group's offset was forgotten (`offsets.retention.minutes`). Before: the offset; after: -1.

@@ -124,6 +124,22 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "an acks=all write waits until the high watermark has passed offset {a}",
             "DelayedProduce",
         ),
+        Rule::ReassignmentBegun => (
+            "reassignment-begun",
+            "a reassignment begins: {a} replicas until the new ones are in sync (it had {b})",
+            "ReplicationControlManager.alterPartitionReassignments",
+        ),
+        Rule::ReassignmentDone => (
+            "reassignment-done",
+            "the reassignment is over: all {a} replicas that stay are in sync, and of {b} the others \
+             give their logs up",
+            "PartitionReassignmentReplicas",
+        ),
+        Rule::ReplicationThrottled => (
+            "replication-throttled",
+            "replication to a replica out of sync waits: {b} bytes/s are above the limit of {a}",
+            "ReplicationQuotaManager, KIP-73",
+        ),
         Rule::ClientThrottled => (
             "client-throttled",
             "{c} is over its quota: nothing is read from its connection for {a} ms",
@@ -456,6 +472,7 @@ pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &st
             rule,
             Rule::IsrChanged | Rule::LeaderElected | Rule::UncleanLeaderElected
         ),
+        "replicas" => matches!(rule, Rule::ReassignmentBegun | Rule::ReassignmentDone),
         "elr" => matches!(rule, Rule::ElrChanged),
         _ => false,
     }

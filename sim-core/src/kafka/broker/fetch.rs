@@ -7,6 +7,7 @@
 
 use super::partition::{Partition, statuses};
 use super::purgatory::{Parked, Wake};
+use super::replication_quota::Side;
 use super::{Broker, clock_ms, respond};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
@@ -127,6 +128,13 @@ impl Broker {
         reading: Reading,
         cx: &mut KafkaCx<'_>,
     ) {
+        if self.replication_quotas.is_some() && self.book.broker_at(to).is_some() {
+            let sent = reading.partitions.iter();
+            let sent = sent.filter(|it| self.is_throttled(Side::Leader, it.tp));
+            let bytes = sent.flat_map(|it| it.batches.iter()).map(|it| it.bytes);
+            let bytes = bytes.map(u64::from).sum();
+            self.count_replication(Side::Leader, bytes, cx);
+        }
         let partitions = match self.throttle_fetch(to, reading.bytes, cx) {
             None => reading.partitions,
             Some(throttle_time_ms) => {
@@ -154,7 +162,13 @@ impl Broker {
         for asked in &fetch.partitions {
             let left = u64::from(fetch.max_bytes).saturating_sub(reading.bytes);
             let budget = u32::try_from(left).unwrap_or(u32::MAX).min(asked.max_bytes);
-            let read = self.read(fetch, asked, budget, reading.bytes == 0);
+            let waits = self.held_back(fetch, asked, cx.now());
+            let (budget, min_one) = if waits {
+                (0, false)
+            } else {
+                (budget, reading.bytes == 0)
+            };
+            let read = self.read(fetch, asked, budget, min_one);
             let served = matches!(&read, Ok(fetched) if fetched.diverging.is_none());
             let counted = match fetch.fetcher {
                 Fetcher::Replica { id, broker_epoch } if counts && served => {
@@ -172,6 +186,21 @@ impl Broker {
             reading.partitions.push(fetched);
         }
         reading
+    }
+
+    /// Whether the throttle of replication keeps the data of a partition from a follower that is out
+    /// of sync (`shouldLeaderThrottle`).
+    fn held_back(&self, fetch: &DelayedFetch, asked: &FetchPartition, now: Nanos) -> bool {
+        let Fetcher::Replica { id, .. } = fetch.fetcher else {
+            return false;
+        };
+        if !self.is_throttled(Side::Leader, asked.tp) {
+            return false;
+        }
+        let state = self.partitions.get(asked.tp);
+        let state = state.and_then(Partition::leader_state);
+        state.is_some_and(|it| !it.isr().contains(&id))
+            && self.must_wait(Side::Leader, asked.tp, now)
     }
 
     /// Reads one partition, after the checks of epoch, role and divergence.
@@ -294,7 +323,7 @@ impl Broker {
     }
 
     /// Whether what happened may end the wait of a parked fetch.
-    pub(super) fn fetch_may_end(&self, fetch: &DelayedFetch, wake: Wake) -> bool {
+    pub(super) fn fetch_may_end(&self, fetch: &DelayedFetch, wake: Wake, now: Nanos) -> bool {
         let replica = matches!(fetch.fetcher, Fetcher::Replica { .. });
         match wake {
             Wake::Appended(_) if !replica => false,
@@ -302,17 +331,20 @@ impl Broker {
             Wake::Appended(tp) | Wake::HighWatermark(tp) if fetch.min_bytes <= 1 => {
                 // The least that can be asked for: anything new in this partition is enough.
                 let asked = fetch.partitions.iter().find(|it| it.tp == tp);
-                asked.is_some_and(|asked| self.available(fetch, asked, 1).is_none_or(|b| b > 0))
+                asked.is_some_and(|asked| {
+                    let new = self.available(fetch, asked, 1, now);
+                    new.is_none_or(|bytes| bytes > 0)
+                })
             }
-            _ => self.fetch_is_ready(fetch),
+            _ => self.fetch_is_ready(fetch, now),
         }
     }
 
-    fn fetch_is_ready(&self, fetch: &DelayedFetch) -> bool {
+    fn fetch_is_ready(&self, fetch: &DelayedFetch, now: Nanos) -> bool {
         let wanted = u64::from(fetch.min_bytes);
         let mut bytes = 0;
         for asked in &fetch.partitions {
-            match self.available(fetch, asked, wanted) {
+            match self.available(fetch, asked, wanted, now) {
                 None => return true,
                 Some(more) => bytes += more,
             }
@@ -322,8 +354,17 @@ impl Broker {
 
     /// Bytes that a reader could have now, counted up to `wanted`; `None` if it must be told of an
     /// error.
-    fn available(&self, fetch: &DelayedFetch, asked: &FetchPartition, wanted: u64) -> Option<u64> {
+    fn available(
+        &self,
+        fetch: &DelayedFetch,
+        asked: &FetchPartition,
+        wanted: u64,
+        now: Nanos,
+    ) -> Option<u64> {
         let (partition, _) = self.leading(fetch, asked).ok()?;
+        if self.held_back(fetch, asked, now) {
+            return Some(0);
+        }
         let log = partition.log.log();
         let bound = match fetch.view() {
             OffsetView::Replica => log.leo(),

@@ -8,6 +8,7 @@
 
 use super::alarm::Alarm;
 use super::partition::{FetchPhase, FetchState, Partition};
+use super::replication_quota::Side;
 use super::{Broker, BrokerTimer, request, span};
 use crate::kafka::ids::{BrokerId, TopicPartition};
 use crate::kafka::node::KafkaCx;
@@ -111,7 +112,12 @@ impl Broker {
         }
         if thread.waiting.is_empty() {
             // Nothing may be asked now; go on when the first backoff ends.
-            let delays = thread.partitions.iter().filter_map(|tp| self.delay_of(*tp));
+            let pause = span(self.config.replica_fetch_backoff_ms);
+            let delays = thread.partitions.iter().filter_map(|tp| {
+                let throttled = self.holds_itself_back(*tp, now);
+                let at = self.delay_of(*tp)?;
+                Some(if throttled { at.max(now + pause) } else { at })
+            });
             if let Some(at) = delays.filter(|at| *at > now).min() {
                 thread.alarm.by(at, BrokerTimer::Fetcher(leader), cx);
             }
@@ -180,6 +186,18 @@ impl Broker {
         Some(what)
     }
 
+    /// Whether the throttle keeps this follower from asking (`shouldFollowerThrottle`).
+    fn holds_itself_back(&self, tp: TopicPartition, now: Nanos) -> bool {
+        self.is_throttled(Side::Follower, tp)
+            && self.must_wait(Side::Follower, tp, now)
+            && self
+                .meta
+                .image()
+                .partitions
+                .get(&tp)
+                .is_some_and(|it| !it.isr.contains(&self.id))
+    }
+
     /// One fetch for all partitions that may be fetched.
     fn fetch_for(&mut self, thread: &FetcherThread, now: Nanos) -> Option<Request> {
         let fences = self.fences_replicas();
@@ -187,6 +205,9 @@ impl Broker {
         let max_bytes = self.config.replica_fetch_max_bytes;
         let mut partitions = Vec::with_capacity(thread.partitions.len());
         for tp in &thread.partitions {
+            if self.holds_itself_back(*tp, now) {
+                continue;
+            }
             let Some(partition) = self.partitions.get_mut(*tp) else {
                 continue;
             };

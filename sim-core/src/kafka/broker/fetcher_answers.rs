@@ -4,6 +4,7 @@
 //! `fetchOffsetAndTruncate`, and `Partition.appendRecordsToFollowerOrFutureReplica`.
 
 use super::partition::{FetchPhase, FetchState, Partition};
+use super::replication_quota::Side;
 use super::{Broker, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{BrokerId, TopicPartition};
@@ -87,7 +88,11 @@ impl Broker {
             self.cut_at_divergence(tp, end, cx);
             return 0;
         }
-        self.append_fetched(tp, fetched, cx)
+        let bytes = self.append_fetched(tp, fetched, cx);
+        if self.is_throttled(Side::Follower, tp) {
+            self.count_replication(Side::Follower, bytes, cx);
+        }
+        bytes
     }
 
     fn on_refusal(&mut self, tp: TopicPartition, error: ErrorCode, cx: &mut KafkaCx<'_>) {

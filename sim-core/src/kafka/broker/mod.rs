@@ -27,6 +27,7 @@ mod producer_ids;
 mod purgatory;
 mod quotas;
 mod replica_manager;
+mod replication_quota;
 #[cfg(test)]
 mod tests;
 mod txn;
@@ -146,6 +147,9 @@ pub struct Broker {
     /// As long as a client has a quota.
     #[serde(skip_serializing_if = "Option::is_none")]
     quotas: Option<Box<quotas::ClientQuotas>>,
+    /// As long as a topic has throttled replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replication_quotas: Option<Box<replication_quota::ReplicationQuotas>>,
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
     /// What happened in this step that parked requests may wait for; empty between steps.
@@ -188,6 +192,7 @@ impl Broker {
             groups: None,
             txn: None,
             quotas: None,
+            replication_quotas: None,
             connections: BTreeMap::new(),
             purgatory: Alarm::default(),
             wakes: VecDeque::new(),
@@ -312,6 +317,7 @@ impl Broker {
         self.groups = None;
         self.txn = None;
         self.quotas = None;
+        self.replication_quotas = None;
         self.connections.clear();
         self.purgatory = Alarm::default();
         self.wakes.clear();

@@ -302,7 +302,7 @@ impl Broker {
         match parked {
             None => false,
             Some(Parked::Fetch(fetch)) => {
-                if self.fetch_may_end(fetch, wake) {
+                if self.fetch_may_end(fetch, wake, cx.now()) {
                     self.complete_fetch(node, cx);
                     return false;
                 }

@@ -40,6 +40,9 @@ impl Broker {
         if delta.configs {
             self.refresh_configs();
         }
+        if delta.configs || self.replication_quotas.is_some() {
+            self.refresh_replication_quotas();
+        }
         self.start_cleaner(cx);
         for leader in fetch_from {
             self.run_fetcher(leader, cx);

@@ -253,6 +253,14 @@ impl Controller {
                 self.note_about(rule, Some(tp), None, from, to, cx);
             }
         }
+        if before.is_some() && old.is_reassigning() != after.is_reassigning() {
+            let rule = match after.is_reassigning() {
+                true => Rule::ReassignmentBegun,
+                false => Rule::ReassignmentDone,
+            };
+            let (from, to) = (old.replicas.len() as i64, after.replicas.len() as i64);
+            self.note_about(rule, Some(tp), None, from, to, cx);
+        }
         elects && !clean
     }
 

@@ -8,7 +8,7 @@
 //!
 //! Left out: the append linger (`controller.quorum.append.linger.ms`, 25 ms: records are written at
 //! once), NoOp records every 500 ms (they keep offsets moving on an idle cluster and change nothing
-//! else here), feature levels, quotas, access control, reassignment, directory ids.
+//! else here), feature levels, quotas, access control, directory ids.
 //!
 //! Start-up: all voters begin unattached with an empty log, so the first election starts after the
 //! shortest of their random timeouts (1 to 2 s), and the cluster serves soon after that.
@@ -21,6 +21,7 @@ mod fetch;
 mod orders;
 mod partitions;
 mod quorum;
+mod reassign;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -20,7 +20,12 @@ use crate::kernel::Nanos;
 use super::partitions::partition_record;
 
 /// What `kafka-configs.sh --entity-default --entity-type brokers` may change.
-const DYNAMIC_CLUSTER_KEYS: [&str; 2] = ["min.insync.replicas", "unclean.leader.election.enable"];
+const DYNAMIC_CLUSTER_KEYS: [&str; 4] = [
+    "min.insync.replicas",
+    "unclean.leader.election.enable",
+    "leader.replication.throttled.rate",
+    "follower.replication.throttled.rate",
+];
 
 impl Controller {
     /// Why the active controller would not do what is ordered, if so.
@@ -51,6 +56,12 @@ impl Controller {
                 }
                 config_problem(topic.is_some(), key, value.as_deref())
             }
+            Order::Reassign {
+                topic,
+                partition,
+                replicas,
+                ..
+            } => self.refuse_reassign(topic, *partition, replicas.as_deref()),
             Order::AlterQuota { key, value, .. } => quota_problem(key, value.as_deref()),
             _ => None,
         }
@@ -84,6 +95,18 @@ impl Controller {
             Order::AlterConfig { topic, key, value } => {
                 self.alter_config(topic.as_deref(), key, value.as_deref(), now, cx);
             }
+            Order::Reassign {
+                topic,
+                partition,
+                replicas,
+                throttle,
+            } => {
+                let done =
+                    self.reassign(topic, *partition, replicas.as_deref(), *throttle, now, cx);
+                if let Err(error) = done {
+                    self.refuse_order(error, cx);
+                }
+            }
             Order::AlterQuota { client, key, value } => {
                 if quota_problem(key, value.as_deref()).is_some() {
                     return self.refuse_order(ErrorCode::InvalidConfig, cx);
@@ -103,7 +126,7 @@ impl Controller {
         self.note(Rule::Refused, i64::from(error as u8), -1, cx);
     }
 
-    fn topic(&self, name: &str) -> Option<TopicId> {
+    pub(super) fn topic(&self, name: &str) -> Option<TopicId> {
         let topics = &self.active.as_ref()?.image.topics;
         topics.iter().find(|(_, n)| *n == name).map(|(id, _)| *id)
     }

@@ -27,6 +27,7 @@ pub mod producer_state;
 pub mod quorum;
 pub mod quorum_leader;
 pub mod quota;
+pub mod reassignment;
 pub mod replica;
 pub mod replication;
 pub mod server_assign;

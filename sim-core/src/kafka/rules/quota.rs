@@ -77,6 +77,29 @@ impl Usage {
         now_ms: u64,
         max_ms: i64,
     ) -> i64 {
+        self.add(amount, windows, now_ms);
+        let span = windows.span_ms(self.elapsed_ms(windows, now_ms));
+        let rate = self.rate(windows, now_ms);
+        if rate <= quota {
+            return 0;
+        }
+        bounded_throttle_time_ms(rate, quota, span, max_ms).max(0)
+    }
+
+    /// Takes note of `amount` (bytes) at `now_ms`, as replication does, and nothing else.
+    pub fn note(&mut self, amount: u64, windows: QuotaWindows, now_ms: u64) {
+        self.elapsed_ms(windows, now_ms);
+        self.add(amount, windows, now_ms);
+    }
+
+    /// The rate since the oldest window began (`SimpleRate`, the one of replication), in
+    /// [`RATE_UNIT`]s a second: a window at least, however young that is.
+    pub fn simple_rate(&mut self, windows: QuotaWindows, now_ms: u64) -> u64 {
+        let span = self.elapsed_ms(windows, now_ms).max(windows.window_ms);
+        self.rate_over(span)
+    }
+
+    fn add(&mut self, amount: u64, windows: QuotaWindows, now_ms: u64) {
         match self.samples.back_mut() {
             Some(last) if now_ms < last.began_ms + windows.window_ms => last.sum += amount,
             _ => self.samples.push_back(Sample {
@@ -84,12 +107,12 @@ impl Usage {
                 sum: amount,
             }),
         }
-        let span = windows.span_ms(self.elapsed_ms(windows, now_ms));
-        let rate = self.rate(windows, now_ms);
-        if rate <= quota {
-            return 0;
-        }
-        bounded_throttle_time_ms(rate, quota, span, max_ms).max(0)
+    }
+
+    fn rate_over(&self, span_ms: u64) -> u64 {
+        let sum: u64 = self.samples.iter().map(|sample| sample.sum).sum();
+        let rate = u128::from(sum) * u128::from(RATE_UNIT) * 1_000 / u128::from(span_ms.max(1));
+        u64::try_from(rate).unwrap_or(u64::MAX)
     }
 
     /// Takes back what was recorded last: what the client did not get after all.
@@ -101,10 +124,8 @@ impl Usage {
 
     /// The rate of late, in [`RATE_UNIT`]s a second.
     pub fn rate(&mut self, windows: QuotaWindows, now_ms: u64) -> u64 {
-        let span = windows.span_ms(self.elapsed_ms(windows, now_ms)).max(1);
-        let sum: u64 = self.samples.iter().map(|sample| sample.sum).sum();
-        let rate = u128::from(sum) * u128::from(RATE_UNIT) * 1_000 / u128::from(span);
-        u64::try_from(rate).unwrap_or(u64::MAX)
+        let span = windows.span_ms(self.elapsed_ms(windows, now_ms));
+        self.rate_over(span)
     }
 
     /// Forgets what is too old, and says how long ago the oldest sample began.
@@ -120,6 +141,24 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replication_counts_no_windows_before_it_began() {
+        let windows = QuotaWindows::default();
+        let mut usage = Usage::default();
+        let check = |usage: &mut Usage, now_ms, bytes_a_second| {
+            let rate = usage.simple_rate(windows, now_ms);
+            assert_eq!(rate, bytes_a_second * RATE_UNIT, "{now_ms}");
+        };
+        check(&mut usage, 0, 0);
+        usage.note(3_000, windows, 0);
+        check(&mut usage, 500, 3_000);
+        check(&mut usage, 3_000, 1_000);
+        usage.note(3_000, windows, 6_000);
+        check(&mut usage, 6_000, 1_000);
+        // The oldest window is forgotten after eleven.
+        check(&mut usage, 12_000, 500);
+    }
 
     #[test]
     fn the_wait_brings_the_rate_down_to_the_quota() {

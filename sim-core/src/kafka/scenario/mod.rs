@@ -45,6 +45,10 @@ pub enum Probe {
     Isr(TopicPartition),
     /// The eligible leader replicas (KIP-966) as the quorum has them: nodes.
     Elr(TopicPartition),
+    /// All replicas as the quorum has them, both sides of a reassignment: nodes.
+    Replicas(TopicPartition),
+    /// Whether a reassignment goes on as the quorum has it: bool.
+    Reassigning(TopicPartition),
     /// Brokers that run and believe they lead the partition: nodes. Two of them: split brain.
     Claimants(TopicPartition),
     /// The high watermark at the leader; none while there is no leader that runs.

@@ -131,6 +131,18 @@ fn of_partition<'s>(spec: &ClusterSpec, base: u32, tp: TopicPartition) -> Vec<Pr
         ),
         Property::known("replicas", "The replicas it was given.", all),
         ask(
+            "assignment",
+            Nodes,
+            Probe::Replicas(tp),
+            "Its replicas as the quorum has them; in a reassignment, those that go and that come.",
+        ),
+        ask(
+            "reassigning",
+            Type::Bool,
+            Probe::Reassigning(tp),
+            "Whether a reassignment goes on as the quorum has it.",
+        ),
+        ask(
             "claimants",
             Nodes,
             Probe::Claimants(tp),
@@ -185,11 +197,11 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
     };
     let (brokers, controllers) = (spec.brokers.len(), spec.controllers.len());
     let producers = brokers + controllers + spec.producers.len();
-    if let Some((_, id)) = spec.brokers.get(at) {
+    if at < brokers {
         let mut all = of_broker(node);
         all.push(metadata());
-        let held = partitions(spec).filter(move |(_, tp)| holds(spec, *tp, *id));
-        all.extend(held.map(|(name, tp)| {
+        // A reassignment may bring any partition here.
+        all.extend(partitions(spec).map(|(name, tp)| {
             Property::scope(name, "Its replica of the partition.", move || {
                 of_replica(node, tp)
             })
@@ -235,13 +247,6 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
         }));
     }
     all
-}
-
-fn holds(spec: &ClusterSpec, tp: TopicPartition, id: BrokerId) -> bool {
-    spec.topics
-        .get(usize::from(tp.topic.0))
-        .and_then(|topic| topic.assignment.get(usize::from(tp.partition)))
-        .is_some_and(|ids| ids.contains(&id))
 }
 
 fn of_broker<'s>(node: NodeId) -> Vec<Property<'s>> {

@@ -2,6 +2,7 @@
 
 use super::settings::{Settings, put};
 use crate::kafka::config::{BrokerConfig, QuotaConfig, TopicConfig};
+use crate::kafka::ids::BrokerId;
 use crate::kafka::node::Order;
 use crate::kafka::spec::ClusterSpec;
 use crate::scenario::{
@@ -77,6 +78,26 @@ pub(super) const VERBS: &[Verb] = &[
                 "value",
                 ArgKind::Plain,
                 "The new value; left out: the setting is deleted.",
+            ),
+        ],
+        undo: false,
+    },
+    Verb {
+        name: "reassign",
+        doc: "A partition moves to other brokers (kafka-reassign-partitions.sh).",
+        args: &[
+            ACTIVE,
+            needed("topic", ArgKind::Text, "The topic."),
+            needed("partition", ArgKind::Count, "The number of the partition."),
+            optional(
+                "replicas",
+                ArgKind::Texts,
+                "The brokers, the preferred leader first; left out: the move that goes on is taken back.",
+            ),
+            optional(
+                "throttle",
+                ArgKind::Speed,
+                "Bytes per second that the move may take of a broker.",
             ),
         ],
         undo: false,
@@ -165,6 +186,7 @@ pub(super) fn read(
             }
         }
         "alter-config" => alter_config(spec, args, reader)?,
+        "reassign" => reassign(spec, args, reader)?,
         "alter-quota" => alter_quota(spec, args, reader)?,
         "send" => Order::Send {
             records: match u32::try_from(args.count("records")?) {
@@ -260,6 +282,45 @@ pub(super) fn known_client(
     number
 }
 
+fn reassign(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let topic = known_topic(spec, args, reader)?;
+    let partition = known_partition(spec, &topic, args, reader)?;
+    let replicas = match args.texts("replicas") {
+        None => None,
+        Some(names) => {
+            let mut found: Vec<(String, BrokerId)> = Vec::new();
+            for name in names {
+                let known = spec.brokers.iter().find(|(broker, _)| *broker == name);
+                let (problem, known) = match known {
+                    Some(it) if found.contains(it) => {
+                        let message = format!("`{}` stands twice", units::shorten(&name));
+                        (Some(Problem::new("duplicate", message)), None)
+                    }
+                    Some(it) => (None, Some(it)),
+                    None => {
+                        let message = format!("there is no broker `{}`", units::shorten(&name));
+                        let brokers = spec.brokers.iter().map(|it| it.0.as_str());
+                        let problem = Problem::new("unknown-name", message).near(&name, brokers);
+                        (Some(problem), None)
+                    }
+                };
+                if let Some(problem) = problem {
+                    args.report("replicas", problem, reader);
+                    return None;
+                }
+                found.extend(known.cloned());
+            }
+            Some(found)
+        }
+    };
+    Some(Order::Reassign {
+        topic,
+        partition,
+        replicas,
+        throttle: args.count("throttle"),
+    })
+}
+
 fn alter_quota(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
     let client = match args.get("client") {
         Some(given) => {
@@ -316,6 +377,20 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             args.push(("key", text(key)));
             args.extend(value.as_ref().map(|value| ("value", text(value))));
             ("alter-config", args)
+        }
+        Order::Reassign {
+            topic,
+            partition,
+            replicas,
+            throttle,
+        } => {
+            let mut args = vec![("topic", text(topic)), ("partition", partition.to_string())];
+            args.extend(replicas.as_ref().map(|brokers| {
+                let names: Vec<String> = brokers.iter().map(|it| text(&it.0)).collect();
+                ("replicas", format!("[{}]", names.join(", ")))
+            }));
+            args.extend(throttle.map(|rate| ("throttle", rate.to_string())));
+            ("reassign", args)
         }
         Order::AlterQuota { client, key, value } => {
             let mut args = Vec::new();
