@@ -1,5 +1,6 @@
 //! What brokers keep and what they ration, in whole clusters: offsets that expire, the compacted log
-//! of the groups' coordinators, quotas, partitions that move.
+//! of the groups' coordinators, quotas, partitions that move, the page
+//! cache.
 
 use sim_core::check::{RunPlan, RunReport};
 use sim_core::scenario;
@@ -290,4 +291,31 @@ fn a_throttled_move_takes_its_time_and_may_be_taken_back() {
         "ledger.lost == 0",
     ];
     check("taken back", &(throttle + back), &[], &expect);
+}
+
+/// The story of the evicted page cache, and its cure: a quota for whoever replays.
+#[test]
+fn a_replay_with_a_quota_leaves_the_page_cache_to_others() {
+    let story = include_str!("../../scenarios/page-cache-evicted.toml");
+    let plain = story.split("[[expect]]").next().expect("a beginning");
+    let evicted = ["reports.disk-read > 1000000", "b1.cached > 3900000"];
+    let report = check("without", plain, &[], &evicted);
+    assert!(reached(&report, "disk-read") > 10);
+
+    let quota = "[[kafka.quota]]\nclient = \"replay\"\nconfig.consumer_byte_rate = 100_000\n";
+    let spared = [
+        "reports.disk-read == 0",
+        "replay.disk-read > 1000000",
+        "replay.throttled > 20s",
+        "shop.pending < 20 @ 105s",
+    ];
+    check("with", &(plain.to_owned() + quota), &[], &spared);
+
+    let all = [("config.\"os.page.cache.bytes\" = 4_000_000", "")];
+    check(
+        "all in memory",
+        plain,
+        &all,
+        &["b1.disk-read == 0", "b1.cached == none"],
+    );
 }

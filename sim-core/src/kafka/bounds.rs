@@ -47,6 +47,7 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("offsets.retention.check.interval.ms", 1),
     ("application.processing.us", 0),
     ("quota.window.num", 1),
+    ("os.page.cache.bytes", 0),
     ("leader.replication.throttled.rate", 0),
     ("follower.replication.throttled.rate", 0),
     ("quota.window.size.seconds", 1),
@@ -79,6 +80,7 @@ const LONG: &[&str] = &[
     "metadata.max.age.ms",
     "producer_byte_rate",
     "consumer_byte_rate",
+    "os.page.cache.bytes",
     "leader.replication.throttled.rate",
     "follower.replication.throttled.rate",
 ];

@@ -112,6 +112,7 @@ settings! {
         "controller.quorum.request.timeout.ms" => quorum_request_timeout_ms: i64 = 2_000, "A quorum request without answer is given up after this.";
         "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "Broker to controller requests.";
         "log.retention.check.interval.ms" => retention_check_ms: i64 = 300_000, "How often old segments are looked for.";
+        #[serde(skip)] "os.page.cache.bytes" => page_cache_bytes: u64 = 0, "Not a Kafka key: memory that a broker's operating system has for its logs; 0 = all that is read is in it.";
         #[serde(skip)] "leader.replication.throttled.rate" => leader_throttled_rate: i64 = i64::MAX, "Bytes per second that a broker sends to followers out of sync, of the topics' throttled replicas.";
         #[serde(skip)] "follower.replication.throttled.rate" => follower_throttled_rate: i64 = i64::MAX, "Bytes per second that a broker out of sync fetches, of the topics' throttled replicas.";
         #[serde(skip)] "quota.window.num" => quota_window_num: u32 = 11, "Over how many windows the rate of a client is taken, the one under way included.";

@@ -177,6 +177,13 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
         Probe::LeaderEpoch(tp) => partition(tp).map(|p| Value::Int(p.leader_epoch.into())),
         Probe::Isr(tp) => partition(tp).map(|p| Value::Nodes(cluster.set(&p.isr))),
         Probe::Elr(tp) => partition(tp).map(|p| Value::Nodes(cluster.set(&p.elr))),
+        Probe::Cached(node) => cluster
+            .broker(*node)
+            .and_then(|it| it.pages(None))
+            .map(|(cached, _)| Value::Int(cached as i64)),
+        Probe::DiskRead(node) => cluster
+            .broker(*node)
+            .map(|it| Value::Int(it.pages(None).map_or(0, |(_, read)| read) as i64)),
         Probe::Replicas(tp) => partition(tp).map(|p| Value::Nodes(cluster.set(&p.replicas))),
         Probe::Reassigning(tp) => partition(tp).map(|p| Value::Bool(p.is_reassigning())),
         Probe::Claimants(tp) => Some(Value::Nodes(
@@ -307,6 +314,11 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
         Probe::ProducerInFlight(node) => count(cluster.producer(*node)?.in_flight()),
         Probe::ProducerCommits(node) => count(ended(cluster, *node)?.0),
         Probe::ProducerAborts(node) => count(ended(cluster, *node)?.1),
+        Probe::ClientDiskRead(node) => {
+            let brokers = cluster.brokers();
+            let each = brokers.filter_map(|(_, it)| Some(it.pages(Some(*node))?.1));
+            count(each.sum())
+        }
         Probe::ClientThrottled(node) => {
             let producer = cluster.producer(*node).map(Producer::throttled_ms);
             let consumer = || cluster.consumer(*node).map(Consumer::throttled_ms);

@@ -110,6 +110,9 @@ pub enum Rule {
     MemberExpired,
     /// A group committed an offset. Before/after: offsets.
     OffsetCommitted,
+    /// A fetch asked for what is in the page cache no more. Before: bytes; after: for how long the
+    /// answer waits for the disk, ms.
+    DiskRead,
     /// A partition moves to other brokers. Before/after: replicas.
     ReassignmentBegun,
     /// It has moved, or the move was taken back. Before/after: replicas.

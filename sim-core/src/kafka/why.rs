@@ -124,6 +124,12 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "an acks=all write waits until the high watermark has passed offset {a}",
             "DelayedProduce",
         ),
+        Rule::DiskRead => (
+            "disk-read",
+            "{b} bytes are in the page cache no more: the answer waits {a} ms for the disk, and what \
+             was not used for longest makes room",
+            "docs/design/design.md, persistence",
+        ),
         Rule::ReassignmentBegun => (
             "reassignment-begun",
             "a reassignment begins: {a} replicas until the new ones are in sync (it had {b})",

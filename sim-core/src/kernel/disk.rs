@@ -3,7 +3,8 @@
 //! What is *on* the disk (flushed or still in the page cache) belongs to the node's own state; see
 //! `log::Log`. The kernel only models time: a write of `n` bytes takes `n / bytes_per_second`, and
 //! writes queue behind one another. An unlimited disk (`bytes_per_second == 0`) is the default and
-//! costs nothing. Left out: seeks, read cost, queue depth.
+//! costs nothing. Reads that memory does not answer wait in the same queue. Left out: seeks, queue
+//! depth.
 
 use super::queue::Nanos;
 use serde::Serialize;

@@ -253,6 +253,11 @@ pub trait Context<M, T, N> {
     fn close(&mut self, peer: NodeId);
     /// Writes to the disk; returns when the write is done, ns.
     fn disk_write(&mut self, bytes: u64) -> Nanos;
+    /// Reads from the disk, behind what it was asked before and with the same bandwidth; returns
+    /// when the read is done, ns.
+    fn disk_read(&mut self, bytes: u64) -> Nanos {
+        self.disk_write(bytes)
+    }
     /// Ends the process in order, once this input is handled.
     fn exit(&mut self);
     /// 64 uniform bits for this node, this purpose and this ordinal.

@@ -12,7 +12,7 @@ use super::{Broker, clock_ms, respond};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
-use crate::kafka::protocol::{FetchPartition, FetchedPartition, Fetcher, Isolation, Response};
+use crate::kafka::protocol::{FetchPartition, FetchedPartition, Fetcher, Isolation, Msg, Response};
 use crate::kafka::rules::fetch::{OffsetView, check_divergence, check_replica};
 use crate::kafka::rules::isr::FetchOutcome;
 use crate::kafka::rules::isr::PartitionLeaderState;
@@ -149,7 +149,13 @@ impl Broker {
                 return;
             }
         };
-        respond(to, correlation, Response::Fetch { partitions }, cx);
+        let read = self.read_pages(to, &partitions, cx);
+        let response = Box::new(Response::Fetch { partitions });
+        if read > cx.now() {
+            cx.send_at(read, to, Msg::Response(correlation, response));
+        } else {
+            cx.send(to, Msg::Response(correlation, response));
+        }
     }
 
     /// Reads every partition of a fetch; `counts` if it is to count as acknowledgement.

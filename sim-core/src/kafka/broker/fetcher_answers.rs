@@ -144,6 +144,11 @@ impl Broker {
         }
         // Without fencing a request names no epoch that its answer could be held to.
         let fences = self.fences_replicas();
+        if self.config.page_cache_bytes > 0 {
+            for batch in &fetched.batches {
+                self.cache_appended(tp, batch.base_offset, batch.bytes);
+            }
+        }
         let Some(partition) = self.partitions.get_mut(tp) else {
             return 0;
         };

@@ -20,6 +20,7 @@ mod lifecycle;
 mod metadata;
 mod metadata_api;
 mod offsets;
+mod page_cache;
 mod partition;
 mod parts;
 mod produce;
@@ -150,6 +151,9 @@ pub struct Broker {
     /// As long as a topic has throttled replicas.
     #[serde(skip_serializing_if = "Option::is_none")]
     replication_quotas: Option<Box<replication_quota::ReplicationQuotas>>,
+    /// The page cache, if it has a bound; it outlives the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages: Option<Box<page_cache::Pages>>,
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
     /// What happened in this step that parked requests may wait for; empty between steps.
@@ -193,6 +197,7 @@ impl Broker {
             txn: None,
             quotas: None,
             replication_quotas: None,
+            pages: None,
             connections: BTreeMap::new(),
             purgatory: Alarm::default(),
             wakes: VecDeque::new(),
@@ -292,6 +297,9 @@ impl Broker {
                 to,
                 disk: loss == Loss::Disk,
             }));
+        }
+        if loss != Loss::Process {
+            self.pages = None;
         }
         if loss == Loss::Disk {
             self.partitions.clear();

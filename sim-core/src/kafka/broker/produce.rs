@@ -228,8 +228,10 @@ impl Broker {
                 as_leader: true,
             });
         }
+        let bytes = appended.map_or(0, |batch| batch.bytes);
         self.wakes.push_back(Wake::Appended(tp));
         partition.sync_high_watermark(tp, &mut self.wakes, cx);
+        self.cache_appended(tp, info.first_offset, bytes);
         Ok((info.first_offset, info.last_offset))
     }
 

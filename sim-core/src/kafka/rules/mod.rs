@@ -18,6 +18,7 @@ pub mod isr;
 mod isr_types;
 pub mod modern_group;
 pub mod murmur2;
+pub mod page_cache;
 pub mod partition_control;
 pub mod partition_log;
 pub mod partitioner;

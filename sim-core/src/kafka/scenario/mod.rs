@@ -93,6 +93,12 @@ pub enum Probe {
     ProducerCommits(NodeId),
     /// Transactions that a producer's application has aborted; none without a transactional id.
     ProducerAborts(NodeId),
+    /// Bytes of its logs that a broker's machine has in memory; none without a bound.
+    Cached(NodeId),
+    /// Bytes that a broker's disk had to read for fetches so far.
+    DiskRead(NodeId),
+    /// Bytes of a client's fetches that brokers had to read from disk so far.
+    ClientDiskRead(NodeId),
     /// How long brokers have told a client to wait for its quota so far: time.
     ClientThrottled(NodeId),
     /// Next offset a consumer reads; none without a position.

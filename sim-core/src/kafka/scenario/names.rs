@@ -228,6 +228,12 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
             "Keys with a value in the table it builds from a compacted topic.",
         ),
         throttled(node),
+        ask(
+            "disk-read",
+            Type::Int,
+            Probe::ClientDiskRead(node),
+            "Bytes of its fetches that brokers had to read from disk so far.",
+        ),
     ];
     if let Some(consumer) = spec.consumers.get(at - producers) {
         if !consumer.config.group_id.is_empty() {
@@ -262,6 +268,18 @@ fn of_broker<'s>(node: NodeId) -> Vec<Property<'s>> {
             Type::Int,
             Probe::Leads(node),
             "Partitions it leads as the quorum has it.",
+        ),
+        ask(
+            "cached",
+            Type::Int,
+            Probe::Cached(node),
+            "Bytes of its logs in the page cache, if that has a bound.",
+        ),
+        ask(
+            "disk-read",
+            Type::Int,
+            Probe::DiskRead(node),
+            "Bytes that its disk had to read for fetches so far.",
         ),
     ]
 }
