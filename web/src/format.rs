@@ -45,6 +45,15 @@ pub(crate) fn span(ns: u64) -> String {
     }
 }
 
+/// A span of simulated time in seconds, to a tenth, whole from 100 on: it changes calmly while time runs.
+pub(crate) fn seconds(ns: u64) -> String {
+    let tenths = ns / (SECOND / 10);
+    match tenths {
+        1_000.. => format!("{} s", tenths / 10),
+        _ => format!("{}.{} s", tenths / 10, tenths % 10),
+    }
+}
+
 /// A count with thin spaces between thousands: `12 345`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();

@@ -36,6 +36,11 @@ pub fn groups(world: &World<Node>, invariants: &Invariants, names: &[String]) ->
         .collect()
 }
 
+/// What a round of a group is called.
+fn round(modern: bool) -> &'static str {
+    if modern { "epoch" } else { "generation" }
+}
+
 /// One group of a cluster.
 #[derive(Clone, Copy)]
 struct One<'a> {
@@ -51,12 +56,14 @@ impl<'a> One<'a> {
 
     fn view(self, invariants: &Invariants, names: &[String]) -> GroupView {
         let coordinated = self.cluster.group(self.group);
+        let mut members = self.consumers().filter_map(|(_, it)| it.member());
         GroupView {
             name: self.group.to_string(),
             state: coordinated
                 .map_or("no coordinator yet", |it| it.state)
                 .to_owned(),
             settled: coordinated.is_some_and(|it| it.stable),
+            round: round(members.any(|it| it.modern.is_some())),
             generation: coordinated.map(|it| i64::from(it.generation)),
             assignor: coordinated
                 .and_then(|it| it.assignor)
@@ -104,11 +111,8 @@ impl<'a> One<'a> {
             return badge("not in the group", Tone::Faded);
         };
         if !self.up(node) {
-            let what = match member.modern {
-                Some(_) => "epoch",
-                None => "generation",
-            };
-            let text = format!("paused in {what} {}", member.generation);
+            let round = round(member.modern.is_some());
+            let text = format!("paused in {round} {}", member.generation);
             return badge(&text, Tone::Sand);
         }
         match (member.closed, member.fatal, member.state) {

@@ -36,6 +36,7 @@ pub mod rules;
 pub mod scenario;
 pub mod settings;
 pub mod spec;
+pub mod storage_view;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod truth;

@@ -10,8 +10,8 @@ use crate::kernel::{EventId, InFlight, Kind, Nanos, NodeId};
 use crate::log::RecordId;
 use crate::systems::{Msg, Node, Note};
 use crate::view::{
-    Fact, GroupView, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView, RecordLife,
-    Series, SpaceTimeMessage, StageQuery, StageView, TimeMark, Token,
+    CompactionPass, Fact, GroupView, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView,
+    RecordLife, Series, SpaceTimeMessage, StageQuery, StageView, StorageView, TimeMark, Token,
 };
 
 /// Most lines a transcript returns at once.
@@ -67,6 +67,33 @@ impl Session {
         let mut view = self.stage(query);
         kafka::group_view::mark(&mut view, groups);
         view
+    }
+
+    /// How a node's copy of a lane is stored, if it has one.
+    #[must_use]
+    pub fn storage(&self, node: u32, lane: &str) -> Option<StorageView> {
+        let (node, world) = (NodeId(node), self.run().world());
+        let tp = kafka::facts::Cluster(world).partition_named(lane)?;
+        let mut view = kafka::storage_view::storage(world, node, tp)?;
+        if let Some(compaction) = &mut view.compaction {
+            let found = self.history().rules_before(self.event()).find(|(_, note)| {
+                let Note::Kafka(note) = note;
+                kafka::storage_view::is_pass(note, node, tp)
+            });
+            compaction.last = found.map(|(event, _)| {
+                let notes = self
+                    .history()
+                    .rules_of(*event)
+                    .map(|Note::Kafka(note)| note);
+                let step = self.history().step(*event);
+                CompactionPass {
+                    time: step.map_or(0, |it| it.time),
+                    event: *event,
+                    ..kafka::storage_view::pass(notes, node, tp)
+                }
+            });
+        }
+        Some(view)
     }
 
     /// Messages under way, at most so many, and how many more there are.

@@ -12,6 +12,8 @@ pub struct GroupView {
     pub state: String,
     /// Members have their assignment and nothing is under way.
     pub settled: bool,
+    /// What its rounds are called: `generation`, or `epoch` in the consumer protocol (KIP-848).
+    pub round: &'static str,
     /// Generation, or group epoch; `None` while no coordinator runs.
     pub generation: Option<i64>,
     /// The assignor in force; empty before there is one.

@@ -7,6 +7,8 @@
 
 mod groups;
 mod model;
+mod storage;
 
 pub use groups::*;
 pub use model::*;
+pub use storage::*;

@@ -90,6 +90,7 @@ pub(crate) fn expose_rest(bench: Bench) {
     let hooks = Hooks(object);
     hooks.read("seed", move || number(bench.ask(|s| s.seed())));
     hooks.read("ledger", move || json(bench.ask(|s| s.ledger())));
+    hooks.read("groups", move || json(bench.ask(|s| s.groups())));
     hooks.read("verdicts", move || json(bench.ask(|s| s.verdicts())));
     hooks.read("fragment", move || {
         text(bench.host(|h| h.fragment().ok()).flatten())

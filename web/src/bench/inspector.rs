@@ -4,6 +4,7 @@
 use leptos::prelude::*;
 use sim_core::view::{Fact, WhyStep};
 
+use super::storage::Storage;
 use super::{Bench, WhyQuestion, use_bench};
 use crate::format::{clock, span};
 use crate::stage::Selection;
@@ -37,6 +38,7 @@ pub(crate) fn Inspector() -> impl IntoView {
                 </div>
                 <WhyChain bench />
                 <Facts bench />
+                <Storage bench />
             </aside>
         </Show>
     }

@@ -15,6 +15,7 @@ mod events;
 mod fault_menu;
 mod faults;
 mod full;
+mod groups;
 mod inspector;
 mod keys;
 mod ledger;
@@ -25,6 +26,7 @@ mod script;
 mod share;
 mod spacetime;
 mod state;
+mod storage;
 mod timeline;
 pub(crate) mod timeline_art;
 mod transport;
@@ -34,7 +36,7 @@ mod work;
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{LedgerView, StageView};
+use sim_core::view::{GroupView, LedgerView, StageView};
 
 use crate::host::{Deed, Diagnostic, Host, Recipe, Session};
 use crate::raf::{self, FrameId};
@@ -101,6 +103,8 @@ pub(crate) struct Bench {
     pub(crate) hud: RwSignal<Hud>,
     /// The world, for what is DOM.
     pub(crate) view: RwSignal<Arc<StageView>>,
+    /// The consumer groups.
+    pub(crate) groups: RwSignal<Arc<Vec<GroupView>>>,
     /// The truth ledger's counters.
     pub(crate) ledger: RwSignal<LedgerView>,
     /// The caption in force.
@@ -121,6 +125,8 @@ pub(crate) struct Bench {
     pub(crate) selected: RwSignal<Option<Selection>>,
     /// How close the stage looks.
     pub(crate) zoom: RwSignal<Zoom>,
+    /// Whether the stage shows the cluster or a group.
+    pub(crate) on_stage: RwSignal<groups::OnStage>,
     /// The open menu of faults.
     pub(crate) menu: RwSignal<Option<MenuRequest>>,
     /// The question the inspector is answering.
@@ -152,6 +158,7 @@ impl Bench {
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
+            groups: RwSignal::new(Arc::default()),
             ledger: RwSignal::new(LedgerView::default()),
             caption: RwSignal::new(None),
             tick: RwSignal::new(0),
@@ -162,6 +169,7 @@ impl Bench {
             draft: RwSignal::new(None),
             selected: RwSignal::new(None),
             zoom: RwSignal::new(Zoom::default()),
+            on_stage: RwSignal::new(groups::OnStage::default()),
             menu: RwSignal::new(None),
             why: RwSignal::new(None),
             tab: RwSignal::new(Tab::STAGE),
@@ -366,9 +374,14 @@ impl Bench {
         let wanted = self
             .view
             .with_untracked(|last| query(&self.zoom.get_untracked(), last));
-        if let Some(view) = self.ask(|session| session.stage(&wanted)) {
+        let seen = self.ask(|session| {
+            let groups = session.groups();
+            (session.stage_of(&groups, &wanted), groups)
+        });
+        if let Some((view, groups)) = seen {
             // `try_set`: the page may have been left while a frame was under way.
             let _ = self.view.try_set(Arc::new(view));
+            set_if_new(self.groups, Arc::new(groups));
         }
     }
 

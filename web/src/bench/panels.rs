@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use sim_core::view::StageView;
 
 use super::full::Rest;
+use super::groups::{self, GroupHead, GroupStage, GroupTables, StageSwitch};
 use super::ledger::LedgerStrip;
 use super::transport::Transport;
 use super::{Bench, Prediction, Tab, announce, debug, use_bench};
@@ -153,6 +154,28 @@ fn StagePanel(bench: Bench) -> impl IntoView {
         bench.wake();
     });
     on_cleanup(move || redraw.stop());
+    let names = groups::names(bench);
+    let group = Memo::new(move |_| bench.on_stage.get().group(&names.get()));
+    view! {
+        <div class="stage-top">
+            <StageSwitch bench names />
+            {move || {
+                group
+                    .get()
+                    .map(|name| view! { <GroupHead bench group=groups::group(bench, name) /> })
+            }}
+        </div>
+        {move || match group.get() {
+            Some(name) => view! { <GroupStage bench name /> }.into_any(),
+            None => view! { <ClusterStage bench /> }.into_any(),
+        }}
+        <StageWords bench />
+    }
+}
+
+#[component]
+fn ClusterStage(bench: Bench) -> impl IntoView {
+    bench.wake();
     view! {
         <Stage
             view=bench.view
@@ -161,7 +184,6 @@ fn StagePanel(bench: Bench) -> impl IntoView {
             on_menu=Callback::new(move |request| bench.menu.set(Some(request)))
             zoom=bench.zoom
         />
-        <StageWords bench />
     }
 }
 
@@ -177,7 +199,9 @@ fn StageWords(bench: Bench) -> impl IntoView {
         <details class="stage-words" data-testid="stage-words" on:toggle=toggled>
             <summary>"The stage in words"</summary>
             <Show when=move || open.get()>
-                <Words view=bench.view selected=bench.selected on_menu />
+                <Words view=bench.view selected=bench.selected on_menu>
+                    <GroupTables bench />
+                </Words>
             </Show>
         </details>
     }
@@ -193,10 +217,14 @@ pub(crate) fn Words(
     selected: RwSignal<Option<Selection>>,
     /// Opens the menu of faults.
     on_menu: Callback<MenuRequest>,
+    /// Further tables.
+    #[prop(optional)]
+    children: Option<Children>,
 ) -> impl IntoView {
     view! {
         <div class="stage-mirror-shown">
             <StageMirror view />
+            {children.map(|more| more())}
             <h3>"Messages under way"</h3>
             <TokensList view selected on_menu />
         </div>

@@ -20,8 +20,10 @@ mod shapes;
 mod stops;
 
 pub use choice::{Zoom, query};
+pub(crate) use observe::{Watch, on_resize};
 pub use parts::{StageMirror, TokensList};
 pub(crate) use picture::{Hooks, Picture};
+pub(crate) use plan::geom::Rect;
 pub(crate) use scene::words::shape as kind_words;
 pub(crate) use shapes::ALL as KINDS;
 

@@ -7,7 +7,7 @@ use web_sys::{
 };
 
 /// Something that is watched until this is dropped.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// Kept, since the browser calls it.
     _closure: Closure<dyn FnMut()>,
     end: Option<Box<dyn FnOnce()>>,
@@ -24,7 +24,7 @@ impl Drop for Watch {
 /// Calls back with the width of an element and the height there is for it, at once and whenever
 /// they change. The height is that of the scrolling parent, since the element's own follows from
 /// the layout.
-pub(super) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) -> Option<Watch> {
+pub(crate) fn on_resize(element: &Element, call: impl Fn(f64, f64) + 'static) -> Option<Watch> {
     let watched = element.clone();
     let frame = frame_of(element);
     let bounds = frame.clone();

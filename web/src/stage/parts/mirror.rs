@@ -138,7 +138,12 @@ pub fn StageMirror(
         })
     });
     view! {
-        <section class="stage-mirror" aria-label="The stage as a table" data-testid="stage-mirror">
+        <section
+            class="stage-mirror"
+            aria-label="The stage as a table"
+            tabindex="0"
+            data-testid="stage-mirror"
+        >
             <p>{control}</p>
             <p>{faults}</p>
             {move || {

@@ -262,6 +262,12 @@ fn found(lane: &Lane, down: bool, ruler: &Ruler<'_>) -> Vec<Found> {
         };
         match kind {
             MarkKind::End => found[0] = this,
+            // A reader that has committed all it read: one mark says both.
+            MarkKind::Position if ends_committed(&found, offset) => {
+                if let Some(last) = found.last_mut() {
+                    last.text = format!("committed, position {offset}");
+                }
+            }
             // The shared line is drawn across the cards; a copy that knows less says so.
             // A process that is down has forgotten what it knew.
             MarkKind::Strandline if Some(offset) == ruler.line || down => {}
@@ -279,6 +285,12 @@ fn found(lane: &Lane, down: bool, ruler: &Ruler<'_>) -> Vec<Found> {
         });
     }
     found
+}
+
+/// Whether the last line found is the committed offset that stands there.
+fn ends_committed(found: &[Found], offset: i64) -> bool {
+    let last = found.last();
+    last.is_some_and(|it| it.kind == MarkKind::Committed && it.offset == offset)
 }
 
 /// Where a line stands, whether it is drawn there, and its words with a sign if it is left of all
@@ -321,13 +333,21 @@ fn labels(lane: &Lane, down: bool, rect: Rect, ruler: &Ruler<'_>) -> Vec<Label> 
         .map(|(((f, (at, quiet, text)), wish), place)| Label {
             kind: f.kind,
             at,
-            text: if place.is_some() { text } else { String::new() },
+            text: match place {
+                Some(x) if f.kind == MarkKind::End || clear_of(wave, x, wish.width) => text,
+                _ => String::new(),
+            },
             title: f.title,
             x: place.unwrap_or(wish.at),
             w: wish.width,
             quiet,
         })
         .collect()
+}
+
+/// Whether words from `x` on do not stand across the strandline.
+fn clear_of(wave: Option<f64>, x: f64, width: f64) -> bool {
+    wave.is_none_or(|wave| x >= wave || x + width <= wave)
 }
 
 /// Where strips are close: the caret of the end with its words beside it, other marks without.

@@ -1,5 +1,5 @@
-//! Consumer groups as the stage shows them, in whole stories: what is shown is what predicates and
-//! invariants say at the same moment.
+//! Consumer groups and storage as the site shows them, in whole stories: what is shown is what
+//! predicates, invariants and logs say at the same moment.
 
 use sim_core::kafka::facts::Cluster;
 use sim_core::kernel::{MILLISECOND, Nanos, NodeId, SECOND};
@@ -8,6 +8,7 @@ use sim_core::view::{GroupView, MarkKind, StageQuery};
 use std::sync::Arc;
 
 const COOPERATIVE: &str = include_str!("../../scenarios/rebalance-cooperative.toml");
+const TOMBSTONES: &str = include_str!("../../scenarios/tombstone-too-late.toml");
 const ZOMBIE: &str = include_str!("../../scenarios/zombie-commit.toml");
 
 fn open(scenario: &str) -> Session {
@@ -174,4 +175,71 @@ fn leaders_copies_bear_what_the_group_has_committed() {
             + 1,
         node.badges.len()
     );
+}
+
+#[test]
+fn segments_and_passes_are_those_of_the_log() {
+    let mut session = open(TOMBSTONES);
+    session.seek(5 * SECOND);
+    let early = session.storage(0, "profiles-0").expect("a copy");
+    let compaction = early.compaction.expect("a compacted topic");
+    assert_eq!((compaction.first_dirty, compaction.last), (0, None));
+    assert_eq!(session.storage(0, "nothing-0"), None);
+    assert_eq!(
+        session.storage(3, "profiles-0"),
+        None,
+        "a controller has no copy"
+    );
+    let mut tombstones = 0;
+    let mut passes = 0;
+    let mut seen = 0;
+    for time in (10..150).map(|i| i * 2 * SECOND) {
+        session.seek(time);
+        let it = session.storage(0, "profiles-0").expect("a copy");
+        let log = {
+            let cluster = Cluster(session.run().world());
+            let tp = cluster.partition_named("profiles-0").expect("a partition");
+            let broker = cluster.broker(NodeId(0)).expect("a broker");
+            broker.log(tp).expect("a log").clone()
+        };
+        assert_eq!(
+            (it.start, it.end, it.bytes),
+            (log.start_offset(), log.leo(), log.bytes())
+        );
+        assert_eq!(it.bytes, it.segments.iter().map(|s| s.bytes).sum::<u64>());
+        let (last, closed) = it.segments.split_last().expect("an active segment");
+        assert!(last.active && closed.iter().all(|s| !s.active));
+        assert!(it.segments.windows(2).all(|w| w[0].end == w[1].base));
+        for s in &it.segments {
+            let held = log.records(s.base, s.end).count() as u64;
+            assert_eq!(
+                (s.records, s.removed),
+                (held, s.end.abs_diff(s.base) - held)
+            );
+            let inside = |offset: i64| (s.base..s.end).contains(&offset);
+            assert!(s.offset_index.windows(2).all(|w| w[0] < w[1]));
+            assert!(
+                s.offset_index
+                    .iter()
+                    .all(|(o, p)| inside(*o) && *p < s.bytes)
+            );
+            assert!(s.time_index.iter().all(|(_, o)| inside(*o)));
+        }
+        let compaction = it.compaction.expect("a compacted topic");
+        assert_eq!(compaction.threshold_ppm, 500_000);
+        assert!(compaction.dirty_ppm() <= 1_000_000);
+        assert!(
+            closed
+                .iter()
+                .all(|s| s.clean == (s.end <= compaction.first_dirty))
+        );
+        if let Some(pass) = compaction.last.filter(|it| it.event != seen) {
+            assert_eq!(pass.to, compaction.first_dirty, "nothing was cleaned since");
+            assert!(pass.from < pass.to && pass.time <= time);
+            (seen, passes) = (pass.event, passes + 1);
+            tombstones += pass.tombstones;
+        }
+    }
+    assert!(passes > 2, "{passes} passes");
+    assert!(tombstones > 0, "at last the tombstones go as well");
 }

@@ -1,0 +1,353 @@
+//! Consumer groups on the stage: who owns which partition, how far each is, and what stands still.
+//!
+//! The stage panel shows the cluster or one group; where the scenario has groups, the first of them
+//! is shown at first. The board says no more than the engine's [`GroupView`] and decides nothing.
+
+mod board;
+mod draw;
+mod words;
+
+use leptos::prelude::*;
+use sim_core::view::GroupView;
+use wasm_bindgen::JsCast;
+
+use super::Bench;
+use crate::format::seconds;
+use crate::listen::marked;
+use crate::stage::{MenuRequest, MenuTarget, Selection, Watch, on_resize};
+use crate::ui::keep;
+use board::Board;
+use draw::{Sight, Thing};
+
+pub(crate) use words::GroupTables;
+
+/// What the stage panel shows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum OnStage {
+    /// The first group, or else the cluster.
+    #[default]
+    Usual,
+    /// Nodes and copies.
+    Cluster,
+    /// A group, by its name.
+    Group(String),
+}
+
+impl OnStage {
+    /// The group that is shown, of those that there are.
+    pub(super) fn group(&self, names: &[String]) -> Option<String> {
+        match self {
+            OnStage::Usual => names.first().cloned(),
+            OnStage::Cluster => None,
+            OnStage::Group(name) => names.iter().find(|it| *it == name).cloned(),
+        }
+    }
+}
+
+/// The names of the groups; they stand in the scenario.
+pub(super) fn names(bench: Bench) -> Memo<Vec<String>> {
+    Memo::new(move |_| {
+        bench
+            .groups
+            .with(|all| all.iter().map(|it| it.name.clone()).collect())
+    })
+}
+
+/// The choice between the cluster and the groups; nothing where there is no group.
+#[component]
+pub(super) fn StageSwitch(bench: Bench, names: Memo<Vec<String>>) -> impl IntoView {
+    let shown = Memo::new(move |_| bench.on_stage.get().group(&names.get()));
+    let choice = move |to: OnStage, test: String, text: String| {
+        let of = match &to {
+            OnStage::Group(name) => Some(name.clone()),
+            _ => None,
+        };
+        view! {
+            <button
+                type="button"
+                data-testid=test
+                aria-pressed=move || (shown.get() == of).to_string()
+                on:click=move |_| bench.on_stage.set(to.clone())
+            >
+                {text}
+            </button>
+        }
+    };
+    move || {
+        let names = names.get();
+        (!names.is_empty()).then(|| {
+            let groups = names.into_iter().map(|name| {
+                let (test, text) = (format!("show-{name}"), format!("Group {name}"));
+                choice(OnStage::Group(name), test, text)
+            });
+            view! {
+                <div class="segments stage-switch" role="group" aria-label="On the stage">
+                    {groups.collect_view()}
+                    {choice(OnStage::Cluster, "show-cluster".to_owned(), "Brokers".to_owned())}
+                </div>
+            }
+        })
+    }
+}
+
+/// A group by its name.
+pub(super) fn group(bench: Bench, name: String) -> Memo<Option<GroupView>> {
+    Memo::new(move |_| {
+        bench
+            .groups
+            .with(|all| all.iter().find(|it| it.name == name).cloned())
+    })
+}
+
+/// One group on the stage.
+#[component]
+pub(super) fn GroupStage(bench: Bench, name: String) -> impl IntoView {
+    let group = group(bench, name);
+    view! {
+        <section class="group-stage" aria-label="Consumer group" data-testid="group-stage">
+            <BoardPlane bench group />
+            <Legend />
+        </section>
+    }
+}
+
+/// What the coordinator says of the group.
+#[component]
+pub(super) fn GroupHead(bench: Bench, group: Memo<Option<GroupView>>) -> impl IntoView {
+    let of = move |read: fn(&GroupView) -> String| {
+        move || group.with(|it| it.as_ref().map(read).unwrap_or_default())
+    };
+    let settled = move || group.with(|it| it.as_ref().is_some_and(|g| g.settled));
+    let generation = of(|it| match it.generation {
+        Some(number) => format!("{} {number}", it.round),
+        None => String::new(),
+    });
+    let coordinator = Memo::new(move |_| {
+        let node = group.with(|it| it.as_ref()?.coordinator)?;
+        let title = bench.view.with(|v| {
+            let found = v.nodes.iter().find(|it| it.id == node);
+            found.map_or_else(String::new, |it| it.title.clone())
+        });
+        Some((node, title))
+    });
+    view! {
+        <div class="group-head">
+            <span
+                class="chip"
+                class:sea=settled
+                class:sand=move || !settled()
+                data-testid="group-state"
+            >
+                {of(|it| it.state.clone())}
+            </span>
+            <span class="mono" data-testid="group-generation">{generation}</span>
+            <span class="muted">{of(|it| it.assignor.clone())}</span>
+            {move || {
+                coordinator
+                    .get()
+                    .map(|(node, title)| {
+                        let pick = move |_| bench.selected.set(Some(Selection::Node(node)));
+                        view! {
+                            <button
+                                type="button"
+                                class="link-button"
+                                data-testid="group-coordinator"
+                                on:click=pick
+                            >
+                                {format!("{title} coordinates")}
+                            </button>
+                        }
+                    })
+            }}
+            <span
+                class="muted"
+                title="How long partitions were without an owner so far, all of them added up"
+            >
+                "without an owner so far: "
+                <span class="mono" data-testid="group-stopped">
+                    {of(|it| seconds(it.stopped))}
+                </span>
+            </span>
+        </div>
+    }
+}
+
+#[component]
+fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>) -> impl IntoView {
+    let plane = NodeRef::<leptos::html::Div>::new();
+    let width = RwSignal::new(0.0_f64);
+    let near = RwSignal::new(None::<Thing>);
+    let stop = RwSignal::new(None::<Thing>);
+    let watch = StoredValue::new_local(None::<Watch>);
+    Effect::new(move || {
+        let watched = plane.get().and_then(|it| {
+            on_resize(&it, move |w, _| {
+                let _ = width.try_set(w);
+            })
+        });
+        watch.set_value(watched);
+    });
+    // By counts and width alone, so that only a new structure is laid out anew.
+    let laid = Memo::new(move |_| {
+        let counts = group.with(|it| it.as_ref().map(|g| (g.members.len(), g.shares.len())));
+        let (members, shares) = counts.unwrap_or_default();
+        Board::new(members, shares, width.get())
+    });
+    keep(plane, move || {
+        group.with(|group| {
+            let Some(group) = group else {
+                return Vec::new();
+            };
+            let (near, stop, selected) = (near.get(), stop.get(), bench.selected.get());
+            let sight = Sight {
+                group,
+                now: bench.view.with(|v| v.now),
+                near: near.as_ref(),
+                selected: selected.as_ref(),
+                stop: stop.as_ref(),
+            };
+            laid.with(|board| draw::board(board, &sight))
+        })
+    });
+    let on = move |event: &web_sys::Event| {
+        marked(event, "data-own").and_then(|(_, key)| Thing::parse(&key))
+    };
+    let class = move || {
+        laid.with(|board| match (board.tiles, board.narrow) {
+            (true, _) => "group-board tiles",
+            (false, true) => "group-board narrow",
+            (false, false) => "group-board",
+        })
+    };
+    view! {
+        <div
+            class=class
+            role="group"
+            aria-label="Members and partitions. Arrow keys go from one to the next, Enter selects."
+            node_ref=plane
+            style:height=move || laid.with(|board| format!("{:.1}px", board.height))
+            on:pointerover=move |ev| near.set(on(&ev))
+            on:pointerleave=move |_| near.set(None)
+            on:focusin=move |ev| {
+                let thing = on(&ev);
+                near.set(thing.clone());
+                stop.set(thing);
+            }
+            on:focusout=move |_| near.set(None)
+            on:click=move |ev| {
+                if let Some(thing) = on(&ev) {
+                    pick(bench, &thing);
+                }
+            }
+            on:contextmenu=move |ev| {
+                if menu(bench, &ev) {
+                    ev.prevent_default();
+                }
+            }
+            on:keydown=move |ev| {
+                let asks = ev.key() == "ContextMenu" || ev.shift_key() && ev.key() == "F10";
+                if asks && menu(bench, &ev) || step(&ev) {
+                    ev.prevent_default();
+                    ev.stop_propagation();
+                }
+            }
+        ></div>
+    }
+}
+
+/// Picks a member, or the copy of a partition on its leader; what is picked already is let go.
+fn pick(bench: Bench, thing: &Thing) {
+    let selection = match thing {
+        Thing::Member(node) => Some(Selection::Node(*node)),
+        Thing::Share(lane) => bench.view.with_untracked(|v| {
+            let summary = v.lanes.iter().find(|it| it.id == *lane);
+            let node = summary.and_then(|it| it.leader)?;
+            let lane = lane.clone();
+            Some(Selection::Lane { node, lane })
+        }),
+    };
+    let same = bench.selected.with_untracked(|it| *it == selection);
+    bench.selected.set(selection.filter(|_| !same));
+}
+
+/// Opens the faults of a member; true if it is one.
+fn menu(bench: Bench, event: &web_sys::Event) -> bool {
+    let Some((element, key)) = marked(event, "data-own") else {
+        return false;
+    };
+    let Some(Thing::Member(node)) = Thing::parse(&key) else {
+        return false;
+    };
+    let at = element.get_bounding_client_rect();
+    bench.menu.set(Some(MenuRequest {
+        target: MenuTarget::Node(node),
+        x: at.x(),
+        y: at.bottom(),
+    }));
+    true
+}
+
+/// Goes to the next or the previous thing on the board; true if the key asked for that.
+fn step(event: &web_sys::KeyboardEvent) -> bool {
+    let Some((here, key)) = marked(event, "data-own") else {
+        return false;
+    };
+    let board = here.closest(".group-board").ok().flatten();
+    let list = board.map(|it| it.query_selector_all("[data-own]"));
+    let Some(Ok(list)) = list else { return false };
+    let all =
+        (0..list.length()).filter_map(|i| list.item(i)?.dyn_into::<web_sys::HtmlElement>().ok());
+    let all: Vec<_> = all.collect();
+    let own = |it: &web_sys::HtmlElement| it.get_attribute("data-own").is_some_and(|k| k == key);
+    let Some(i) = all.iter().position(own) else {
+        return false;
+    };
+    let to = match event.key().as_str() {
+        "ArrowDown" | "ArrowRight" => (i + 1) % all.len(),
+        "ArrowUp" | "ArrowLeft" => (i + all.len() - 1) % all.len(),
+        "Home" => 0,
+        "End" => all.len() - 1,
+        _ => return false,
+    };
+    // An element that cannot take the focus leaves it where it is.
+    let _ = all[to].focus();
+    true
+}
+
+#[component]
+fn Legend() -> impl IntoView {
+    let row = |class: &'static str, text: &'static str| {
+        view! {
+            <span class="gb-key">
+                <span class=format!("gb-sample {class}") aria-hidden="true"></span>
+                {text}
+            </span>
+        }
+    };
+    view! {
+        <p class="gb-legend">
+            {row("gb-done", "committed")} {row("gb-read", "read, not committed")}
+            {row("gb-kept", "not read yet")} {row("gb-committed", "committed offset")}
+            {row("gb-position", "position")} {row("gb-hw", "high watermark")}
+            {row("gb-lso", "last stable offset")} {row("gb-idle", "nobody works on it")}
+        </p>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_group_is_shown_unless_something_else_was_chosen() {
+        let names = ["a".to_owned(), "b".to_owned()];
+        let check = |on: OnStage, names: &[String], expected: Option<&str>| {
+            assert_eq!(on.group(names).as_deref(), expected, "{on:?}");
+        };
+        check(OnStage::Usual, &names, Some("a"));
+        check(OnStage::Usual, &[], None);
+        check(OnStage::Cluster, &names, None);
+        check(OnStage::Group("b".to_owned()), &names, Some("b"));
+        check(OnStage::Group("gone".to_owned()), &names, None);
+    }
+}
