@@ -13,6 +13,7 @@
 //! [`Observation`]s and answer [`Truth`].
 
 mod groups;
+mod outputs;
 
 use crate::dense::{DenseKey, DenseMap};
 use crate::kernel::NodeId;
@@ -20,10 +21,12 @@ use crate::log::RecordId;
 use crate::shared::{PIECE, SharedList};
 use crate::view::LedgerView;
 use groups::Groups;
+use outputs::Outputs;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub use groups::GroupCounts;
+pub use outputs::OutputCounts;
 
 mod compaction;
 mod observation;
@@ -123,6 +126,8 @@ pub struct Ledger {
     redelivered: u64,
     #[serde(skip_serializing_if = "Groups::is_empty")]
     groups: Groups,
+    #[serde(skip_serializing_if = "Outputs::is_empty")]
+    outputs: Outputs,
 }
 
 /// Records by the number of the node that sent them, in order of sending.
@@ -219,7 +224,7 @@ impl Ledger {
             let latest = book.latest.len() * 2 * size_of::<((u32, Option<u32>), u64)>();
             size_of_val(book) + latest + PIECE / 2 * size_of::<RecordId>()
         });
-        sources + lanes.sum::<usize>() + self.groups.weight()
+        sources + lanes.sum::<usize>() + self.groups.weight() + self.outputs.weight()
     }
 
     /// Takes note of an observation.
@@ -231,6 +236,7 @@ impl Ledger {
                 tombstone,
                 lane,
             } => self.on_sent(record, key, tombstone, lane),
+            Observation::Derived { record, input } => self.outputs.made(record, input),
             Observation::Acknowledged { record, offset } => {
                 self.acknowledged(record, offset, truth);
             }
@@ -301,6 +307,9 @@ impl Ledger {
     }
 
     fn delivered(&mut self, record: RecordId) {
+        if !self.outputs.is_empty() {
+            self.outputs.handed(record);
+        }
         if let Some(entry) = self.sources.get_mut(record) {
             self.redelivered += u64::from(entry.is(DELIVERED));
             entry.set(DELIVERED, true, &mut self.counts);

@@ -5,5 +5,5 @@ mod ledger;
 mod sweep;
 
 pub use faults::{FaultProfile, faults, servers};
-pub use ledger::{GroupCounts, Lane, Ledger, Observation, SourceRecord, Truth};
+pub use ledger::{GroupCounts, Lane, Ledger, Observation, OutputCounts, SourceRecord, Truth};
 pub use sweep::{Ending, RunPlan, RunReport};

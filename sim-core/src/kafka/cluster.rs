@@ -1,6 +1,6 @@
 //! Builds a cluster's nodes from its description.
 //!
-//! Node order: brokers, controllers, producers, consumers. Topics and their settings are handed to
+//! Node order: brokers, controllers, producers, consumers, processors. Topics and their settings are handed to
 //! the controllers, whose first active one writes them; nothing is there at time 0. With the
 //! default settings a controller is active after 1 to 2 s (see [`super::controller`]; more if votes
 //! split) and the topics exist as soon as the brokers have registered and caught up, some tens of
@@ -50,6 +50,14 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
         }
         world.add(Node::Kafka(KafkaNode::Consumer(Box::new(consumer))));
     }
+    for processor in &spec.processors {
+        let from = topic_number(spec, &processor.consumer.topic);
+        let to = topic_number(spec, &processor.producer.topic);
+        let build = spec.parts.table().processor.build;
+        if let Some(node) = build(processor, (from, to), Arc::clone(&book), spec.parts) {
+            world.add(Node::Kafka(node));
+        }
+    }
 }
 
 /// The number of a topic. A name that no topic has becomes a number that none has: such a client
@@ -76,7 +84,9 @@ pub fn names(spec: &ClusterSpec) -> Vec<String> {
     let servers = servers.map(|(name, _)| name.clone());
     let producers = spec.producers.iter().map(|p| p.name.clone());
     let consumers = spec.consumers.iter().map(|c| c.name.clone());
-    servers.chain(producers).chain(consumers).collect()
+    let processors = spec.processors.iter().map(|p| p.consumer.name.clone());
+    let clients = producers.chain(consumers).chain(processors);
+    servers.chain(clients).collect()
 }
 
 /// Who is where, if the first broker is node number `first`.

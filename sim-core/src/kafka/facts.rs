@@ -60,6 +60,7 @@ impl<'a> Cluster<'a> {
     pub fn producer(self, node: NodeId) -> Option<&'a Producer> {
         match self.0.process(node)? {
             Node::Kafka(KafkaNode::Producer(producer)) => Some(producer),
+            Node::Kafka(KafkaNode::Processor(both)) => Some(both.producer()),
             Node::Kafka(_) => None,
         }
     }
@@ -69,6 +70,7 @@ impl<'a> Cluster<'a> {
     pub fn consumer(self, node: NodeId) -> Option<&'a Consumer> {
         match self.0.process(node)? {
             Node::Kafka(KafkaNode::Consumer(consumer)) => Some(consumer),
+            Node::Kafka(KafkaNode::Processor(both)) => Some(both.consumer()),
             Node::Kafka(_) => None,
         }
     }

@@ -41,6 +41,7 @@ impl<'a> Cluster<'a> {
         let nodes = (0..).map(NodeId).zip(self.0.nodes());
         nodes.filter_map(|(id, slot)| match &slot.process {
             Node::Kafka(KafkaNode::Consumer(consumer)) => Some((id, &**consumer)),
+            Node::Kafka(KafkaNode::Processor(both)) => Some((id, both.consumer())),
             Node::Kafka(_) => None,
         })
     }

@@ -30,6 +30,7 @@ pub mod modern_why;
 mod node;
 pub mod note;
 pub mod parts;
+pub mod processor;
 pub mod producer;
 pub mod protocol;
 pub mod rules;

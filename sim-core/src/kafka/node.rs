@@ -5,6 +5,7 @@ use super::consumer::{Consumer, ConsumerTimer};
 use super::controller::{Controller, ControllerTimer};
 use super::ids::BrokerId;
 use super::note::Note;
+use super::processor::Processor;
 use super::producer::{Producer, ProducerTimer};
 use super::protocol::Msg;
 use crate::kernel::{Context, Input, Loss};
@@ -27,6 +28,8 @@ pub enum Node {
     Producer(Box<Producer>),
     /// An application with a standalone consumer.
     Consumer(Box<Consumer>),
+    /// An application with a consumer and a producer.
+    Processor(Box<Processor>),
 }
 
 /// A timer of a Kafka node.
@@ -132,6 +135,7 @@ impl Node {
             Node::Controller(node) => give!(node, Controller),
             Node::Producer(node) => give!(node, Producer),
             Node::Consumer(node) => give!(node, Consumer),
+            Node::Processor(node) => node.on(input, cx),
         }
     }
 
@@ -142,6 +146,7 @@ impl Node {
             Node::Controller(node) => node.crash(loss),
             Node::Producer(node) => node.crash(loss),
             Node::Consumer(node) => node.crash(loss),
+            Node::Processor(node) => node.crash(loss),
         }
     }
 
@@ -153,6 +158,7 @@ impl Node {
             Node::Controller(node) => size_of_val(&**node),
             Node::Producer(node) => node.weight(),
             Node::Consumer(node) => node.weight(),
+            Node::Processor(node) => node.weight(),
         }
     }
 
@@ -180,7 +186,9 @@ impl Node {
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => {
                 matches!(self, Node::Producer(_))
             }
-            Order::Poll { .. } | Order::Close => matches!(self, Node::Consumer(_)),
+            Order::Poll { .. } | Order::Close => {
+                matches!(self, Node::Consumer(_) | Node::Processor(_))
+            }
         };
         let who = match order {
             Order::ControlledShutdown => "a broker",
@@ -290,7 +298,7 @@ pub fn orders_of(node: &Node) -> Vec<(&'static str, &'static str, Order)> {
                 },
             ),
         ],
-        Node::Consumer(_) => vec![
+        Node::Consumer(_) | Node::Processor(_) => vec![
             ("poll-off", "Stop polling", Order::Poll { on: false }),
             ("poll-on", "Poll again", Order::Poll { on: true }),
             ("close", "Close it", Order::Close),
@@ -306,5 +314,10 @@ pub fn config_of(node: &Node) -> Vec<(&'static str, String)> {
         Node::Controller(controller) => controller.config().entries(),
         Node::Producer(producer) => producer.config().entries(),
         Node::Consumer(consumer) => consumer.config().entries(),
+        Node::Processor(both) => {
+            let mut all = both.consumer().config().entries();
+            all.extend(both.producer().config().entries());
+            all
+        }
     }
 }

@@ -200,6 +200,15 @@ pub enum Note {
         /// The `acks` it was sent with asks for all in-sync replicas.
         acks_all: bool,
     },
+    /// A record was made of one that was read.
+    Derived {
+        /// Whose application made it.
+        node: NodeId,
+        /// The record that is written.
+        record: RecordId,
+        /// The record that was read.
+        input: RecordId,
+    },
     /// The producer was told that a record is written.
     Acknowledged {
         /// Producer.

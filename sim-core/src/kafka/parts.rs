@@ -11,6 +11,7 @@
 
 use super::broker::{Broker, BrokerParts};
 use super::consumer::{Consumer, MemberPart};
+use super::processor::{Processor, ProcessorPart};
 use super::producer::{Producer, TransactionPart};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -24,6 +25,7 @@ pub(super) struct Table {
     pub(super) broker: BrokerParts,
     pub(super) member: MemberPart,
     pub(super) transactions: TransactionPart,
+    pub(super) processor: ProcessorPart,
 }
 
 static EVERYTHING: Table = Table {
@@ -31,6 +33,7 @@ static EVERYTHING: Table = Table {
     broker: Broker::EVERY_PART,
     member: Consumer::MEMBER,
     transactions: Producer::TRANSACTIONS,
+    processor: Processor::PROCESSORS,
 };
 
 static REPLICATION: Table = Table {
@@ -38,6 +41,7 @@ static REPLICATION: Table = Table {
     broker: Broker::NO_PART,
     member: Consumer::NO_MEMBER,
     transactions: Producer::NO_TRANSACTIONS,
+    processor: Processor::NO_PROCESSORS,
 };
 
 impl Parts {

@@ -14,6 +14,9 @@ use crate::kernel::{Digest, Message};
 use crate::log::{Batch, BatchList, EpochEnd};
 use serde::Serialize;
 
+/// Set in the correlation ids of the second client of a process: it has connections of its own.
+pub const SECOND_CLIENT: u32 = 1 << 31;
+
 /// A request or its response, matched by correlation id on one connection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Msg {

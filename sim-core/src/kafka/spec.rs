@@ -30,6 +30,9 @@ pub struct ClusterSpec {
     pub producers: Vec<ProducerSpec>,
     /// Consumers.
     pub consumers: Vec<ConsumerSpec>,
+    /// Processors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<ProcessorSpec>,
     /// Quotas, by the name of a client; `None` is for all that have none of their own.
     pub quotas: Vec<(Option<String>, QuotaConfig)>,
     /// What its nodes are built with.
@@ -43,10 +46,9 @@ impl ClusterSpec {
     /// It is compacted, in segments of `offsets.topic.segment.bytes`.
     #[must_use]
     pub fn offsets_topic(&self) -> Option<TopicSpec> {
-        let wanted = self
-            .consumers
-            .iter()
-            .any(|it| !it.config.group_id.is_empty());
+        let processors = self.processors.iter().map(|it| &it.consumer);
+        let mut consumers = self.consumers.iter().chain(processors);
+        let wanted = consumers.any(|it| !it.config.group_id.is_empty());
         let partitions = self.config.offsets_topic_partitions;
         let factor = self.config.offsets_topic_replication_factor;
         (wanted && !self.has_topic(OFFSETS_TOPIC)).then(|| {
@@ -59,7 +61,8 @@ impl ClusterSpec {
     /// `__transaction_state`, if a producer has a transactional id, likewise.
     #[must_use]
     pub fn transactions_topic(&self) -> Option<TopicSpec> {
-        let mut producers = self.producers.iter();
+        let processors = self.processors.iter().map(|it| &it.producer);
+        let mut producers = self.producers.iter().chain(processors);
         let wanted = producers.any(|it| !it.config.transactional_id.is_empty());
         let config = &self.config;
         let factor = config.txn_log_replication_factor;
@@ -151,6 +154,15 @@ pub struct ConsumerSpec {
     pub config: ConsumerConfig,
     /// When it starts to poll, ns.
     pub start: Nanos,
+}
+
+/// An application that reads one topic, as a member of a group, and writes to another.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ProcessorSpec {
+    /// What it reads with; the name is that of the application.
+    pub consumer: ConsumerSpec,
+    /// What it writes with.
+    pub producer: ProducerSpec,
 }
 
 /// How records come, over time.

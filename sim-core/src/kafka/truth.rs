@@ -95,6 +95,7 @@ pub fn observation(note: &Note) -> Option<Observation> {
             tombstone,
             lane: lane(tp),
         },
+        Note::Derived { record, input, .. } => Observation::Derived { record, input },
         Note::Acknowledged { record, offset, .. } => Observation::Acknowledged { record, offset },
         Note::Failed { record, .. } => Observation::Failed { record },
         Note::Stored {

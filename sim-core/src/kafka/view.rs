@@ -34,6 +34,7 @@ pub fn node(
         }
         KafkaNode::Producer(_) => (Role::Source, format!("Producer {name}")),
         KafkaNode::Consumer(_) => (Role::Sink, format!("Consumer {name}")),
+        KafkaNode::Processor(_) => (Role::Sink, format!("Processor {name}")),
     };
     let mut view = NodeView {
         id: id.0,
@@ -84,6 +85,10 @@ pub fn node(
                 .into_iter()
                 .map(|(l, v)| fact(l, v, None))
                 .collect();
+        }
+        KafkaNode::Processor(both) => {
+            let facts = both.summary().into_iter();
+            view.summary = facts.map(|(l, v)| fact(l, v, None)).collect();
         }
         KafkaNode::Consumer(consumer) => {
             view.summary = consumer

@@ -362,6 +362,16 @@ pub fn life_words(
         } if *r == record => {
             format!("{}: given to send()", name(*node))
         }
+        Note::Derived {
+            node,
+            record: r,
+            input,
+        } if *r == record => format!(
+            "{}: made of record {} of {}",
+            name(*node),
+            input.0 & ((1 << 40) - 1),
+            name(NodeId((input.0 >> 40) as u32))
+        ),
         Note::Acknowledged {
             node,
             record: r,

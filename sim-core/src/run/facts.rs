@@ -44,6 +44,8 @@ impl Facts for RunFacts<'_> {
                     LedgerCount::Processed => self.ledger.groups().processed,
                     LedgerCount::Reprocessed => self.ledger.groups().reprocessed,
                     LedgerCount::Skipped => self.ledger.groups().skipped,
+                    LedgerCount::Outputs => self.ledger.outputs().outputs,
+                    LedgerCount::RepeatedOutputs => self.ledger.outputs().repeated,
                     LedgerCount::Expired => view.expired,
                     LedgerCount::Compacted => view.compacted,
                 } as i64)

@@ -113,6 +113,10 @@ pub enum LedgerCount {
     Reprocessed,
     /// Records that a consumer group will never finish.
     Skipped,
+    /// Inputs of which a reader was handed an output.
+    Outputs,
+    /// Outputs beyond the first for their input.
+    RepeatedOutputs,
     /// Records that retention took.
     Expired,
     /// Records that compaction took.
@@ -176,6 +180,16 @@ impl LedgerCount {
             LedgerCount::Skipped,
             "skipped",
             "Records handed to a consumer group that it committed and never did the work on.",
+        ),
+        (
+            LedgerCount::Outputs,
+            "outputs",
+            "Records read by a processor of which some reader was handed an output.",
+        ),
+        (
+            LedgerCount::RepeatedOutputs,
+            "repeated-outputs",
+            "Outputs that readers were handed beyond the first for the record they were made of.",
         ),
         (
             LedgerCount::Expired,

@@ -18,6 +18,13 @@ pub enum Observation {
         /// Where it is to go.
         lane: Lane,
     },
+    /// An application made it of another that it had read.
+    Derived {
+        /// Which.
+        record: RecordId,
+        /// Of which.
+        input: RecordId,
+    },
     /// The producer was told that it is written, at this offset (-1 = not told where).
     Acknowledged {
         /// Which.

@@ -6,7 +6,7 @@
 
 use super::alarm::Alarm;
 use super::channel::Ask;
-use super::{Broker, BrokerTimer, span};
+use super::{Broker, BrokerTimer, client_of, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
@@ -255,7 +255,7 @@ impl Broker {
         let epoch = self.lifecycle.epoch;
         let others = self.book.brokers.iter().chain(&self.book.controllers);
         let mut peers: Vec<NodeId> = others.map(|(_, node)| *node).collect();
-        peers.extend(self.connections.keys());
+        peers.extend(self.connections.keys().map(|it| client_of(*it)));
         peers.sort_unstable();
         peers.dedup();
         let me = cx.me();

@@ -56,7 +56,7 @@ use metadata::MetadataLoader;
 use partition::Partition;
 pub(in crate::kafka) use parts::BrokerParts;
 use producer_ids::ProducerIdBlock;
-use purgatory::{Connection, Wake};
+use purgatory::{Connection, Wake, client_of, connections_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -154,6 +154,7 @@ pub struct Broker {
     /// The page cache, if it has a bound; it outlives the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pages: Option<Box<page_cache::Pages>>,
+    /// By their names; see [`purgatory`].
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
     /// What happened in this step that parked requests may wait for; empty between steps.
@@ -336,7 +337,9 @@ impl Broker {
 
     /// A server or a client is gone: what was asked of it fails, what it asked is dropped.
     fn on_disconnected(&mut self, peer: NodeId, cx: &mut KafkaCx<'_>) {
-        self.connections.remove(&peer);
+        for connection in connections_of(peer) {
+            self.connections.remove(&connection);
+        }
         self.fail_requests_to(peer, cx);
     }
 
@@ -386,7 +389,10 @@ impl Broker {
 
 /// Sends a response.
 fn respond(to: NodeId, correlation: u32, response: Response, cx: &mut KafkaCx<'_>) {
-    cx.send(to, Msg::Response(correlation, Box::new(response)));
+    cx.send(
+        client_of(to),
+        Msg::Response(correlation, Box::new(response)),
+    );
 }
 
 /// Sends a request.

@@ -6,7 +6,7 @@
 
 use super::partition::{Partition, statuses};
 use super::purgatory::{Parked, Wake};
-use super::{Broker, clock_ms, span};
+use super::{Broker, client_of, clock_ms, span};
 use crate::dense::DenseMap;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
@@ -150,7 +150,7 @@ impl Broker {
             self.throttle_produce(from, asked, cx);
             if produce.partitions.iter().any(|it| it.error.is_error()) {
                 self.connections.remove(&from);
-                cx.close(from);
+                cx.close(client_of(from));
             }
             return;
         }
@@ -310,7 +310,7 @@ impl Broker {
             },
         };
         let msg = Msg::Response(produce.correlation, Box::new(response));
-        cx.send_at(produce.written, to, msg);
+        cx.send_at(produce.written, client_of(to), msg);
     }
 }
 

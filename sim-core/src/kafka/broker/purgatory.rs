@@ -13,7 +13,7 @@ use super::{Broker, BrokerTimer, respond};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
-use crate::kafka::protocol::{Request, Response};
+use crate::kafka::protocol::{Request, Response, SECOND_CLIENT};
 use crate::kafka::txn_protocol::TxnRequest;
 use crate::kernel::{Nanos, NodeId};
 use serde::Serialize;
@@ -70,6 +70,22 @@ pub(super) enum Wake {
     Connection(NodeId),
 }
 
+/// The name of the connection that a request came on: the client's node, with the mark of the
+/// second client of a process, which has a connection of its own.
+fn connection_of(client: NodeId, correlation: u32) -> NodeId {
+    NodeId(client.0 | correlation & SECOND_CLIENT)
+}
+
+/// Whose connection it is.
+pub(super) fn client_of(connection: NodeId) -> NodeId {
+    NodeId(connection.0 & !SECOND_CLIENT)
+}
+
+/// The connections of a client's process.
+pub(super) fn connections_of(client: NodeId) -> [NodeId; 2] {
+    [client, NodeId(client.0 | SECOND_CLIENT)]
+}
+
 impl Broker {
     pub(super) fn on_request(
         &mut self,
@@ -94,6 +110,7 @@ impl Broker {
             }
             other => other,
         };
+        let from = connection_of(from, correlation);
         let connection = self.connections.entry(from).or_default();
         if connection.is_busy() || !connection.queue.is_empty() {
             connection.queue.push_back((correlation, request));
@@ -175,7 +192,7 @@ impl Broker {
             | Request::Vote { .. }
             | Request::BeginQuorumEpoch { .. }
             | Request::EndQuorumEpoch { .. }
-            | Request::FetchMetadata { .. } => cx.close(from),
+            | Request::FetchMetadata { .. } => cx.close(client_of(from)),
             // Served on arrival.
             Request::Group(_) => {}
         }

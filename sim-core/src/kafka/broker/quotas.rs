@@ -8,7 +8,7 @@
 //! Left out: quotas of request time and of the controller's work; replication has a throttle of its
 //! own.
 
-use super::Broker;
+use super::{Broker, client_of};
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::metadata::{ConfigResource, MetadataImage};
 use crate::kafka::node::KafkaCx;
@@ -92,7 +92,7 @@ impl Broker {
     ) -> Option<i64> {
         self.quotas.as_ref()?;
         let wait_ms = self.throttle(client, Traffic::Fetch, bytes, cx)?;
-        let number = self.book.client_number(client)?;
+        let number = self.book.client_number(client_of(client))?;
         let usage = &mut self.quotas.as_mut()?.usage;
         if let Some(usage) = usage.get_mut(&(number, Traffic::Fetch)) {
             usage.unrecord(bytes);
@@ -115,7 +115,7 @@ impl Broker {
     pub(super) fn fetch_limit(&self, client: NodeId, asked: u32) -> u32 {
         let rate = || {
             let quotas = self.quotas.as_ref()?;
-            quotas.rate(self.book.client_number(client)?, Traffic::Fetch)
+            quotas.rate(self.book.client_number(client_of(client))?, Traffic::Fetch)
         };
         let Some(rate) = rate() else {
             return asked;
@@ -135,7 +135,7 @@ impl Broker {
     ) -> Option<i64> {
         let windows = self.quota_windows();
         let now_ms = cx.now() / MILLISECOND;
-        let number = self.book.client_number(client)?;
+        let number = self.book.client_number(client_of(client))?;
         let quotas = self.quotas.as_mut()?;
         let quota = quotas.rate(number, traffic)?.saturating_mul(RATE_UNIT);
         let usage = quotas.usage.entry((number, traffic)).or_default();
@@ -145,7 +145,7 @@ impl Broker {
         }
         let wait = super::span(wait_ms);
         self.mute(client, cx.now().saturating_add(wait), cx);
-        let (who, tp) = (i64::from(client.0), None::<TopicPartition>);
+        let (who, tp) = (i64::from(client_of(client).0), None::<TopicPartition>);
         self.note_rule(Rule::ClientThrottled, tp, None, who, wait_ms, cx);
         Some(wait_ms)
     }

@@ -240,6 +240,9 @@ impl Consumer {
                 });
                 if group.is_some() {
                     self.work.take((record.id, tp, offset));
+                    if let Some(outputs) = &mut self.outputs {
+                        outputs.take(record);
+                    }
                 }
             }
             fetch.next_offset = fetch.next_offset.max(batch.next_offset());

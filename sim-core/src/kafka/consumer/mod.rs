@@ -11,6 +11,7 @@ mod fetcher;
 mod group;
 mod modern;
 mod offsets;
+mod outputs;
 mod partition;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use partition::Stopped;
 pub use view::MemberView;
 
 pub(in crate::kafka) use group::subscribes;
+pub(in crate::kafka) use outputs::Output;
 
 use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
 use super::config::{ConsumerConfig, OffsetReset};
@@ -37,6 +39,7 @@ use super::spec::ConsumerSpec;
 use crate::kernel::{Input, Loss, Nanos};
 use fetcher::CompletedFetch;
 use group::{GroupAbout, Membership};
+use outputs::Outputs;
 use partition::Assigned;
 use serde::Serialize;
 use std::collections::{BTreeSet, VecDeque};
@@ -114,6 +117,9 @@ pub struct Consumer {
     group: Option<Box<Membership>>,
     #[serde(skip_serializing_if = "Work::is_unused")]
     work: Work,
+    /// What its application makes of the records, if it writes too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Box<Outputs>>,
 }
 
 impl Consumer {
@@ -154,6 +160,7 @@ impl Consumer {
             group_name: group.as_ref().map(|it| Arc::clone(&it.group)),
             group,
             work: Work::default(),
+            outputs: None,
         }
     }
 
@@ -337,6 +344,9 @@ impl Consumer {
         self.completed.clear();
         self.alarm = Alarm::default();
         self.work.crash();
+        if let Some(outputs) = &mut self.outputs {
+            outputs.clear();
+        }
         if let Some(member) = &mut self.group {
             **member = member.restarted(&self.config);
         }

@@ -41,6 +41,8 @@ enum Step {
     CommitsFirst,
     /// At work.
     Works,
+    /// Waits until the outputs of its work are written.
+    Publishes,
 }
 
 impl Work {
@@ -92,6 +94,16 @@ impl Work {
         *self == Work::default()
     }
 
+    /// It waits until the outputs of its work are written.
+    pub(super) fn awaits_outputs(&self) -> bool {
+        self.step == Step::Publishes
+    }
+
+    /// They are.
+    pub(super) fn go_on(&mut self) {
+        self.step = Step::Idle;
+    }
+
     /// A crash takes it all.
     pub(super) fn crash(&mut self) {
         self.queue.clear();
@@ -132,6 +144,9 @@ impl Consumer {
                 return;
             };
             self.work.done += 1;
+            if let Some(outputs) = &mut self.outputs {
+                outputs.made();
+            }
             let node = cx.me();
             cx.note(Note::Processed {
                 node,
@@ -150,6 +165,10 @@ impl Consumer {
     }
 
     fn end_work(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        if self.publishes() {
+            self.work.step = Step::Publishes;
+            return;
+        }
         self.work.step = Step::Idle;
         let who = match self.config.commit {
             CommitMode::Sync => Committer::Application,

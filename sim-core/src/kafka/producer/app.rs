@@ -8,6 +8,7 @@ use super::accumulator::Append;
 use super::load::Reason;
 use super::{Producer, ProducerTimer};
 use crate::kafka::client::{NEVER, span};
+use crate::kafka::consumer::Output;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::node::{KafkaCx, Timer};
 use crate::kafka::note::Note;
@@ -15,6 +16,7 @@ use crate::kafka::protocol::Acks;
 use crate::kernel::{Nanos, Purpose, TimerId};
 use crate::log::{KeyId, Record, RecordId};
 use serde::Serialize;
+use std::collections::VecDeque;
 
 const PARTITION: Purpose = Purpose::named("producer.partition");
 
@@ -49,6 +51,9 @@ pub(super) struct App {
     pub(super) ordered: u64,
     /// A record of the load is due, and the thread is busy.
     due: bool,
+    /// Made of what was read, and still to be sent.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    pub(super) forwards: VecDeque<Output>,
     /// The timer of the next record of the load.
     arrival: Option<TimerId>,
     /// It waits in `close()`, to go on with these `acks`.
@@ -192,7 +197,10 @@ impl Producer {
         };
         if draft.partition.replace(partition).is_none() {
             self.note_sent(draft, partition, cx);
-            let bytes = self.plan.spec.record_bytes;
+            let bytes = match draft.reason {
+                Reason::Forward(output) => output.bytes,
+                _ => self.plan.spec.record_bytes,
+            };
             let largest = u64::from(self.config.max_request_size).min(self.config.buffer_memory);
             if u64::from(bytes) > largest {
                 self.note_failed(draft.id, ErrorCode::MessageTooLarge, cx);
@@ -200,6 +208,13 @@ impl Producer {
             }
         }
         self.append(draft, partition, sticky, chance, cx)
+    }
+
+    fn bytes_of(&self, draft: &Draft) -> u32 {
+        match draft.reason {
+            Reason::Forward(output) => output.bytes,
+            _ => self.plan.bytes(draft.key, draft.tombstone),
+        }
     }
 
     fn append(
@@ -214,7 +229,7 @@ impl Producer {
             id: draft.id,
             key: draft.key.map(KeyId),
             offset_delta: 0,
-            bytes: self.plan.bytes(draft.key, draft.tombstone),
+            bytes: self.bytes_of(draft),
             timestamp_ms: cx.wall_ms(),
             tombstone: draft.tombstone,
         };
@@ -263,6 +278,8 @@ impl Producer {
                 let reason = Reason::Order(self.orders);
                 self.orders += 1;
                 self.send(reason, cx);
+            } else if let Some(output) = self.app.forwards.pop_front() {
+                self.send(Reason::Forward(output), cx);
             } else if self.app.due {
                 self.app.due = false;
                 self.send_load(cx);
@@ -283,6 +300,7 @@ impl Producer {
             match draft.reason {
                 Reason::Load(_) => self.loads -= 1,
                 Reason::Order(_) => self.orders -= 1,
+                Reason::Forward(_) => {}
             }
         }
     }
@@ -302,6 +320,13 @@ impl Producer {
             tp: self.client.metadata.tp(partition),
             acks_all: self.config.acks == Acks::All,
         });
+        if let Reason::Forward(output) = draft.reason {
+            cx.note(Note::Derived {
+                node: cx.me(),
+                record: draft.id,
+                input: output.input,
+            });
+        }
     }
 
     /// A record fails in `send()` itself.

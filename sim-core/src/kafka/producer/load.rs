@@ -6,6 +6,7 @@
 //! after the same gaps.
 
 use super::zipf;
+use crate::kafka::consumer::Output;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::rules::murmur2::murmur2;
 use crate::kafka::spec::{Arrivals, Keys, LoadSpec};
@@ -31,6 +32,8 @@ pub(super) enum Reason {
     Load(u64),
     /// It is the record with this number that was ordered by hand.
     Order(u64),
+    /// It was made of a record that was read.
+    Forward(Output),
 }
 
 /// The load with all that follows from it; never changes.
@@ -64,6 +67,7 @@ impl LoadPlan {
         let (purpose, number) = match reason {
             Reason::Load(number) => (KEY, number),
             Reason::Order(number) => (ORDERED_KEY, number),
+            Reason::Forward(output) => return output.key,
         };
         match self.spec.keys {
             Keys::None => None,
@@ -78,13 +82,14 @@ impl LoadPlan {
 
     /// Whether a record is a tombstone, if it has a key.
     pub(super) fn is_tombstone(&self, reason: Reason, cx: &KafkaCx<'_>) -> bool {
-        if self.spec.tombstones_milli == 0 || !self.has_keys() {
-            return false;
-        }
         let (purpose, number) = match reason {
             Reason::Load(number) => (TOMBSTONE, number),
             Reason::Order(number) => (ORDERED_TOMBSTONE, number),
+            Reason::Forward(output) => return output.tombstone,
         };
+        if self.spec.tombstones_milli == 0 || !self.has_keys() {
+            return false;
+        }
         below(cx.draw(purpose, number), 1_000) < u64::from(self.spec.tombstones_milli)
     }
 

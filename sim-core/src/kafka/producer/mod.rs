@@ -9,6 +9,7 @@
 mod accumulator;
 mod app;
 mod batch;
+mod forward;
 mod load;
 mod outcome;
 mod partition_set;

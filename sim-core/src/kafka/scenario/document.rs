@@ -22,6 +22,7 @@ document! {
         "topic" => topics: Vec<At<RawTopic>>, optional, "The topics.";
         "producer" => producers: Vec<At<RawProducer>>, optional, "Applications that write.";
         "consumer" => consumers: Vec<At<RawConsumer>>, optional, "Applications that read.";
+        "processor" => processors: Vec<At<RawProcessor>>, optional, "Applications that read one topic and write to another.";
         "quota" => quotas: Vec<At<RawQuota>>, optional, "Quotas of clients (kafka-configs.sh --entity-type clients).";
     }
 }
@@ -153,6 +154,18 @@ document! {
         "topic" => topic: String, required, "What it reads.";
         "partitions" => partitions: Vec<At<u16>>, optional, "Which partitions (default all).";
         "config" => config: Config<ConsumerConfig>, optional, "Settings of its consumer, by Kafka's own keys.";
+        "start" => start: Time, optional, "When it starts to poll (default 0s).";
+    }
+}
+
+document! {
+    /// An application that reads a topic, as a member of a group, and writes to another.
+    pub(crate) struct RawProcessor {
+        "name" => name: String, required, "Its name.";
+        "from" => from: String, required, "What it reads.";
+        "to" => to: String, required, "Where it writes.";
+        "consumer" => consumer: Config<ConsumerConfig>, optional, "Settings of its consumer, by Kafka's own keys; it needs a group.id.";
+        "producer" => producer: Config<ProducerConfig>, optional, "Settings of its producer, by Kafka's own keys.";
         "start" => start: Time, optional, "When it starts to poll (default 0s).";
     }
 }

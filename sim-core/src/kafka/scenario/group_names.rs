@@ -12,7 +12,9 @@ use crate::scenario::{Property, Type};
 pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
     let first = base + (spec.brokers.len() + spec.controllers.len() + spec.producers.len()) as u32;
     let mut known: Vec<(&str, &str, NodeId, GroupProtocol)> = Vec::new();
-    for (node, consumer) in (first..).map(NodeId).zip(&spec.consumers) {
+    let processors = spec.processors.iter().map(|it| &it.consumer);
+    let consumers = spec.consumers.iter().chain(processors);
+    for (node, consumer) in (first..).map(NodeId).zip(consumers) {
         let name = consumer.config.group_id.as_str();
         if !name.is_empty() && known.iter().all(|(other, ..)| *other != name) {
             known.push((name, &consumer.topic, node, consumer.config.group_protocol));

@@ -10,6 +10,7 @@ mod groups;
 mod load;
 mod names;
 mod orders;
+mod processors;
 mod read;
 mod settings;
 

@@ -2,7 +2,7 @@
 
 use super::Probe;
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
-use crate::kafka::spec::ClusterSpec;
+use crate::kafka::spec::{ClusterSpec, ConsumerSpec};
 use crate::kernel::NodeId;
 use crate::scenario::{Meaning, NodeSet, Probe as AnyProbe, Property, Type, Value};
 use crate::systems;
@@ -214,6 +214,26 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
     if at < producers {
         return of_producer(node);
     }
+    let consumers = producers + spec.consumers.len();
+    if let Some(it) = at
+        .checked_sub(consumers)
+        .and_then(|at| spec.processors.get(at))
+    {
+        let mut all = of_consumer(spec, node, &it.consumer);
+        let also = of_producer(node).into_iter();
+        // Both sides have a word for what a quota costs the process.
+        all.extend(also.filter(|it| it.name != "throttled"));
+        return all;
+    }
+    let consumer = spec.consumers.get(at - producers);
+    consumer.map_or_else(Vec::new, |it| of_consumer(spec, node, it))
+}
+
+fn of_consumer<'s>(
+    spec: &'s ClusterSpec,
+    node: NodeId,
+    consumer: &'s ConsumerSpec,
+) -> Vec<Property<'s>> {
     let mut all = vec![
         ask(
             "delivered",
@@ -235,23 +255,21 @@ pub(super) fn inside_node(spec: &ClusterSpec, base: u32, node: NodeId) -> Vec<Pr
             "Bytes of its fetches that brokers had to read from disk so far.",
         ),
     ];
-    if let Some(consumer) = spec.consumers.get(at - producers) {
-        if !consumer.config.group_id.is_empty() {
-            let protocol = consumer.config.group_protocol;
-            all.extend(super::group_names::of_member(node, protocol));
-        }
-        let read = partitions(spec).filter(move |(_, tp)| {
-            let topic = spec.topics.get(usize::from(tp.topic.0));
-            let wanted = &consumer.partitions;
-            topic.is_some_and(|topic| topic.name == consumer.topic)
-                && (wanted.is_empty() || wanted.contains(&tp.partition))
-        });
-        all.extend(read.map(|(name, tp)| {
-            Property::scope(name, "Where it stands in the partition.", move || {
-                of_position(node, tp)
-            })
-        }));
+    if !consumer.config.group_id.is_empty() {
+        let protocol = consumer.config.group_protocol;
+        all.extend(super::group_names::of_member(node, protocol));
     }
+    let read = partitions(spec).filter(move |(_, tp)| {
+        let topic = spec.topics.get(usize::from(tp.topic.0));
+        let wanted = &consumer.partitions;
+        topic.is_some_and(|topic| topic.name == consumer.topic)
+            && (wanted.is_empty() || wanted.contains(&tp.partition))
+    });
+    all.extend(read.map(|(name, tp)| {
+        Property::scope(name, "Where it stands in the partition.", move || {
+            of_position(node, tp)
+        })
+    }));
     all
 }
 

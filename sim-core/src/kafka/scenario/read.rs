@@ -8,8 +8,10 @@ use super::document::{
     HwOver, RawConsumer, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
 };
 use super::settings::Config;
-use super::{groups, load, orders};
-use crate::kafka::config::{BrokerConfig, ProducerConfig, QuotaConfig, TopicConfig};
+use super::{groups, load, orders, processors};
+use crate::kafka::config::{
+    BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig,
+};
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
 use crate::kafka::spec::{ClusterSpec, ConsumerSpec, LoadSpec, ProducerSpec, TopicSpec};
@@ -53,6 +55,11 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
         let (read, place) = read_consumer(consumer, &spec, reader);
         nodes.push((node(&read.name, "consumer"), place));
         spec.consumers.push(read);
+    }
+    for processor in list(doc.processors.as_ref()) {
+        let (read, place) = processors::read(processor, &spec, reader);
+        nodes.push((node(&read.consumer.name, "processor"), place));
+        spec.processors.push(read);
     }
     for quota in list(doc.quotas.as_ref()) {
         let read = read_quota(&quota.value, &spec, reader);
@@ -380,7 +387,7 @@ fn read_quota(
 }
 
 /// The topic a client names; reports an unknown one.
-fn topic_of<'s>(
+pub(super) fn topic_of<'s>(
     raw: Option<&At<String>>,
     spec: &'s ClusterSpec,
     reader: &mut Reader<'_>,
@@ -403,20 +410,7 @@ fn read_producer(
 ) -> (ProducerSpec, Range<usize>) {
     let doc = &raw.value;
     topic_of(doc.topic.as_ref(), spec, reader);
-    let mut config: Config<ProducerConfig> = value(doc.config.as_ref()).unwrap_or_default();
-    if config.place("delivery.timeout.ms").is_none() {
-        config.value.stretch_delivery_timeout();
-    }
-    for (key, message) in config.value.problems() {
-        // The setting that was written, be it this one or the one it contradicts.
-        let span = config.place(key).cloned();
-        let span = span.unwrap_or_else(|| place(doc.config.as_ref(), &raw.span));
-        let problem = Problem::new("contradiction", message);
-        reader.report(
-            &span,
-            problem.help("Kafka's producer refuses to start with this"),
-        );
-    }
+    let config = producer_config(doc.config.as_ref(), &raw.span, reader);
     let load = match &doc.load {
         Some(load) => load::read(load, reader),
         None => LoadSpec::default(),
@@ -463,10 +457,51 @@ fn read_consumer(
         }
         partitions.push(given.value);
     }
-    let config = value(doc.config.as_ref()).unwrap_or_default();
+    let config = consumer_config(doc.config.as_ref(), &raw.span, reader);
+    let name_place = place(doc.name.as_ref(), &raw.span);
+    let read = ConsumerSpec {
+        name: value(doc.name.as_ref()).unwrap_or_default(),
+        topic: value(doc.topic.as_ref()).unwrap_or_default(),
+        partitions,
+        config: config.value,
+        start: doc.start.as_ref().map_or(0, |at| at.value.0),
+    };
+    (read, name_place)
+}
+
+/// Settings of a producer; reports what it would refuse to start with.
+pub(super) fn producer_config(
+    raw: Option<&At<Config<ProducerConfig>>>,
+    otherwise: &Range<usize>,
+    reader: &mut Reader<'_>,
+) -> Config<ProducerConfig> {
+    let mut config: Config<ProducerConfig> = value(raw).unwrap_or_default();
+    if config.place("delivery.timeout.ms").is_none() {
+        config.value.stretch_delivery_timeout();
+    }
+    for (key, message) in config.value.problems() {
+        // The setting that was written, be it this one or the one it contradicts.
+        let span = config.place(key).cloned();
+        let span = span.unwrap_or_else(|| place(raw, otherwise));
+        let problem = Problem::new("contradiction", message);
+        reader.report(
+            &span,
+            problem.help("Kafka's producer refuses to start with this"),
+        );
+    }
+    config
+}
+
+/// Settings of a consumer; reports what it would refuse to start with.
+pub(super) fn consumer_config(
+    raw: Option<&At<Config<ConsumerConfig>>>,
+    otherwise: &Range<usize>,
+    reader: &mut Reader<'_>,
+) -> Config<ConsumerConfig> {
+    let config: Config<ConsumerConfig> = value(raw).unwrap_or_default();
     for (key, message) in config.value.problems() {
         let span = config.place(key).cloned();
-        let span = span.unwrap_or_else(|| place(doc.config.as_ref(), &raw.span));
+        let span = span.unwrap_or_else(|| place(raw, otherwise));
         let problem = Problem::new("contradiction", message);
         reader.report(
             &span,
@@ -483,13 +518,5 @@ fn read_consumer(
             "`fetch.max.wait.ms` is not below `request.timeout.ms`: idle fetches would time out";
         reader.report(span, Problem::new("contradiction", message));
     }
-    let name_place = place(doc.name.as_ref(), &raw.span);
-    let read = ConsumerSpec {
-        name: value(doc.name.as_ref()).unwrap_or_default(),
-        topic: value(doc.topic.as_ref()).unwrap_or_default(),
-        partitions,
-        config: config.value,
-        start: doc.start.as_ref().map_or(0, |at| at.value.0),
-    };
-    (read, name_place)
+    config
 }

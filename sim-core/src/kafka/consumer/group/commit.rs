@@ -200,6 +200,9 @@ impl Consumer {
         }
         let done_at = cx.now().saturating_add(self.cost());
         self.work.commit_returned(result.is_ok(), done_at);
+        if let Some(outputs) = self.outputs.as_mut().filter(|_| result.is_err()) {
+            outputs.clear();
+        }
     }
 
     /// Asks where the group has come to, for partitions that are new to this member.

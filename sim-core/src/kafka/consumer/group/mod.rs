@@ -184,6 +184,11 @@ impl Membership {
         self.awaiting_offsets.contains(&partition)
     }
 
+    /// The committed offset of a partition is to be looked up again.
+    pub(super) fn await_offset(&mut self, partition: u16) {
+        self.awaiting_offsets.insert(partition);
+    }
+
     /// Whether its thread has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.closed || self.fatal.is_some()
