@@ -2,6 +2,7 @@
 
 mod accumulator;
 mod application;
+mod new_leader;
 mod retries;
 
 use super::*;
