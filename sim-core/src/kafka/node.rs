@@ -112,6 +112,13 @@ pub enum Order {
         /// `--throttle`: bytes per second that the move may take of each broker.
         throttle: Option<u64>,
     },
+    /// To the active controller: give a topic more partitions (`kafka-topics.sh --alter`).
+    CreatePartitions {
+        /// Topic name.
+        topic: String,
+        /// How many there are to be in all.
+        count: u16,
+    },
 }
 
 impl Node {
@@ -180,6 +187,7 @@ impl Node {
             | Order::ElectUnclean { .. }
             | Order::AlterConfig { .. }
             | Order::AlterQuota { .. }
+            | Order::CreatePartitions { .. }
             | Order::Reassign { .. } => {
                 matches!(self, Node::Controller(c) if c.is_active())
             }
@@ -196,6 +204,7 @@ impl Node {
             | Order::ElectUnclean { .. }
             | Order::AlterConfig { .. }
             | Order::AlterQuota { .. }
+            | Order::CreatePartitions { .. }
             | Order::Reassign { .. } => "the active controller",
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
             Order::Poll { .. } | Order::Close => "a consumer",
@@ -242,6 +251,9 @@ impl Order {
                     Some(value) => format!("set {key}={value} for {whose}"),
                     None => format!("take {key} off {whose}"),
                 }
+            }
+            Order::CreatePartitions { topic, count } => {
+                format!("give {topic} {count} partitions")
             }
             Order::Send { records } => format!("send {records} records"),
             Order::Load { on: true } => "start the load".to_owned(),

@@ -1,6 +1,6 @@
 //! What an operator orders from the active controller.
 //!
-//! `kafka-leader-election.sh` and `kafka-configs.sh` reach the controller through a broker; the
+//! `kafka-leader-election.sh`, `kafka-configs.sh` and `kafka-topics.sh --alter` reach the controller through a broker; the
 //! model hands the order to the controller itself. Whoever gives an order waits for no answer: what
 //! came of it is seen in the metadata. Settings of the whole cluster are those that Kafka lets one
 //! change while it runs, as far as the model has them; all others need a restart.
@@ -9,13 +9,14 @@ use super::Controller;
 use crate::kafka::bounds::out_of_bounds;
 use crate::kafka::config::{BrokerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::error::ErrorCode;
-use crate::kafka::ids::{TopicId, TopicPartition};
+use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
 use crate::kafka::metadata::{ConfigResource, MetadataRecord};
 use crate::kafka::node::{KafkaCx, Order};
 use crate::kafka::note::Rule;
-use crate::kafka::rules::election::{Election, PartitionChange};
+use crate::kafka::rules::election::{Election, PartitionChange, PartitionRegistration};
 use crate::kafka::settings::SettingError;
 use crate::kernel::Nanos;
+use crate::scenario::limits;
 
 use super::partitions::partition_record;
 
@@ -48,6 +49,7 @@ impl Controller {
                     Some(_) => None,
                 }
             }
+            Order::CreatePartitions { topic, count } => self.added_partitions(topic, *count).err(),
             Order::AlterConfig { topic, key, value } => {
                 if let Some(topic) = topic
                     && self.topic(topic).is_none()
@@ -118,8 +120,58 @@ impl Controller {
                 };
                 self.write(vec![record], now, cx);
             }
+            Order::CreatePartitions { topic, count } => {
+                match self.added_partitions(topic, *count) {
+                    Ok(records) => {
+                        self.write(records, now, cx);
+                    }
+                    Err(_) => self.refuse_order(ErrorCode::InvalidPartitions, cx),
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The partitions that a topic lacks, or why they cannot be made (`createPartitions`).
+    ///
+    /// Each gets as many replicas as the first partition has, on brokers that are active, the next
+    /// partition's beginning one broker further. (Kafka's placer begins at a random broker.)
+    fn added_partitions(&self, name: &str, count: u16) -> Result<Vec<MetadataRecord>, String> {
+        let image = self.latest_image().ok_or("it is not active")?;
+        let topic = self.topic(name);
+        let topic = topic.ok_or_else(|| format!("there is no topic `{name}`"))?;
+        let at = |partition| TopicPartition { topic, partition };
+        let has = (0..count)
+            .take_while(|it| image.partitions.contains_key(&at(*it)))
+            .count();
+        let all: usize = image.partitions.values().map(|it| it.replicas.len()).sum();
+        let replicas = image
+            .partitions
+            .get(&at(0))
+            .map_or(0, |it| it.replicas.len());
+        let brokers = image.brokers.keys().copied();
+        let active: Vec<BrokerId> = brokers.filter(|it| image.is_active(*it)).collect();
+        if has >= usize::from(count) {
+            return Err(format!(
+                "{name} has so many: no partition can be taken away"
+            ));
+        }
+        if active.len() < replicas.max(1) {
+            return Err(format!("{name} needs {replicas} active brokers for that"));
+        }
+        if all + (usize::from(count) - has) * replicas > limits::REPLICAS {
+            return Err("that would be too many replicas".to_owned());
+        }
+        let place = |partition: u16| {
+            let begin = usize::from(partition) % active.len();
+            let ids = active.iter().cycle().skip(begin).take(replicas);
+            MetadataRecord::Partition {
+                tp: at(partition),
+                state: Box::new(PartitionRegistration::new(ids.copied().collect())),
+            }
+        };
+        // Below `count`, which has 16 bits.
+        Ok((has as u16..count).map(place).collect())
     }
 
     fn refuse_order(&self, error: ErrorCode, cx: &mut KafkaCx<'_>) {

@@ -437,6 +437,32 @@ fn orders_are_refused_with_a_reason() {
         Some("while the brokers run"),
     );
     check(config(None, "segment.bytes", "2"), Some("no setting"));
+    let more = |topic: &str, count| Order::CreatePartitions {
+        topic: topic.to_owned(),
+        count,
+    };
+    check(more("orders", 2), None);
+    check(more("orders", 1), Some("taken away"));
+    check(more("orders", 1_000), Some("too many replicas"));
+    check(more("nothing", 2), Some("no topic"));
+}
+
+#[test]
+fn partitions_are_added_behind_those_that_are_there() {
+    let mut cluster = Cluster::ready("1");
+    let before = cluster.partition().clone();
+    cluster.give(Input::Order(Order::CreatePartitions {
+        topic: "orders".to_owned(),
+        count: 3,
+    }));
+    assert_eq!(*cluster.partition(), before);
+    for (partition, replicas) in [(1, [2, 3, 1]), (2, [3, 1, 2])] {
+        let tp = TopicPartition { partition, ..TP };
+        let added = &cluster.controller.image().partitions[&tp];
+        assert_eq!(added.replicas, replicas);
+        assert_eq!((added.leader, added.leader_epoch), (replicas[0], 0));
+    }
+    assert_eq!(cluster.controller.image().partitions.len(), 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::settings::{Settings, put};
 use crate::kafka::config::{BrokerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::ids::BrokerId;
 use crate::kafka::node::Order;
-use crate::kafka::spec::ClusterSpec;
+use crate::kafka::spec::{ClusterSpec, TopicSpec};
 use crate::scenario::{
     Arg, ArgKind, Args, At, Problem, Reader, Verb, limits, needed, optional, units,
 };
@@ -122,6 +122,16 @@ pub(super) const VERBS: &[Verb] = &[
         undo: false,
     },
     Verb {
+        name: "create-partitions",
+        doc: "A topic gets more partitions (kafka-topics.sh --alter --partitions).",
+        args: &[
+            ACTIVE,
+            needed("topic", ArgKind::Text, "The topic."),
+            needed("count", ArgKind::Count, "How many it has then, in all."),
+        ],
+        undo: false,
+    },
+    Verb {
         name: "send",
         doc: "A producer's application sends records now.",
         args: &[PRODUCER, needed("records", ArgKind::Count, "How many.")],
@@ -188,6 +198,7 @@ pub(super) fn read(
         "alter-config" => alter_config(spec, args, reader)?,
         "reassign" => reassign(spec, args, reader)?,
         "alter-quota" => alter_quota(spec, args, reader)?,
+        "create-partitions" => create_partitions(spec, args, reader)?,
         "send" => Order::Send {
             records: match u32::try_from(args.count("records")?) {
                 Ok(records) if records <= limits::ORDERED_RECORDS => records,
@@ -242,6 +253,27 @@ fn known_partition(
     let expected = format!("a number from 0 to {}", count.saturating_sub(1));
     args.report("partition", Problem::bad_value(message, expected), reader);
     None
+}
+
+fn create_partitions(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let topic = known_topic(spec, args, reader)?;
+    let of = |known: &&TopicSpec| known.name == topic;
+    let assignment = &spec.topics.iter().find(of)?.assignment;
+    let replicas = assignment.first().map_or(1, Vec::len).max(1);
+    let (has, most) = (assignment.len(), limits::REPLICAS / replicas);
+    let count = args.count("count")?;
+    match u16::try_from(count) {
+        Ok(number) if count > has as u64 && count <= most as u64 => Some(Order::CreatePartitions {
+            topic,
+            count: number,
+        }),
+        _ => {
+            let message = format!("`{}` has {has} partitions", units::shorten(&topic));
+            let expected = format!("more than that, at most {most}: none can be taken away");
+            args.report("count", Problem::bad_value(message, expected), reader);
+            None
+        }
+    }
 }
 
 fn alter_config(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
@@ -399,6 +431,10 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             args.extend(value.as_ref().map(|value| ("value", text(value))));
             ("alter-quota", args)
         }
+        Order::CreatePartitions { topic, count } => (
+            "create-partitions",
+            vec![("topic", text(topic)), ("count", count.to_string())],
+        ),
         Order::Send { records } => ("send", vec![("records", records.to_string())]),
         Order::Load { on: true } => ("start-load", Vec::new()),
         Order::Load { on: false } => ("stop-load", Vec::new()),

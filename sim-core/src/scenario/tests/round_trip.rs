@@ -145,6 +145,15 @@ mod properties {
                     },
                 )
             }),
+            (3u32..6, 3u16..300).prop_map(move |(n, count)| {
+                (
+                    n,
+                    Kafka::CreatePartitions {
+                        topic: text("orders"),
+                        count,
+                    },
+                )
+            }),
             (0..=limits::ORDERED_RECORDS).prop_map(|records| (6, Kafka::Send { records })),
             any::<bool>().prop_map(|on| (6, Kafka::Load { on })),
             prop_oneof![Just("0"), Just("1"), Just("all"), Just("-1")]

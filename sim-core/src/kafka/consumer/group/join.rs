@@ -91,6 +91,13 @@ impl Consumer {
             self.find_coordinator(member, cx);
             return;
         }
+        let count = self.client.metadata.partition_count();
+        if member.state == MemberState::Stable && member.assigned_of.is_some_and(|it| it < count) {
+            // The topic has grown since this member, the leader, made the assignment
+            // (`rejoinNeededOrPending`).
+            member.assigned_of = None;
+            self.request_rejoin(member);
+        }
         let joining = matches!(
             member.state,
             MemberState::PreparingRebalance | MemberState::CompletingRebalance
@@ -232,8 +239,10 @@ impl Consumer {
     fn send_sync(&mut self, member: &mut Membership, joined: &JoinAnswer, cx: &mut KafkaCx<'_>) {
         let leads = joined.leader == joined.member_id && !joined.skip_assignment;
         let mut assignments: Vec<(Name, Bytes)> = Vec::new();
+        member.assigned_of = None;
         if leads {
             let count = self.client.metadata.partition_count();
+            member.assigned_of = Some(count);
             let known = (self.topic, &*self.topic_name, count);
             let protocol = joined.protocol.as_deref().unwrap_or_default();
             assignments = assignment::assign(protocol, &joined.members, &[known]);

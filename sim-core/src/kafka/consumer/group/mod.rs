@@ -89,6 +89,9 @@ pub(super) struct Membership {
     /// -1 in no generation.
     pub(super) generation: i32,
     pub(super) state: MemberState,
+    /// As leader of the group: of how many partitions it made the last assignment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assigned_of: Option<u16>,
     /// A rebalance is wanted.
     rejoin: bool,
     /// `onJoinPrepare` is done for the join that is wanted.
@@ -149,6 +152,7 @@ impl Membership {
             member_id: name(""),
             generation: -1,
             state: MemberState::Unjoined,
+            assigned_of: None,
             rejoin: true,
             prepared: false,
             waits_for_commit: None,
