@@ -7,8 +7,10 @@
 //! (`TransactionLogKey/Value`).
 
 use super::error::ErrorCode;
+use super::group_protocol::CommittedOffset;
 use super::ids::{BrokerId, TopicPartition};
 use super::protocol::Acks;
+use super::rules::classic_group::Name;
 use super::rules::producer_append::TransactionVersion;
 use super::rules::txn::{TransactionResult, TxnTransit};
 use crate::log::Batch;
@@ -55,6 +57,17 @@ pub enum TxnRequest {
         version: TransactionVersion,
         partitions: Vec<TopicPartition>,
     },
+    /// To any broker: who coordinates this group?
+    FindGroupCoordinator { group: Name },
+    /// Of a producer up to version 1, before it sends offsets.
+    AddOffsetsToTxn {
+        id: TransactionalId,
+        producer: (i64, i16),
+        group: Name,
+        version: TransactionVersion,
+    },
+    /// To the coordinator of the group.
+    TxnOffsetCommit(Box<TxnOffsetCommit>),
     /// Answered like any other Produce.
     Produce {
         id: TransactionalId,
@@ -90,6 +103,28 @@ pub enum TxnResponse {
     WriteTxnMarkers {
         partitions: Vec<(TopicPartition, ErrorCode)>,
     },
+    AddOffsetsToTxn {
+        error: ErrorCode,
+    },
+    /// One outcome for all partitions.
+    TxnOffsetCommit {
+        error: ErrorCode,
+    },
+}
+
+/// Offsets that count once the transaction is committed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)] // fields carry the names of Kafka's own message definitions
+pub struct TxnOffsetCommit {
+    pub id: TransactionalId,
+    pub group: Name,
+    pub producer: (i64, i16),
+    pub version: TransactionVersion,
+    pub member_id: Name,
+    pub instance_id: Option<Name>,
+    /// -1 of whoever is no member.
+    pub generation: i32,
+    pub offsets: Vec<CommittedOffset>,
 }
 
 /// A record of `__transaction_state`; `None` is a tombstone.
@@ -123,6 +158,9 @@ impl TxnRequest {
             Self::AddPartitionsToTxn { .. } => "AddPartitionsToTxn",
             Self::EndTxn { .. } => "EndTxn",
             Self::WriteTxnMarkers { .. } => "WriteTxnMarkers",
+            Self::FindGroupCoordinator { .. } => "FindCoordinator",
+            Self::AddOffsetsToTxn { .. } => "AddOffsetsToTxn",
+            Self::TxnOffsetCommit(_) => "TxnOffsetCommit",
             Self::Produce { .. } => "Produce",
         }
     }
@@ -150,6 +188,8 @@ impl TxnResponse {
             Self::AddPartitionsToTxn { .. } => "AddPartitionsToTxnResponse",
             Self::EndTxn { .. } => "EndTxnResponse",
             Self::WriteTxnMarkers { .. } => "WriteTxnMarkersResponse",
+            Self::AddOffsetsToTxn { .. } => "AddOffsetsToTxnResponse",
+            Self::TxnOffsetCommit { .. } => "TxnOffsetCommitResponse",
         }
     }
 }

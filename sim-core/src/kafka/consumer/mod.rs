@@ -25,7 +25,7 @@ pub use partition::Stopped;
 pub use view::MemberView;
 
 pub(in crate::kafka) use group::subscribes;
-pub(in crate::kafka) use outputs::Output;
+pub(in crate::kafka) use outputs::{Output, WorkOffsets};
 
 use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
 use super::config::{ConsumerConfig, OffsetReset};

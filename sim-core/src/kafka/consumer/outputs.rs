@@ -7,7 +7,9 @@ use super::Consumer;
 use super::group::Committer;
 use super::partition::Assigned;
 use crate::kafka::config::CommitMode;
+use crate::kafka::group_protocol::CommittedOffset;
 use crate::kafka::node::KafkaCx;
+use crate::kafka::rules::classic_group::Name;
 use crate::log::{Record, RecordId};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -32,6 +34,19 @@ pub(super) struct Outputs {
     ahead: VecDeque<Output>,
     /// Of records that are done.
     made: Vec<Output>,
+    /// They are written in transactions, with the offsets.
+    transactional: bool,
+}
+
+/// Where the application has come to, and as which member of its group
+/// (`ConsumerGroupMetadata`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(in crate::kafka) struct WorkOffsets {
+    pub(in crate::kafka) group: Name,
+    pub(in crate::kafka) member_id: Name,
+    pub(in crate::kafka) instance_id: Option<Name>,
+    pub(in crate::kafka) generation: i32,
+    pub(in crate::kafka) offsets: Vec<CommittedOffset>,
 }
 
 impl Outputs {
@@ -60,14 +75,19 @@ impl Outputs {
 impl Consumer {
     /// Its application has a producer too.
     #[must_use]
-    pub(in crate::kafka) fn producing(mut self) -> Self {
-        self.outputs = Some(Box::default());
+    pub(in crate::kafka) fn producing(mut self, transactional: bool) -> Self {
+        self.outputs = Some(Box::new(Outputs {
+            transactional,
+            ..Outputs::default()
+        }));
         self
     }
 
     /// Whether its application waits for its outputs before it commits.
     pub(super) fn publishes(&self) -> bool {
-        self.outputs.is_some() && self.config.commit == CommitMode::Sync
+        let sync = self.config.commit == CommitMode::Sync;
+        let outputs = self.outputs.as_ref();
+        outputs.is_some_and(|it| sync || it.transactional)
     }
 
     /// What was made since the last call.
@@ -91,6 +111,24 @@ impl Consumer {
             }
             self.group = Some(member);
         }
+        self.run(cx);
+    }
+
+    /// What goes with the transaction of the work that is done.
+    pub(in crate::kafka) fn work_offsets(&self) -> Option<WorkOffsets> {
+        let member = self.group.as_ref()?;
+        Some(WorkOffsets {
+            group: member.group.clone(),
+            member_id: member.member_id.clone(),
+            instance_id: member.instance_id.clone(),
+            generation: member.generation,
+            offsets: self.consumed(member),
+        })
+    }
+
+    /// The transaction with its outputs and offsets is committed.
+    pub(in crate::kafka) fn outputs_committed(&mut self, cx: &mut KafkaCx<'_>) {
+        self.work.go_on();
         self.run(cx);
     }
 

@@ -5,7 +5,9 @@
 //! `KafkaProducer`, both in one process. Every record that the application is done with becomes one
 //! record with the same key. Without a `transactional.id` the application flushes what it sent
 //! before `commitSync()` (`application.commit=sync`: at least once), or commits before it works
-//! (`before`: at most once). A failed output makes it go back to its committed positions. Left out:
+//! (`before`: at most once). A failed output makes it go back to its committed positions. With one, what
+//! one `poll()` returned becomes one transaction, outputs and offsets together; if it is aborted the
+//! application goes back likewise. Left out:
 //! outputs that depend on more than one input, more than one output topic.
 
 mod lane;
@@ -32,6 +34,11 @@ pub struct Processor {
     parts: Parts,
     /// Outputs that had failed when the work in hand began.
     failed_before: u64,
+    /// A transaction is being ended; how many were committed and aborted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<(u64, u64)>,
+    /// It has given up, since another has taken over its transactional id.
+    closed: bool,
 }
 
 /// Makes a node.
@@ -71,12 +78,15 @@ impl Processor {
         parts: Parts,
     ) -> Option<Node> {
         let producer = Producer::new(&spec.producer, to, Arc::clone(&book), parts);
-        let consumer = Consumer::new(&spec.consumer, from, book, parts).producing();
+        let transactional = producer.transaction().is_some();
+        let consumer = Consumer::new(&spec.consumer, from, book, parts).producing(transactional);
         Some(Node::Processor(Box::new(Processor {
             consumer,
-            producer: producer.forwarding(),
+            producer: producer.forwarding().driven(),
             parts,
             failed_before: 0,
+            ending: None,
+            closed: false,
         })))
     }
 
@@ -200,7 +210,11 @@ impl Processor {
             if !outputs.is_empty() {
                 self.produce(cx, |producer, cx| producer.forward(outputs, cx));
             }
-            if !self.publish(cx) {
+            let goes_on = match self.producer.transaction() {
+                None => self.publish(cx),
+                Some(_) => self.transact(cx),
+            };
+            if !goes_on {
                 return;
             }
         }
@@ -228,10 +242,53 @@ impl Processor {
         true
     }
 
+    /// The same with transactions: what one `poll()` returned is one transaction, with the offsets.
+    /// Returns whether the application goes on.
+    fn transact(&mut self, cx: &mut KafkaCx<'_>) -> bool {
+        let ended = self.producer.transactions_ended();
+        if self.producer.fatal_error().is_some() {
+            // ProducerFencedException: there is nothing to do but close.
+            if !self.closed {
+                self.closed = true;
+                self.consume(cx, |consumer, cx| {
+                    consumer.rewind(cx);
+                    consumer.on(Input::Order(Order::Close), cx);
+                });
+            }
+            return false;
+        }
+        if let Some(before) = self.ending {
+            if ended == before {
+                return false;
+            }
+            self.ending = None;
+            self.consume(cx, |consumer, cx| match ended.0 > before.0 {
+                true => consumer.outputs_committed(cx),
+                false => consumer.rewind(cx),
+            });
+            return true;
+        }
+        if self.producer.must_abort() {
+            self.ending = Some(ended);
+            self.produce(cx, Producer::abort_work);
+            return true;
+        }
+        if !self.consumer.awaits_outputs() || !self.producer.has_sent_all() {
+            return false;
+        }
+        let Some(work) = self.consumer.work_offsets() else {
+            return false;
+        };
+        self.ending = Some(ended);
+        self.produce(cx, |producer, cx| producer.commit_with(work, cx));
+        true
+    }
+
     fn lose(&mut self, loss: Loss) {
         self.consumer.crash(loss);
         self.producer.crash(loss);
         self.failed_before = self.producer.failed();
+        (self.ending, self.closed) = (None, false);
     }
 
     /// The few values on its card: (label, value).

@@ -5,7 +5,9 @@
 //! `transaction.span.ms`. To end it the application flushes, and commits; or aborts, if a record
 //! failed or a draw says so. Meanwhile it sends nothing. An error that only an abort can cure leads
 //! to one; one that says that another producer has taken over ends this producer for good. Left
-//! out: offsets in transactions, and the abort of batches that were never sent (they are flushed).
+//! out: the abort of batches that were never sent (they are flushed).
+
+mod offsets;
 
 use super::{About, Init, Producer, ProducerIdAndEpoch};
 use crate::kafka::client::{NEVER, span};
@@ -18,6 +20,7 @@ use crate::kafka::rules::producer_append::TransactionVersion;
 use crate::kafka::rules::txn::TransactionResult;
 use crate::kafka::txn_protocol::{TransactionalId, TxnRequest, TxnResponse};
 use crate::kernel::{Nanos, Purpose, below};
+use offsets::TxnOffsets;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -31,6 +34,9 @@ pub(super) enum TxnAbout {
     /// Of these partitions.
     AddPartitions(Vec<u16>),
     EndTxn,
+    FindGroup,
+    AddOffsets,
+    Offsets,
 }
 
 /// How far the producer is (`TransactionManager.State`).
@@ -72,6 +78,17 @@ pub(super) struct Txn {
     number: u64,
     pub(super) committed: u64,
     pub(super) aborted: u64,
+    /// The application ends its transactions by itself.
+    #[serde(skip_serializing_if = "is_false")]
+    driven: bool,
+    /// Offsets that go with the transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offsets: Option<Box<TxnOffsets>>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 impl Txn {
@@ -91,6 +108,8 @@ impl Txn {
                 number: 0,
                 committed: 0,
                 aborted: 0,
+                driven: false,
+                offsets: None,
             })
         })
     }
@@ -102,6 +121,7 @@ impl Txn {
             number: self.number,
             committed: self.committed,
             aborted: self.aborted,
+            driven: self.driven,
             ..*fresh
         }))
     }
@@ -173,6 +193,9 @@ impl Producer {
         let TxnState::InTransaction { since, records } = txn.state else {
             return false;
         };
+        if txn.driven {
+            return false;
+        }
         let due = records >= most || since.saturating_add(span_ns) <= cx.now();
         if !due && !txn.must_abort {
             return false;
@@ -192,7 +215,7 @@ impl Producer {
             return NEVER;
         };
         let end = match txn.state {
-            TxnState::InTransaction { since, .. } => {
+            TxnState::InTransaction { since, .. } if !txn.driven => {
                 since.saturating_add(span(self.config.transaction_span_ms))
             }
             _ => NEVER,
@@ -232,7 +255,10 @@ impl Producer {
         let wanted = match txn.state {
             TxnState::Initialising => Some(TxnAbout::InitProducerId),
             TxnState::Ready => None,
-            TxnState::Ending(_) if !incomplete => Some(TxnAbout::EndTxn),
+            TxnState::Ending(result) if !incomplete => Some(match result {
+                TransactionResult::Commit => txn.offsets_wanted().unwrap_or(TxnAbout::EndTxn),
+                TransactionResult::Abort => TxnAbout::EndTxn,
+            }),
             TxnState::InTransaction { .. } | TxnState::Ending(_) => {
                 let missing = waiting.into_iter().filter(|it| !txn.added.contains(it));
                 let missing: Vec<u16> = missing.collect();
@@ -244,7 +270,7 @@ impl Producer {
             return true;
         };
         let begun = match txn.version {
-            0 | 1 => !txn.added.is_empty(),
+            0 | 1 => !txn.added.is_empty() || txn.offsets.is_some(),
             _ => txn.sent,
         };
         if wanted == TxnAbout::EndTxn && !begun {
@@ -282,7 +308,11 @@ impl Producer {
 
     fn ask_coordinator(&mut self, wanted: TxnAbout, cx: &mut KafkaCx<'_>) {
         let timeout_ms = i32::try_from(self.config.transaction_timeout_ms).unwrap_or(i32::MAX);
-        let known = self.txn.as_ref().and_then(|it| it.coordinator);
+        let known = self.txn.as_ref().and_then(|it| match wanted {
+            TxnAbout::FindGroup => None,
+            TxnAbout::Offsets => it.offsets.as_ref()?.coordinator,
+            _ => it.coordinator,
+        });
         let broker = known.or_else(|| self.client.least_loaded(cx));
         let Some(broker) = broker.filter(|it| self.client.ready(*it, cx)) else {
             return;
@@ -297,7 +327,17 @@ impl Producer {
             return;
         };
         let (id, version) = (txn.id.clone(), txn.version);
+        let own = txn.offsets_request(&wanted, producer);
+        let asks = txn.coordinator.is_some() || wanted != TxnAbout::AddOffsets;
         let (about, request) = match (known, wanted, txn.state) {
+            (_, about @ (TxnAbout::FindGroup | TxnAbout::AddOffsets | TxnAbout::Offsets), _)
+                if asks && own.is_some() =>
+            {
+                let Some(request) = own else {
+                    return;
+                };
+                (about, request)
+            }
             (None, ..) => (
                 TxnAbout::FindCoordinator,
                 TxnRequest::FindCoordinator { id },
@@ -343,6 +383,9 @@ impl Producer {
         if let Some(txn) = self.txn.as_mut() {
             txn.asking = false;
             txn.coordinator = None;
+            if let Some(offsets) = &mut txn.offsets {
+                offsets.coordinator = None;
+            }
             txn.not_before = cx.now().saturating_add(pause);
         }
     }
@@ -359,7 +402,26 @@ impl Producer {
             return;
         };
         txn.asking = false;
+        let of_group = matches!(about, TxnAbout::FindGroup | TxnAbout::Offsets);
         let error = match (about, answer) {
+            (TxnAbout::FindGroup, TxnResponse::FindCoordinator { error, node }) => {
+                if let Some(offsets) = &mut txn.offsets {
+                    offsets.coordinator = (node >= 0).then_some(node);
+                }
+                error
+            }
+            (TxnAbout::AddOffsets, TxnResponse::AddOffsetsToTxn { error }) => {
+                if let Some(offsets) = &mut txn.offsets {
+                    offsets.added = error == ErrorCode::None;
+                }
+                error
+            }
+            (TxnAbout::Offsets, TxnResponse::TxnOffsetCommit { error }) => {
+                if let Some(offsets) = &mut txn.offsets {
+                    offsets.done = error == ErrorCode::None;
+                }
+                error
+            }
             (TxnAbout::FindCoordinator, TxnResponse::FindCoordinator { error, node }) => {
                 txn.coordinator = (node >= 0).then_some(node);
                 error
@@ -401,13 +463,17 @@ impl Producer {
         match error {
             ErrorCode::None => {}
             ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable => {
-                txn.coordinator = None;
+                match txn.offsets.as_mut().filter(|_| of_group) {
+                    Some(offsets) => offsets.coordinator = None,
+                    None => txn.coordinator = None,
+                }
                 txn.not_before = cx.now().saturating_add(pause);
             }
             error if error.retriable() || error == ErrorCode::UnknownServerError => {
                 txn.not_before = cx.now().saturating_add(pause);
             }
             ErrorCode::TransactionAbortable => self.transaction_failed(),
+            error if of_group && self.offsets_refused(error) => {}
             error => {
                 let error = match error {
                     ErrorCode::InvalidProducerEpoch => ErrorCode::ProducerFenced,
@@ -442,6 +508,7 @@ impl Producer {
             _ => txn.committed += 1,
         }
         txn.added.clear();
+        txn.offsets = None;
         txn.sent = false;
         self.accumulator.closed = self.app.closing.is_some();
         let failed = std::mem::take(&mut txn.must_abort);

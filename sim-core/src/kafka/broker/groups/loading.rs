@@ -6,6 +6,7 @@
 //! takes time here by a round figure.
 
 use super::super::Broker;
+use super::txn::PendingOffsets;
 use super::{GroupCoordinator, Kept, Pending, Place, Shard, Written, now_ms};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::{OFFSETS_TOPIC, OffsetsRecord};
@@ -15,6 +16,7 @@ use crate::kafka::note::Rule;
 use crate::kafka::rules::classic_group::{ClassicGroup, Name};
 use crate::kafka::rules::modern_group::ConsumerGroup;
 use crate::kernel::{MILLISECOND, Nanos};
+use crate::log::ControlMarker;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -65,6 +67,7 @@ impl Broker {
             groups: BTreeMap::new(),
             modern: BTreeMap::new(),
             offsets: BTreeMap::new(),
+            pending_txns: BTreeMap::new(),
             pending: VecDeque::new(),
             expire_at: Nanos::MAX,
         };
@@ -84,6 +87,9 @@ impl Broker {
                 } => self.answer_commit(to, ErrorCode::NotCoordinator, it.written, cx),
                 Written::Consumer(Some(answer)) => {
                     self.refuse_heartbeat(answer, ErrorCode::NotCoordinator, cx);
+                }
+                Written::TxnOffsets(Some(to)) => {
+                    self.txn_offsets_written(to, ErrorCode::NotCoordinator, cx);
                 }
                 _ => {}
             }
@@ -141,7 +147,36 @@ impl Broker {
         let mut modern: BTreeMap<Name, ConsumerGroup> = BTreeMap::new();
         let mut offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>> = BTreeMap::new();
         let mut pending: VecDeque<Pending> = VecDeque::new();
-        for (offset, batch, record) in log.records(log.start_offset(), log.leo()) {
+        let mut pending_txns = PendingOffsets::new();
+        let entries = log.batches_from(log.start_offset()).flat_map(|batch| {
+            // A marker has no record of its own here.
+            let marker = batch.control.map(|_| (batch.base_offset, batch, None));
+            let records = batch.records.iter().map(move |record| {
+                let offset = batch.base_offset + i64::from(record.offset_delta);
+                (offset, batch, Some(record))
+            });
+            marker.into_iter().chain(records)
+        });
+        for (offset, batch, record) in entries {
+            let producer = batch.producer.id;
+            let Some(record) = record else {
+                let commits = batch.control == Some(ControlMarker::Commit);
+                if offset < hw {
+                    let ended = pending_txns.remove(&producer).unwrap_or_default();
+                    for (group, known) in ended.into_iter().filter(|_| commits) {
+                        offsets.entry(group).or_default().extend(known);
+                    }
+                } else {
+                    pending.push_back(Pending {
+                        needs: offset + 1,
+                        deadline: Nanos::MAX,
+                        written: cx.now(),
+                        group: Name::from(""),
+                        what: Written::TxnEnd { producer, commits },
+                    });
+                }
+                continue;
+            };
             let value = batch.value(record.offset_delta);
             // A record that cannot be read is skipped, as an unknown version is.
             let read = value.and_then(|it| postcard::from_bytes::<OffsetsRecord>(it).ok());
@@ -166,6 +201,14 @@ impl Broker {
                 }
                 Some(OffsetsRecord::Consumer(name, it)) => {
                     modern.entry(name).or_default().apply(it);
+                }
+                Some(OffsetsRecord::Offset(name, it)) if batch.transactional => {
+                    let kept = Kept {
+                        committed: it,
+                        at_ms,
+                    };
+                    let groups = pending_txns.entry(producer).or_default();
+                    groups.entry(name).or_default().insert(it.tp, kept);
                 }
                 Some(OffsetsRecord::Offset(name, it)) if offset < hw => {
                     let kept = Kept {
@@ -195,7 +238,10 @@ impl Broker {
         }
         offsets.retain(|_, known| !known.is_empty());
         // Whoever committed without being a member has a group all the same.
-        let committed = offsets.keys().chain(pending.iter().map(|it| &it.group));
+        let in_txns = pending_txns.values().flat_map(BTreeMap::keys);
+        let waiting = pending.iter().map(|it| &it.group);
+        let waiting = waiting.filter(|it| !it.is_empty());
+        let committed = offsets.keys().chain(waiting).chain(in_txns);
         let loose: Vec<Name> = committed
             .filter(|it| !groups.contains_key(*it) && !modern.contains_key(*it))
             .cloned()
@@ -209,6 +255,7 @@ impl Broker {
             groups,
             modern,
             offsets,
+            pending_txns,
             pending,
             expire_at: Nanos::MAX,
         })

@@ -16,6 +16,7 @@ mod loading;
 mod modern;
 mod requests;
 mod storage;
+mod txn;
 
 pub(super) use storage::INTERNAL;
 
@@ -43,6 +44,9 @@ pub(super) struct GroupCoordinator {
     alarm: Alarm,
     /// Member ids made so far; they stand for Kafka's random UUIDs.
     member_ids: u64,
+    /// Commits of transactions that are being verified, by client and correlation id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    verifying: BTreeMap<(NodeId, u32), txn::Verifying>,
 }
 
 /// The groups of one partition.
@@ -58,6 +62,9 @@ pub(super) struct Shard {
     modern: BTreeMap<Name, ConsumerGroup>,
     /// Committed offsets by group and partition; only what is below the high watermark.
     offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>>,
+    /// Offsets of transactions that have no marker yet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pending_txns: txn::PendingOffsets,
     /// Appended and not yet committed, in order of the log.
     pending: VecDeque<Pending>,
     /// When to look for offsets whose time is up, ns.
@@ -97,6 +104,10 @@ enum Written {
         at_ms: i64,
         answer_to: Option<(NodeId, u32)>,
     },
+    /// Offsets of a transaction, and the request that sent them.
+    TxnOffsets(Option<(NodeId, u32)>),
+    /// The end of a producer's transaction.
+    TxnEnd { producer: i64, commits: bool },
     /// These offsets are forgotten.
     Expired(Vec<TopicPartition>),
     /// Something of a group of the consumer protocol, and the heartbeat that it answers.
@@ -110,6 +121,7 @@ impl GroupCoordinator {
             shards: BTreeMap::new(),
             alarm: Alarm::default(),
             member_ids: 0,
+            verifying: BTreeMap::new(),
         }
     }
 }
@@ -136,7 +148,7 @@ impl Broker {
     }
 
     /// The partition that holds a group, if the topic exists.
-    fn partition_of_group(&self, group: &str) -> Option<TopicPartition> {
+    pub(super) fn partition_of_group(&self, group: &str) -> Option<TopicPartition> {
         let (topic, count) = self.offsets_topic()?;
         let partition = partition_for(group, count);
         (count > 0).then_some(TopicPartition { topic, partition })
@@ -344,7 +356,8 @@ impl Pending {
         match &self.what {
             Written::Group(stored) => stored.is_some(),
             Written::Offsets { answer_to, .. } => answer_to.is_some(),
-            Written::Expired(_) => false,
+            Written::TxnOffsets(answer_to) => answer_to.is_some(),
+            Written::Expired(_) | Written::TxnEnd { .. } => false,
             Written::Consumer(answer) => answer.is_some(),
         }
     }

@@ -107,7 +107,7 @@ impl Broker {
         }
     }
 
-    fn find_coordinator(&self, group: &str) -> GroupResponse {
+    pub(in super::super) fn find_coordinator(&self, group: &str) -> GroupResponse {
         let image = self.meta.image();
         let partition = self.partition_of_group(group);
         let leader = partition
@@ -127,7 +127,7 @@ impl Broker {
     }
 
     /// Where a group is kept, if this broker keeps it.
-    fn place(&self, group: &Name) -> Result<Place, ErrorCode> {
+    pub(super) fn place(&self, group: &Name) -> Result<Place, ErrorCode> {
         if group.is_empty() {
             return Err(ErrorCode::InvalidGroupId);
         }
@@ -231,6 +231,15 @@ impl Broker {
             .groups
             .as_ref()
             .and_then(|it| it.shards.get(&place.partition));
+        if let Some(shard) = shard
+            && partitions
+                .iter()
+                .any(|it| shard.is_unstable(&place.group, it))
+        {
+            // Clients ask for stable offsets only (KIP-447).
+            let (error, offsets) = (ErrorCode::UnstableOffsetCommit, Vec::new());
+            return GroupResponse::OffsetFetch { error, offsets };
+        }
         let known = shard.and_then(|it| it.offsets.get(&place.group));
         let wanted = partitions.iter();
         let known = wanted.filter_map(|tp| known.and_then(|it| it.get(tp)));

@@ -124,6 +124,14 @@ impl Broker {
                 let error = ErrorCode::None;
                 self.call_group(&place, cx, |group, turn| group.stored(&stored, error, turn));
             }
+            Written::TxnOffsets(to) => {
+                if let Some(to) = to {
+                    self.txn_offsets_written(to, ErrorCode::None, cx);
+                }
+            }
+            Written::TxnEnd { producer, commits } => {
+                self.take_txn_offsets(partition, (producer, commits), cx);
+            }
             Written::Expired(partitions) => {
                 self.forget_offsets(partition, &group, &partitions, cx);
             }
@@ -140,7 +148,7 @@ impl Broker {
         }
     }
 
-    fn take_offsets(
+    pub(super) fn take_offsets(
         &mut self,
         partition: u16,
         group: &Name,
@@ -177,6 +185,7 @@ impl Broker {
         let now = cx.now();
         let mut late = Vec::new();
         let mut heartbeats = Vec::new();
+        let mut in_txns = Vec::new();
         let Some(shard) = self.shard(partition) else {
             return;
         };
@@ -188,11 +197,15 @@ impl Broker {
                 Written::Offsets { answer_to, .. } => {
                     late.extend(answer_to.take().map(|to| (Arc::clone(&it.group), Err(to))));
                 }
-                Written::Expired(_) => {}
+                Written::Expired(_) | Written::TxnEnd { .. } => {}
+                Written::TxnOffsets(answer_to) => in_txns.extend(answer_to.take()),
                 Written::Consumer(answer) => heartbeats.extend(answer.take()),
             }
         }
         let error = append_error(ErrorCode::RequestTimedOut);
+        for to in in_txns {
+            self.txn_offsets_written(to, error, cx);
+        }
         for answer in heartbeats {
             self.refuse_heartbeat(answer, error, cx);
         }
@@ -209,7 +222,7 @@ impl Broker {
 }
 
 /// One batch with these records.
-fn batch_of(records: &[OffsetsRecord], wall_ms: i64) -> Result<Batch, ErrorCode> {
+pub(super) fn batch_of(records: &[OffsetsRecord], wall_ms: i64) -> Result<Batch, ErrorCode> {
     let mut plain = Vec::with_capacity(records.len());
     let mut values = Vec::with_capacity(records.len());
     for record in records {

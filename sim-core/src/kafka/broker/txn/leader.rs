@@ -105,7 +105,6 @@ impl Broker {
 
     /// Asks the coordinator about the transaction of a parked Produce.
     pub(super) fn ask_about(&mut self, from: NodeId, correlation: u32, cx: &mut KafkaCx<'_>) {
-        let timeout = span(self.config.request_timeout_ms);
         let Some(waiting) = self.waiting(from, correlation) else {
             return;
         };
@@ -114,13 +113,28 @@ impl Broker {
         };
         let producer = (first.producer.id, first.producer.epoch);
         let (id, version) = (waiting.id.clone(), waiting.version);
-        let adds = version >= 2;
         let partitions: Vec<TopicPartition> = waiting.guards.iter().map(|(tp, _)| *tp).collect();
-        let coordinator = self.transaction_coordinator(&id);
+        let about = (from, correlation);
+        self.ask_coordinator_about(&id, producer, version, partitions, about, cx);
+    }
+
+    /// Asks the coordinator of a transaction whether partitions are in it, or to add them.
+    pub(in super::super) fn ask_coordinator_about(
+        &mut self,
+        id: &TransactionalId,
+        producer: (i64, i16),
+        version: TransactionVersion,
+        partitions: Vec<TopicPartition>,
+        (from, correlation): (NodeId, u32),
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let timeout = span(self.config.request_timeout_ms);
+        let adds = version >= 2;
+        let coordinator = self.transaction_coordinator(id);
         let asker = Asker::Batch(from, correlation);
         if coordinator == Some(self.id) {
             let how = adds.then_some(version);
-            self.add_partitions_to_txn(&id, producer, partitions, how, asker, cx);
+            self.add_partitions_to_txn(id, producer, partitions, how, asker, cx);
             return;
         }
         let Some(node) = coordinator.and_then(|id| self.book.broker(id)) else {
@@ -129,7 +143,7 @@ impl Broker {
             return;
         };
         let request = TxnRequest::AddPartitionsToTxn {
-            id,
+            id: id.clone(),
             producer,
             partitions,
             verify_only: !adds,
@@ -154,6 +168,7 @@ impl Broker {
         cx: &mut KafkaCx<'_>,
     ) {
         let Some(waiting) = self.waiting(node, correlation) else {
+            self.on_offsets_verified((node, correlation), &answer, cx);
             return;
         };
         let early = |it: &(TopicPartition, ErrorCode)| it.1 == ErrorCode::ConcurrentTransactions;
@@ -212,6 +227,7 @@ impl Broker {
                     let commits = i64::from(result == TransactionResult::Commit);
                     self.note_rule(Rule::TxnMarker, Some(*tp), None, commits, last, cx);
                     pending.push((*tp, last + 1));
+                    self.end_txn_offsets(*tp, (id, commits == 1), last + 1, cx);
                 }
                 Err(error) => answers.push((*tp, error)),
             }

@@ -5,8 +5,8 @@
 //! and `AddPartitionsToTxnManager`. What is decided is in [`crate::kafka::rules::txn`]; here
 //! decisions are appended, count once the high watermark has passed them, and their consequences
 //! go out. A broker that becomes leader replays the log first and sends the markers that are still
-//! missing. A marker or an answer to oneself takes no time. Left out: offsets in transactions
-//! (AddOffsetsToTxn, TxnOffsetCommit), compaction of `__transaction_state`.
+//! missing. A marker or an answer to oneself takes no time. Left out: compaction of
+//! `__transaction_state`.
 
 mod leader;
 mod markers;
@@ -39,7 +39,10 @@ const RETRY: Nanos = 100 * MILLISECOND;
 enum Asker {
     /// A client or another broker: node and correlation id.
     Remote(NodeId, u32),
-    /// A batch parked here: its connection and the correlation id of its Produce.
+    /// A client that adds the offsets of a group.
+    Offsets(NodeId, u32),
+    /// A batch parked here: its connection and the correlation id of its Produce. Or offsets that
+    /// wait here.
     Batch(NodeId, u32),
     /// The markers with this number, sent from here.
     Markers(u32),

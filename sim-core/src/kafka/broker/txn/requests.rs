@@ -3,6 +3,7 @@
 use super::super::{Broker, respond};
 use super::{Asker, Then};
 use crate::kafka::error::ErrorCode;
+use crate::kafka::group_protocol::GroupResponse;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
@@ -81,6 +82,32 @@ impl Broker {
                 let marker = (result, version);
                 self.write_markers(to, producer, coordinator_epoch, marker, &partitions, cx);
             }
+            TxnRequest::FindGroupCoordinator { group } => {
+                if let GroupResponse::FindCoordinator { error, node } =
+                    self.find_coordinator(&group)
+                {
+                    let response = TxnResponse::FindCoordinator { error, node };
+                    self.answer_txn(to, response, cx);
+                }
+            }
+            TxnRequest::AddOffsetsToTxn {
+                id,
+                producer,
+                group,
+                version,
+            } => match self.partition_of_group(&group) {
+                Some(tp) => {
+                    let to = Asker::Offsets(from, correlation);
+                    self.add_partitions_to_txn(&id, producer, vec![tp], Some(version), to, cx);
+                }
+                None => {
+                    let error = ErrorCode::CoordinatorNotAvailable;
+                    self.answer_txn(to, TxnResponse::AddOffsetsToTxn { error }, cx);
+                }
+            },
+            TxnRequest::TxnOffsetCommit(commit) => {
+                self.on_txn_offset_commit((from, correlation), *commit, cx);
+            }
             // Waits in turn behind what its connection asked before.
             TxnRequest::Produce { .. } => {}
         }
@@ -92,6 +119,11 @@ impl Broker {
             (Asker::Remote(node, correlation), response) => {
                 respond(node, correlation, Response::Txn(Box::new(response)), cx);
             }
+            (Asker::Offsets(node, correlation), TxnResponse::AddPartitionsToTxn { partitions }) => {
+                let error = partitions.first().map_or(ErrorCode::None, |it| it.1);
+                let response = TxnResponse::AddOffsetsToTxn { error };
+                respond(node, correlation, Response::Txn(Box::new(response)), cx);
+            }
             (Asker::Batch(node, correlation), TxnResponse::AddPartitionsToTxn { partitions }) => {
                 self.on_verified(node, correlation, Ok(partitions), cx);
             }
@@ -99,7 +131,7 @@ impl Broker {
                 self.on_markers_written(number, &partitions, cx);
             }
             // Nobody here asks anything else of itself.
-            (Asker::Batch(..) | Asker::Markers(_), _) => {}
+            (Asker::Batch(..) | Asker::Offsets(..) | Asker::Markers(_), _) => {}
         }
     }
 
