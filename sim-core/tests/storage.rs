@@ -1,6 +1,6 @@
 //! What brokers keep and what they ration, in whole clusters: offsets that expire, the compacted log
 //! of the groups' coordinators, quotas, partitions that move, the page
-//! cache.
+//! cache, tiered storage.
 
 use sim_core::check::{RunPlan, RunReport};
 use sim_core::scenario;
@@ -318,4 +318,96 @@ fn a_replay_with_a_quota_leaves_the_page_cache_to_others() {
         &all,
         &["b1.disk-read == 0", "b1.cached == none"],
     );
+}
+
+const TIERED: &str = r#"
+strandline = 1
+title = "t"
+duration = "180s"
+
+[kafka]
+brokers = 3
+
+[kafka.config]
+"remote.log.storage.system.enable" = true
+"remote.log.manager.task.interval.ms" = 5_000
+"log.retention.check.interval.ms" = 5_000
+
+[[kafka.topic]]
+name = "orders"
+assignment = [["b1", "b2"]]
+
+[kafka.topic.config]
+"remote.storage.enable" = true
+"segment.bytes" = 20_000
+"local.retention.ms" = 10_000
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 20, record-size = 1000, start = "3s", stop = "60s" }
+
+[[kafka.consumer]]
+name = "late"
+topic = "orders"
+start = "80s"
+config = { auto.offset.reset = "earliest" }
+
+[[kafka.consumer]]
+name = "later"
+topic = "orders"
+start = "150s"
+config = { auto.offset.reset = "earliest" }
+"#;
+
+/// History is read from remote storage, also at a leader that never had it on its own disk.
+#[test]
+fn what_left_the_local_disks_is_read_from_remote_storage() {
+    let moves = "[[timeline]]\nat = \"100s\"\ndo = \"reassign\"\ntopic = \"orders\"\npartition = 0\n\
+                 replicas = [\"b2\", \"b3\"]\n";
+    let text = with(&(TIERED.to_owned() + moves), &[("130s", "crash", "b2")]);
+    let expect = [
+        "orders-0.local-log-start > 500 @ 60s",
+        "orders-0.remote-end >= orders-0.local-log-start @ 60s",
+        "b2.orders-0.local-log-start > 500 @ 60s",
+        "late.delivered == shop.sent @ 99s",
+        "orders-0.isr == {b2, b3} @ 129s",
+        "b3.orders-0.local-log-start > 500 @ 129s",
+        "orders-0.leader == b3",
+        "orders-0.log-start == 0",
+        "later.delivered == shop.sent",
+        "ledger.lost == 0",
+        "invariants.violated == 0 @ always",
+    ];
+    let report = check("tiered", &text, &[], &expect);
+    assert!(reached(&report, "segments-tiered") > 5);
+    assert!(reached(&report, "remote-read") >= 100);
+    assert_eq!(reached(&report, "built-from-remote"), 1);
+
+    let off = [(
+        "storage.enable\" = true\n\"segment",
+        "storage.enable\" = false\n\"segment",
+    )];
+    let plain = check("not tiered", TIERED, &off, &["orders-0.remote-end == none"]);
+    assert_eq!(reached(&plain, "segments-tiered"), 0);
+}
+
+/// Remote storage has the retention of the whole log.
+#[test]
+fn remote_storage_expires_too() {
+    let change = [(
+        "\"segment.bytes\"",
+        "\"retention.ms\" = 60_000\n\"segment.bytes\"",
+    )];
+    let expect = [
+        "orders-0.log-start == 0 @ 60s",
+        "orders-0.local-log-start > 500 @ 60s",
+        "orders-0.log-start > 300 @ 99s",
+        "b2.orders-0.log-start == orders-0.log-start @ 99s",
+        "late.delivered < shop.sent",
+        "late.delivered > 100",
+        "ledger.expired == shop.sent",
+        "ledger.lost == 0",
+    ];
+    check("retention.ms", TIERED, &change, &expect);
 }

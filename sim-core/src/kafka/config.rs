@@ -112,6 +112,9 @@ settings! {
         "controller.quorum.request.timeout.ms" => quorum_request_timeout_ms: i64 = 2_000, "A quorum request without answer is given up after this.";
         "request.timeout.ms" => request_timeout_ms: i64 = 30_000, "Broker to controller requests.";
         "log.retention.check.interval.ms" => retention_check_ms: i64 = 300_000, "How often old segments are looked for.";
+        #[serde(skip)] "remote.log.storage.system.enable" => remote_storage: bool = false, "Whether brokers have remote storage (KIP-405), which topics may use.";
+        #[serde(skip)] "remote.log.manager.task.interval.ms" => remote_task_ms: i64 = 30_000, "How often leaders copy closed segments to remote storage, and delete old ones there.";
+        #[serde(skip)] "remote.storage.latency.ms" => remote_latency_ms: i64 = 100, "Not a Kafka key: how long remote storage takes to answer a read.";
         #[serde(skip)] "os.page.cache.bytes" => page_cache_bytes: u64 = 0, "Not a Kafka key: memory that a broker's operating system has for its logs; 0 = all that is read is in it.";
         #[serde(skip)] "leader.replication.throttled.rate" => leader_throttled_rate: i64 = i64::MAX, "Bytes per second that a broker sends to followers out of sync, of the topics' throttled replicas.";
         #[serde(skip)] "follower.replication.throttled.rate" => follower_throttled_rate: i64 = i64::MAX, "Bytes per second that a broker out of sync fetches, of the topics' throttled replicas.";
@@ -168,6 +171,10 @@ settings! {
         "min.compaction.lag.ms" => min_compaction_lag_ms: i64 = 0, "A record is not compacted before it is this old.";
         "max.compaction.lag.ms" => max_compaction_lag_ms: i64 = 9_223_372_036_854_775_807, "A record this old is compacted, however little of the log is dirty.";
         "delete.retention.ms" => delete_retention_ms: i64 = 86_400_000, "How long a tombstone stays after the pass that first kept it.";
+        #[serde(skip)] "remote.storage.enable" => remote_storage_enable: bool = false, "Closed segments are copied to remote storage.";
+        #[serde(skip)] "remote.log.copy.disable" => remote_copy_disable: bool = false, "Nothing more is copied to remote storage.";
+        #[serde(skip)] "local.retention.ms" => local_retention_ms: i64 = -2, "Copied segments older than this leave the local disk; -2 = retention.ms.";
+        #[serde(skip)] "local.retention.bytes" => local_retention_bytes: i64 = -2, "Copied segments leave the local disk while it holds more of the partition; -2 = retention.bytes.";
         #[serde(skip)] "leader.replication.throttled.replicas" => leader_throttled_replicas: String = String::new(), "Replicas that leader.replication.throttled.rate holds back: `*`, or a list such as 0:1,0:2 (partition:broker).";
         #[serde(skip)] "follower.replication.throttled.replicas" => follower_throttled_replicas: String = String::new(), "The same for follower.replication.throttled.rate.";
         "index.interval.bytes" => index_interval_bytes: u32 = 4_096, "Bytes of records between two entries of a segment's indexes.";
@@ -360,7 +367,31 @@ impl TopicConfig {
             "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
         );
         let contradicts = (min > max).then_some(("max.compaction.lag.ms", message));
-        contradicts.into_iter().collect()
+        let mut found: Vec<_> = contradicts.into_iter().collect();
+        if self.remote_storage_enable && self.cleanup_policy.compact {
+            let message = "Remote log storage is unsupported for the compacted topics";
+            found.push(("remote.storage.enable", message.to_owned()));
+        }
+        let above =
+            |local: i64, full: i64| local != -2 && full != -1 && (local == -1 || local > full);
+        for (key, local, full) in [
+            (
+                "local.retention.ms",
+                self.local_retention_ms,
+                self.retention_ms,
+            ),
+            (
+                "local.retention.bytes",
+                self.local_retention_bytes,
+                self.retention_bytes,
+            ),
+        ] {
+            if self.remote_storage_enable && above(local, full) {
+                let message = format!("{key} must not be more than the retention of the whole log");
+                found.push((key, message));
+            }
+        }
+        found
     }
 }
 

@@ -209,6 +209,16 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
         }
         Probe::OpenTransactions(tp) => leader_view(cluster, *tp)
             .map(|it| Value::Int(it.partition_log.producers().ongoing().count() as i64)),
+        Probe::LocalLogStart(tp) => cluster
+            .leader_log(*tp)
+            .map(|log| Value::Int(log.local_start_offset())),
+        Probe::RemoteEnd(tp) => cluster
+            .leader_log(*tp)
+            .filter(|log| log.highest_remote_offset() >= 0)
+            .map(|log| Value::Int(log.highest_remote_offset() + 1)),
+        Probe::ReplicaLocalLogStart(node, tp) => {
+            log(node, tp).map(|log| Value::Int(log.local_start_offset()))
+        }
         Probe::ReplicaLeo(node, tp) => log(node, tp).map(|log| Value::Int(log.leo())),
         Probe::ReplicaHighWatermark(node, tp) => {
             log(node, tp).map(|log| Value::Int(log.high_watermark()))

@@ -110,6 +110,15 @@ pub enum Rule {
     MemberExpired,
     /// A group committed an offset. Before/after: offsets.
     OffsetCommitted,
+    /// Closed segments were copied to remote storage. Before/after: their offsets, from and to.
+    SegmentsTiered,
+    /// Copied segments left the local disk. Before/after: where it starts.
+    LocalLogStart,
+    /// A consumer reads what is in remote storage only. Before: from where; after: where the local
+    /// disk starts.
+    RemoteRead,
+    /// A follower starts where its leader's local disk does. Before/after: log end offsets.
+    BuiltFromRemote,
     /// A fetch asked for what is in the page cache no more. Before: bytes; after: for how long the
     /// answer waits for the disk, ms.
     DiskRead,

@@ -1,9 +1,10 @@
 //! What a cluster can do beyond replicating logs, as a table of functions.
 //!
-//! Groups, transactions and compaction are much code, and most clusters use little of it. A node
-//! calls them through [`Parts`] alone, so whoever builds a cluster without naming a part does not
-//! link its code: the home page of the site, which runs a cluster before the rest of the site has
-//! come, leaves them all out ([`Parts::REPLICATION`]). Everything read from a scenario has them all.
+//! Groups, transactions, compaction and tiered storage are much code, and most clusters use little
+//! of it. A node calls them through [`Parts`] alone, so whoever builds a cluster without naming a
+//! part does not link its code: the home page of the site, which runs a cluster before the rest of
+//! the site has come, leaves them all out ([`Parts::REPLICATION`]). Everything read from a scenario
+//! has them all.
 //!
 //! The table holds no state and follows no setting. Which part acts is decided by the settings, as
 //! ever; that a cluster whose settings ask for a part was built with it is its builder's business,

@@ -11,7 +11,7 @@ use super::metadata::MetadataRecord;
 use super::rules::producer_state::AbortedTxn;
 use super::txn_protocol::{TxnRequest, TxnResponse};
 use crate::kernel::{Digest, Message};
-use crate::log::{Batch, BatchList, EpochEnd};
+use crate::log::{Batch, BatchList, EpochEnd, RemoteSegments};
 use serde::Serialize;
 
 /// Set in the correlation ids of the second client of a process: it has connections of its own.
@@ -94,6 +94,10 @@ pub struct FetchedPartition {
     pub diverging: Option<EpochEnd>,
     /// New leader hint (KIP-951): (leader, epoch).
     pub current_leader: Option<(BrokerId, i32)>,
+    /// To followers: what is in remote storage. Kafka keeps that in `__remote_log_metadata`, which
+    /// all brokers read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteSegments>,
     /// For `read_committed`: aborted transactions that touch the batches, by first offset.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aborted: Vec<AbortedTxn>,
@@ -169,7 +173,7 @@ pub enum Request {
     },
     /// All topics.
     Metadata,
-    /// timestamp: -1 latest, -2 earliest, else first offset with timestamp ≥ it.
+    /// timestamp: -1 latest, -2 earliest, -4 earliest on local disk, else first offset with timestamp ≥ it.
     ListOffsets {
         tp: TopicPartition,
         timestamp: i64,

@@ -124,6 +124,29 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "an acks=all write waits until the high watermark has passed offset {a}",
             "DelayedProduce",
         ),
+        Rule::SegmentsTiered => (
+            "segments-tiered",
+            "closed segments with offsets {b} to {a} were copied to remote storage: they end below \
+             the last stable offset",
+            "RemoteLogManager, KIP-405",
+        ),
+        Rule::LocalLogStart => (
+            "local-log-start",
+            "the local disk begins at {a} (it began at {b}): what was copied and is older than \
+             local.retention.* went",
+            "UnifiedLog.deleteOldSegments, KIP-405",
+        ),
+        Rule::RemoteRead => (
+            "remote-read",
+            "offset {b} is on no local disk, which begins at {a}: remote storage answers",
+            "DelayedRemoteFetch, KIP-405",
+        ),
+        Rule::BuiltFromRemote => (
+            "built-from-remote",
+            "OFFSET_MOVED_TO_TIERED_STORAGE: starts at {a} like its leader's local disk (it was at \
+             {b}), with the epochs of what is in remote storage",
+            "TierStateMachine, KIP-405",
+        ),
         Rule::DiskRead => (
             "disk-read",
             "{b} bytes are in the page cache no more: the answer waits {a} ms for the disk, and what \

@@ -14,6 +14,7 @@ use super::config::LogConfig;
 use super::epoch_cache::{EpochEnd, LeaderEpochCache};
 use super::record::{LogRecord, Record};
 use super::segment::{Segment, SegmentView};
+use super::tier::RemoteSegments;
 
 /// Offsets given to an appended batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
@@ -66,6 +67,9 @@ pub struct Log<R = Record> {
     pub(super) closed: Arc<Vec<Arc<Segment<R>>>>,
     pub(super) active: Segment<R>,
     epochs: LeaderEpochCache,
+    /// Segments in remote storage, oldest first, as far as this replica knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remote: Option<RemoteSegments<R>>,
 }
 
 impl<R: LogRecord> Log<R> {
@@ -87,6 +91,7 @@ impl<R: LogRecord> Log<R> {
             closed: Arc::new(Vec::new()),
             active: Segment::new(start_offset, now_ms),
             epochs: LeaderEpochCache::new(),
+            remote: None,
         }
     }
 
@@ -278,7 +283,7 @@ impl<R: LogRecord> Log<R> {
             return Ok(found);
         }
         // A segment may have nothing at or above the offset (a gap at its end); the next one has.
-        for segment in self.segments_from(from_offset) {
+        for segment in self.local_segments_from(from_offset) {
             let mut bytes = 0u64;
             let read = segment.visit_from(from_offset, |batch| {
                 bytes += u64::from(batch.bytes);
@@ -328,6 +333,26 @@ impl<R: LogRecord> Log<R> {
     /// Drops everything; the log is empty and continues at `offset`.
     pub fn truncate_fully_and_start_at(&mut self, offset: i64) {
         *self = Self::new_at(self.config.clone(), offset, self.active.last_modified_ms());
+    }
+
+    /// Like [`Self::truncate_fully_and_start_at`], for a replica whose leader has the rest in remote
+    /// storage: the log continues at `offset`, but starts where remote storage does, and the epochs
+    /// of what lies between are known from there.
+    pub fn restart_behind_remote(&mut self, offset: i64) {
+        let remote = self.remote.take();
+        self.truncate_fully_and_start_at(offset);
+        let Some(remote) = remote else {
+            return;
+        };
+        if let Some(first) = remote.first() {
+            self.start_offset = first.base_offset().min(offset);
+        }
+        for batch in remote.iter().flat_map(|segment| segment.batches()) {
+            if batch.leader_epoch >= 0 && batch.base_offset < offset {
+                self.epochs.assign(batch.leader_epoch, batch.base_offset);
+            }
+        }
+        self.set_remote(remote);
     }
 
     /// Everything below this offset is on disk; the rest is in the page cache.
@@ -502,7 +527,13 @@ impl<R: LogRecord> Log<R> {
         self.closed.first().map_or(&self.active, |segment| segment)
     }
 
+    /// What is in remote storage comes first, where it is on local disk no more.
     fn segments_from(&self, offset: i64) -> impl Iterator<Item = &Segment<R>> {
+        let remote = self.remote_from(offset).iter().map(Arc::as_ref);
+        remote.chain(self.local_segments_from(offset))
+    }
+
+    fn local_segments_from(&self, offset: i64) -> impl Iterator<Item = &Segment<R>> {
         let above = self
             .closed
             .partition_point(|segment| segment.base_offset() <= offset);

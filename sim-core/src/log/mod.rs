@@ -18,6 +18,7 @@ mod log;
 mod record;
 mod retention;
 mod segment;
+mod tier;
 
 pub use batch::{Batch, ControlMarker, ProducerStamp, Values};
 pub use batch_list::BatchList;
@@ -28,3 +29,4 @@ pub use log::{AppendError, AppendInfo, Log, OutOfRange};
 pub use record::{KeyId, LogRecord, Record, RecordId};
 pub use retention::{Deleted, DeletionReason};
 pub use segment::{Segment, SegmentView};
+pub use tier::RemoteSegments;

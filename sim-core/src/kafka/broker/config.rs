@@ -7,7 +7,7 @@ use super::Broker;
 use crate::kafka::config::TopicConfig;
 use crate::kafka::ids::TopicId;
 use crate::kafka::rules::isr::LeaderConfig;
-use crate::log::LogConfig;
+use crate::log::{LogConfig, TierConfig};
 
 impl Broker {
     pub(super) fn topic_config(&self, topic: TopicId) -> TopicConfig {
@@ -65,6 +65,12 @@ pub(super) fn log_config(topic: &TopicConfig) -> LogConfig {
         delete_retention_ms: topic.delete_retention_ms,
         index_interval_bytes: topic.index_interval_bytes,
         segment_index_bytes: topic.segment_index_bytes,
+        tier: TierConfig {
+            remote_storage_enable: topic.remote_storage_enable,
+            remote_copy_disable: topic.remote_copy_disable,
+            local_retention_ms: topic.local_retention_ms,
+            local_retention_bytes: topic.local_retention_bytes,
+        },
         ..LogConfig::default()
     }
 }

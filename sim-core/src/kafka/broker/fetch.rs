@@ -8,7 +8,7 @@
 use super::partition::{Partition, statuses};
 use super::purgatory::{Parked, Wake};
 use super::replication_quota::Side;
-use super::{Broker, clock_ms, respond};
+use super::{Broker, clock_ms, respond, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
@@ -18,7 +18,7 @@ use crate::kafka::rules::isr::FetchOutcome;
 use crate::kafka::rules::isr::PartitionLeaderState;
 use crate::kafka::rules::replica::FollowerFetch;
 use crate::kernel::{Nanos, NodeId};
-use crate::log::BatchList;
+use crate::log::{BatchList, RemoteSegments};
 use serde::Serialize;
 
 /// A fetch, parked or about to be served.
@@ -55,6 +55,8 @@ struct Reading {
     bytes: u64,
     /// An error or a diverging epoch: answer at once.
     urgent: bool,
+    /// Some of it is in remote storage only.
+    remote: bool,
 }
 
 impl Broker {
@@ -149,7 +151,10 @@ impl Broker {
                 return;
             }
         };
-        let read = self.read_pages(to, &partitions, cx);
+        let read = match reading.remote {
+            true => cx.now().saturating_add(span(self.config.remote_latency_ms)),
+            false => self.read_pages(to, &partitions, cx),
+        };
         let response = Box::new(Response::Fetch { partitions });
         if read > cx.now() {
             cx.send_at(read, to, Msg::Response(correlation, response));
@@ -164,6 +169,7 @@ impl Broker {
             partitions: Vec::with_capacity(fetch.partitions.len()),
             bytes: 0,
             urgent: false,
+            remote: false,
         };
         for asked in &fetch.partitions {
             let left = u64::from(fetch.max_bytes).saturating_sub(reading.bytes);
@@ -188,10 +194,32 @@ impl Broker {
             };
             let bytes = fetched.batches.iter().map(|b| u64::from(b.bytes));
             reading.bytes += bytes.sum::<u64>();
+            if self.is_remote(asked) && !fetched.batches.is_empty() {
+                reading.remote = true;
+                (self.parts().tiering.served)(self, asked, cx);
+            }
             reading.urgent |= fetched.error.is_error() || fetched.diverging.is_some();
             reading.partitions.push(fetched);
         }
         reading
+    }
+
+    /// Whether a fetch asks for what is in remote storage only.
+    #[inline]
+    fn is_remote(&self, asked: &FetchPartition) -> bool {
+        self.partitions.get(asked.tp).is_some_and(|it| {
+            let log = it.log.log();
+            (log.start_offset()..log.local_start_offset()).contains(&asked.fetch_offset)
+        })
+    }
+
+    /// What a follower is told of remote storage.
+    #[inline]
+    fn remote_for(&self, fetch: &DelayedFetch, tp: TopicPartition) -> Option<RemoteSegments> {
+        match fetch.fetcher {
+            Fetcher::Replica { .. } => self.partitions.get(tp)?.log.log().remote().cloned(),
+            Fetcher::Consumer(_) => None,
+        }
     }
 
     /// Whether the throttle of replication keeps the data of a partition from a follower that is out
@@ -233,7 +261,12 @@ impl Broker {
             let read = partition
                 .log
                 .read(fetch.view(), asked.fetch_offset, budget, min_one);
-            let read = read.map_err(|_| ErrorCode::OffsetOutOfRange)?;
+            let read = match read {
+                Err(_) if self.is_remote(asked) => {
+                    (self.parts().tiering.read)(partition, fetch.view(), asked, budget)?
+                }
+                read => read.map_err(|_| ErrorCode::OffsetOutOfRange)?,
+            };
             (read.batches, read.aborted)
         };
         Ok(FetchedPartition {
@@ -244,6 +277,7 @@ impl Broker {
             log_start_offset: log.start_offset(),
             diverging,
             current_leader: None,
+            remote: self.remote_for(fetch, asked.tp),
             aborted,
             batches,
         })
@@ -288,6 +322,14 @@ impl Broker {
             log_start_offset: -1,
             diverging: None,
             current_leader: hint.filter(|_| stale),
+            remote: match error {
+                ErrorCode::OffsetMovedToTieredStorage => self
+                    .partitions
+                    .get(tp)
+                    .and_then(|it| it.log.log().remote())
+                    .cloned(),
+                _ => None,
+            },
             aborted: Vec::new(),
             batches: BatchList::default(),
         }

@@ -21,6 +21,7 @@ const RESPONSE_MAX_BYTES: u32 = 10_485_760;
 /// Timestamps of ListOffsets that stand for the ends of the log.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
+const EARLIEST_LOCAL: i64 = -4;
 
 /// The fetcher of one leader broker. It stays when it has no partition left, until it gets some
 /// again: the answer to its last request may still be on its way.
@@ -169,16 +170,18 @@ impl Broker {
                 current_leader_epoch,
                 leader_epoch: last_epoch.unwrap_or(-1),
             },
-            FetchPhase::AskLogEnd | FetchPhase::AskLogStart { .. } => Request::ListOffsets {
-                tp,
-                timestamp: if state.phase == FetchPhase::AskLogEnd {
-                    LATEST
-                } else {
-                    EARLIEST
-                },
-                current_leader_epoch,
-                isolation: Isolation::ReadUncommitted,
-            },
+            FetchPhase::AskLogEnd | FetchPhase::AskLogStart { .. } | FetchPhase::AskLocalStart => {
+                Request::ListOffsets {
+                    tp,
+                    timestamp: match state.phase {
+                        FetchPhase::AskLogEnd => LATEST,
+                        FetchPhase::AskLocalStart => EARLIEST_LOCAL,
+                        _ => EARLIEST,
+                    },
+                    current_leader_epoch,
+                    isolation: Isolation::ReadUncommitted,
+                }
+            }
         };
         if let Some(state) = self.partitions.get_mut(tp)?.follower_mut() {
             state.requested = Some((leo, epoch));

@@ -80,6 +80,9 @@ impl Broker {
         if state.phase != FetchPhase::Fetching {
             return 0;
         }
+        if let Some(remote) = &fetched.remote {
+            (self.parts().tiering.told)(self, tp, remote);
+        }
         if fetched.error.is_error() {
             self.on_refusal(tp, fetched.error, cx);
             return 0;
@@ -110,6 +113,7 @@ impl Broker {
             FetchErrorAction::StopUntilMetadata => state.phase = FetchPhase::Failed,
             FetchErrorAction::Retry => state.delayed_until = until,
             FetchErrorAction::AskLeaderOffsets => state.phase = FetchPhase::AskLogEnd,
+            FetchErrorAction::BuildFromRemote => state.phase = FetchPhase::AskLocalStart,
         }
     }
 
@@ -245,10 +249,18 @@ impl Broker {
             self.on_refusal(tp, error, cx);
             return;
         }
+        if state.phase == FetchPhase::AskLocalStart {
+            state.phase = FetchPhase::Fetching;
+            (self.parts().tiering.build)(self, tp, offset, cx);
+            return;
+        }
         let leader_end = match state.phase {
             FetchPhase::AskLogStart { leader_end } => leader_end,
             FetchPhase::AskLogEnd => offset,
-            FetchPhase::Truncating | FetchPhase::Fetching | FetchPhase::Failed => return,
+            FetchPhase::Truncating
+            | FetchPhase::Fetching
+            | FetchPhase::AskLocalStart
+            | FetchPhase::Failed => return,
         };
         let asked_end = state.phase == FetchPhase::AskLogEnd;
         let Some(partition) = self.partitions.get_mut(tp) else {

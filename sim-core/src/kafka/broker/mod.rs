@@ -31,6 +31,7 @@ mod replica_manager;
 mod replication_quota;
 #[cfg(test)]
 mod tests;
+mod tiered;
 mod txn;
 mod upkeep;
 mod view;
@@ -93,6 +94,8 @@ pub enum BrokerTimer {
     Cleaner,
     /// Something about transactions: a write or a marker that waits, a scan.
     Transactions,
+    /// Copy segments to remote storage (`remote.log.manager.task.interval.ms`).
+    Remote,
 }
 
 /// What a crash leaves, besides the logs.
@@ -166,6 +169,9 @@ pub struct Broker {
     cleaner: LogCleanerManager<TopicPartition>,
     /// The cleaner's timer is set.
     cleaner_runs: bool,
+    /// So is that of tiered storage.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tiering: bool,
 }
 
 impl Broker {
@@ -206,6 +212,7 @@ impl Broker {
             next_correlation: 0,
             cleaner: LogCleanerManager::default(),
             cleaner_runs: false,
+            tiering: false,
         }
     }
 
@@ -251,6 +258,7 @@ impl Broker {
             BrokerTimer::Retention => self.on_retention(cx),
             BrokerTimer::Groups => (self.parts().groups.timer)(self, cx),
             BrokerTimer::Cleaner => (self.parts().cleaner)(self, cx),
+            BrokerTimer::Remote => (self.parts().tiering.task)(self, cx),
             BrokerTimer::Transactions => (self.parts().transactions.timer)(self, cx),
         }
     }
@@ -277,6 +285,7 @@ impl Broker {
         self.lifecycle.start(self.disk.boots, previous_epoch);
         self.start_upkeep(cx);
         self.start_cleaner(cx);
+        (self.parts().tiering.start)(self, cx);
         self.fetch_metadata(cx);
     }
 
@@ -333,6 +342,7 @@ impl Broker {
         self.ready.clear();
         self.cleaner.forget_volatile();
         self.cleaner_runs = false;
+        self.tiering = false;
     }
 
     /// A server or a client is gone: what was asked of it fails, what it asked is dropped.

@@ -20,6 +20,8 @@ use crate::log::EpochEnd;
 const LATEST: i64 = -1;
 /// Asks for the log start.
 const EARLIEST: i64 = -2;
+/// Asks for the start of what is on local disk (KIP-405).
+const EARLIEST_LOCAL: i64 = -4;
 
 impl Broker {
     #[allow(clippy::too_many_arguments)] // the fields of the request
@@ -118,8 +120,11 @@ fn find_offset(
     );
     match timestamp {
         LATEST => last.map(|offset| (offset, state.leader_epoch())),
-        EARLIEST => {
-            let start = log.start_offset();
+        EARLIEST | EARLIEST_LOCAL => {
+            let start = match timestamp {
+                EARLIEST => log.start_offset(),
+                _ => log.local_start_offset(),
+            };
             let entries = log.epochs().entries().iter();
             let epoch = entries.take_while(|it| it.start_offset <= start).last();
             Ok((start, epoch.map_or(-1, |it| it.epoch)))

@@ -52,6 +52,8 @@ pub(super) enum FetchPhase {
         /// The leader's log end.
         leader_end: i64,
     },
+    /// What it needs is in remote storage: asks where the leader's local log starts.
+    AskLocalStart,
     /// Waits for metadata: no leader, or the leader is in a newer epoch.
     Failed,
 }

@@ -2,18 +2,23 @@
 //!
 //! One field for each way in. A function of a part that is left out does nothing: nobody would call
 //! it, since no client of such a cluster has a group or a transactional id, and no topic of it is
-//! compacted.
+//! compacted or kept in remote storage.
 
 use super::Broker;
+use super::partition::Partition;
 use super::produce::ProduceRequest;
 use super::purgatory::Wake;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::GroupRequest;
 use crate::kafka::ids::{BrokerId, TopicPartition};
 use crate::kafka::node::KafkaCx;
+use crate::kafka::protocol::FetchPartition;
+use crate::kafka::rules::fetch::OffsetView;
+use crate::kafka::rules::partition_log::ReadResult;
 use crate::kafka::rules::producer_append::TransactionVersion;
 use crate::kafka::txn_protocol::{TransactionalId, TxnRequest};
 use crate::kernel::NodeId;
+use crate::log::{Record, RemoteSegments};
 
 /// Something is due.
 type OnTimer = fn(&mut Broker, &mut KafkaCx<'_>);
@@ -35,7 +40,28 @@ pub(in crate::kafka) struct BrokerParts {
     pub(super) transactions: TransactionPart,
     /// The cleaner wakes up.
     pub(super) cleaner: OnTimer,
+    pub(super) tiering: TierPart,
 }
+
+/// Tiered storage.
+pub(super) struct TierPart {
+    /// Replicas or settings have changed: there may be something to copy from now on.
+    pub(super) start: OnTimer,
+    /// The round of copies is due.
+    pub(super) task: OnTimer,
+    /// A fetch asks for what is on local disk no more, at most so many bytes.
+    pub(super) read: OnRemoteRead,
+    /// It has got it.
+    pub(super) served: fn(&Broker, &FetchPartition, &mut KafkaCx<'_>),
+    /// The leader says what is in remote storage.
+    pub(super) told: fn(&mut Broker, TopicPartition, &RemoteSegments),
+    /// The leader says at what offset its local log starts.
+    pub(super) build: fn(&mut Broker, TopicPartition, i64, &mut KafkaCx<'_>),
+}
+
+/// Reads for a consumer, or refuses a follower.
+type OnRemoteRead =
+    fn(&Partition, OffsetView, &FetchPartition, u32) -> Result<ReadResult<Record>, ErrorCode>;
 
 /// The coordinator of consumer groups.
 pub(super) struct GroupPart {
@@ -79,6 +105,14 @@ impl Broker {
             markers_failed: Broker::markers_failed,
         },
         cleaner: Broker::on_cleaner,
+        tiering: TierPart {
+            start: Broker::start_tiering,
+            task: Broker::on_remote_task,
+            read: Broker::read_remote,
+            served: Broker::served_from_remote,
+            told: Broker::told_of_remote,
+            build: Broker::build_from_remote,
+        },
     };
 
     /// None of them.
@@ -100,6 +134,14 @@ impl Broker {
             markers_failed: |_, _, _, _| {},
         },
         cleaner: |_, _| {},
+        tiering: TierPart {
+            start: |_, _| {},
+            task: |_, _| {},
+            read: |_, _, _, _| Err(ErrorCode::OffsetOutOfRange),
+            served: |_, _, _| {},
+            told: |_, _, _| {},
+            build: |_, _, _, _| {},
+        },
     };
 
     /// What this broker was built with.

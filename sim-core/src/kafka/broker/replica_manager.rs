@@ -44,6 +44,7 @@ impl Broker {
             self.refresh_replication_quotas();
         }
         self.start_cleaner(cx);
+        (self.parts().tiering.start)(self, cx);
         for leader in fetch_from {
             self.run_fetcher(leader, cx);
         }

@@ -79,8 +79,14 @@ impl Broker {
             return;
         };
         let before = partition.log.log().start_offset();
+        let local = partition.log.log().local_start_offset();
         partition.log.delete_old_segments(wall_ms);
         let after = partition.log.log().start_offset();
+        let local_after = partition.log.log().local_start_offset();
+        if local_after > local.max(after) {
+            let rule = Rule::LocalLogStart;
+            self.note_rule(rule, Some(tp), None, local, local_after, cx);
+        }
         if before != after {
             self.note_rule(Rule::LogStart, Some(tp), None, before, after, cx);
             self.note_dropped(tp, before, after, true, cx);

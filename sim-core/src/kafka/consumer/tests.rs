@@ -152,6 +152,7 @@ impl Rig {
             log_start_offset: 0,
             diverging: None,
             current_leader: None,
+            remote: None,
             aborted: Vec::new(),
             batches: batches.into_iter().map(Arc::new).collect(),
         };

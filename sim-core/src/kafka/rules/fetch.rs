@@ -81,6 +81,8 @@ pub enum FetchErrorAction {
     /// Ask the leader for its log start and end, then see
     /// [`on_out_of_range`](super::truncation::on_out_of_range).
     AskLeaderOffsets,
+    /// Ask where the leader's local log starts, and start there (`TierStateMachine`).
+    BuildFromRemote,
 }
 
 /// How a follower takes an error of its fetch (`AbstractFetcherThread.processFetchRequest`).
@@ -91,6 +93,7 @@ pub fn on_fetch_error(error: ErrorCode) -> FetchErrorAction {
     match error {
         ErrorCode::FencedLeaderEpoch => FetchErrorAction::StopUntilMetadata,
         ErrorCode::OffsetOutOfRange => FetchErrorAction::AskLeaderOffsets,
+        ErrorCode::OffsetMovedToTieredStorage => FetchErrorAction::BuildFromRemote,
         _ => FetchErrorAction::Retry,
     }
 }

@@ -10,6 +10,7 @@ use super::producer_state::{AbortedTxn, ProducerStateConfig, ProducerStateManage
 use crate::kafka::error::ErrorCode;
 use crate::log::{
     AppendError, AppendInfo, Batch, BatchList, Deleted, Log, LogConfig, LogRecord, OutOfRange,
+    RemoteSegments,
 };
 use std::sync::Arc;
 
@@ -307,18 +308,41 @@ impl<R: LogRecord> PartitionLog<R> {
         max_bytes: u32,
         min_one: bool,
     ) -> Result<ReadResult<R>, OutOfRange> {
-        let bound = match view {
+        let bound = self.bound(view);
+        let batches = self.log.read(from_offset, max_bytes, bound, min_one)?;
+        Ok(self.result(view, from_offset, batches))
+    }
+
+    /// Reads what is in remote storage only ([`Log::read_remote`]).
+    pub fn read_remote(
+        &self,
+        view: OffsetView,
+        from_offset: i64,
+        max_bytes: u32,
+    ) -> Result<ReadResult<R>, OutOfRange> {
+        let bound = self.bound(view);
+        let batches = self.log.read_remote(from_offset, max_bytes, bound)?;
+        Ok(self.result(view, from_offset, batches))
+    }
+
+    /// How far a reader sees.
+    #[inline]
+    fn bound(&self, view: OffsetView) -> i64 {
+        match view {
             OffsetView::Replica => self.log.leo(),
             OffsetView::ReadUncommitted => self.log.high_watermark(),
             OffsetView::ReadCommitted => self.last_stable_offset(),
-        };
-        let batches = self.log.read(from_offset, max_bytes, bound, min_one)?;
+        }
+    }
+
+    #[inline]
+    fn result(&self, view: OffsetView, from_offset: i64, batches: BatchList<R>) -> ReadResult<R> {
         let upper = batches.last().map(|batch| batch.next_offset());
         let aborted = match (view, upper) {
             (OffsetView::ReadCommitted, Some(upper)) => self.aborted_between(from_offset, upper),
             _ => Vec::new(),
         };
-        Ok(ReadResult { batches, aborted })
+        ReadResult { batches, aborted }
     }
 
     /// Aborted transactions that touch offsets in `from..to`.
@@ -347,6 +371,30 @@ impl<R: LogRecord> PartitionLog<R> {
         self.log.truncate_fully_and_start_at(offset);
         self.producers.truncate_fully_and_start_at(offset);
         self.aborted.clear();
+    }
+
+    /// [`Log::restart_behind_remote`]; producers are known again from what comes then.
+    pub fn restart_behind_remote(&mut self, offset: i64) {
+        self.log.restart_behind_remote(offset);
+        self.producers.truncate_fully_and_start_at(offset);
+        self.aborted.clear();
+    }
+
+    /// [`Log::set_remote`].
+    pub fn set_remote(&mut self, remote: RemoteSegments<R>) {
+        self.log.set_remote(remote);
+    }
+
+    /// Copies what may be copied to remote storage ([`Log::copy_to_remote`]).
+    pub fn copy_to_remote(&mut self) -> Option<(i64, i64)> {
+        let stable = self.last_stable_offset();
+        self.log.copy_to_remote(stable)
+    }
+
+    /// Retention of remote storage ([`Log::expire_remote`]). Returns whether the log start moved.
+    pub fn expire_remote(&mut self, now_ms: i64) -> bool {
+        let start = self.log.expire_remote(now_ms);
+        start.is_some_and(|start| self.maybe_increment_start_offset(start))
     }
 
     /// Power loss: what is not on disk is gone. Returns the offsets lost as `(from, to)`.

@@ -62,6 +62,12 @@ pub enum Probe {
     LastStable(TopicPartition),
     /// Transactions that are open in the leader's log; none while there is no leader that runs.
     OpenTransactions(TopicPartition),
+    /// Where the leader's local disk begins.
+    LocalLogStart(TopicPartition),
+    /// Offset after the last record in remote storage, as the leader knows; none without any.
+    RemoteEnd(TopicPartition),
+    /// Where a replica's local disk begins.
+    ReplicaLocalLogStart(NodeId, TopicPartition),
     /// Log end offset of a replica; none if it holds no such log.
     ReplicaLeo(NodeId, TopicPartition),
     /// High watermark as a replica knows it.

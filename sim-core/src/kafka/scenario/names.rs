@@ -167,6 +167,18 @@ fn of_partition<'s>(spec: &ClusterSpec, base: u32, tp: TopicPartition) -> Vec<Pr
             "The log start offset at the leader.",
         ),
         ask(
+            "local-log-start",
+            Int,
+            Probe::LocalLogStart(tp),
+            "Where the leader's local disk begins.",
+        ),
+        ask(
+            "remote-end",
+            Int,
+            Probe::RemoteEnd(tp),
+            "The offset after the last record in remote storage, or none.",
+        ),
+        ask(
             "lso",
             Int,
             Probe::LastStable(tp),
@@ -322,6 +334,12 @@ fn of_replica<'s>(node: NodeId, tp: TopicPartition) -> Vec<Property<'s>> {
             Int,
             Probe::ReplicaLogStart(node, tp),
             "Its log start offset.",
+        ),
+        ask(
+            "local-log-start",
+            Int,
+            Probe::ReplicaLocalLogStart(node, tp),
+            "Where its local disk begins.",
         ),
         ask(
             "epoch",

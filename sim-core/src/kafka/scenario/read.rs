@@ -248,6 +248,14 @@ fn read_topic(
         let span = span.unwrap_or(&raw.span);
         reader.report(span, Problem::new("contradiction", message));
     }
+    if let Some(span) = config.place("remote.storage.enable")
+        && config.value.remote_storage_enable
+        && !spec.config.remote_storage
+    {
+        let message = "Tiered Storage functionality is disabled in the broker: \
+                       `remote.log.storage.system.enable` is not set";
+        reader.report(span, Problem::new("contradiction", message));
+    }
     let smallest = assignment.iter().map(Vec::len).min().unwrap_or(0);
     if let Some(span) = config.place("min.insync.replicas")
         && smallest > 0

@@ -26,6 +26,7 @@ fn data(high_watermark: i64, batches: Vec<Batch>) -> FetchedPartition {
         log_start_offset: 0,
         diverging: None,
         current_leader: None,
+        remote: None,
         aborted: Vec::new(),
         batches: batches.into_iter().map(Arc::new).collect(),
     }
