@@ -290,3 +290,34 @@ fn the_group_outlives_its_coordinator() {
     assert!(sim.processed().values().all(|n| *n >= 1));
     sim.check_invariants();
 }
+
+#[test]
+fn a_member_in_commit_sync_waits_quietly_for_a_lost_coordinator() {
+    let settings = [
+        ("enable.auto.commit", "false"),
+        ("application.commit", "sync"),
+        ("application.processing.us", "5000"),
+    ];
+    let mut sim = Sim::boot(&spec(3, 6, &settings), 5);
+    sim.run(30 * SECOND);
+    settled(&sim, 3, 6);
+    let old = sim.coordinator().expect("a coordinator");
+    sim.apply(&Deed::Pause(old));
+    let before = sim.world.executed();
+    // A wake that is due at once and does nothing would go on for ever at one instant.
+    while sim.world.next_time().is_some_and(|at| at <= 75 * SECOND) {
+        sim.world.step(&mut sim.scratch).expect("an event waits");
+        sim.collect();
+        let events = sim.world.executed() - before;
+        assert!(
+            events < 200_000,
+            "{events} events until {}",
+            sim.world.now()
+        );
+    }
+    sim.apply(&Deed::Resume(old));
+    sim.run(130 * SECOND);
+    settled(&sim, 3, 6);
+    assert!(sim.processed().values().all(|n| *n >= 1));
+    sim.check_invariants();
+}

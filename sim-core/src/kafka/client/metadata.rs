@@ -192,9 +192,17 @@ impl ClientMetadata {
         }
     }
 
-    /// A reset position or another answer named an epoch; a newer one makes the cache stale.
+    /// A committed offset or a reset position named an epoch (`updateLastSeenEpochIfNewer`). If it
+    /// is a newer one, the leader is unknown until an answer knows that epoch too: whoever led
+    /// before may not know that it does not lead any more.
     pub(in crate::kafka) fn seen_epoch(&mut self, partition: u16, epoch: i32) {
-        if epoch > self.leader(partition).epoch {
+        if let Some(known) = self.partitions.get_mut(usize::from(partition))
+            && epoch > known.epoch
+        {
+            *known = LeaderAndEpoch {
+                leader: None,
+                epoch,
+            };
             self.wanted = true;
         }
     }
@@ -253,6 +261,27 @@ mod tests {
         check(2, 3, false, 1);
         check(2, 2, false, 1);
         check(-1, 4, false, 1);
+    }
+
+    #[test]
+    fn a_newer_epoch_that_was_heard_of_makes_the_leader_unknown() {
+        let mut metadata = empty();
+        metadata.seen_epoch(0, 7);
+        metadata.update(0, vec![1, 2], &[told(0, 1, 3)]);
+        metadata.seen_epoch(0, 3);
+        assert_eq!(metadata.leader(0).leader, Some(1), "no news");
+        metadata.seen_epoch(0, 5);
+        let stale = [told(0, 1, 3)];
+        let check = |metadata: &ClientMetadata, leader, epoch| {
+            let known = metadata.leader(0);
+            assert_eq!((known.leader, known.epoch), (leader, epoch));
+        };
+        check(&metadata, None, 5);
+        assert!(!metadata.update(1, vec![1, 2], &stale), "a stale answer");
+        check(&metadata, None, 5);
+        assert_eq!(metadata.due(|| 0), 81, "it asks again");
+        assert!(metadata.update(81, vec![1, 2], &[told(0, 2, 5)]));
+        check(&metadata, Some(2), 5);
     }
 
     #[test]

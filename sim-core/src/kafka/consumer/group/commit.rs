@@ -104,7 +104,7 @@ impl Consumer {
             self.finish_commit(member, Err(ErrorCode::RequestTimedOut), cx);
             return false;
         }
-        if member.coordinator.is_none() {
+        if self.lacks_coordinator(member, cx) {
             self.find_coordinator(member, cx);
         } else if cx.now() >= member.commit_not_before {
             let offsets = member.unfinished.clone();
@@ -247,8 +247,12 @@ impl Consumer {
                 continue;
             }
             let tp = self.client.metadata.tp(*partition);
-            let current = self.client.metadata.leader(*partition);
             let found = offsets.iter().find(|it| it.tp == tp);
+            if let Some(found) = found {
+                let metadata = &mut self.client.metadata;
+                metadata.seen_epoch(*partition, found.leader_epoch);
+            }
+            let current = self.client.metadata.leader(*partition);
             let Some(assigned) = self.assigned(*partition) else {
                 continue;
             };

@@ -30,7 +30,7 @@ impl Consumer {
             return;
         }
         let now = cx.now();
-        if member.coordinator.is_none() {
+        if self.lacks_coordinator(member, cx) {
             self.find_coordinator(member, cx);
             return;
         }

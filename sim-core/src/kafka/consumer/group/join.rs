@@ -7,7 +7,7 @@
 use super::super::Consumer;
 use super::super::partition::Assigned;
 use super::{Committer, GroupAbout, MemberState, Membership, assignment};
-use crate::kafka::client::span;
+use crate::kafka::client::{NEVER, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::GroupRequest;
 use crate::kafka::ids::BrokerId;
@@ -60,12 +60,22 @@ impl Consumer {
     }
 
     pub(in super::super) fn coordinator_unknown(
-        &mut self,
+        &self,
         member: &mut Membership,
         cx: &KafkaCx<'_>,
     ) {
         member.coordinator = None;
         member.not_before = self.backoff(cx);
+    }
+
+    /// Whether no coordinator is known; one whose connection broke is known no more
+    /// (`checkAndGetCoordinator`).
+    pub(super) fn lacks_coordinator(&self, member: &mut Membership, cx: &KafkaCx<'_>) -> bool {
+        let broke = |it| self.client.reconnect_at(Some(it), cx.now()) != NEVER;
+        if member.coordinator.is_some_and(broke) {
+            self.coordinator_unknown(member, cx);
+        }
+        member.coordinator.is_none()
     }
 
     pub(super) fn request_rejoin(&mut self, member: &mut Membership) {
@@ -87,7 +97,7 @@ impl Consumer {
 
     /// Joins if a rebalance is wanted (`ensureActiveGroup`).
     pub(super) fn ensure_active(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
-        if member.coordinator.is_none() {
+        if self.lacks_coordinator(member, cx) {
             self.find_coordinator(member, cx);
             return;
         }

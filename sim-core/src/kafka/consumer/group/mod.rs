@@ -409,13 +409,15 @@ impl Consumer {
         due = due
             .min(later(member.not_before))
             .min(later(member.commit_not_before));
-        if self.polling && self.work.is_idle() && !member.closing {
+        due = due.min(self.client.reconnect_at(member.coordinator, now));
+        if !member.unfinished.is_empty() {
+            // While `commitSync()` goes on trying, nothing is polled, whatever was fetched.
+            due = due.min(later(member.commit_deadline));
+        } else if self.polling && self.work.is_idle() && !member.closing {
             if self.config.enable_auto_commit && member.generation >= 0 {
                 due = due.min(member.next_auto_commit.max(now + MILLISECOND));
             }
-            // While `commitSync()` goes on trying, nothing is polled, whatever was fetched.
-            let commits = member.waits_for_commit.is_some() || !member.unfinished.is_empty();
-            if !self.completed.is_empty() && !commits {
+            if !self.completed.is_empty() && member.waits_for_commit.is_none() {
                 due = due.min(now);
             }
         }
