@@ -94,7 +94,8 @@ pub(crate) struct ReplayArgs {
 #[command(
     after_help = "Examples:\n  strandline sweep scenarios/quickstart.toml --seeds 0..10000\n  \
                         strandline sweep scenarios/quickstart.toml --seeds 0..10000 --shard 1/4 \
-                        --json"
+                        --json\n  strandline sweep scenarios/sweep-groups.toml --seeds 0..10000 \
+                        --members"
 )]
 pub(crate) struct SweepArgs {
     /// Scenario file.
@@ -114,6 +115,9 @@ pub(crate) struct SweepArgs {
     /// Let machines lose power too, with all that was not flushed.
     #[arg(long)]
     pub(crate) power: bool,
+    /// Let members of consumer groups fail too, as servers do.
+    #[arg(long)]
+    pub(crate) members: bool,
     /// Stop after this many bad seeds.
     #[arg(long, default_value_t = 10)]
     pub(crate) stop_after: usize,

@@ -108,6 +108,7 @@ fn plan(args: &SweepArgs, scenario: &Arc<Scenario>, seed: u64) -> RunPlan {
     let profile = FaultProfile {
         count: args.faults,
         power: args.power,
+        members: args.members,
         ..FaultProfile::of(scenario)
     };
     plan.with_faults(&profile)

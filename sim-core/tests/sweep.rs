@@ -9,8 +9,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const STORY: &str = include_str!("../../scenarios/sweep.toml");
+const GROUPS: &str = include_str!("../../scenarios/sweep-groups.toml");
 
 fn sweep(text: &str, seeds: std::ops::Range<u64>) -> Vec<RunReport> {
+    sweep_with(text, seeds, |profile| profile)
+}
+
+fn sweep_with(
+    text: &str,
+    seeds: std::ops::Range<u64>,
+    change: fn(FaultProfile) -> FaultProfile,
+) -> Vec<RunReport> {
     let scenario = Arc::new(
         scenario::parse(text)
             .into_result()
@@ -18,7 +27,7 @@ fn sweep(text: &str, seeds: std::ops::Range<u64>) -> Vec<RunReport> {
                 panic!("{}", scenario::render(&problems, "sweep.toml", text))
             }),
     );
-    let profile = FaultProfile::of(&scenario);
+    let profile = change(FaultProfile::of(&scenario));
     seeds
         .map(|seed| {
             RunPlan::of(Arc::clone(&scenario), seed)
@@ -104,4 +113,43 @@ fn compaction_keeps_the_last_value_of_each_key_whatever_fails() {
         passes += report.reached.get("log-compacted").copied().unwrap_or(0);
     }
     assert!(passes > 12, "{passes} passes of the cleaner");
+}
+
+/// Safety, and then the liveness phase: the expectations of the file, which stand at its end.
+#[test]
+fn groups_keep_their_promises_whatever_fails_and_come_together_again() {
+    let mut reached: BTreeMap<&str, u64> = BTreeMap::new();
+    let servers = sweep(GROUPS, 4..8);
+    let members = sweep_with(GROUPS, 112..117, |profile| FaultProfile {
+        count: 8,
+        members: true,
+        ..profile
+    });
+    for report in servers.into_iter().chain(members) {
+        assert!(
+            report.good(),
+            "seed {}: {:?} {:?} {:?}",
+            report.seed,
+            report.ended,
+            report.violations,
+            report.verdicts
+        );
+        for (rule, times) in report.reached {
+            *reached.entry(rule).or_default() += times;
+        }
+    }
+    for rule in [
+        "group-loaded",
+        "member-expired",
+        "partition-lost",
+        "partition-revoked",
+        "commit-failed",
+        "log-compacted",
+        "leader-elected",
+    ] {
+        assert!(
+            reached.contains_key(rule),
+            "no seed reached `{rule}`: {reached:?}"
+        );
+    }
 }

@@ -26,6 +26,8 @@ pub struct FaultProfile {
     pub until: Nanos,
     /// Whether machines may lose power (and what was not flushed).
     pub power: bool,
+    /// Whether members of consumer groups fail as servers do.
+    pub members: bool,
 }
 
 impl FaultProfile {
@@ -38,11 +40,12 @@ impl FaultProfile {
             from: end / 10,
             until: end / 10 * 6,
             power: false,
+            members: false,
         }
     }
 }
 
-/// The acts for a seed. `servers` are the nodes that may fail (clients stay).
+/// The acts for a seed. `servers` are the nodes that may fail (the others stay).
 #[must_use]
 pub fn faults(seed: u64, servers: &[NodeId], profile: &FaultProfile) -> Vec<Action> {
     let mut acts: Vec<Action> = Vec::new();
@@ -138,18 +141,22 @@ fn pair(
     }
 }
 
-/// The nodes of a world that faults may hit: all servers, no clients.
+/// The nodes of a world that faults may hit: all servers, no clients but, if wanted, the members of
+/// consumer groups.
 #[must_use]
-pub fn servers(nodes: &[Node]) -> Vec<NodeId> {
+pub fn targets(nodes: &[Node], members: bool) -> Vec<NodeId> {
+    use crate::kafka::Node as Kafka;
     (0..)
         .map(NodeId)
         .zip(nodes)
         .filter(|(_, node)| {
             let Node::Kafka(node) = node;
-            matches!(
-                node,
-                crate::kafka::Node::Broker(_) | crate::kafka::Node::Controller(_)
-            )
+            match node {
+                Kafka::Broker(_) | Kafka::Controller(_) => true,
+                Kafka::Consumer(consumer) => members && !consumer.config().group_id.is_empty(),
+                Kafka::Processor(_) => members,
+                Kafka::Producer(_) => false,
+            }
         })
         .map(|(id, _)| id)
         .collect()
@@ -167,6 +174,7 @@ mod tests {
             from: 1_000,
             until: 1_000_000_000,
             power: true,
+            members: false,
         };
         let of = |seed| faults(seed, &nodes, &profile);
         assert_eq!(of(1), of(1));

@@ -4,6 +4,6 @@ mod faults;
 mod ledger;
 mod sweep;
 
-pub use faults::{FaultProfile, faults, servers};
+pub use faults::{FaultProfile, faults, targets};
 pub use ledger::{GroupCounts, Lane, Ledger, Observation, OutputCounts, SourceRecord, Truth};
 pub use sweep::{Ending, RunPlan, RunReport};

@@ -1,6 +1,6 @@
 //! One seed of a sweep: run it to the end, and say what was broken and what was reached.
 
-use super::faults::{FaultProfile, faults, servers};
+use super::faults::{FaultProfile, faults, targets};
 use crate::kernel::Nanos;
 use crate::run::{Action, Bounds, Occurrence, Run, RunScratch, Stopped};
 use crate::scenario::Scenario;
@@ -105,7 +105,7 @@ impl RunPlan {
             .iter()
             .map(|slot| slot.process.clone())
             .collect();
-        self.actions = faults(self.seed, &servers(&nodes), profile);
+        self.actions = faults(self.seed, &targets(&nodes, profile.members), profile);
         self
     }
 

@@ -6,6 +6,7 @@
 
 use super::broker::Broker;
 use super::consumer::{Consumer, MemberState, ModernState};
+use super::error::ErrorCode;
 use super::facts::Cluster;
 use super::ids::TopicPartition;
 use super::node::Node as KafkaNode;
@@ -120,6 +121,9 @@ pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             Value::Int(cluster.consumer(*node)?.assignment().count() as i64)
         }
         Probe::ConsumerCommitFailures(node) => count(member(node)?.commit_failures),
+        Probe::ConsumerFenced(node) => {
+            Value::Bool(member(node)?.fatal == Some(ErrorCode::FencedInstanceId))
+        }
         Probe::GroupGeneration(node) => Value::Int(group(node)?.generation.into()),
         Probe::GroupMembers(node) => Value::Int(group(node)?.members as i64),
         Probe::GroupStable(node) => Value::Bool(group(node).is_some_and(|it| it.stable)),

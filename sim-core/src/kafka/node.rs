@@ -26,7 +26,7 @@ pub enum Node {
     Controller(Box<Controller>),
     /// An application with a producer.
     Producer(Box<Producer>),
-    /// An application with a standalone consumer.
+    /// An application with a consumer.
     Consumer(Box<Consumer>),
     /// An application with a consumer and a producer.
     Processor(Box<Processor>),

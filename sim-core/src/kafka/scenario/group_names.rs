@@ -133,5 +133,11 @@ pub(super) fn of_member<'s>(node: NodeId, protocol: GroupProtocol) -> Vec<Proper
             Probe::ConsumerCommitFailures(node),
             "Times that its application got CommitFailedException.",
         ),
+        ask(
+            "fenced",
+            Type::Bool,
+            Probe::ConsumerFenced(node),
+            "Whether FENCED_INSTANCE_ID has ended it: another has its `group.instance.id`.",
+        ),
     ]
 }

@@ -59,11 +59,7 @@ impl Consumer {
         member.not_before = 0;
     }
 
-    pub(in super::super) fn coordinator_unknown(
-        &self,
-        member: &mut Membership,
-        cx: &KafkaCx<'_>,
-    ) {
+    pub(in super::super) fn coordinator_unknown(&self, member: &mut Membership, cx: &KafkaCx<'_>) {
         member.coordinator = None;
         member.not_before = self.backoff(cx);
     }
