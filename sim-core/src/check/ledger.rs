@@ -431,7 +431,7 @@ impl Ledger {
             at >= 0
                 && (truth.record_at(leader, lane, at) == Some(record)
                     || at < truth.start_of(leader, lane)
-                    || at < truth.compacted_to(leader, lane))
+                    || compaction::is_hole(leader, lane, at, truth))
         };
         if !there(offset) && !there(entry.offset) {
             entry.set(LOST, true, &mut self.counts);
@@ -494,12 +494,12 @@ impl Ledger {
         // Where a record stood before, in case retention took it since.
         let start = truth.start_of(node, lane);
         // Where records stood that compaction may have taken.
-        let compacted_to = truth.compacted_to(node, lane);
+        let holes_below = truth.holes_below(node, lane);
         let mut stood: Vec<(RecordId, i64)> = Vec::new();
         for id in book.sent.iter() {
             if let Some(entry) = sources.get_mut(*id) {
                 if entry.offset >= start {
-                    if entry.offset < compacted_to {
+                    if entry.offset < holes_below {
                         stood.push((*id, entry.offset));
                     } else {
                         entry.set(COMPACTED, false, counts);
@@ -533,7 +533,8 @@ impl Ledger {
             let top = newest.entry(source).or_insert(ordinal);
             *top = ordinal.max(*top);
         });
-        sources.tell_compacted(book, stood, counts);
+        let is_hole = |at| compaction::is_hole(node, lane, at, truth);
+        sources.tell_compacted(book, stood, is_hole, counts);
         for id in book.sent.iter() {
             let Some(entry) = sources.get_mut(*id) else {
                 continue;

@@ -1,5 +1,6 @@
 //! What the ledger asks of a Kafka world: logs as they are, and clients' notes as observations.
 
+use super::compaction_checks::compacts;
 use super::ids::{TopicId, TopicPartition};
 use super::node::Node as KafkaNode;
 use super::note::{Note, Rule};
@@ -49,11 +50,11 @@ impl Truth for Logs<'_> {
         self.log(node, partition(lane)).map_or(0, Log::start_offset)
     }
 
-    fn compacted_to(&self, node: NodeId, lane: Lane) -> i64 {
-        match self.0.process(node) {
-            Some(Node::Kafka(KafkaNode::Broker(broker))) => broker.compacted_to(partition(lane)),
-            _ => 0,
-        }
+    fn holes_below(&self, node: NodeId, lane: Lane) -> i64 {
+        // What its own cleaner has reached is not enough: a follower fetches what the leader's
+        // cleaner has left, and its own may never have passed there.
+        let log = self.log(node, partition(lane));
+        log.filter(|log| compacts(log)).map_or(0, Log::leo)
     }
 
     fn scan(&self, node: NodeId, lane: Lane, each: &mut dyn FnMut(i64, RecordId)) {

@@ -1,26 +1,33 @@
 //! Records that a log's cleaner took: which of them something newer stands for.
 
-use super::{COMPACTED, Counts, LaneBook, Sources, TOMBSTONE};
+use super::{COMPACTED, Counts, Lane, LaneBook, Sources, TOMBSTONE, Truth};
+use crate::kernel::NodeId;
 use crate::log::RecordId;
 use std::collections::BTreeMap;
 
+/// Whether compaction may have taken what stood at an offset: nothing stands there now.
+pub(super) fn is_hole(node: NodeId, lane: Lane, at: i64, truth: &impl Truth) -> bool {
+    at < truth.holes_below(node, lane) && truth.record_at(node, lane, at).is_none()
+}
+
 impl Sources {
-    /// Of the records that stood below what a log's cleaner has reached, those that are there no
-    /// more: they were compacted if a later record of their key stood behind them, or if they were
+    /// Of the records that stood where a log may have holes, those that are there no more: they were
+    /// compacted if there is a hole, and a later record of their key stood behind them or they were
     /// tombstones. Any other is not accounted for.
     pub(super) fn tell_compacted(
         &mut self,
         book: &LaneBook,
         mut stood: Vec<(RecordId, i64)>,
+        is_hole: impl Fn(i64) -> bool,
         counts: &mut Counts,
     ) {
         if stood.is_empty() {
             return;
         }
-        stood.retain(|(id, _)| {
+        stood.retain(|(id, offset)| {
             let entry = self.get_mut(*id);
             entry.is_some_and(|entry| {
-                let gone = entry.offset < 0;
+                let gone = entry.offset < 0 && is_hole(*offset);
                 entry.set(COMPACTED, gone && entry.is(COMPACTED), counts);
                 gone
             })

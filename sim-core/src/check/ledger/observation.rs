@@ -121,8 +121,9 @@ pub trait Truth {
     fn record_at(&self, node: NodeId, lane: Lane, offset: i64) -> Option<RecordId>;
     /// First offset that the node's copy keeps.
     fn start_of(&self, node: NodeId, lane: Lane) -> i64;
-    /// Below this offset the node's copy was compacted; 0 if it never was.
-    fn compacted_to(&self, node: NodeId, lane: Lane) -> i64;
+    /// Below this offset the node's copy may have holes, made by compaction: its own, or that of
+    /// whoever it copied from. 0 if nobody compacts it.
+    fn holes_below(&self, node: NodeId, lane: Lane) -> i64;
     /// All records of a copy, in order.
     fn scan(&self, node: NodeId, lane: Lane, each: &mut dyn FnMut(i64, RecordId));
 }

@@ -14,10 +14,10 @@ impl Truth for Logs {
             .filter(|r| **r != GONE)
             .map(|r| RecordId(*r))
     }
-    fn compacted_to(&self, node: NodeId, _: Lane) -> i64 {
+    fn holes_below(&self, node: NodeId, _: Lane) -> i64 {
         let end = |(start, records): &(i64, Vec<u64>)| {
-            let last = records.iter().rposition(|r| *r == GONE)?;
-            Some(start + last as i64 + 1)
+            let compacts = records.contains(&GONE);
+            compacts.then_some(start + records.len() as i64)
         };
         self.0.get(&node.0).and_then(end).unwrap_or(0)
     }
@@ -181,6 +181,12 @@ fn what_compaction_took_is_no_loss_if_something_stands_for_it() {
         &[(1, 0, &[0, 1]), (2, 0, &[GONE, GONE])],
         stored,
         (2, 2, 0, 0),
+    );
+    // Another record stands there, whatever was compacted elsewhere and comes behind it.
+    check(
+        &[(1, 0, &[0, 1]), (2, 0, &[GONE, 2, 3])],
+        "L1e0 s s s s w1:0@0 w1:1@1 a0@0 a1@1 L2e1",
+        (2, 1, 0, 0),
     );
     // It was a tombstone.
     let erased = "L1e0 s st w1:0@0 w1:1@1 a0@0 a1@1 L2e1";
