@@ -129,7 +129,8 @@ impl Controller {
     }
 
     /// Answers a request once what it wrote (up to `wrote`) is committed; one that wrote nothing
-    /// waits for whatever was written before it, on which the answer may rest.
+    /// waits for whatever was written before it, also by the controller itself, for its answer may
+    /// rest on that (`highestPendingOffset`).
     pub(super) fn answer(
         &mut self,
         asked: Asked,
@@ -140,8 +141,8 @@ impl Controller {
         let committed = self.leader.as_ref().and_then(|l| l.high_watermark());
         let committed = committed.unwrap_or(-1);
         if let Some(active) = &mut self.active {
-            let offset = wrote.or_else(|| active.waiting.back().map(|waiting| waiting.offset));
-            if let Some(offset) = offset.filter(|offset| *offset >= committed) {
+            let offset = wrote.unwrap_or(self.meta.leo() - 1);
+            if offset >= committed {
                 active.waiting.push_back(Waiting {
                     offset,
                     to: asked.from,

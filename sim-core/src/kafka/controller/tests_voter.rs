@@ -4,12 +4,12 @@
 use super::tests_active::{Cluster, ME, book, bootstrap, node};
 use super::*;
 use crate::kafka::error::ErrorCode;
+use crate::kafka::node::Order;
 use crate::kafka::testing::TestCx;
 use crate::kernel::SECOND;
 
-/// With three voters the answer waits until one other voter has the record.
-#[test]
-fn an_answer_waits_for_the_commit() {
+/// One of three controllers, active.
+fn claimed() -> Cluster {
     let voters = [(100, ME), (101, NodeId(11)), (102, NodeId(12))];
     let controller = Controller::new(
         100,
@@ -55,18 +55,6 @@ fn an_answer_waits_for_the_commit() {
         ErrorCode::NotController,
         "not yet claimed"
     );
-    let fetch = |cluster: &mut Cluster, offset: i64| {
-        let request = Request::FetchMetadata {
-            replica: 101,
-            voter: true,
-            epoch: 1,
-            fetch_offset: offset,
-            last_fetched_epoch: i32::from(offset > 0),
-            max_wait_ms: 500,
-            high_watermark: -1,
-        };
-        cluster.ask(11, request)
-    };
     assert!(
         fetch(&mut cluster, 0).is_some(),
         "there is something to read"
@@ -77,6 +65,27 @@ fn an_answer_waits_for_the_commit() {
         cluster.controller.is_active(),
         "its own epoch's record is committed"
     );
+    cluster
+}
+
+/// Another voter has all below an offset.
+fn fetch(cluster: &mut Cluster, offset: i64) -> Option<Response> {
+    let request = Request::FetchMetadata {
+        replica: 101,
+        voter: true,
+        epoch: 1,
+        fetch_offset: offset,
+        last_fetched_epoch: i32::from(offset > 0),
+        max_wait_ms: 500,
+        high_watermark: -1,
+    };
+    cluster.ask(11, request)
+}
+
+/// With three voters the answer waits until one other voter has the record.
+#[test]
+fn an_answer_waits_for_the_commit() {
+    let mut cluster = claimed();
     let register = Request::BrokerRegistration {
         broker: 1,
         incarnation: 7,
@@ -120,6 +129,45 @@ fn an_answer_waits_for_the_commit() {
         answers.iter().all(refused) && answers.len() == 1,
         "{answers:?}"
     );
+}
+
+/// An answer that rests on a record which nobody asked for waits for it as well: a controller that
+/// was deposed without knowing would tell what never comes to be.
+#[test]
+fn an_answer_waits_for_what_was_written_before_it() {
+    let mut cluster = claimed();
+    let register = Request::BrokerRegistration {
+        broker: 1,
+        incarnation: 7,
+        previous_broker_epoch: -1,
+    };
+    assert_eq!(cluster.ask(1, register), None);
+    let end = cluster.controller.log_end();
+    fetch(&mut cluster, end);
+    let answers = cluster.cx.take_responses(node(1));
+    let Some((_, Response::BrokerRegistration { broker_epoch, .. })) = answers.first() else {
+        panic!("no answer to a registration: {answers:?}");
+    };
+    let beat = Request::BrokerHeartbeat {
+        broker: 1,
+        broker_epoch: *broker_epoch,
+        current_metadata_offset: 0,
+        want_fence: true,
+        want_shut_down: false,
+    };
+    assert!(cluster.ask(1, beat.clone()).is_some(), "nothing is pending");
+    assert_eq!(cluster.controller.log_end(), end);
+    cluster.give(Input::Order(Order::AlterConfig {
+        topic: None,
+        key: "min.insync.replicas".to_owned(),
+        value: Some("2".to_owned()),
+    }));
+    let end = end + 1;
+    assert_eq!(cluster.controller.log_end(), end);
+    assert_eq!(cluster.ask(1, beat), None, "the order is not committed");
+    assert_eq!(cluster.controller.log_end(), end, "it wrote nothing");
+    fetch(&mut cluster, end);
+    assert_eq!(cluster.cx.take_responses(node(1)).len(), 1);
 }
 
 /// A vote is on disk before it is given: a process or power crash does not free it, a lost disk
