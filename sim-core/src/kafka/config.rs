@@ -4,7 +4,7 @@
 //! `ConsumerConfig`. Only keys that the model obeys are listed; an unknown key is an error, never
 //! silently ignored. Times in ms and sizes in bytes, as in Kafka.
 
-use super::group_config::{GroupProtocol, ServerAssignors};
+use super::group_config::{AcknowledgementMode, GroupProtocol, ServerAssignors};
 use super::protocol::{Acks, Isolation};
 use super::rules::server_assign::ServerAssignor;
 use super::settings::{Ratio, SettingValue};
@@ -139,6 +139,13 @@ settings! {
         #[serde(skip)] "group.consumer.assignment.interval.ms" => group_consumer_assignment_interval_ms: i64 = 1_000, "Least time between two target assignments of a group (KIP-1263).";
         #[serde(skip)] "group.consumer.assignors" => group_consumer_assignors: ServerAssignors = ServerAssignors(vec![ServerAssignor::Uniform, ServerAssignor::Range]), "The coordinator's assignors; the first is the default.";
         #[serde(skip)] "group.consumer.max.size" => group_consumer_max_size: u32 = 2_147_483_647, "Members a group of the consumer protocol may have.";
+        #[serde(skip)] "group.share.session.timeout.ms" => share_session_timeout_ms: i64 = 45_000, "A member of a share group (KIP-932) is out without a heartbeat for this long.";
+        #[serde(skip)] "group.share.heartbeat.interval.ms" => share_heartbeat_interval_ms: i64 = 5_000, "How often the coordinator has members of share groups come.";
+        #[serde(skip)] "group.share.max.size" => share_max_size: u32 = 200, "Members a share group may have.";
+        #[serde(skip)] "group.share.record.lock.duration.ms" => share_record_lock_ms: i64 = 30_000, "How long a member of a share group has a record before it goes to another.";
+        #[serde(skip)] "group.share.delivery.count.limit" => share_delivery_count_limit: u32 = 5, "How often a record is delivered before a share group gives it up.";
+        #[serde(skip)] "group.share.partition.max.record.locks" => share_max_record_locks: u32 = 2_000, "Records of a partition that a share group may have in hand.";
+        #[serde(skip)] "share.auto.offset.reset" => share_auto_offset_reset: OffsetReset = OffsetReset::Latest, "Where share groups begin (in Kafka a setting of each group).";
         #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
         #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
         #[serde(skip)] "offsets.topic.segment.bytes" => offsets_topic_segment_bytes: u64 = 104_857_600, "Its segment.bytes; small ones are compacted and loaded sooner.";
@@ -231,6 +238,8 @@ settings! {
         #[serde(skip)] "heartbeat.interval.ms" => heartbeat_interval_ms: i64 = 3_000, "Pause between heartbeats, which a thread of their own sends.";
         #[serde(skip)] "max.poll.interval.ms" => max_poll_interval_ms: i64 = 300_000, "A member that does not poll for this long leaves; also the rebalance timeout.";
         #[serde(skip)] "enable.auto.commit" => enable_auto_commit: bool = true, "poll() commits what earlier polls returned.";
+        #[serde(skip)] "share.acknowledgement.mode" => share_acknowledgement_mode: AcknowledgementMode = AcknowledgementMode::Implicit, "Of a share consumer: the next poll() accepts what the last one returned, or the application says of each record what became of it.";
+        #[serde(skip)] "application.release.every" => release_every: u32 = 0, "Not a Kafka key: of a share consumer with explicit acknowledgement, every n-th offset is one that its application cannot process and releases; 0 = none.";
         #[serde(skip)] "application.processing.us" => processing_us: i64 = 0, "Not a Kafka key: how long the application of a group's member takes for a record, in µs; it does not poll meanwhile.";
         #[serde(skip)] "application.commit" => commit: CommitMode = CommitMode::None, "Not a Kafka key: when the application of a group's member commits by itself.";
         #[serde(skip)] "auto.commit.interval.ms" => auto_commit_interval_ms: i64 = 5_000, "At most this often.";

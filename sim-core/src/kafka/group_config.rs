@@ -15,10 +15,25 @@ pub enum GroupProtocol {
     Classic,
     /// The coordinator assigns, and each member follows by itself (KIP-848).
     Consumer,
+    /// It is no consumer but a `KafkaShareConsumer` (KIP-932).
+    Share,
 }
 
-word_setting!(GroupProtocol, "classic, consumer",
-    "classic" => GroupProtocol::Classic, "consumer" => GroupProtocol::Consumer);
+word_setting!(GroupProtocol, "classic, consumer, share",
+    "classic" => GroupProtocol::Classic, "consumer" => GroupProtocol::Consumer,
+    "share" => GroupProtocol::Share);
+
+/// `share.acknowledgement.mode`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum AcknowledgementMode {
+    /// The next `poll()` accepts.
+    Implicit,
+    /// The application says it of each record.
+    Explicit,
+}
+
+word_setting!(AcknowledgementMode, "implicit, explicit",
+    "implicit" => AcknowledgementMode::Implicit, "explicit" => AcknowledgementMode::Explicit);
 
 /// `group.consumer.assignors`: a list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -62,6 +77,19 @@ impl ConsumerConfig {
                 ],
                 "cannot be set when group.protocol=CONSUMER",
             ),
+            GroupProtocol::Share => (
+                &[
+                    "auto.offset.reset",
+                    "enable.auto.commit",
+                    "group.instance.id",
+                    "isolation.level",
+                    "partition.assignment.strategy",
+                    "heartbeat.interval.ms",
+                    "session.timeout.ms",
+                    "group.remote.assignor",
+                ],
+                "cannot be set when using a share group",
+            ),
         }
     }
 }
@@ -104,6 +132,28 @@ impl BrokerConfig {
             if value > max {
                 let message = format!("{key} must be less than or equal to {max_key} ({max})");
                 found.push((key, message));
+            }
+        }
+        let most = [
+            (
+                "group.share.record.lock.duration.ms",
+                self.share_record_lock_ms,
+                60_000,
+            ),
+            (
+                "group.share.delivery.count.limit",
+                self.share_delivery_count_limit.into(),
+                10,
+            ),
+            (
+                "group.share.partition.max.record.locks",
+                self.share_max_record_locks.into(),
+                4_000,
+            ),
+        ];
+        for (key, value, most) in most {
+            if value > most {
+                found.push((key, format!("{key} is at most {most} by default")));
             }
         }
         if heartbeat.1 >= session.1 {

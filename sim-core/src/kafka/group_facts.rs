@@ -67,7 +67,14 @@ impl<'a> Cluster<'a> {
                 let stable = (state.name(), state == GroupState::Stable);
                 (it.epoch(), it.members().len(), stable, Some(assignor))
             });
-            let (generation, members, (state, stable), assignor) = modern.or(classic)?;
+            let shared = broker.share_groups().find(|(group, _)| &***group == name);
+            let shared = shared.map(|(_, it)| {
+                let state = if it.size() > 0 { "STABLE" } else { "EMPTY" };
+                let told = (state, it.size() > 0 && it.is_settled());
+                (it.epoch(), it.size(), told, Some("simple"))
+            });
+            let found = shared.or(modern).or(classic);
+            let (generation, members, (state, stable), assignor) = found?;
             Some(Coordinated {
                 node,
                 broker,
@@ -100,6 +107,14 @@ pub fn group_of(cluster: Cluster<'_>, node: NodeId) -> Option<&str> {
     Some(cluster.consumer(node)?.member()?.group)
 }
 
+/// Start and end offset of a partition in the share group that a node is a member of.
+fn shared(cluster: Cluster<'_>, node: NodeId, tp: TopicPartition) -> Option<(i64, i64)> {
+    let group = group_of(cluster, node)?;
+    let leader = cluster.image()?.partitions.get(&tp)?.leader;
+    let leader = cluster.node_of(leader).filter(|it| cluster.runs(*it))?;
+    cluster.broker(leader)?.share_offsets(group, tp)
+}
+
 /// Answers a probe; `None` if it is no such probe, or there is no answer.
 #[must_use]
 pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
@@ -112,13 +127,15 @@ pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             let member = member(node)?;
             let settled = match member.modern {
                 Some(state) => state == ModernState::Stable,
-                None => member.state == MemberState::Stable,
+                None => member.shares.is_some() || member.state == MemberState::Stable,
             };
             let joined = member.generation >= 0 && settled;
             Value::Int(joined.then_some(member.generation)?.into())
         }
         Probe::ConsumerPartitions(node) => {
-            Value::Int(cluster.consumer(*node)?.assignment().count() as i64)
+            let consumer = cluster.consumer(*node)?;
+            let shares = consumer.member().and_then(|it| it.shares);
+            Value::Int(shares.unwrap_or_else(|| consumer.assignment().count()) as i64)
         }
         Probe::ConsumerCommitFailures(node) => count(member(node)?.commit_failures),
         Probe::ConsumerFenced(node) => {
@@ -132,6 +149,8 @@ pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
             let name = member(node)?.group;
             Value::Int(group(node)?.broker.committed_offset(name, *tp)?)
         }
+        Probe::ShareStart(node, tp) => Value::Int(shared(cluster, *node, *tp)?.0),
+        Probe::ShareEnd(node, tp) => Value::Int(shared(cluster, *node, *tp)?.1),
         Probe::GroupLag(node, tp) => {
             let name = member(node)?.group;
             let committed = group(node)?.broker.committed_offset(name, *tp)?;

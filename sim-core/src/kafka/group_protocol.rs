@@ -5,7 +5,7 @@
 //! (`GroupMetadataKey/Value`, `OffsetCommitKey/Value`).
 
 use super::error::ErrorCode;
-use super::ids::{BrokerId, TopicPartition};
+use super::ids::{BrokerId, TopicId, TopicPartition};
 use super::rules::classic_group::{Bytes, GroupRecord, JoinAnswer, JoinRequest, Name, SyncRequest};
 use super::rules::modern_group::{ConsumerGroupRecord, HeartbeatAnswer, HeartbeatRequest};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,13 @@ pub enum GroupRequest {
         group: Name,
         heartbeat: Box<HeartbeatRequest>,
     },
+    /// Of a member that reads one topic.
+    ShareGroupHeartbeat {
+        group: Name,
+        member_id: Name,
+        member_epoch: i32,
+        topic: TopicId,
+    },
 }
 
 /// Responses.
@@ -89,6 +96,12 @@ pub enum GroupResponse {
         offsets: Vec<CommittedOffset>,
     },
     ConsumerGroupHeartbeat(Box<HeartbeatAnswer>),
+    ShareGroupHeartbeat {
+        error: ErrorCode,
+        member_epoch: i32,
+        heartbeat_interval_ms: i64,
+        assignment: Option<Vec<u16>>,
+    },
 }
 
 /// A committed offset: the next one to read.
@@ -128,6 +141,7 @@ impl GroupRequest {
             GroupRequest::OffsetCommit { .. } => "OffsetCommit",
             GroupRequest::OffsetFetch { .. } => "OffsetFetch",
             GroupRequest::ConsumerGroupHeartbeat { .. } => "ConsumerGroupHeartbeat",
+            GroupRequest::ShareGroupHeartbeat { .. } => "ShareGroupHeartbeat",
         }
     }
 
@@ -142,7 +156,8 @@ impl GroupRequest {
             | GroupRequest::LeaveGroup { group, .. }
             | GroupRequest::OffsetCommit { group, .. }
             | GroupRequest::OffsetFetch { group, .. }
-            | GroupRequest::ConsumerGroupHeartbeat { group, .. } => group,
+            | GroupRequest::ConsumerGroupHeartbeat { group, .. }
+            | GroupRequest::ShareGroupHeartbeat { group, .. } => group,
         }
     }
 
@@ -172,6 +187,12 @@ impl GroupRequest {
                 let refused = HeartbeatAnswer::refused(error, id);
                 GroupResponse::ConsumerGroupHeartbeat(Box::new(refused))
             }
+            GroupRequest::ShareGroupHeartbeat { .. } => GroupResponse::ShareGroupHeartbeat {
+                error,
+                member_epoch: 0,
+                heartbeat_interval_ms: 0,
+                assignment: None,
+            },
         }
     }
 }
@@ -189,6 +210,7 @@ impl GroupResponse {
             GroupResponse::OffsetCommit { .. } => "OffsetCommitResponse",
             GroupResponse::OffsetFetch { .. } => "OffsetFetchResponse",
             GroupResponse::ConsumerGroupHeartbeat(_) => "ConsumerGroupHeartbeatResponse",
+            GroupResponse::ShareGroupHeartbeat { .. } => "ShareGroupHeartbeatResponse",
         }
     }
 
@@ -201,6 +223,7 @@ impl GroupResponse {
             GroupResponse::FindCoordinator { error, .. }
             | GroupResponse::SyncGroup { error, .. }
             | GroupResponse::Heartbeat { error }
+            | GroupResponse::ShareGroupHeartbeat { error, .. }
             | GroupResponse::LeaveGroup { error }
             | GroupResponse::OffsetCommit { error }
             | GroupResponse::OffsetFetch { error, .. } => *error,

@@ -121,6 +121,9 @@ impl<'a> One<'a> {
             _ if member.modern == Some(ModernState::Stable) => {
                 badge(&format!("epoch {}", member.generation), Tone::Sea)
             }
+            _ if member.shares.is_some() => {
+                badge(&format!("shares, epoch {}", member.generation), Tone::Sea)
+            }
             _ if let Some(state) = member.modern => badge(state.name(), Tone::Sand),
             (.., MemberState::Unjoined) if member.member_id.is_empty() => {
                 badge("not in the group", Tone::Faded)

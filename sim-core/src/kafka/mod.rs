@@ -36,6 +36,7 @@ pub mod protocol;
 pub mod rules;
 pub mod scenario;
 pub mod settings;
+pub mod share_protocol;
 pub mod spec;
 pub mod storage_view;
 #[cfg(test)]

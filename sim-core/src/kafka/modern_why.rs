@@ -28,6 +28,14 @@ pub enum ModernRule {
     /// The application was told that there is no way back. Before: the member's epoch; after: error
     /// code number.
     MemberFatal,
+    /// A leader handed records to a member of a share group. Before/after: first and last offset.
+    RecordsAcquired,
+    /// Locks ran out. Before/after: where the next fetch begins.
+    LockExpired,
+    /// The start offset of a partition in a share group moved. Before/after: offsets.
+    ShareStart,
+    /// A leader refused an acknowledgement. Before: its first offset; after: error code number.
+    AcknowledgeRefused,
 }
 
 /// A rule's name, what it did (as in [`super::group_why::text`]) and its source.
@@ -90,6 +98,27 @@ pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static st
             "member-fatal",
             "{e}: poll() throws, and the consumer is in the group no more",
             "AbstractMembershipManager.transitionToFatal",
+        ),
+        ModernRule::RecordsAcquired => (
+            "records-acquired",
+            "offsets {b} to {a} are one member's until its lock runs out; others get what comes \
+             after",
+            "SharePartition.acquire, KIP-932",
+        ),
+        ModernRule::LockExpired => (
+            "lock-expired",
+            "a member did not acknowledge in time: the next fetch begins at {a}, not at {b}",
+            "SharePartition.releaseAcquisitionLockOnTimeout",
+        ),
+        ModernRule::ShareStart => (
+            "share-start",
+            "the start offset goes from {b} to {a}: all before it is accepted or given up",
+            "SharePartition.maybeUpdateCachedStateAndOffsets",
+        ),
+        ModernRule::AcknowledgeRefused => (
+            "acknowledge-refused",
+            "an acknowledgement from offset {b} on was refused: {e}",
+            "SharePartition.acknowledge",
         ),
     }
 }

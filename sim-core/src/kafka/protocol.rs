@@ -9,6 +9,7 @@ use super::group_protocol::{GroupRequest, GroupResponse};
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataRecord;
 use super::rules::producer_state::AbortedTxn;
+use super::share_protocol::{ShareRequest, ShareResponse};
 use super::txn_protocol::{TxnRequest, TxnResponse};
 use crate::kernel::{Digest, Message};
 use crate::log::{Batch, BatchList, EpochEnd, RemoteSegments};
@@ -242,6 +243,8 @@ pub enum Request {
     Group(Box<GroupRequest>),
     /// About a transaction: to its coordinator, to find it, or to the leader of a partition.
     Txn(Box<TxnRequest>),
+    /// Of a member of a share group, to the leader of a partition.
+    Share(Box<ShareRequest>),
 }
 
 /// Responses.
@@ -327,6 +330,7 @@ pub enum Response {
     },
     Group(Box<GroupResponse>),
     Txn(Box<TxnResponse>),
+    Share(Box<ShareResponse>),
     /// A response whose `throttle_time_ms` is not 0: the broker reads nothing from this connection
     /// for so long, and the client sends nothing on it (KIP-219).
     Throttled {
@@ -375,6 +379,7 @@ impl Request {
             Request::FetchMetadata { .. } => "FetchMetadata",
             Request::Group(request) => request.name(),
             Request::Txn(request) => request.name(),
+            Request::Share(request) => request.name(),
         }
     }
 }
@@ -410,6 +415,7 @@ impl Response {
             Response::FetchMetadata { .. } => "FetchMetadataResponse",
             Response::Group(response) => response.name(),
             Response::Txn(response) => response.name(),
+            Response::Share(response) => response.name(),
             Response::Throttled { response, .. } => response.name(),
         }
     }
@@ -465,6 +471,12 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "Produce",
     "ProduceResponse",
     "ReplicaFetch",
+    "ShareAcknowledge",
+    "ShareAcknowledgeResponse",
+    "ShareFetch",
+    "ShareFetchResponse",
+    "ShareGroupHeartbeat",
+    "ShareGroupHeartbeatResponse",
     "SyncGroup",
     "SyncGroupResponse",
     "Vote",
@@ -500,6 +512,12 @@ impl Message for Msg {
                     Response::Fetch { partitions } => {
                         sum(&mut partitions.iter().flat_map(|p| &p.batches).map(|b| b.bytes))
                     }
+                    Response::Share(response) => match &**response {
+                        ShareResponse::ShareFetch { partitions, .. } => {
+                            sum(&mut partitions.iter().flat_map(|p| &p.batches).map(|b| b.bytes))
+                        }
+                        ShareResponse::ShareAcknowledge { .. } => 0,
+                    },
                     _ => 0,
                 },
             }

@@ -27,7 +27,13 @@ const SIMPLIFICATIONS: &[(&str, &str)] = &[
         "A group speaks one protocol",
         "The classic one or that of KIP-848, from its first member on: groups are not converted \
          while they run. Members of one group read one topic, without rebalance listeners of their \
-         own. Offsets of KIP-848 groups never expire. Share groups cannot be run yet.",
+         own. Offsets of KIP-848 groups never expire.",
+    ),
+    (
+        "Share groups without their coordinator",
+        "Members, locks, delivery counts and acknowledgements are acted out (KIP-932), but the \
+         state of a partition is its leader's alone: a new leader begins where \
+         share.auto.offset.reset says. Members are not in a log either, and join again.",
     ),
     (
         "No security, no quotas",

@@ -29,6 +29,7 @@ mod purgatory;
 mod quotas;
 mod replica_manager;
 mod replication_quota;
+mod share;
 #[cfg(test)]
 mod tests;
 mod tiered;
@@ -96,6 +97,8 @@ pub enum BrokerTimer {
     Transactions,
     /// Copy segments to remote storage (`remote.log.manager.task.interval.ms`).
     Remote,
+    /// A record's lock or a fetch of a share group is over.
+    Share,
 }
 
 /// What a crash leaves, besides the logs.
@@ -157,6 +160,9 @@ pub struct Broker {
     /// The page cache, if it has a bound; it outlives the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pages: Option<Box<page_cache::Pages>>,
+    /// Once a member of a share group has asked for records here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<Box<share::Shares>>,
     /// By their names; see [`purgatory`].
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,
@@ -202,6 +208,7 @@ impl Broker {
             producer_ids: ProducerIdBlock::default(),
             groups: None,
             txn: None,
+            share: None,
             quotas: None,
             replication_quotas: None,
             pages: None,
@@ -260,6 +267,7 @@ impl Broker {
             BrokerTimer::Cleaner => (self.parts().cleaner)(self, cx),
             BrokerTimer::Remote => (self.parts().tiering.task)(self, cx),
             BrokerTimer::Transactions => (self.parts().transactions.timer)(self, cx),
+            BrokerTimer::Share => (self.parts().share.timer)(self, cx),
         }
     }
 
@@ -334,6 +342,7 @@ impl Broker {
         self.producer_ids = ProducerIdBlock::default();
         self.groups = None;
         self.txn = None;
+        self.share = None;
         self.quotas = None;
         self.replication_quotas = None;
         self.connections.clear();
@@ -349,6 +358,9 @@ impl Broker {
     fn on_disconnected(&mut self, peer: NodeId, cx: &mut KafkaCx<'_>) {
         for connection in connections_of(peer) {
             self.connections.remove(&connection);
+        }
+        if self.share.is_some() {
+            (self.parts().share.gone)(self, peer, cx);
         }
         self.fail_requests_to(peer, cx);
     }

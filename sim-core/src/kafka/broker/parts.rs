@@ -16,6 +16,7 @@ use crate::kafka::protocol::FetchPartition;
 use crate::kafka::rules::fetch::OffsetView;
 use crate::kafka::rules::partition_log::ReadResult;
 use crate::kafka::rules::producer_append::TransactionVersion;
+use crate::kafka::share_protocol::ShareRequest;
 use crate::kafka::txn_protocol::{TransactionalId, TxnRequest};
 use crate::kernel::NodeId;
 use crate::log::{Record, RemoteSegments};
@@ -38,6 +39,7 @@ type OnProduce =
 pub(in crate::kafka) struct BrokerParts {
     pub(super) groups: GroupPart,
     pub(super) transactions: TransactionPart,
+    pub(super) share: SharePart,
     /// The cleaner wakes up.
     pub(super) cleaner: OnTimer,
     pub(super) tiering: TierPart,
@@ -69,6 +71,15 @@ pub(super) struct GroupPart {
     pub(super) timer: OnTimer,
     pub(super) wake: OnWake,
     pub(super) partition_changed: OnChange,
+}
+
+/// The leader's part in share groups.
+pub(super) struct SharePart {
+    pub(super) request: OnRequest<ShareRequest>,
+    pub(super) timer: OnTimer,
+    pub(super) wake: OnWake,
+    /// A client's connection is gone.
+    pub(super) gone: fn(&mut Broker, NodeId, &mut KafkaCx<'_>),
 }
 
 /// The coordinator of transactions, and the leader's part in them.
@@ -104,6 +115,12 @@ impl Broker {
             markers_written: Broker::on_markers_written,
             markers_failed: Broker::markers_failed,
         },
+        share: SharePart {
+            request: Broker::on_share_request,
+            timer: Broker::on_share_timer,
+            wake: Broker::on_share_wake,
+            gone: Broker::share_client_gone,
+        },
         cleaner: Broker::on_cleaner,
         tiering: TierPart {
             start: Broker::start_tiering,
@@ -132,6 +149,12 @@ impl Broker {
             verified: |_, _, _, _, _| {},
             markers_written: |_, _, _, _| {},
             markers_failed: |_, _, _, _| {},
+        },
+        share: SharePart {
+            request: |_, _, _, _, _| {},
+            timer: |_, _| {},
+            wake: |_, _, _| {},
+            gone: |_, _, _| {},
         },
         cleaner: |_, _| {},
         tiering: TierPart {

@@ -108,6 +108,10 @@ impl Broker {
                 (self.parts().transactions.request)(self, from, correlation, *request, cx);
                 return;
             }
+            Request::Share(request) => {
+                (self.parts().share.request)(self, from, correlation, *request, cx);
+                return;
+            }
             other => other,
         };
         let from = connection_of(from, correlation);
@@ -194,7 +198,7 @@ impl Broker {
             | Request::EndQuorumEpoch { .. }
             | Request::FetchMetadata { .. } => cx.close(client_of(from)),
             // Served on arrival.
-            Request::Group(_) => {}
+            Request::Group(_) | Request::Share(_) => {}
         }
     }
 
@@ -298,6 +302,9 @@ impl Broker {
         }
         if self.txn.is_some() {
             (self.parts().transactions.wake)(self, wake, cx);
+        }
+        if self.share.is_some() {
+            (self.parts().share.wake)(self, wake, cx);
         }
         let Some(partition) = self.partitions.get_mut(tp) else {
             return;

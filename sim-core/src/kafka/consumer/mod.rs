@@ -13,6 +13,7 @@ mod modern;
 mod offsets;
 mod outputs;
 mod partition;
+mod share;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -312,6 +313,9 @@ impl Consumer {
             ) => self.on_epoch_end(partition, position, error, end, cx),
             (About::Group(about), Response::Group(answer)) => {
                 (self.parts().answer)(self, broker, *about, *answer, cx);
+            }
+            (About::Group(_), Response::Share(answer)) => {
+                (self.parts().shared)(self, broker, *answer, cx);
             }
             // A foreign answer is as good as none.
             (about, _) => self.give_up_request(broker, &about, cx),

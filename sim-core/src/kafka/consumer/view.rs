@@ -137,6 +137,7 @@ impl Consumer {
                 (true, ..) => "closed".to_owned(),
                 (_, Some(error), _) => error.name().to_owned(),
                 _ if member.modern.is_some() => modern_words(&member),
+                _ if member.shares.is_some() => format!("shares, epoch {}", member.generation),
                 (.., MemberState::Unjoined) => "not in a generation".to_owned(),
                 (.., MemberState::PreparingRebalance) => "joining".to_owned(),
                 (.., MemberState::CompletingRebalance) => "waits for its assignment".to_owned(),
@@ -201,6 +202,8 @@ pub struct MemberView<'a> {
     pub state: MemberState,
     /// The same, of a member of the consumer protocol.
     pub modern: Option<ModernState>,
+    /// Of a share consumer: how many partitions it reads, others beside it or not.
+    pub shares: Option<usize>,
     /// The coordinator, if it knows one.
     pub coordinator: Option<BrokerId>,
     /// Times that the application got `CommitFailedException`.
@@ -231,7 +234,11 @@ impl Consumer {
             coordinator: member.coordinator,
             commit_failures: member.commit_failures,
             rebalances: member.rebalances,
-            processed: self.work.done(),
+            shares: member.share.as_ref().map(|it| it.assigned.len()),
+            processed: member
+                .share
+                .as_ref()
+                .map_or(self.work.done(), |it| it.processed),
             in_hand: self.work.waiting(),
             closed: member.closed,
             fatal: member.fatal,

@@ -32,6 +32,7 @@ pub mod reassignment;
 pub mod replica;
 pub mod replication;
 pub mod server_assign;
+pub mod share_group;
 pub mod share_partition;
 pub mod truncation;
 pub mod txn;

@@ -11,7 +11,7 @@
 //! delivered alone: what else would be in the batch is not drawn into its failure.
 //!
 //! Left out: the halving of batches before that, renewal of locks, the dead letter queue, and the
-//! write-back of state to `__share_group_state`. No broker serves share groups yet.
+//! write-back of state to `__share_group_state`.
 
 use crate::kafka::error::ErrorCode;
 use crate::kernel::Nanos;

@@ -4,6 +4,7 @@
 use super::Probe;
 use super::names::{ask, partitions};
 use crate::kafka::group_config::GroupProtocol;
+use crate::kafka::ids::TopicPartition;
 use crate::kafka::spec::ClusterSpec;
 use crate::kernel::NodeId;
 use crate::scenario::{Property, Type};
@@ -48,7 +49,9 @@ fn of_group<'s>(
     use Type::{Bool, Int, Node, Time};
     let (name, doc) = match protocol {
         GroupProtocol::Classic => ("generation", "Its generation at its coordinator."),
-        GroupProtocol::Consumer => ("epoch", "Its epoch at its coordinator."),
+        GroupProtocol::Consumer | GroupProtocol::Share => {
+            ("epoch", "Its epoch at its coordinator.")
+        }
     };
     let mut all = vec![
         ask(name, Int, Probe::GroupGeneration(node), doc),
@@ -84,6 +87,9 @@ fn of_group<'s>(
     let read: Vec<_> = read.collect();
     all.extend(read.into_iter().map(|(name, tp)| {
         Property::scope(name, "Where it stands in the partition.", move || {
+            if protocol == GroupProtocol::Share {
+                return of_share(node, tp);
+            }
             vec![
                 ask(
                     "committed",
@@ -109,12 +115,32 @@ fn of_group<'s>(
     all
 }
 
+/// A partition as a share group has it.
+fn of_share<'s>(node: NodeId, tp: TopicPartition) -> Vec<Property<'s>> {
+    vec![
+        ask(
+            "start",
+            Type::Int,
+            Probe::ShareStart(node, tp),
+            "Its start offset: all before it is accepted or given up.",
+        ),
+        ask(
+            "end",
+            Type::Int,
+            Probe::ShareEnd(node, tp),
+            "Its end offset: the first that was never handed out.",
+        ),
+    ]
+}
+
 /// What a member of a group has of its own.
 pub(super) fn of_member<'s>(node: NodeId, protocol: GroupProtocol) -> Vec<Property<'s>> {
     let count = |name, probe, doc| ask(name, Type::Int, probe, doc);
     let (name, doc) = match protocol {
         GroupProtocol::Classic => ("generation", "The generation it is stable in, or none."),
-        GroupProtocol::Consumer => ("epoch", "The epoch it is stable in, or none."),
+        GroupProtocol::Consumer | GroupProtocol::Share => {
+            ("epoch", "The epoch it is stable in, or none.")
+        }
     };
     vec![
         count(

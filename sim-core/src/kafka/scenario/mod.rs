@@ -140,6 +140,10 @@ pub enum Probe {
     GroupLag(NodeId, TopicPartition),
     /// The member that owns a partition, if it is one that runs: node or none.
     GroupOwner(NodeId, TopicPartition),
+    /// Start offset of a partition in a share group, at its leader; none without one.
+    ShareStart(NodeId, TopicPartition),
+    /// End offset of a partition in a share group, at its leader; none without one.
+    ShareEnd(NodeId, TopicPartition),
     /// Keys with a value in the table that a consumer of a compacted topic builds; none elsewhere.
     ConsumerKeys(NodeId),
     /// The active controller: node or none.

@@ -15,6 +15,7 @@ mod expiry;
 mod loading;
 mod modern;
 mod requests;
+mod share;
 mod storage;
 mod txn;
 
@@ -30,6 +31,7 @@ use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
 use crate::kafka::rules::classic_group::{ClassicGroup, GroupSettings, Name, State, Stored, Turn};
 use crate::kafka::rules::modern_group::ConsumerGroup;
+use crate::kafka::rules::share_group::ShareGroup;
 use crate::kernel::{MILLISECOND, Nanos, NodeId};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -60,6 +62,9 @@ pub(super) struct Shard {
     /// Those of the consumer protocol (KIP-848).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     modern: BTreeMap<Name, ConsumerGroup>,
+    /// Share groups (KIP-932).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    share: BTreeMap<Name, ShareGroup>,
     /// Committed offsets by group and partition; only what is below the high watermark.
     offsets: BTreeMap<Name, BTreeMap<TopicPartition, Kept>>,
     /// Offsets of transactions that have no marker yet.
@@ -218,6 +223,7 @@ impl Broker {
             self.expire_groups(partition, cx);
             self.expire_offsets(partition, cx);
             self.expire_consumer_groups(partition, cx);
+            self.expire_share_groups(partition, cx);
         }
         if let Some(at) = self.next_group_deadline(now) {
             self.watch_groups_at(at, cx);
@@ -236,6 +242,8 @@ impl Broker {
                 .values()
                 .filter(|_| shard.loading_until.is_none());
             let groups = groups.chain(modern.filter_map(ConsumerGroup::next_deadline));
+            let shares = shard.share.values().filter_map(ShareGroup::next_deadline);
+            let groups = groups.chain(shares);
             let writes = shard.pending.iter().filter(|it| it.waits());
             let writes = writes.map(|it| it.deadline);
             let others = [shard.loading_until.unwrap_or(shard.expire_at)];

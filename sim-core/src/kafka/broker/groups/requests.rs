@@ -76,6 +76,15 @@ impl Broker {
                 let who = (&member_id, instance_id.as_deref(), generation);
                 self.on_offset_commit(&place, to, who, offsets, cx);
             }
+            GroupRequest::ShareGroupHeartbeat {
+                member_id,
+                member_epoch,
+                topic,
+                ..
+            } => {
+                let who = (&member_id, member_epoch, topic);
+                self.on_share_heartbeat(&place, to, who, cx);
+            }
             other if !known => answer(to, other.refused(ErrorCode::UnknownMemberId), cx),
             GroupRequest::SyncGroup { sync, .. } => {
                 let ticket = ticket(from, correlation);

@@ -17,6 +17,7 @@ pub(in crate::kafka) use assignment::subscribes;
 use super::super::client::{NEVER, span};
 use super::Consumer;
 use super::modern::Modern;
+use super::share::Share;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_config::GroupProtocol;
@@ -26,6 +27,7 @@ use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
 use crate::kafka::protocol::Request;
 use crate::kafka::rules::classic_group::Name;
+use crate::kafka::share_protocol::ShareResponse;
 use crate::kernel::{MILLISECOND, Nanos, SECOND};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -71,6 +73,10 @@ pub(super) enum GroupAbout {
     Offsets(Vec<u16>),
     /// A heartbeat of the consumer protocol; whether it says goodbye.
     Consumer(bool),
+    /// The same of a share group.
+    ShareHeartbeat(bool),
+    /// A fetch or an acknowledgement of a share group, at a leader.
+    Share,
 }
 
 /// Membership in a group.
@@ -123,6 +129,9 @@ pub(super) struct Membership {
     /// Of a member of the consumer protocol, whose epoch is the generation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) modern: Option<Box<Modern>>,
+    /// Of a share consumer, whose epoch is the generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) share: Option<Box<Share>>,
 }
 
 /// The heartbeat thread.
@@ -142,6 +151,7 @@ impl Membership {
         let name = |text: &str| -> Name { Arc::from(text) };
         let instance_id = config.group_instance_id.as_str();
         let modern = config.group_protocol == GroupProtocol::Consumer;
+        let shares = config.group_protocol == GroupProtocol::Share;
         Membership {
             group: name(&config.group_id),
             instance_id: (!instance_id.is_empty()).then(|| name(instance_id)),
@@ -175,6 +185,7 @@ impl Membership {
             commit_failures: 0,
             rebalances: 0,
             modern: modern.then(Box::default),
+            share: shares.then(Box::default),
         }
     }
 
@@ -205,6 +216,8 @@ pub(in crate::kafka) struct MemberPart {
     pub(super) run: fn(&mut Consumer, &mut KafkaCx<'_>),
     /// The coordinator has answered.
     pub(super) answer: fn(&mut Consumer, BrokerId, GroupAbout, GroupResponse, &mut KafkaCx<'_>),
+    /// The leader of a partition has answered a member of a share group.
+    pub(super) shared: fn(&mut Consumer, BrokerId, ShareResponse, &mut KafkaCx<'_>),
     /// It will not answer.
     pub(super) lost: fn(&mut Consumer, BrokerId, &GroupAbout, &mut KafkaCx<'_>),
 }
@@ -214,6 +227,7 @@ impl Consumer {
     pub(in crate::kafka) const MEMBER: MemberPart = MemberPart {
         run: Consumer::run_member,
         answer: Consumer::on_group_answer,
+        shared: Consumer::on_shared,
         lost: Consumer::on_group_lost,
     };
 
@@ -221,6 +235,7 @@ impl Consumer {
     pub(in crate::kafka) const NO_MEMBER: MemberPart = MemberPart {
         run: |_, _| {},
         answer: |_, _, _, _, _| {},
+        shared: |_, _, _, _| {},
         lost: |_, _, _, _| {},
     };
 
@@ -234,7 +249,9 @@ impl Consumer {
         let Some(mut member) = self.group.take() else {
             return;
         };
-        if member.modern.is_some() {
+        if member.share.is_some() {
+            self.run_share(&mut member, cx);
+        } else if member.modern.is_some() {
             self.run_modern(&mut member, cx);
         } else if !member.has_ended() {
             self.beat(&mut member, cx);
@@ -317,6 +334,9 @@ impl Consumer {
             (GroupAbout::Consumer(leaves), GroupResponse::ConsumerGroupHeartbeat(answer)) => {
                 self.on_consumer_heartbeat(&mut member, leaves, &answer, cx);
             }
+            (GroupAbout::ShareHeartbeat(leaves), answer) => {
+                self.on_share_heartbeat(&mut member, leaves, &answer, cx);
+            }
             // A foreign answer is as good as none.
             (about, _) => self.group_request_lost(&mut member, broker, &about, cx),
         }
@@ -344,7 +364,8 @@ impl Consumer {
         cx: &mut KafkaCx<'_>,
     ) {
         member.not_before = self.backoff(cx);
-        if *about != GroupAbout::Find && member.coordinator == Some(broker) {
+        let coordinators = !matches!(about, GroupAbout::Find | GroupAbout::Share);
+        if coordinators && member.coordinator == Some(broker) {
             member.coordinator = None;
         }
         match about {
@@ -358,6 +379,8 @@ impl Consumer {
             }
             GroupAbout::Offsets(_) => member.asking_offsets = false,
             GroupAbout::Consumer(leaves) => self.consumer_heartbeat_lost(member, *leaves, cx),
+            GroupAbout::ShareHeartbeat(_) => self.share_heartbeat_lost(member, cx),
+            GroupAbout::Share => self.share_fetch_lost(member, broker, cx),
         }
     }
 
@@ -401,9 +424,10 @@ impl Consumer {
             return NEVER;
         }
         let later = |at: Nanos| if at > now { at } else { NEVER };
-        due = match &member.modern {
-            Some(_) => due.min(self.modern_deadline(member, now)),
-            None => due.min(self.heartbeat_deadline(member, now)),
+        due = match (&member.modern, &member.share) {
+            (_, Some(share)) => due.min(self.share_deadline(share, now)),
+            (Some(_), None) => due.min(self.modern_deadline(member, now)),
+            (None, None) => due.min(self.heartbeat_deadline(member, now)),
         };
         due = due.min(self.work.deadline());
         due = due
@@ -413,7 +437,7 @@ impl Consumer {
         if !member.unfinished.is_empty() {
             // While `commitSync()` goes on trying, nothing is polled, whatever was fetched.
             due = due.min(later(member.commit_deadline));
-        } else if self.polling && self.work.is_idle() && !member.closing {
+        } else if member.share.is_none() && self.polling && self.work.is_idle() && !member.closing {
             if self.config.enable_auto_commit && member.generation >= 0 {
                 due = due.min(member.next_auto_commit.max(now + MILLISECOND));
             }

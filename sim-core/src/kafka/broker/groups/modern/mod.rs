@@ -103,7 +103,10 @@ impl Broker {
     /// members.
     fn classic_makes_way(&self, place: &Place) -> bool {
         let classic = self.group(place).map(super::ClassicGroup::state);
-        matches!(classic, None | Some(State::Empty | State::Dead))
+        let shards = self.groups.as_ref().map(|it| &it.shards);
+        let shard = shards.and_then(|it| it.get(&place.partition));
+        let shared = shard.is_some_and(|it| it.share.contains_key(&place.group));
+        !shared && matches!(classic, None | Some(State::Empty | State::Dead))
     }
 
     /// Writes what changed, and then takes it over.
@@ -226,7 +229,7 @@ impl Broker {
     }
 
     /// The topics that clients may read, with their numbers of partitions.
-    fn known_topics(&self) -> TopicCounts<TopicId> {
+    pub(super) fn known_topics(&self) -> TopicCounts<TopicId> {
         let image = self.meta.image();
         let mut counts = TopicCounts::new();
         for tp in image.partitions.keys() {

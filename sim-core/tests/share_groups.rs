@@ -1,0 +1,141 @@
+//! Share groups (KIP-932) in whole clusters, told as scenarios: more consumers than partitions,
+//! records that come back, and who has what.
+
+use sim_core::check::RunPlan;
+use sim_core::scenario;
+use sim_core::view::VerdictState;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+const CLUSTER: &str = r#"
+strandline = 1
+title = "t"
+duration = "90s"
+
+[kafka]
+brokers = 3
+config = { offsets.topic.num.partitions = 3, share.auto.offset.reset = "earliest", group.share.record.lock.duration.ms = 15_000 }
+
+[[kafka.topic]]
+name = "orders"
+partitions = 2
+replication-factor = 3
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 100, keys = { kind = "uniform", count = 100 }, start = "3s", stop = "20s" }
+"#;
+
+/// A member with these settings beside those that all have.
+fn member(name: &str, config: &str) -> String {
+    format!(
+        "[[kafka.consumer]]\nname = \"{name}\"\ntopic = \"orders\"\n\
+         config = {{ group.id = \"office\", group.protocol = \"share\", max.poll.records = 20, \
+         application.processing.us = 20_000{}{config} }}\n",
+        if config.is_empty() { "" } else { ", " }
+    )
+}
+
+/// Runs the cluster with these members and this timeline; every expectation must hold.
+fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
+    let mut text = format!("{CLUSTER}{members}{timeline}\n");
+    for line in expect {
+        let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
+        let _ = write!(text, "[[expect]]\nthat = '{that}'\n{at}\n");
+    }
+    let scenario = scenario::parse(&text)
+        .into_result()
+        .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, name, &text)));
+    let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
+    let open: Vec<_> = report
+        .verdicts
+        .iter()
+        .filter(|v| v.state != VerdictState::Held)
+        .collect();
+    assert!(
+        open.is_empty() && report.violations.is_empty() && report.refused.is_empty(),
+        "{name}: {open:#?} {:?} {:?} {:?}",
+        report.violations,
+        report.refused,
+        report.ledger
+    );
+}
+
+#[test]
+fn more_members_than_partitions_all_work() {
+    // 1,700 records of 40 ms are 68 s of work: two members would not be done by 30 s.
+    let slow = |it| member(it, "").replace("20_000", "40_000");
+    let four = ["m1", "m2", "m3", "m4"].map(slow).concat();
+    let expect = [
+        "m1.owns == 1 and m2.owns == 1 and m3.owns == 1 and m4.owns == 1 @ at = \"15s\"",
+        "group.office.members == 4 and group.office.stable @ at = \"15s\"",
+        "m1.processed > 100 and m2.processed > 100 and m3.processed > 100 and m4.processed > 100",
+        "ledger.processed == ledger.acknowledged @ at = \"30s\"",
+        "ledger.reprocessed == 0",
+        "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
+    ];
+    check("four", &four, "", &expect);
+    let two = ["m1", "m2"].map(slow).concat();
+    let expect = ["ledger.processed < ledger.acknowledged @ at = \"30s\""];
+    check("two", &two, "", &expect);
+}
+
+#[test]
+fn what_a_crashed_member_had_comes_back_at_once_and_what_a_paused_one_had_with_its_lock() {
+    let two = ["m1", "m2"].map(|it| member(it, "")).concat();
+    let end = "ledger.processed == ledger.acknowledged";
+    let crash = "[[timeline]]\nat = \"12s\"\ndo = \"crash\"\nnode = \"m1\"\n";
+    check("crash", &two, crash, &[end, "m2.owns == 1 @ at = \"50s\""]);
+    // It wakes before its session ends, but not before its locks do: another did its work.
+    let pause = "[[timeline]]\nat = \"12s\"\ndo = \"pause\"\nnode = \"m1\"\nfor = \"25s\"\n";
+    let expect = [end, "ledger.reprocessed > 0", "group.office.members == 2"];
+    check("pause", &two, pause, &expect);
+}
+
+#[test]
+fn a_record_that_fails_is_delivered_five_times_and_given_up() {
+    let config = "share.acknowledgement.mode = \"explicit\", application.release.every = 100";
+    let two = ["m1", "m2"].map(|it| member(it, config)).concat();
+    let expect = [
+        // Some are never done, and yet nothing behind them waits.
+        "ledger.processed < ledger.acknowledged",
+        "ledger.processed > 1600 @ at = \"58s\"",
+        "ledger.reprocessed == 0",
+        "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
+    ];
+    check("poison", &two, "", &expect);
+}
+
+#[test]
+fn a_closed_member_gives_back_what_it_had() {
+    let two = ["m1", "m2"].map(|it| member(it, "")).concat();
+    let close = "[[timeline]]\nat = \"12s\"\ndo = \"close-consumer\"\nnode = \"m1\"\n";
+    let expect = [
+        "group.office.members == 1 @ at = \"12.1s\"",
+        "m1.owns == 0 and m2.owns == 2 @ at = \"20s\"",
+        "ledger.processed == ledger.acknowledged",
+        "ledger.reprocessed == 0",
+    ];
+    check("close", &two, close, &expect);
+}
+
+#[test]
+fn a_new_coordinator_is_told_again_who_is_there() {
+    let two = ["m1", "m2"].map(|it| member(it, "")).concat();
+    let crash = "[[timeline]]\nat = \"22s\"\ndo = \"crash\"\nnode = \"group.office.coordinator\"\nfor = \"5s\"\n";
+    let expect = ["group.office.members == 2 and group.office.stable @ at = \"58s\""];
+    check("coordinator", &two, crash, &expect);
+}
+
+#[test]
+fn what_a_share_consumer_refuses_is_refused_at_its_line() {
+    let text = format!("{CLUSTER}{}", member("m1", "enable.auto.commit = false"));
+    let found = scenario::parse(&text).into_result();
+    let found = found.expect_err("it is refused");
+    let messages: Vec<&str> = found.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["enable.auto.commit cannot be set when using a share group"]
+    );
+}
