@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod dense;
+pub mod few;
 pub mod kafka;
 pub mod kernel;
 pub mod log;

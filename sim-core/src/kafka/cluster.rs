@@ -16,6 +16,7 @@ use super::node::Node as KafkaNode;
 use super::producer::Producer;
 use super::rules::election::PartitionRegistration;
 use super::spec::{ClusterSpec, TopicSpec};
+use crate::few;
 use crate::kernel::{LinkProfile, NodeId, World};
 use crate::systems::Node;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
     let bootstrap = bootstrap(spec);
     for (_, id) in &spec.controllers {
         let (book, config, rules) = (Arc::clone(&book), Arc::clone(&config), Arc::clone(&rules));
-        let controller = Controller::new(*id, book, config, rules, bootstrap.clone());
+        let controller = Controller::new(*id, book, config, rules, bootstrap.clone(), spec.parts);
         world.add(Node::Kafka(KafkaNode::Controller(Box::new(controller))));
     }
     for producer in &spec.producers {
@@ -95,8 +96,8 @@ fn address_book(spec: &ClusterSpec, first: u32) -> AddressBook {
     let servers = spec.brokers.iter().chain(&spec.controllers);
     let mut placed: Vec<_> = servers.map(|(_, id)| *id).zip(nodes).collect();
     let mut controllers = placed.split_off(spec.brokers.len());
-    placed.sort_unstable_by_key(|(id, _)| *id);
-    controllers.sort_unstable_by_key(|(id, _)| *id);
+    few::sort_by_key(&mut placed, |(id, _)| *id);
+    few::sort_by_key(&mut controllers, |(id, _)| *id);
     AddressBook {
         brokers: placed,
         controllers,

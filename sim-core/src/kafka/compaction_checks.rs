@@ -18,6 +18,26 @@ pub(super) struct Gone {
     pub(super) value: bool,
 }
 
+/// How what compaction did is looked at; see [`crate::kafka::parts`].
+pub(super) struct CompactionChecks {
+    pub(super) fault: fn(&Log, &[Gone]) -> Option<String>,
+    pub(super) tables_differ: fn(&Log, &Log) -> Option<String>,
+}
+
+impl CompactionChecks {
+    /// Topics may be compacted.
+    pub(super) const ALL: CompactionChecks = CompactionChecks {
+        fault,
+        tables_differ,
+    };
+
+    /// None is.
+    pub(super) const NONE: CompactionChecks = CompactionChecks {
+        fault: |_, _| None,
+        tables_differ: |_, _| None,
+    };
+}
+
 /// The last record of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Last {

@@ -330,7 +330,7 @@ impl SettingValue for Strategies {
             let short = class
                 .strip_suffix("Assignor")
                 .unwrap_or(class)
-                .to_lowercase();
+                .to_ascii_lowercase();
             let same = |it: &&Assignor| it.name().replace('-', "") == short.replace('-', "");
             let assignor = Assignor::ALL.iter().find(same);
             found.push(*assignor.ok_or_else(|| format!("`{word}` is no assignor"))?);

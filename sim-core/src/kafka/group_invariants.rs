@@ -32,7 +32,25 @@ pub struct Stop {
     pub before: Nanos,
 }
 
+/// How notes of groups are looked at; see [`crate::kafka::parts`].
+pub(super) struct GroupChecks {
+    pub(super) follow: fn(&mut GroupInvariants, &Note, Nanos),
+    pub(super) observe: fn(&mut GroupInvariants, &GroupNote) -> Option<(&'static str, String)>,
+}
+
 impl GroupInvariants {
+    /// There may be groups.
+    pub(super) const CHECKS: GroupChecks = GroupChecks {
+        follow: GroupInvariants::follow,
+        observe: GroupInvariants::observe,
+    };
+
+    /// There are none.
+    pub(super) const NO_CHECKS: GroupChecks = GroupChecks {
+        follow: |_, _, _| {},
+        observe: |_, _| None,
+    };
+
     pub(super) fn is_empty(&self) -> bool {
         self.owners.is_empty() && self.committed.is_empty()
     }

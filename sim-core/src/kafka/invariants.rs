@@ -18,17 +18,19 @@
 //! taken as given up (Kafka promises no more); that is a loss in the ledger and not a broken
 //! invariant.
 
-use super::compaction_checks::{self as compaction, Gone, compacts};
+use super::compaction_checks::{Gone, compacts};
 use super::group_invariants::{GroupInvariants, Stop};
 use super::ids::{BrokerId, TopicPartition};
 use super::metadata::MetadataImage;
 use super::node::Node as KafkaNode;
 use super::note::{Note, Rule};
+use super::parts::Parts;
 use super::rules::classic_group::Name;
 use super::rules::cleaner::Removal;
 use super::spec::ClusterSpec;
 use super::truth::Logs;
 use crate::dense::DenseMap;
+use crate::few;
 use crate::kernel::{NodeId, NodeState, World};
 use crate::log::{ControlMarker, Log, RecordId};
 use crate::systems::Node;
@@ -61,6 +63,9 @@ struct Committed {
 /// The invariants of a cluster and what they found.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Invariants {
+    /// What the cluster was built with; `None` where there is no cluster.
+    #[serde(skip)]
+    parts: Option<Parts>,
     /// Where each broker is.
     nodes: BTreeMap<BrokerId, NodeId>,
     min_isr: BTreeMap<u16, u32>,
@@ -90,25 +95,22 @@ impl Invariants {
     /// For a cluster.
     #[must_use]
     pub fn new(spec: &ClusterSpec) -> Self {
-        let nodes = (0..)
-            .zip(&spec.brokers)
-            .map(|(i, (_, id))| (*id, NodeId(i)))
-            .collect();
-        let min_isr = (0..)
-            .zip(&spec.topics)
-            .map(|(i, topic)| {
-                let own = topic.config.min_insync_replicas;
-                (
-                    i,
-                    if own > 0 {
-                        own
-                    } else {
-                        spec.config.min_insync_replicas
-                    },
-                )
-            })
-            .collect();
+        let nodes = (0..).zip(&spec.brokers);
+        let nodes = few::gather(nodes.map(|(i, (_, id))| (*id, NodeId(i))));
+        let min_isr = (0..).zip(&spec.topics).map(|(i, topic)| {
+            let own = topic.config.min_insync_replicas;
+            (
+                i,
+                if own > 0 {
+                    own
+                } else {
+                    spec.config.min_insync_replicas
+                },
+            )
+        });
+        let min_isr = few::gather(min_isr);
         Invariants {
+            parts: Some(spec.parts),
             nodes,
             min_isr,
             transactional: spec.transactions_topic().is_some(),
@@ -186,9 +188,10 @@ impl Invariants {
             self.metadata_replayed(node, world);
             return None;
         }
-        self.groups.follow(note, world.now());
+        let checks = self.parts?.table();
+        (checks.groups.follow)(&mut self.groups, note, world.now());
         if let Note::Group(note) = note {
-            let (name, text) = self.groups.observe(note)?;
+            let (name, text) = (checks.groups.observe)(&mut self.groups, note)?;
             if self.unclean_elections > 0 || !self.bereft.is_empty() {
                 // Offsets, of groups or of records, may be gone with the data.
                 return None;
@@ -400,10 +403,10 @@ impl Invariants {
     /// Looks at what a pass of the cleaner has removed, against what it has left.
     fn log_compacted(&mut self, node: NodeId, tp: TopicPartition, world: &World<Node>) {
         let gone = std::mem::take(&mut self.compacted);
-        let Some(log) = Logs(world).log(node, tp) else {
+        let (Some(log), Some(parts)) = (Logs(world).log(node, tp), self.parts) else {
             return;
         };
-        if let Some(text) = compaction::fault(log, &gone) {
+        if let Some(text) = (parts.table().compaction.fault)(log, &gone) {
             let text = format!("compaction at node {} {text}", node.0);
             self.report("CompactionKeepsLastValue", tp, world, text);
         }
@@ -471,6 +474,9 @@ impl Invariants {
     /// The run is over: compares whole logs. Returns sentences for what is newly found.
     pub fn settle(&mut self, world: &World<Node>) -> Vec<String> {
         let count = self.found.len();
+        let Some(parts) = self.parts else {
+            return Vec::new();
+        };
         let tps: Vec<TopicPartition> = self.committed.keys().collect();
         for tp in tps {
             self.reconcile(tp);
@@ -486,7 +492,7 @@ impl Invariants {
                     if compacts(left)
                         && compacts(right)
                         && !self.gave_up.contains(&tp)
-                        && let Some(text) = compaction::tables_differ(left, right)
+                        && let Some(text) = (parts.table().compaction.tables_differ)(left, right)
                     {
                         let text = format!("nodes {} and {} {text}", a.0, b.0);
                         self.report("CompactionKeepsLastValue", tp, world, text);

@@ -1,17 +1,20 @@
 //! What a cluster can do beyond replicating logs, as a table of functions.
 //!
-//! Groups, transactions, compaction and tiered storage are much code, and most clusters use little
-//! of it. A node calls them through [`Parts`] alone, so whoever builds a cluster without naming a
-//! part does not link its code: the home page of the site, which runs a cluster before the rest of
-//! the site has come, leaves them all out ([`Parts::REPLICATION`]). Everything read from a scenario
-//! has them all.
+//! Groups, transactions, quotas, compaction and tiered storage are much code, and most clusters use
+//! little of it. A node calls them through [`Parts`] alone, so whoever builds a cluster without
+//! naming a part does not link its code: the home page of the site, which runs a cluster before the
+//! rest of the site has come, leaves them all out ([`Parts::REPLICATION`]). Everything read from a
+//! scenario has them all.
 //!
 //! The table holds no state and follows no setting. Which part acts is decided by the settings, as
 //! ever; that a cluster whose settings ask for a part was built with it is its builder's business,
 //! and where it was not, the part stays silent.
 
 use super::broker::{Broker, BrokerParts};
+use super::compaction_checks::CompactionChecks;
 use super::consumer::{Consumer, MemberPart};
+use super::controller::{AdminPart, Controller};
+use super::group_invariants::{GroupChecks, GroupInvariants};
 use super::processor::{Processor, ProcessorPart};
 use super::producer::{Producer, TransactionPart};
 use serde::{Serialize, Serializer};
@@ -27,6 +30,9 @@ pub(super) struct Table {
     pub(super) member: MemberPart,
     pub(super) transactions: TransactionPart,
     pub(super) processor: ProcessorPart,
+    pub(super) admin: AdminPart,
+    pub(super) groups: GroupChecks,
+    pub(super) compaction: CompactionChecks,
 }
 
 static EVERYTHING: Table = Table {
@@ -35,6 +41,9 @@ static EVERYTHING: Table = Table {
     member: Consumer::MEMBER,
     transactions: Producer::TRANSACTIONS,
     processor: Processor::PROCESSORS,
+    admin: Controller::ADMIN,
+    groups: GroupInvariants::CHECKS,
+    compaction: CompactionChecks::ALL,
 };
 
 static REPLICATION: Table = Table {
@@ -43,6 +52,9 @@ static REPLICATION: Table = Table {
     member: Consumer::NO_MEMBER,
     transactions: Producer::NO_TRANSACTIONS,
     processor: Processor::NO_PROCESSORS,
+    admin: Controller::NO_ADMIN,
+    groups: GroupInvariants::NO_CHECKS,
+    compaction: CompactionChecks::NONE,
 };
 
 impl Parts {

@@ -179,24 +179,15 @@ impl<B> Queue<B> {
 
     /// Waiting events in order of execution.
     pub(super) fn waiting(&self) -> Vec<(Nanos, EventId, &B)> {
-        let mut all: Vec<(Nanos, EventId, &B)> = self
-            .instant
-            .iter()
-            .map(|(id, slot)| (self.now, *id, *slot))
-            .chain(
-                self.heap
-                    .iter()
-                    .map(|Reverse((at, id, slot))| (*at, *id, *slot)),
-            )
-            .filter_map(|(at, id, slot)| {
-                self.slab[slot as usize]
-                    .body
-                    .as_ref()
-                    .map(|body| (at, EventId(id), body))
-            })
-            .collect();
-        all.sort_by_key(|(at, id, _)| (*at, *id));
-        all
+        let mut all = self.heap.clone();
+        let instant = self.instant.iter();
+        all.extend(instant.map(|(id, slot)| Reverse((self.now, *id, *slot))));
+        let sorted = all.into_sorted_vec().into_iter().rev();
+        let bodies = sorted.filter_map(|Reverse((at, id, slot))| {
+            let body = self.slab[slot as usize].body.as_ref()?;
+            Some((at, EventId(id), body))
+        });
+        bodies.collect()
     }
 
     /// Finds a waiting event by id (linear: for deeds on single messages, not for the hot path).

@@ -8,6 +8,7 @@ use super::history::{History, Marked};
 use super::keyframes::Keyframes;
 use super::recipe::{ACTIONS_MAX, Action, Recipe};
 use super::run::{Occurrence, Run, RunScratch};
+use crate::few;
 use crate::kafka::why;
 use crate::kernel::{Deed, Nanos, Refusal};
 use crate::scenario::{self, Diagnostic, Predicate, Scenario};
@@ -65,7 +66,8 @@ impl Session {
     /// Opens a scenario that was read already.
     #[must_use]
     pub fn of(scenario: Arc<Scenario>, mut recipe: Recipe) -> Session {
-        recipe.actions.sort_by_key(|action| action.at);
+        let order = few::order(recipe.actions.iter().map(|action| action.at));
+        recipe.actions = order.iter().map(|at| recipe.actions[*at].clone()).collect();
         let seed = recipe.seed.unwrap_or(scenario.seed);
         let actions = Arc::new(recipe.actions.clone());
         let run = Run::new(scenario, seed, Arc::clone(&actions));

@@ -3,7 +3,7 @@
 use super::{COMPACTED, Counts, Lane, LaneBook, Sources, TOMBSTONE, Truth};
 use crate::kernel::NodeId;
 use crate::log::RecordId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Whether compaction may have taken what stood at an offset: nothing stands there now.
 pub(super) fn is_hole(node: NodeId, lane: Lane, at: i64, truth: &impl Truth) -> bool {
@@ -38,8 +38,9 @@ impl Sources {
             *last = entry.offset.max(*last);
         }
         // From the newest on: what is not accounted for stands for nothing either.
-        stood.sort_by_key(|(_, offset)| std::cmp::Reverse(*offset));
-        for (id, offset) in stood {
+        let stood = stood.into_iter().map(|(id, offset)| (offset, id));
+        let mut stood: BinaryHeap<(i64, RecordId)> = stood.collect();
+        while let Some((offset, id)) = stood.pop() {
             let Some(entry) = self.get_mut(id) else {
                 continue;
             };

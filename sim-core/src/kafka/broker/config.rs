@@ -36,7 +36,7 @@ impl Broker {
     /// Puts changed settings in force. The high watermark is not looked at again, as in Kafka: a
     /// lowered `min.insync.replicas` shows with the next append or ISR change.
     pub(super) fn refresh_configs(&mut self) {
-        self.refresh_quotas();
+        (self.parts().quotas.refresh)(self);
         let hosted: Vec<_> = self.partitions.keys().collect();
         for tp in hosted {
             let topic = self.topic_config(tp.topic);

@@ -135,9 +135,9 @@ impl Broker {
             let sent = sent.filter(|it| self.is_throttled(Side::Leader, it.tp));
             let bytes = sent.flat_map(|it| it.batches.iter()).map(|it| it.bytes);
             let bytes = bytes.map(u64::from).sum();
-            self.count_replication(Side::Leader, bytes, cx);
+            (self.parts().replication_quotas.count)(self, Side::Leader, bytes, cx);
         }
-        let partitions = match self.throttle_fetch(to, reading.bytes, cx) {
+        let partitions = match (self.parts().quotas.fetch)(self, to, reading.bytes, cx) {
             None => reading.partitions,
             Some(throttle_time_ms) => {
                 let response = Box::new(Response::Fetch {
@@ -234,7 +234,7 @@ impl Broker {
         let state = self.partitions.get(asked.tp);
         let state = state.and_then(Partition::leader_state);
         state.is_some_and(|it| !it.isr().contains(&id))
-            && self.must_wait(Side::Leader, asked.tp, now)
+            && (self.parts().replication_quotas.must_wait)(self, Side::Leader, asked.tp, now)
     }
 
     /// Reads one partition, after the checks of epoch, role and divergence.

@@ -192,7 +192,7 @@ impl Broker {
     /// Whether the throttle keeps this follower from asking (`shouldFollowerThrottle`).
     fn holds_itself_back(&self, tp: TopicPartition, now: Nanos) -> bool {
         self.is_throttled(Side::Follower, tp)
-            && self.must_wait(Side::Follower, tp, now)
+            && (self.parts().replication_quotas.must_wait)(self, Side::Follower, tp, now)
             && self
                 .meta
                 .image()

@@ -93,7 +93,7 @@ impl Broker {
         }
         let bytes = self.append_fetched(tp, fetched, cx);
         if self.is_throttled(Side::Follower, tp) {
-            self.count_replication(Side::Follower, bytes, cx);
+            (self.parts().replication_quotas.count)(self, Side::Follower, bytes, cx);
         }
         bytes
     }

@@ -7,6 +7,7 @@
 use super::alarm::Alarm;
 use super::channel::Ask;
 use super::{Broker, BrokerTimer, client_of, span};
+use crate::few;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
@@ -256,7 +257,7 @@ impl Broker {
         let others = self.book.brokers.iter().chain(&self.book.controllers);
         let mut peers: Vec<NodeId> = others.map(|(_, node)| *node).collect();
         peers.extend(self.connections.keys().map(|it| client_of(*it)));
-        peers.sort_unstable();
+        few::sort_by_key(&mut peers, |peer| *peer);
         peers.dedup();
         let me = cx.me();
         for peer in peers.into_iter().filter(|peer| *peer != me) {

@@ -8,6 +8,7 @@
 use super::alarm::Alarm;
 use super::channel::Ask;
 use super::{Broker, BrokerTimer, span};
+use crate::few;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{BrokerId, TopicPartition};
 use crate::kafka::metadata::{MetadataImage, MetadataRecord};
@@ -58,7 +59,7 @@ impl MetadataDelta {
     fn between(before: &MetadataImage, after: &MetadataImage) -> Self {
         let known = before.partitions.keys();
         MetadataDelta {
-            partitions: known.chain(after.partitions.keys()).copied().collect(),
+            partitions: few::gather(known.chain(after.partitions.keys()).copied()),
             configs: true,
         }
     }

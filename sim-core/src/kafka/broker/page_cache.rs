@@ -29,11 +29,15 @@ impl Broker {
     /// A batch was appended: it is in memory.
     #[inline]
     pub(super) fn cache_appended(&mut self, tp: TopicPartition, offset: i64, bytes: u32) {
-        let capacity = self.config.page_cache_bytes;
-        if capacity > 0 {
-            let pages = self.pages.get_or_insert_default();
-            pages.cache.touch(tp, offset, bytes, capacity);
+        if self.config.page_cache_bytes > 0 {
+            (self.parts().pages.appended)(self, tp, offset, bytes);
         }
+    }
+
+    pub(super) fn cache(&mut self, tp: TopicPartition, offset: i64, bytes: u32) {
+        let capacity = self.config.page_cache_bytes;
+        let pages = self.pages.get_or_insert_default();
+        pages.cache.touch(tp, offset, bytes, capacity);
     }
 
     /// Reads what a fetch found; returns when that is in memory, ns.
@@ -44,9 +48,18 @@ impl Broker {
         found: &[FetchedPartition],
         cx: &mut KafkaCx<'_>,
     ) -> Nanos {
-        if self.config.page_cache_bytes == 0 {
-            return cx.now();
+        match self.config.page_cache_bytes {
+            0 => cx.now(),
+            _ => (self.parts().pages.fetched)(self, reader, found, cx),
         }
+    }
+
+    pub(super) fn read_fetched(
+        &mut self,
+        reader: NodeId,
+        found: &[FetchedPartition],
+        cx: &mut KafkaCx<'_>,
+    ) -> Nanos {
         let mut done = cx.now();
         for it in found {
             let batches = it.batches.iter().map(|batch| &**batch);

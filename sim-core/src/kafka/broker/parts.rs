@@ -1,24 +1,25 @@
 //! How a broker calls what not every cluster needs; see [`crate::kafka::parts`].
 //!
 //! One field for each way in. A function of a part that is left out does nothing: nobody would call
-//! it, since no client of such a cluster has a group or a transactional id, and no topic of it is
-//! compacted or kept in remote storage.
+//! it, since no client of such a cluster has a group, a transactional id or a quota, and no topic of
+//! it is compacted or kept in remote storage.
 
 use super::Broker;
 use super::partition::Partition;
 use super::produce::ProduceRequest;
 use super::purgatory::Wake;
+use super::replication_quota::Side;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::GroupRequest;
 use crate::kafka::ids::{BrokerId, TopicPartition};
 use crate::kafka::node::KafkaCx;
-use crate::kafka::protocol::FetchPartition;
+use crate::kafka::protocol::{FetchPartition, FetchedPartition};
 use crate::kafka::rules::fetch::OffsetView;
 use crate::kafka::rules::partition_log::ReadResult;
 use crate::kafka::rules::producer_append::TransactionVersion;
 use crate::kafka::share_protocol::ShareRequest;
 use crate::kafka::txn_protocol::{TransactionalId, TxnRequest};
-use crate::kernel::NodeId;
+use crate::kernel::{Nanos, NodeId};
 use crate::log::{Record, RemoteSegments};
 
 /// Something is due.
@@ -43,6 +44,9 @@ pub(in crate::kafka) struct BrokerParts {
     /// The cleaner wakes up.
     pub(super) cleaner: OnTimer,
     pub(super) tiering: TierPart,
+    pub(super) quotas: QuotaPart,
+    pub(super) replication_quotas: ReplicationQuotaPart,
+    pub(super) pages: PagePart,
 }
 
 /// Tiered storage.
@@ -96,6 +100,37 @@ pub(super) struct TransactionPart {
     pub(super) markers_failed: fn(&mut Broker, u32, BrokerId, &mut KafkaCx<'_>),
 }
 
+/// Quotas of clients.
+pub(super) struct QuotaPart {
+    /// Settings have changed.
+    pub(super) refresh: fn(&mut Broker),
+    /// The most that a client's fetch may ask for, bytes.
+    pub(super) fetch_limit: fn(&Broker, NodeId, u32) -> u32,
+    pub(super) fetch: Throttle,
+    pub(super) produce: Throttle,
+}
+
+/// The throttle of replication.
+pub(super) struct ReplicationQuotaPart {
+    /// Settings or hosted partitions have changed.
+    pub(super) refresh: fn(&mut Broker),
+    /// Whether the data of a replica that is out of sync must wait.
+    pub(super) must_wait: fn(&Broker, Side, TopicPartition, Nanos) -> bool,
+    /// So many bytes of throttled replicas were moved.
+    pub(super) count: fn(&mut Broker, Side, u64, &mut KafkaCx<'_>),
+}
+
+/// A page cache with a bound.
+pub(super) struct PagePart {
+    /// A batch of so many bytes was appended at this offset.
+    pub(super) appended: fn(&mut Broker, TopicPartition, i64, u32),
+    /// A fetch has found this for a reader; when it is in memory, ns.
+    pub(super) fetched: fn(&mut Broker, NodeId, &[FetchedPartition], &mut KafkaCx<'_>) -> Nanos,
+}
+
+/// Counts what a client has moved, bytes; over its quota, the time to wait, ms.
+type Throttle = fn(&mut Broker, NodeId, u64, &mut KafkaCx<'_>) -> Option<i64>;
+
 impl Broker {
     /// All parts there are.
     pub(in crate::kafka) const EVERY_PART: BrokerParts = BrokerParts {
@@ -129,6 +164,21 @@ impl Broker {
             served: Broker::served_from_remote,
             told: Broker::told_of_remote,
             build: Broker::build_from_remote,
+        },
+        quotas: QuotaPart {
+            refresh: Broker::refresh_quotas,
+            fetch_limit: Broker::fetch_limit,
+            fetch: Broker::throttle_fetch,
+            produce: Broker::throttle_produce,
+        },
+        replication_quotas: ReplicationQuotaPart {
+            refresh: Broker::refresh_replication_quotas,
+            must_wait: Broker::replica_must_wait,
+            count: Broker::count_replication,
+        },
+        pages: PagePart {
+            appended: Broker::cache,
+            fetched: Broker::read_fetched,
         },
     };
 
@@ -164,6 +214,21 @@ impl Broker {
             served: |_, _, _| {},
             told: |_, _, _| {},
             build: |_, _, _, _| {},
+        },
+        quotas: QuotaPart {
+            refresh: |_| {},
+            fetch_limit: |_, _, asked| asked,
+            fetch: |_, _, _, _| None,
+            produce: |_, _, _, _| None,
+        },
+        replication_quotas: ReplicationQuotaPart {
+            refresh: |_| {},
+            must_wait: |_, _, _, _| false,
+            count: |_, _, _, _| {},
+        },
+        pages: PagePart {
+            appended: |_, _, _, _| {},
+            fetched: |_, _, _, cx| cx.now(),
         },
     };
 

@@ -147,7 +147,7 @@ impl Broker {
             deadline: cx.now().saturating_add(span(timeout_ms)),
         };
         if acks == Acks::None {
-            self.throttle_produce(from, asked, cx);
+            (self.parts().quotas.produce)(self, from, asked, cx);
             if produce.partitions.iter().any(|it| it.error.is_error()) {
                 self.connections.remove(&from);
                 cx.close(client_of(from));
@@ -288,7 +288,7 @@ impl Broker {
     }
 
     fn answer_produce(&mut self, to: NodeId, produce: DelayedProduce, cx: &mut KafkaCx<'_>) {
-        let throttled = self.throttle_produce(to, produce.bytes, cx);
+        let throttled = (self.parts().quotas.produce)(self, to, produce.bytes, cx);
         let answer = |status: ProduceStatus| {
             let refused = status.error.is_error();
             let hint = self.partitions.get(status.tp).and_then(|it| it.hint());

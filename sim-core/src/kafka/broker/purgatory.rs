@@ -147,7 +147,7 @@ impl Broker {
                 max_bytes,
                 partitions,
             } => {
-                let max_bytes = self.fetch_limit(from, max_bytes);
+                let max_bytes = (self.parts().quotas.fetch_limit)(self, from, max_bytes);
                 let fetch = DelayedFetch {
                     correlation,
                     fetcher,

@@ -41,7 +41,7 @@ impl Broker {
             self.refresh_configs();
         }
         if delta.configs || self.replication_quotas.is_some() {
-            self.refresh_replication_quotas();
+            (self.parts().replication_quotas.refresh)(self);
         }
         self.start_cleaner(cx);
         (self.parts().tiering.start)(self, cx);

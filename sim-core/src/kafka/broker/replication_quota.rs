@@ -122,7 +122,7 @@ impl Broker {
     }
 
     /// Whether the data of a replica that is out of sync must wait.
-    pub(super) fn must_wait(&self, side: Side, tp: TopicPartition, now: Nanos) -> bool {
+    pub(super) fn replica_must_wait(&self, side: Side, tp: TopicPartition, now: Nanos) -> bool {
         let Some(quotas) = self.replication_quotas.as_ref() else {
             return false;
         };

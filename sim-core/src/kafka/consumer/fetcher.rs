@@ -5,6 +5,7 @@
 //! comes back is looked at when `poll()` gets to it; by then it may be stale.
 
 use super::{About, Consumer, Stopped};
+use crate::few;
 use crate::kafka::client::span;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::BrokerId;
@@ -15,6 +16,7 @@ use crate::kafka::rules::position::FetchPosition;
 use crate::kafka::rules::producer_state::AbortedTxn;
 use crate::log::{Batch, BatchList, ControlMarker};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// The aborted transactions of a fetch, as handing out goes through them.
@@ -99,7 +101,7 @@ impl Consumer {
                 news |= self.client.metadata.hint(tp, leader, epoch);
             }
             let mut aborted = it.aborted;
-            aborted.sort_unstable_by_key(|txn| std::cmp::Reverse(txn.first_offset));
+            few::sort_by_key(&mut aborted, |txn| Reverse(txn.first_offset));
             self.completed.push_back(CompletedFetch {
                 partition,
                 next_offset: fetch_offset,

@@ -181,7 +181,7 @@ fn modern_words(member: &MemberView<'_>) -> String {
         .modern
         .unwrap_or_default()
         .name()
-        .to_lowercase()
+        .to_ascii_lowercase()
         .replace('_', " ");
     match member.generation {
         epoch if epoch >= 0 => format!("{state}, epoch {epoch}"),

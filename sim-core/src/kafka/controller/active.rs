@@ -7,6 +7,7 @@
 
 use super::brokers::Session;
 use super::{Controller, ms};
+use crate::few;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
 use crate::kafka::metadata::{MetadataImage, MetadataRecord};
@@ -80,7 +81,7 @@ impl Controller {
     fn claim(&mut self, now: Nanos, cx: &mut KafkaCx<'_>) {
         let image = Arc::clone(self.meta.image());
         let brokers = image.brokers.keys();
-        let sessions = brokers.map(|id| (*id, Session::new(now, -1))).collect();
+        let sessions = few::gather(brokers.map(|id| (*id, Session::new(now, -1))));
         let first = image.brokers.is_empty() && image.topics.is_empty() && image.configs.is_empty();
         self.active = Some(Box::new(Active {
             image,

@@ -40,6 +40,7 @@ use super::metadata::MetadataRecord;
 use super::metadata_log::MetadataReplica;
 use super::node::{KafkaCx, KafkaInput, Timer};
 use super::note::{Note, Rule};
+use super::parts::Parts;
 use super::protocol::{Msg, Request, Response};
 use super::rules::quorum::{EpochState, ReplicaKey};
 use super::rules::quorum_leader::QuorumLeaderState;
@@ -48,6 +49,7 @@ use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use active::Active;
 use connection::Connection;
 use fetch::ParkedFetch;
+pub(super) use orders::AdminPart;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,6 +80,8 @@ pub struct Controller {
     book: Arc<AddressBook>,
     config: Arc<BrokerConfig>,
     rules: Arc<ReplicationRules>,
+    #[serde(skip)]
+    parts: Parts,
     bootstrap: Arc<[MetadataRecord]>,
     /// On disk.
     file: QuorumStateFile,
@@ -117,6 +121,7 @@ impl Controller {
         config: Arc<BrokerConfig>,
         rules: Arc<ReplicationRules>,
         bootstrap: Vec<MetadataRecord>,
+        parts: Parts,
     ) -> Self {
         Controller {
             id,
@@ -124,6 +129,7 @@ impl Controller {
             config,
             rules,
             bootstrap: bootstrap.into(),
+            parts,
             file: QuorumStateFile::default(),
             meta: MetadataReplica::new(),
             state: EpochState::Unattached {

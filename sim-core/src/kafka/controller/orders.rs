@@ -28,10 +28,36 @@ const DYNAMIC_CLUSTER_KEYS: [&str; 4] = [
     "follower.replication.throttled.rate",
 ];
 
+/// How a controller calls what only a scenario orders; see [`crate::kafka::parts`].
+pub(in crate::kafka) struct AdminPart {
+    /// Why it would not be done, if so.
+    refuse: fn(&Controller, &Order) -> Option<String>,
+    order: fn(&mut Controller, &Order, Nanos, &mut KafkaCx<'_>),
+}
+
 impl Controller {
+    /// All tools of an administrator.
+    pub(in crate::kafka) const ADMIN: AdminPart = AdminPart {
+        refuse: Controller::refuse_administration,
+        order: Controller::administrate,
+    };
+
+    /// Preferred leaders alone can be elected.
+    pub(in crate::kafka) const NO_ADMIN: AdminPart = AdminPart {
+        refuse: |_, _| Some("this cluster was built without an administrator's tools".to_owned()),
+        order: |_, _, _, _| {},
+    };
+
     /// Why the active controller would not do what is ordered, if so.
     #[must_use]
     pub fn refuse(&self, order: &Order) -> Option<String> {
+        match order {
+            Order::ElectPreferred => None,
+            order => (self.parts.table().admin.refuse)(self, order),
+        }
+    }
+
+    fn refuse_administration(&self, order: &Order) -> Option<String> {
         match order {
             Order::ElectUnclean { topic, partition } => {
                 let Some(id) = self.topic(topic) else {
@@ -80,6 +106,12 @@ impl Controller {
                 };
                 self.elect_where(Election::Preferred, wants, now, cx);
             }
+            order => (self.parts.table().admin.order)(self, order, now, cx),
+        }
+    }
+
+    fn administrate(&mut self, order: &Order, now: Nanos, cx: &mut KafkaCx<'_>) {
+        match order {
             Order::ElectUnclean { topic, partition } => match self.topic(topic) {
                 Some(id) => {
                     let asked = TopicPartition {

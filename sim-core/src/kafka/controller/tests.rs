@@ -41,6 +41,7 @@ impl Quorum {
                 Arc::clone(&config),
                 Arc::new(ReplicationRules::default()),
                 bootstrap.clone(),
+                crate::kafka::parts::Parts::default(),
             );
             world.add(systems::Node::Kafka(kafka::Node::Controller(Box::new(
                 controller,

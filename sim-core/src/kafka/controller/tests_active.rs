@@ -62,6 +62,7 @@ impl Cluster {
             Arc::new(config),
             Arc::new(rules),
             bootstrap(min_isr),
+            crate::kafka::parts::Parts::default(),
         );
         let mut cluster = Cluster {
             controller,

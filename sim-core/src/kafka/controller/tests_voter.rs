@@ -17,6 +17,7 @@ fn claimed() -> Cluster {
         Arc::new(BrokerConfig::default()),
         Arc::new(ReplicationRules::default()),
         bootstrap("1"),
+        crate::kafka::parts::Parts::default(),
     );
     let mut cluster = Cluster {
         controller,
@@ -198,6 +199,7 @@ fn a_vote_outlives_its_voter() {
         Arc::new(BrokerConfig::default()),
         Arc::new(ReplicationRules::default()),
         Vec::new(),
+        crate::kafka::parts::Parts::default(),
     );
     let mut cluster = Cluster {
         controller,

@@ -4,6 +4,7 @@
 //! before anything that follows from it leaves the node.
 
 use super::{Controller, QuorumStateFile, ms, to_ms};
+use crate::few;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::BrokerId;
 use crate::kafka::metadata::MetadataRecord;
@@ -12,6 +13,7 @@ use crate::kafka::note::Rule;
 use crate::kafka::rules::quorum::{EpochElection, EpochState, ReplicaKey};
 use crate::kafka::rules::quorum_leader::QuorumLeaderState;
 use crate::kernel::{Nanos, Purpose, below};
+use std::cmp::Reverse;
 
 const ELECTION: Purpose = Purpose::named("controller.election");
 /// Size of the `quorum-state` file, for the disk.
@@ -259,7 +261,7 @@ impl Controller {
             .filter(|(id, _)| **id != self.id)
             .map(|(id, voter)| (voter.end_offset.unwrap_or(-1), *id))
             .collect();
-        voters.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        few::sort_by_key(&mut voters, |(end, id)| (Reverse(*end), *id));
         self.leave(cx);
         self.successors = voters.into_iter().map(|(_, id)| (id, false)).collect();
         self.state = EpochState::Resigned;

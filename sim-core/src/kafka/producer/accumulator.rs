@@ -10,6 +10,7 @@
 use super::batch::ProducerBatch;
 use super::partition_set::PartitionSet;
 use super::sequences::{ProducerIdAndEpoch, Sequences};
+use crate::few;
 use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::ids::BrokerId;
@@ -571,7 +572,9 @@ impl PartitionQueue {
         let waiting = self.queue.iter_mut().filter(|batch| batch.has_sequence());
         let on_wire = self.on_wire.iter_mut().filter(|batch| !batch.expired);
         let mut batches: Vec<&mut ProducerBatch> = on_wire.chain(waiting).collect();
-        batches.sort_by_key(|b| (b.stamp().id, b.stamp().epoch, b.stamp().base_sequence));
+        few::sort_by_key(&mut batches, |b| {
+            (b.stamp().id, b.stamp().epoch, b.stamp().base_sequence)
+        });
         let mut next = 0;
         for batch in batches {
             batch.restamp(owner.stamp(next));

@@ -5,6 +5,8 @@
 //! functions look at one partition; which partitions a broker's death touches is decided in
 //! [`partition_control`](super::partition_control).
 
+use crate::few;
+
 /// The leader of a partition that has none.
 pub const NO_LEADER: i32 = -1;
 
@@ -429,7 +431,7 @@ fn contains_all(list: &[i32], members: &[i32]) -> bool {
 
 fn sorted(ids: &[i32], keep: impl Fn(&i32) -> bool) -> Vec<i32> {
     let mut kept: Vec<i32> = ids.iter().copied().filter(keep).collect();
-    kept.sort_unstable();
+    few::sort_by_key(&mut kept, |id| *id);
     kept.dedup();
     kept
 }

@@ -9,6 +9,7 @@ use super::election::{
     change_partition,
 };
 use super::replica::BrokerStatus;
+use crate::few;
 use crate::kafka::error::ErrorCode;
 
 /// The settings under which a partition is changed.
@@ -174,7 +175,7 @@ pub fn validate_alter_partition(
     }
     let members: Vec<i32> = request.isr.iter().map(|(id, _)| *id).collect();
     let mut unique = members.clone();
-    unique.sort_unstable();
+    few::sort_by_key(&mut unique, |id| *id);
     unique.dedup();
     let recovering = request.recovery == RecoveryState::Recovering;
     if members.is_empty()

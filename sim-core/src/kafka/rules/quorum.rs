@@ -5,6 +5,7 @@
 //! is in [`quorum_leader`](super::quorum_leader). Timers are the controller's own. Left out:
 //! endpoints, the KRaft version, and the handling of voter changes beyond the set itself.
 
+use crate::few;
 use std::collections::BTreeMap;
 
 /// A replica of the metadata log: its id and the disk it runs on. A voter that lost its disk comes
@@ -120,10 +121,8 @@ pub struct EpochElection {
 impl EpochElection {
     /// Begins an election among `voters`; the local voter grants its own vote.
     pub fn new(voters: impl IntoIterator<Item = i32>, local: i32) -> Self {
-        let mut votes: BTreeMap<_, _> = voters
-            .into_iter()
-            .map(|id| (id, VoteState::Unrecorded))
-            .collect();
+        let unrecorded = voters.into_iter().map(|id| (id, VoteState::Unrecorded));
+        let mut votes: BTreeMap<_, _> = few::gather(unrecorded);
         if let Some(own) = votes.get_mut(&local) {
             *own = VoteState::Granted;
         }

@@ -4,6 +4,7 @@
 //! Follows `LeaderState` of Kafka's raft module. The high watermark needs a record of the leader's
 //! own epoch to be replicated first, and never goes back.
 
+use crate::few;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::quorum::ReplicaKey;
@@ -97,7 +98,7 @@ impl QuorumLeaderState {
             epoch,
             epoch_start_offset,
             high_watermark: None,
-            voters: voters.into_iter().map(state_of).collect(),
+            voters: few::gather(voters.into_iter().map(state_of)),
             observers: BTreeMap::new(),
             fetched_voters: BTreeSet::new(),
             check_quorum_timeout_ms,
@@ -247,7 +248,7 @@ impl QuorumLeaderState {
 
     fn maybe_update_high_watermark(&mut self) -> bool {
         let mut ends: Vec<_> = self.voters.values().map(|state| state.end_offset).collect();
-        ends.sort_unstable_by(|a, b| b.cmp(a));
+        few::sort(&mut ends, |a, b| a > b);
         let Some(majority_end) = ends.get(ends.len() / 2).copied().flatten() else {
             return false;
         };

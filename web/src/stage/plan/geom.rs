@@ -1,5 +1,7 @@
 //! Points, boxes and widths of text, in CSS pixels. No web types, so that layout is tested natively.
 
+use sim_core::few;
+
 /// A point, from the top left of the stage.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct Pt {
@@ -123,7 +125,9 @@ pub(crate) fn settle(wishes: &[Wish], from: f64, to: f64, gap: f64) -> Vec<Optio
             shown.push(i);
         }
     }
-    shown.sort_by(|&a, &b| wishes[a].at.total_cmp(&wishes[b].at));
+    few::sort(&mut shown, |&a, &b| {
+        wishes[a].at.total_cmp(&wishes[b].at).is_lt()
+    });
     let mut out = vec![None; wishes.len()];
     let mut edge = from;
     for &i in &shown {

@@ -1,5 +1,6 @@
 //! The structure of a world: nodes, which lanes they hold, and what of it is shown.
 
+use sim_core::few;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,19 +60,12 @@ impl Outline {
     pub(crate) fn new(view: &StageView) -> Self {
         let stores = view.nodes.iter().filter(|n| n.role == Role::Store);
         let held = stores.flat_map(|n| n.lanes.iter().map(|lane| lane.id.as_str()));
-        let ids: BTreeSet<&str> = view
-            .lanes
-            .iter()
-            .map(|lane| lane.id.as_str())
-            .chain(held)
-            .collect();
+        let ids = view.lanes.iter().map(|lane| lane.id.as_str()).chain(held);
+        let ids: BTreeSet<&str> = few::gather(ids);
         let mut lanes: Vec<String> = ids.into_iter().map(str::to_owned).collect();
         lanes.sort_by(|a, b| natural(a, b));
-        let place: BTreeMap<&str, usize> = lanes
-            .iter()
-            .enumerate()
-            .map(|(i, id)| (id.as_str(), i))
-            .collect();
+        let place = lanes.iter().enumerate().map(|(i, id)| (id.as_str(), i));
+        let place: BTreeMap<&str, usize> = few::gather(place);
         let nodes = view
             .nodes
             .iter()

@@ -3,6 +3,7 @@
 //! A path is a polyline sampled from curves, with the length up to each point, so that a token's
 //! place is one search and one interpolation. The two directions of a pair never share a line.
 
+use sim_core::few;
 use std::fmt::Write;
 
 use sim_core::view::Role;
@@ -173,7 +174,7 @@ impl Routes {
             ids.push(place.node);
             ids.extend(place.gathers.iter().copied());
         }
-        ids.sort_unstable();
+        few::sort_by_key(&mut ids, |id| *id);
         ids.dedup();
         let mut table = Vec::with_capacity(ids.len() * ids.len());
         for &from in &ids {

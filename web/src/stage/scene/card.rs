@@ -189,7 +189,7 @@ fn machine(node: &NodeView) -> Option<&'static str> {
     let said = node
         .badges
         .iter()
-        .any(|b| b.text.to_lowercase().contains(word));
+        .any(|b| b.text.to_ascii_lowercase().contains(word));
     (!said).then_some(word)
 }
 

@@ -1,5 +1,6 @@
 //! Links: those with faults always, those in use faintly while the picture stays legible.
 
+use sim_core::few;
 use sim_core::view::{LinkView, Role, StageView};
 
 use super::words;
@@ -118,7 +119,7 @@ fn join(
         Some(end) => {
             let other = |&(a, b): &(u32, u32)| if a == end { b } else { a };
             let mut others: Vec<u32> = link.pairs.iter().map(other).collect();
-            others.sort_unstable();
+            few::sort_by_key(&mut others, |id| *id);
             others.dedup();
             let names: Vec<String> = others.into_iter().map(title).collect();
             format!("Links between {} and {}, cut", title(end), names.join(", "))

@@ -3,6 +3,7 @@
 //! Bars of a column are gathered into few SVG paths, so that a publication changes a handful of
 //! attributes and not a thousand elements.
 
+use sim_core::few;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -131,12 +132,8 @@ impl<'a> Index<'a> {
     fn new(view: &'a StageView, outline: &Outline) -> Self {
         let count = outline.lanes.len();
         let mut lanes = vec![Copies::default(); count];
-        let by_name: BTreeMap<&str, usize> = outline
-            .lanes
-            .iter()
-            .enumerate()
-            .map(|(i, id)| (id.as_str(), i))
-            .collect();
+        let names = outline.lanes.iter().enumerate();
+        let by_name: BTreeMap<&str, usize> = few::gather(names.map(|(i, id)| (id.as_str(), i)));
         for summary in &view.lanes {
             if let Some(&i) = by_name.get(summary.id.as_str()) {
                 lanes[i].summary = Some(summary);

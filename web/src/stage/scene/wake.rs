@@ -5,6 +5,7 @@
 //! overwritten, time runs backwards, or another world is shown. This is memory of the onlooker, not
 //! state of the system: a view opened directly at a later time shows none of it.
 
+use sim_core::few;
 use std::collections::BTreeMap;
 
 use sim_core::view::{Cell, Health, StageView};
@@ -58,7 +59,7 @@ impl Wake {
                         .iter()
                         .filter(|c| c.offset >= lane.end && c.offset < *end);
                     gone.extend(lost.map(|c| (c.clone(), why)));
-                    gone.sort_by_key(|(cell, _)| cell.offset);
+                    few::sort_by_key(&mut gone, |(cell, _)| cell.offset);
                     gone.dedup_by_key(|(cell, _)| cell.offset);
                     let more = gone.len().saturating_sub(KEPT_MAX);
                     gone.drain(..more);
