@@ -12,11 +12,11 @@ pub(crate) const TARGET_BYTES: u64 = 450 * 1024;
 
 /// The most that they may weigh: a little above what is there, so that the site does not grow
 /// unnoticed towards the target. Lower it whenever the site shrinks.
-const BUDGET_BYTES: u64 = 484 * 1024;
+const BUDGET_BYTES: u64 = 460 * 1024;
 
 /// The most that the application may weigh, which the home page loads when it runs and all other
 /// pages at once; it stands a little above what is there.
-const LATER_BYTES: u64 = 900 * 1024;
+const LATER_BYTES: u64 = 990 * 1024;
 
 struct File {
     name: String,
