@@ -9,12 +9,12 @@ import { with_page } from "../harness.mjs";
 import { engine, opened, seek } from "../workbench.mjs";
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "scenarios");
-// These two are for measuring and searching; they tell no story.
-const TOOLS = ["bench-cluster", "sweep"];
+// Files for measuring and searching tell no story, and the site has no page for them.
+const is_story = (name) => !name.startsWith("bench-") && !name.startsWith("sweep");
 const STORIES = readdirSync(FOLDER)
   .filter((name) => name.endsWith(".toml"))
   .map((name) => name.slice(0, -".toml".length))
-  .filter((name) => !TOOLS.includes(name));
+  .filter(is_story);
 
 function by_terminal(story) {
   // `cargo xtask test` builds the program and names it.
