@@ -187,4 +187,7 @@ pub(crate) struct BenchArgs {
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Only what has this in its name.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
 }

@@ -22,17 +22,22 @@ pub(super) const CASES: [(&str, &str); 2] = [
     ),
 ];
 
-/// Runs it several times; returns its events and the median of events per second.
-pub(super) fn measure(text: &str, rounds: u32) -> Result<(u64, f64), String> {
+/// The run of a scenario.
+pub(super) fn plan(text: &str) -> Result<RunPlan, String> {
     let scenario = scenario::parse(text)
         .into_result()
         .map_err(|problems| scenario::render(&problems, "the cluster to measure", text))?;
-    let scenario = Arc::new(scenario);
+    let seed = scenario.seed;
+    Ok(RunPlan::of(Arc::new(scenario), seed))
+}
+
+/// Runs it several times; returns its events and the median of events per second.
+pub(super) fn measure(plan: &RunPlan, rounds: u32) -> Result<(u64, f64), String> {
     let mut rates = Vec::new();
     let mut events = 0;
     for _ in 0..rounds {
         let began = Instant::now();
-        let report = RunPlan::of(Arc::clone(&scenario), scenario.seed).run(|_, _| true);
+        let report = plan.run(|_, _| true);
         rates.push(report.events as f64 / began.elapsed().as_secs_f64());
         events = report.events;
         if !report.good() {

@@ -3,7 +3,9 @@
 //! Machines are noisy, so every figure is a median of several rounds, and each round runs the loop
 //! and the engine one after the other; the ratio is the median of the rounds' ratios.
 
+mod assignors;
 mod cluster;
+mod groups;
 mod mm1;
 mod ping_pong;
 
@@ -13,15 +15,17 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// One line of the table.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, Default)]
 struct Figure {
     name: &'static str,
     events: u64,
-    /// Millions of events per second of the hand-written loop (none for the cluster).
+    /// Millions of events per second of the hand-written loop (none for clusters).
     loop_m_per_s: Option<f64>,
     /// Millions of events per second of the engine.
-    engine_m_per_s: f64,
+    engine_m_per_s: Option<f64>,
     ratio: Option<f64>,
+    /// What an assignor takes at each of [`assignors::SIZES`], ms.
+    sizes_ms: Option<[f64; 3]>,
 }
 
 /// Measures and prints.
@@ -32,25 +36,40 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
         (7, 10_000_000)
     };
     let mut figures = Vec::new();
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
     for case in [ping_pong::case(), mm1::case()] {
+        if !wanted(case.name) {
+            continue;
+        }
         eprintln!("{} …", case.name);
         figures.push(compare(&case, rounds, events));
     }
-    for (name, text) in cluster::CASES {
+    let runs = cluster::CASES.map(|(name, text)| (name, cluster::plan(text)));
+    for (name, plan) in runs.into_iter().chain([(groups::NAME, groups::plan())]) {
+        if !wanted(name) {
+            continue;
+        }
         eprintln!("{name} …");
-        match cluster::measure(text, if args.quick { 1 } else { 5 }) {
+        let rounds = if args.quick { 1 } else { 5 };
+        match plan.and_then(|plan| cluster::measure(&plan, rounds)) {
             Ok((events, rate)) => figures.push(Figure {
                 name,
                 events,
-                loop_m_per_s: None,
-                engine_m_per_s: rate / 1e6,
-                ratio: None,
+                engine_m_per_s: Some(rate / 1e6),
+                ..Figure::default()
             }),
             Err(problem) => {
                 eprintln!("{problem}");
                 return Outcome::BadInput;
             }
         }
+    }
+    for (name, ms) in assignors::measure(rounds, wanted) {
+        figures.push(Figure {
+            name,
+            sizes_ms: Some(ms),
+            ..Figure::default()
+        });
     }
     if args.json {
         crate::say!(
@@ -59,20 +78,32 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
         );
         return Outcome::Held;
     }
+    print(&figures);
+    Outcome::Held
+}
+
+fn print(figures: &[Figure]) {
     crate::say!("| what | events | loop, M events/s | engine, M events/s | engine ÷ loop |");
     crate::say!("|---|---|---|---|---|");
-    for f in &figures {
-        let show = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
+    let show = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
+    for f in figures.iter().filter(|f| f.sizes_ms.is_none()) {
         crate::say!(
-            "| {} | {} | {} | {:.2} | {} |",
+            "| {} | {} | {} | {} | {} |",
             f.name,
             f.events,
             show(f.loop_m_per_s),
-            f.engine_m_per_s,
+            show(f.engine_m_per_s),
             show(f.ratio)
         );
     }
-    Outcome::Held
+    let [small, middle, large] = assignors::SIZES.map(|(m, p)| format!("{m} × {p}"));
+    crate::say!("\n| assignor, members × partitions | {small}, ms | {middle}, ms | {large}, ms |");
+    crate::say!("|---|---|---|---|");
+    for f in figures {
+        if let Some([small, middle, large]) = f.sizes_ms {
+            crate::say!("| {} | {small:.3} | {middle:.2} | {large:.1} |", f.name);
+        }
+    }
 }
 
 /// The same work written twice. Each side returns a check value, and both must agree on it.
@@ -102,8 +133,9 @@ fn compare(case: &Case, rounds: u32, events: u64) -> Figure {
         name: case.name,
         events,
         loop_m_per_s: Some(median(&mut loops)),
-        engine_m_per_s: median(&mut engines),
+        engine_m_per_s: Some(median(&mut engines)),
         ratio: Some(median(&mut ratios)),
+        sizes_ms: None,
     }
 }
 

@@ -10,9 +10,11 @@ pub(super) struct Native {
     /// Million events per second of the hand-written loop.
     pub(super) loop_m_per_s: Option<f64>,
     /// Million events per second of the engine.
-    pub(super) engine_m_per_s: f64,
+    pub(super) engine_m_per_s: Option<f64>,
     /// Engine ÷ loop.
     pub(super) ratio: Option<f64>,
+    /// What an assignor takes for 10 members × 100 partitions, 100 × 1,000 and 1,000 × 10,000, ms.
+    pub(super) sizes_ms: Option<[f64; 3]>,
 }
 
 /// Everything that `e2e/bench.mjs` measures.
