@@ -1,11 +1,11 @@
 //! Share groups (KIP-932) in whole clusters, told as scenarios: more consumers than partitions,
 //! records that come back, and who has what.
 
-use sim_core::check::RunPlan;
+mod support;
+
 use sim_core::scenario;
-use sim_core::view::VerdictState;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use support::holds;
 
 const CLUSTER: &str = r#"
 strandline = 1
@@ -44,22 +44,7 @@ fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
         let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
         let _ = write!(text, "[[expect]]\nthat = '{that}'\n{at}\n");
     }
-    let scenario = scenario::parse(&text)
-        .into_result()
-        .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, name, &text)));
-    let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
-    let open: Vec<_> = report
-        .verdicts
-        .iter()
-        .filter(|v| v.state != VerdictState::Held)
-        .collect();
-    assert!(
-        open.is_empty() && report.violations.is_empty() && report.refused.is_empty(),
-        "{name}: {open:#?} {:?} {:?} {:?}",
-        report.violations,
-        report.refused,
-        report.ledger
-    );
+    holds(name, &text);
 }
 
 #[test]

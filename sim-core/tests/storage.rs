@@ -2,10 +2,10 @@
 //! of the groups' coordinators, quotas, partitions that move, the page
 //! cache, tiered storage.
 
-use sim_core::check::{RunPlan, RunReport};
-use sim_core::scenario;
-use sim_core::view::VerdictState;
-use std::sync::Arc;
+mod support;
+
+use sim_core::check::RunReport;
+use support::holds;
 
 const GROUP: &str = r#"
 strandline = 1
@@ -43,23 +43,7 @@ fn check(name: &str, text: &str, change: &[(&str, &str)], expect: &[&str]) -> Ru
         let (that, at) = line.split_once(" @ ").unwrap_or((line, "end"));
         text.push_str(&format!("[[expect]]\nthat = '{that}'\nat = \"{at}\"\n"));
     }
-    let scenario = scenario::parse(&text)
-        .into_result()
-        .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, name, &text)));
-    let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
-    let open: Vec<_> = report
-        .verdicts
-        .iter()
-        .filter(|v| v.state != VerdictState::Held)
-        .collect();
-    assert!(
-        open.is_empty() && report.violations.is_empty() && report.refused.is_empty(),
-        "{name}: {open:#?} {:?} {:?} {:?}",
-        report.violations,
-        report.refused,
-        report.ledger
-    );
-    report
+    holds(name, &text)
 }
 
 fn reached(report: &RunReport, rule: &str) -> u64 {

@@ -1,10 +1,8 @@
 //! Failure stories written with nothing but `docs/SCENARIOS.md` at hand: each states what must be
 //! seen, and its twin, with one knob changed, the opposite.
 
-use sim_core::check::RunPlan;
-use sim_core::scenario;
-use sim_core::view::VerdictState;
-use std::sync::Arc;
+mod support;
+use support::holds;
 
 const CLUSTER: &str = r#"
 strandline = 1
@@ -42,22 +40,7 @@ fn check(name: &str, change: &[(&str, &str)], timeline: &str, expect: &[&str]) {
         let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
         text.push_str(&format!("[[expect]]\nthat = '{that}'\n{at}\n"));
     }
-    let scenario = scenario::parse(&text)
-        .into_result()
-        .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, name, &text)));
-    let report = RunPlan::of(Arc::new(scenario), 1).run(|_, _| true);
-    let open: Vec<_> = report
-        .verdicts
-        .iter()
-        .filter(|v| v.state != VerdictState::Held)
-        .collect();
-    assert!(
-        open.is_empty() && report.violations.is_empty() && report.refused.is_empty(),
-        "{name}: {open:#?} {:?} {:?} {:?}",
-        report.violations,
-        report.refused,
-        report.ledger
-    );
+    holds(name, &text);
 }
 
 const NOTHING_WRONG: &[&str] = &[
