@@ -52,6 +52,8 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("offsets.retention.minutes", 1),
     ("offsets.retention.check.interval.ms", 1),
     ("application.processing.us", 0),
+    ("application.slow.us", 0),
+    ("application.workers", 1),
     ("quota.window.num", 1),
     ("local.retention.ms", -2),
     ("local.retention.bytes", -2),

@@ -241,6 +241,11 @@ settings! {
         #[serde(skip)] "share.acknowledgement.mode" => share_acknowledgement_mode: AcknowledgementMode = AcknowledgementMode::Implicit, "Of a share consumer: the next poll() accepts what the last one returned, or the application says of each record what became of it.";
         #[serde(skip)] "application.release.every" => release_every: u32 = 0, "Not a Kafka key: of a share consumer with explicit acknowledgement, every n-th offset is one that its application cannot process and releases; 0 = none.";
         #[serde(skip)] "application.processing.us" => processing_us: i64 = 0, "Not a Kafka key: how long the application of a group's member takes for a record, in µs; it does not poll meanwhile.";
+        #[serde(skip)] "application.processing.spread.percent" => processing_spread_percent: u32 = 0, "Not a Kafka key: a record may take so much more or less than that, drawn for each.";
+        #[serde(skip)] "application.slow.every" => slow_every: u32 = 0, "Not a Kafka key: the records at offsets n, 2n, 3n … take longer; 0 = none.";
+        #[serde(skip)] "application.slow.us" => slow_us: i64 = 1_000_000, "Not a Kafka key: how long such a record takes, in µs.";
+        #[serde(skip)] "application.workers" => workers: u32 = 1, "Not a Kafka key: with more than one, the application hands records to so many threads and polls on; they finish in any order.";
+        #[serde(skip)] "application.commit.offset" => commit_offset: CommitOffset = CommitOffset::Contiguous, "Not a Kafka key: with workers, what it commits: the end of the finished records without a gap, or after the highest finished one.";
         #[serde(skip)] "application.commit" => commit: CommitMode = CommitMode::None, "Not a Kafka key: when the application of a group's member commits by itself.";
         #[serde(skip)] "auto.commit.interval.ms" => auto_commit_interval_ms: i64 = 5_000, "At most this often.";
     }
@@ -271,6 +276,19 @@ pub enum CommitMode {
 word_setting!(CommitMode, "none, sync, async, before",
     "none" => CommitMode::None, "sync" => CommitMode::Sync, "async" => CommitMode::Async,
     "before" => CommitMode::Before);
+
+/// Which offset an application with workers commits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum CommitOffset {
+    /// That of the first record that is not finished: nothing is lost at a crash, and what was
+    /// finished after it is done again.
+    Contiguous,
+    /// That after the highest finished one: what is at work below it is lost at a crash.
+    Highest,
+}
+
+word_setting!(CommitOffset, "contiguous, highest",
+    "contiguous" => CommitOffset::Contiguous, "highest" => CommitOffset::Highest);
 
 /// An assignor of classic groups.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]

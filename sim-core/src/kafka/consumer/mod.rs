@@ -13,6 +13,7 @@ mod modern;
 mod offsets;
 mod outputs;
 mod partition;
+mod pool;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -160,7 +161,7 @@ impl Consumer {
             topic_name: Name::from(spec.topic.as_str()),
             group_name: group.as_ref().map(|it| Arc::clone(&it.group)),
             group,
-            work: Work::default(),
+            work: Work::new(&spec.config),
             outputs: None,
         }
     }

@@ -3,7 +3,8 @@
 use super::document::RawKafka;
 use super::read::{self, list, place};
 use super::settings::Config;
-use crate::kafka::config::{BrokerConfig, ConsumerConfig};
+use crate::kafka::config::{BrokerConfig, CommitMode, ConsumerConfig};
+use crate::kafka::group_config::GroupProtocol;
 use crate::kafka::group_protocol::OFFSETS_TOPIC;
 use crate::kafka::spec::ClusterSpec;
 use crate::scenario::{At, Problem, Reader};
@@ -35,6 +36,37 @@ pub(super) fn check_keys(config: &Config<ConsumerConfig>, reader: &mut Reader<'_
                 problem.help("Kafka's consumer refuses to start with this"),
             );
         }
+    }
+}
+
+/// What does not go together in an application around a consumer.
+pub(super) fn check_application(
+    config: &Config<ConsumerConfig>,
+    writes: bool,
+    reader: &mut Reader<'_>,
+) {
+    let own = &config.value;
+    let mut refuse = |key: &str, message: &str| {
+        if let Some(span) = config.place(key) {
+            reader.report(span, Problem::new("contradiction", message));
+        }
+    };
+    if own.processing_spread_percent > 100 {
+        let key = "application.processing.spread.percent";
+        refuse(key, "no record takes less than no time: at most 100");
+    }
+    if own.workers > 1 {
+        let why = match (writes, own.group_protocol, own.commit) {
+            (true, ..) => "a processor works on its records one after the other",
+            (_, GroupProtocol::Share, _) => {
+                "a share consumer works on its records one after the other: add members"
+            }
+            (.., CommitMode::Before) => {
+                "workers finish in any order; with `application.commit = \"before\"` nobody asks"
+            }
+            _ => return,
+        };
+        refuse("application.workers", why);
     }
 }
 

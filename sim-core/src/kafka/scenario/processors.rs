@@ -1,6 +1,7 @@
 //! Applications that read one topic and write to another, as the document has them.
 
 use super::document::RawProcessor;
+use super::groups;
 use super::read::{consumer_config, place, producer_config, topic_of, value};
 use crate::kafka::spec::{ClusterSpec, ConsumerSpec, LoadSpec, ProcessorSpec, ProducerSpec};
 use crate::scenario::{At, Problem, Reader};
@@ -17,6 +18,7 @@ pub(super) fn read(
         topic_of(topic.as_ref(), spec, reader);
     }
     let reads = consumer_config(doc.consumer.as_ref(), &raw.span, reader);
+    groups::check_application(&reads, true, reader);
     let writes = producer_config(doc.producer.as_ref(), &raw.span, reader);
     let name = value(doc.name.as_ref()).unwrap_or_default();
     let (from, to) = (value(doc.from.as_ref()), value(doc.to.as_ref()));

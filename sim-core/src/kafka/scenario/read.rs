@@ -466,6 +466,7 @@ fn read_consumer(
         partitions.push(given.value);
     }
     let config = consumer_config(doc.config.as_ref(), &raw.span, reader);
+    groups::check_application(&config, false, reader);
     let name_place = place(doc.name.as_ref(), &raw.span);
     let read = ConsumerSpec {
         name: value(doc.name.as_ref()).unwrap_or_default(),

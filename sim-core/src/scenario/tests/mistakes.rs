@@ -114,6 +114,19 @@ fn in_settings() {
 
 #[test]
 #[rustfmt::skip] // one mistake, one line
+fn in_groups() {
+    let member = |line: &str, code: &str, place: &str, said: &str| {
+        added(&format!("[[kafka.consumer]]\nname = \"m1\"\ntopic = \"orders\"\nconfig = {{ group.id = \"g\", {line} }}"), code, place, said);
+    };
+    member("application.workers = 0", "bad-value", "0", "at least 1");
+    member("application.workers = 2, application.commit = \"before\"", "contradiction", "2", "finish in any order");
+    member("application.workers = 2, group.protocol = \"share\"", "contradiction", "2", "add members");
+    member("application.commit.offset = \"lowest\"", "bad-value", "\"lowest\"", "contiguous, highest");
+    member("application.processing.spread.percent = 101", "contradiction", "101", "at most 100");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
 fn in_the_timeline() {
     let entry = |text: &str, code: &str, place: &str, said: &str| {
         added(&format!("[[timeline]]\n{text}"), code, place, said);

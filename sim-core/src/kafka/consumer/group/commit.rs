@@ -198,7 +198,7 @@ impl Consumer {
         if let Err(error) = result {
             self.tell_if_failed(member, error, cx);
         }
-        let done_at = cx.now().saturating_add(self.cost());
+        let done_at = cx.now().saturating_add(self.next_cost(cx));
         self.work.commit_returned(result.is_ok(), done_at);
         if let Some(outputs) = self.outputs.as_mut().filter(|_| result.is_err()) {
             outputs.clear();

@@ -172,6 +172,7 @@ impl Consumer {
             self.note_member(member, rule, tp, assigned.offset(), generation, cx);
         }
         member.awaiting_offsets.remove(&partition);
+        self.work.given_up(partition);
         self.order.retain(|it| *it != partition);
         self.served.retain(|it| *it != partition);
         self.completed.retain(|it| it.partition != partition);

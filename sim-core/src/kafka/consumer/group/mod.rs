@@ -286,6 +286,10 @@ impl Consumer {
     /// What `poll()` of a member does once its membership is seen to.
     pub(super) fn read_as_member(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
         self.maybe_auto_commit(member, cx);
+        self.commit_finished(member, cx);
+        if !member.unfinished.is_empty() {
+            return;
+        }
         self.ask_offsets(member, cx);
         self.look_up_positions(cx);
         self.poll(cx);

@@ -89,7 +89,7 @@ impl Consumer {
         if share.hand.is_empty() {
             self.fetch_shared(member, share, cx);
         } else {
-            share.done_at = cx.now().saturating_add(self.cost());
+            share.done_at = cx.now().saturating_add(self.shared_cost(share, cx));
             self.work_on_shared(member, share, cx);
         }
     }
@@ -117,8 +117,14 @@ impl Consumer {
                 false => AcknowledgeType::Accept,
             };
             share.say(tp, offset, kind);
-            share.done_at = cx.now().saturating_add(self.cost());
+            share.done_at = cx.now().saturating_add(self.shared_cost(share, cx));
         }
+    }
+
+    /// What the next record in hand takes, ns.
+    fn shared_cost(&self, share: &Share, cx: &KafkaCx<'_>) -> Nanos {
+        let next = share.hand.front();
+        next.map_or(0, |(_, tp, offset)| self.cost_of(*tp, *offset, cx))
     }
 
     /// Asks the leaders for more, and tells them what is done.
