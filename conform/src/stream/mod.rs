@@ -1,7 +1,10 @@
 //! Readers of the families of stream processing. Their files hold cases of several mechanisms; each
 //! case says in `topic` which.
 
+mod interval_join;
+mod joins;
 mod key_groups;
+mod temporal_join;
 mod valve;
 mod watermarks;
 mod windows;
@@ -10,6 +13,8 @@ use crate::case::{Case, Checked, unknown};
 
 pub(crate) fn check(case: &Case) -> Checked {
     match case.topic.as_str() {
+        "interval-join" => interval_join::check(case),
+        "temporal-join" => temporal_join::check(case),
         "key-groups" => key_groups::check(case),
         "watermark-generator" => watermarks::generator(case),
         "idleness-timer" => watermarks::idleness(case),
