@@ -18,6 +18,7 @@ mod format;
 mod hero;
 mod host;
 mod later;
+mod lengths;
 mod lesson;
 mod listen;
 mod pages;

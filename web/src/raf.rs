@@ -8,6 +8,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::lengths::within;
+
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
@@ -101,7 +103,7 @@ fn run_frame(timestamp: f64) {
             .map(|c| {
                 let step = c
                     .last
-                    .map_or(0.0, |last| (timestamp - last).clamp(0.0, STEP_MAX_MS));
+                    .map_or(0.0, |last| within(timestamp - last, 0.0, STEP_MAX_MS));
                 c.last = Some(timestamp);
                 (c.id, c.call.clone(), step)
             })

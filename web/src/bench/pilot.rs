@@ -2,6 +2,7 @@
 
 use crate::format::spoken;
 use crate::host::{Ahead, Host, Session};
+use crate::lengths::within;
 
 /// Whoever has a run on show.
 pub(crate) trait Pilot: Clone + 'static {
@@ -96,7 +97,7 @@ pub(crate) fn look_ahead(pilot: &impl Pilot) {
 pub(crate) fn seek_part(pilot: &impl Pilot, part: f64) {
     pilot.travel(|h| {
         let duration = h.session().duration();
-        h.seek((part.clamp(0.0, 1.0) * duration as f64) as u64);
+        h.seek((within(part, 0.0, 1.0) * duration as f64) as u64);
     });
 }
 

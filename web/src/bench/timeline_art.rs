@@ -6,6 +6,7 @@ use sim_core::view::{LineKind, TimeMark};
 use super::pilot::Pilot;
 use super::state::Hud;
 use crate::format::spoken;
+use crate::lengths::{draw, draw_box, number, percent, px};
 use crate::tree::{El, Kid, el, svg};
 
 const BUCKETS: u32 = 160;
@@ -97,25 +98,27 @@ pub(crate) fn picture(drawing: &Drawing, hud: &Hud) -> Vec<Kid> {
         svg("line")
             .class(class)
             .is("x1", "0")
-            .is("x2", to.to_string())
-            .is("y1", AXIS.to_string())
-            .is("y2", AXIS.to_string())
+            .is("x2", number(to, 1))
+            .is("y1", number(AXIS, 1))
+            .is("y2", number(AXIS, 1))
     };
     let branch = |(i, b): (usize, &Line)| {
         let y = AXIS + TIMES_HIGH - 4.0 + BRANCH_GAP * (i + 1) as f64;
         let (from, head) = (x(b.forked_at), x(b.head));
-        let d = format!(
-            "M{from:.1},{AXIS} L{:.1},{y} H{:.1}",
-            from + 6.0,
-            head.max(from + 12.0)
-        );
+        let mut d = String::new();
+        draw(&mut d, 'M', &[from, AXIS]);
+        draw(&mut d, 'L', &[from + 6.0, y]);
+        draw(&mut d, 'H', &[head.max(from + 12.0)]);
         svg("path").class("branch-line").is("d", d)
     };
     let picture = svg("svg")
         .class("timeline-picture")
-        .is("viewBox", format!("0 0 {WIDTH} {high}"))
+        .is(
+            "viewBox",
+            format!("0 0 {} {}", number(WIDTH, 1), number(high, 1)),
+        )
         .is("preserveAspectRatio", "none")
-        .style(format!("height:{high}px"))
+        .style(format!("height:{}", px(high)))
         .mute()
         .with(svg("path").class("density").is("d", bars(&drawing.bars)))
         .with(axis("axis", WIDTH))
@@ -124,19 +127,22 @@ pub(crate) fn picture(drawing: &Drawing, hud: &Hud) -> Vec<Kid> {
     let mark = |m: &TimeMark| {
         let (_, class, shape) = look(m.kind);
         svg("svg")
-            .is("x", format!("{:.3}%", x(m.time) / WIDTH * 100.0))
-            .is("y", AXIS.to_string())
+            .is("x", percent(x(m.time) / WIDTH * 100.0))
+            .is("y", number(AXIS, 1))
             .is("overflow", "visible")
             .with(svg("path").class(class).is("d", shape))
     };
     let marks = svg("svg")
         .class("timeline-marks")
-        .style(format!("height:{high}px"))
+        .style(format!("height:{}", px(high)))
         .mute()
         .all(drawing.marks.iter().map(mark));
     let one = |ns: u64| {
         el("span")
-            .style(format!("left:{:.3}%", 100.0 * ns as f64 / duration as f64))
+            .style(format!(
+                "left:{}",
+                percent(100.0 * ns as f64 / duration as f64)
+            ))
             .with(short_time(ns, hud.duration))
     };
     let under = el("div")
@@ -146,7 +152,7 @@ pub(crate) fn picture(drawing: &Drawing, hud: &Hud) -> Vec<Kid> {
     let at = 100.0 * hud.now as f64 / duration as f64;
     let head = el("div")
         .class("playhead")
-        .style(format!("left:{at:.3}%"))
+        .style(format!("left:{}", percent(at)))
         .mute();
     [picture, marks, under, head].map(Kid::from).to_vec()
 }
@@ -160,10 +166,7 @@ fn bars(counts: &[u32]) -> String {
         let high = (BARS_HIGH * f64::from(*n) / f64::from(top)).max(1.5);
         let left = i as f64 * wide;
         let bottom = AXIS - 5.0;
-        path.push_str(&format!(
-            "M{left:.1},{bottom}v-{high:.1}h{:.1}v{high:.1}z",
-            wide * 0.7
-        ));
+        draw_box(&mut path, left, bottom, wide * 0.7, -high);
     }
     path
 }

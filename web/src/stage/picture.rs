@@ -18,6 +18,7 @@ use super::plan::route::Routes;
 use super::plan::{Outline, Plan, Width};
 use super::scene::{Scene, Wake};
 use super::{Frame, MenuRequest, Selection, Zoom, input, now_ms, observe};
+use crate::lengths::px;
 use crate::listen::{Listener, marked};
 use crate::tree::{Grown, Kid, el, plant};
 
@@ -344,7 +345,7 @@ impl Picture {
             true => "stage-plane",
             false => "stage-plane matrix",
         };
-        let height = format!("{:.1}px", plan.height);
+        let height = px(plan.height);
         // These names and values are well formed.
         let _ = self.0.section.set_attribute("data-width", width);
         self.0.plane.set_class_name(class);

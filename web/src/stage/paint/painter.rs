@@ -15,6 +15,7 @@ use web_sys::{
 
 use super::place::{Look, Placed, SPRITES, hit, look, place, uncovered};
 use super::theme::Theme;
+use crate::lengths::within;
 use crate::stage::plan::geom::{Pt, pt};
 use crate::stage::plan::route::Routes;
 use crate::stage::shapes;
@@ -79,7 +80,7 @@ fn density() -> f64 {
         .flatten()
         .is_some_and(|m| m.matches());
     let most = if coarse { 2.0 } else { 3.0 };
-    window.device_pixel_ratio().clamp(1.0, most)
+    within(window.device_pixel_ratio(), 1.0, most)
 }
 
 impl Painter {

@@ -6,6 +6,7 @@
 
 use sim_core::view::{Shape, Token};
 
+use crate::lengths::within;
 use crate::stage::plan::geom::{Pt, pt};
 use crate::stage::plan::route::{PathLine, Routes};
 
@@ -132,7 +133,7 @@ pub(crate) fn place(tokens: &[Token], now_ns: f64, routes: &Routes, out: &mut Ve
             (path.mark() - HELD_BEFORE - back.min(HELD_APART) * gap).max(0.0)
         } else {
             let span = (token.arrive as f64 - token.depart as f64).max(1.0);
-            let t = ((now_ns - token.depart as f64) / span).clamp(0.0, 1.0);
+            let t = within((now_ns - token.depart as f64) / span, 0.0, 1.0);
             t * path.length()
         };
         let mut at = path.at_length(along);

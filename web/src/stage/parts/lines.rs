@@ -1,10 +1,8 @@
 //! Lines: links and rails under the cards; the strandline, the axis' numbers and the marks of
 //! faulted links over them.
 
-use std::fmt::Write;
-
 use super::plane::Picks;
-use super::px;
+use crate::lengths::{draw, number, px};
 use crate::stage::plan::{Kind, Plan, Width};
 use crate::stage::scene::{LaneScene, Line, LinkLook, LinkScene, Scene, Tick};
 use crate::stage::stops::Stop;
@@ -19,17 +17,13 @@ fn path(class: impl Into<crate::tree::Words>, d: String) -> El {
 /// Links, rails and ports, under the cards.
 pub(super) fn under(plan: &Plan, scene: &Scene, picks: &Picks<'_>) -> [El; 2] {
     // The line hangs from its tag; cards that it does not reach hide this thread.
-    let hung = scene.lanes.iter().filter_map(|lane| {
-        let line = lane.line.as_ref()?;
-        let run = line.runs.first()?;
-        Some(format!(
-            "M{:.1} {:.1}V{:.1}",
-            line.x,
-            line.tag.bottom(),
-            run.0
-        ))
-    });
-    let stem = hung.collect::<String>();
+    let mut stem = String::new();
+    for line in scene.lanes.iter().filter_map(|lane| lane.line.as_ref()) {
+        if let Some(run) = line.runs.first() {
+            draw(&mut stem, 'M', &[line.x, line.tag.bottom()]);
+            draw(&mut stem, 'V', &[run.0]);
+        }
+    }
     let picked = picks.link();
     [
         svg("svg")
@@ -80,20 +74,18 @@ fn rails(plan: &Plan) -> String {
         return d;
     };
     let (y, low) = (plan.gutters.control_y, last.rect.y + 18.0);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        d,
-        "M{:.1} {:.1}V{y}H{:.1}Q{x} {y} {x} {:.1}V{low:.1}",
-        first.rect.cx(),
-        first.rect.bottom(),
-        x + 6.0,
-        y + 6.0
-    );
+    draw(&mut d, 'M', &[first.rect.cx(), first.rect.bottom()]);
+    draw(&mut d, 'V', &[y]);
+    draw(&mut d, 'H', &[x + 6.0]);
+    draw(&mut d, 'Q', &[x, y, x, y + 6.0]);
+    draw(&mut d, 'V', &[low]);
     for place in plan.places.iter().filter(|p| p.kind == Kind::Control) {
-        let _ = write!(d, "M{:.1} {:.1}V{y}", place.rect.cx(), place.rect.bottom());
+        draw(&mut d, 'M', &[place.rect.cx(), place.rect.bottom()]);
+        draw(&mut d, 'V', &[y]);
     }
     for card in cards() {
-        let _ = write!(d, "M{x} {:.1}H{:.1}", card.rect.y + 18.0, card.rect.x);
+        draw(&mut d, 'M', &[x, card.rect.y + 18.0]);
+        draw(&mut d, 'H', &[card.rect.x]);
     }
     d
 }
@@ -132,14 +124,10 @@ fn around(plan: &Plan) -> String {
     for (low, bus, end) in lines {
         if low > g.band_y {
             let turn = bus + if end > bus { 6.0 } else { -6.0 };
-            // Writing to a string cannot fail.
-            let _ = write!(
-                d,
-                "M{bus:.1} {low:.1}V{:.1}Q{bus:.1} {:.1} {turn:.1} {:.1}H{end:.1}",
-                g.band_y + 6.0,
-                g.band_y,
-                g.band_y
-            );
+            draw(&mut d, 'M', &[bus, low]);
+            draw(&mut d, 'V', &[g.band_y + 6.0]);
+            draw(&mut d, 'Q', &[bus, g.band_y, turn, g.band_y]);
+            draw(&mut d, 'H', &[end]);
         }
     }
     d
@@ -149,7 +137,8 @@ fn around(plan: &Plan) -> String {
 fn ports(plan: &Plan) -> String {
     let mut d = String::new();
     let mut port = |x: f64, y: f64| {
-        let _ = write!(d, "M{:.1} {y:.1}a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z", x - 3.0);
+        draw(&mut d, 'M', &[x - 3.0, y]);
+        d.push_str("a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z");
     };
     let cards = plan.places.iter().filter(|p| p.kind == Kind::Card).count();
     let beside = |left: bool| {
@@ -220,14 +209,11 @@ fn wave(from: f64, to: f64) -> String {
     let half = 9.0;
     let count = ((to - from) / half).round().max(1.0);
     let step = (to - from) / count;
-    let mut d = format!(
-        "M0 {from:.1}Q4.6 {:.1} 0 {:.1}",
-        from + step / 2.0,
-        from + step
-    );
+    let mut d = String::new();
+    draw(&mut d, 'M', &[0.0, from]);
+    draw(&mut d, 'Q', &[4.6, from + step / 2.0, 0.0, from + step]);
     for i in 2..=(count as i64) {
-        // Writing to a string cannot fail.
-        let _ = write!(d, "T0 {:.1}", from + step * i as f64);
+        draw(&mut d, 'T', &[0.0, from + step * i as f64]);
     }
     d
 }
@@ -239,7 +225,7 @@ fn strandline(line: &Line) -> [El; 2] {
         .map(|&(a, b)| wave(a, b))
         .collect::<String>();
     let waves = svg("g")
-        .style(format!("transform:translateX({:.1}px)", line.x))
+        .style(format!("transform:translateX({})", px(line.x)))
         .with(path("st-strandline-rim", runs.clone()))
         .with(path("st-strandline", runs));
     [
@@ -273,7 +259,7 @@ fn fault(link: &LinkScene, picked: Option<(u32, u32)>) -> El {
     let arrow = (cut && !link.both() && link.pairs.len() == 1).then(|| {
         el("span")
             .class("st-link-way")
-            .style(format!("transform:rotate({:.0}deg)", link.heading))
+            .style(format!("transform:rotate({}deg)", number(link.heading, 0)))
             .mute()
             .with("→")
     });

@@ -2,6 +2,7 @@
 //! copy.
 
 use super::plane::Picks;
+use crate::lengths::draw_box;
 use crate::stage::plan::geom::Rect;
 use crate::stage::plan::{Kind, Place, Plan, Row};
 use crate::stage::scene::{Column, MatrixCell, RowScene, Scene};
@@ -67,13 +68,11 @@ fn hatch(number: u32) -> El {
 fn bands(plan: &Plan, last: Option<&Place>) -> String {
     let width = last.map_or(0.0, |h| h.rect.right());
     let odd = plan.rows.iter().skip(1).step_by(2);
-    odd.map(|p| {
-        format!(
-            "M{:.1} {:.1}H{width:.1}v{:.1}H{:.1}z",
-            p.label.x, p.y, p.h, p.label.x
-        )
-    })
-    .collect()
+    let mut d = String::new();
+    for p in odd {
+        draw_box(&mut d, p.label.x, p.y, width - p.label.x, p.h);
+    }
+    d
 }
 
 fn row(i: usize, place: &Row, row: &RowScene) -> El {

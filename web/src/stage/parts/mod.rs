@@ -24,13 +24,9 @@ pub use mirror::StageMirror;
 pub(super) use plane::{Picks, Tip, plane, tip, under_way};
 
 use super::plan::geom::Rect;
+use crate::lengths::px;
 use crate::tree::El;
 use sim_core::view::Tone;
-
-/// A length for a style.
-fn px(value: f64) -> String {
-    format!("{value:.1}px")
-}
 
 /// The class of a tone.
 fn tone(tone: Tone) -> &'static str {
@@ -49,7 +45,11 @@ impl El {
     fn at(self, rect: Rect) -> Self {
         let Rect { x, y, w, h } = rect;
         self.style(format!(
-            "left:{x:.1}px;top:{y:.1}px;width:{w:.1}px;height:{h:.1}px"
+            "left:{};top:{};width:{};height:{}",
+            px(x),
+            px(y),
+            px(w),
+            px(h)
         ))
     }
 }

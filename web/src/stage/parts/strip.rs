@@ -3,7 +3,7 @@
 use sim_core::view::MarkKind;
 
 use super::plane::Picks;
-use super::px;
+use crate::lengths::px;
 use crate::stage::plan::geom::Rect;
 use crate::stage::plan::{StripPlace, TIDE};
 use crate::stage::scene::words::key_name;
@@ -104,7 +104,7 @@ fn cell(strip: usize, i: usize, slot: &SlotScene, (x, w): (f64, f64), picked: Op
         .label(v.aria.clone())
         .may("aria-pressed", v.pressed)
         .is("title", v.aria)
-        .style(format!("left:{x:.1}px;width:{w:.1}px"))
+        .style(format!("left:{};width:{}", px(x), px(w)))
         .with(el("span").class("st-digits").with(v.digits))
         .with(el("span").class("st-key").with(v.key))
 }

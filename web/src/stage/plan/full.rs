@@ -4,6 +4,7 @@ use sim_core::view::Role;
 
 use super::geom::Rect;
 use super::{Group, Kind, Outline, Place, Plan, RULER_H, StripPlace, TAG_H, TIDE, Width, ids};
+use crate::lengths::within;
 
 /// Measures that differ with the room there is.
 struct Measures {
@@ -152,7 +153,7 @@ fn lay_cards(
     let rest = slim_rows as f64 * (slim_h + 8.0);
     let room = height - area.y - rest - 16.0;
     let n = cards.len().max(1) as f64;
-    let h = ((room + gap) / n - gap).clamp(least, most);
+    let h = within((room + gap) / n - gap, least, most);
     plan.pitch = m.pitch;
     plan.strip_x = area.x + m.pad;
     plan.slots = ((area.w - 2.0 * m.pad - TIDE) / m.pitch).floor().max(4.0) as usize;

@@ -5,6 +5,7 @@
 
 use super::geom::Rect;
 use super::{Group, Outline, Plan, Row, StripPlace, TIDE, Width, heads};
+use crate::lengths::within;
 
 /// Measures of a group.
 struct Measures {
@@ -76,7 +77,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, lanes: &[usize], height: f
 fn measures(phone: bool, room: f64, lanes: usize, strips: usize) -> Measures {
     let (head, gap) = (if phone { 40.0 } else { 38.0 }, 14.0);
     let spare = room - lanes as f64 * (head + gap);
-    let pitch = (spare / strips.max(1) as f64).clamp(27.0, 38.0).floor();
+    let pitch = within(spare / strips.max(1) as f64, 27.0, 38.0).floor();
     Measures {
         head,
         pitch: if phone { 29.0 } else { pitch },

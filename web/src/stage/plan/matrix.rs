@@ -5,6 +5,7 @@
 
 use super::geom::{Face, Rect, text_width};
 use super::{Outline, Plan, Row, Width, heads};
+use crate::lengths::within;
 
 /// Least height of a row: a finger or pointer must hit it.
 const ROW_MIN: f64 = 24.0;
@@ -21,7 +22,7 @@ pub(super) fn lay(plan: &mut Plan, outline: &Outline, rows: &[Vec<usize>], heigh
     let frame = heads::lay(plan, outline, label_w);
     let below = if phone { 0.0 } else { 8.0 };
     let room = height - frame.top - below;
-    let row_h = (room / rows.len().max(1) as f64).clamp(ROW_MIN, 44.0);
+    let row_h = within(room / rows.len().max(1) as f64, ROW_MIN, 44.0);
     for (i, lanes) in rows.iter().enumerate() {
         let y = frame.top + i as f64 * row_h;
         plan.rows.push(Row {
@@ -44,5 +45,5 @@ fn label_width(outline: &Outline, rows: &[Vec<usize>]) -> f64 {
             Some(text_width(&format!("{name}{extra}"), Face::Mono, 12.5))
         })
         .fold(0.0, f64::max);
-    (longest + 66.0).clamp(96.0, 210.0)
+    within(longest + 66.0, 96.0, 210.0)
 }

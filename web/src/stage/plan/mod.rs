@@ -19,6 +19,7 @@ pub(crate) use outline::{GROUPS_MAX, Mode, Outline, OutlineNode};
 
 use std::ops::Range;
 
+use crate::lengths::within;
 use geom::Rect;
 use sim_core::view::Role;
 
@@ -258,7 +259,7 @@ impl Plan {
         if shown == 0 {
             return;
         }
-        let h = ((area.h + gap) / shown as f64 - gap).clamp(least, most);
+        let h = within((area.h + gap) / shown as f64 - gap, least, most);
         let pitch = if shown == 1 {
             0.0
         } else {

@@ -4,12 +4,12 @@
 //! place is one search and one interpolation. The two directions of a pair never share a line.
 
 use sim_core::few;
-use std::fmt::Write;
 
 use sim_core::view::Role;
 
 use super::geom::{Pt, pt};
 use super::{Kind, Mode, Place, Plan, Width};
+use crate::lengths::{draw, within};
 
 /// A path with the length up to each of its points.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -134,9 +134,7 @@ impl PathLine {
     pub(crate) fn to_svg(&self) -> String {
         let mut out = String::with_capacity(self.points.len() * 12);
         for (i, p) in self.points.iter().enumerate() {
-            let letter = if i == 0 { 'M' } else { 'L' };
-            // Writing to a string cannot fail.
-            let _ = write!(out, "{letter}{:.1} {:.1}", p.x, p.y);
+            draw(&mut out, if i == 0 { 'M' } else { 'L' }, &[p.x, p.y]);
         }
         out
     }
@@ -312,7 +310,7 @@ fn peer_arc(plan: &Plan, a: &Place, b: &Place) -> PathLine {
     let end = pt(b.rect.right(), b.rect.y + b.rect.h * 0.38);
     let apart = (start.y - end.y).abs();
     // The middle of the curve lies at three quarters of its bow.
-    let bow = (apart * 0.32).clamp(18.0, plan.gutters.arc_w / 0.75);
+    let bow = within(apart * 0.32, 18.0, plan.gutters.arc_w / 0.75);
     let bow = if down { bow * 0.6 } else { bow };
     let reach = plan.gutters.arc_x.max(start.x).max(end.x) + bow;
     PathLine::start(start).curve(pt(reach, start.y), pt(reach, end.y), end)

@@ -4,6 +4,7 @@ use sim_core::few;
 use sim_core::view::{LinkView, Role, StageView};
 
 use super::words;
+use crate::lengths::{number, within};
 use crate::stage::plan::geom::{Face, Pt, pt, text_width};
 use crate::stage::plan::route::{PathLine, Routes};
 use crate::stage::plan::{Plan, Width};
@@ -183,7 +184,10 @@ fn words_for(cut: bool, slow_by: u64, loss_ppm: u32) -> Vec<String> {
         lines.push(format!("+{}", words::duration(slow_by)));
     }
     if loss_ppm > 0 {
-        lines.push(format!("{} % lost", f64::from(loss_ppm) / 10_000.0));
+        lines.push(format!(
+            "{} % lost",
+            number(f64::from(loss_ppm) / 10_000.0, 4)
+        ));
     }
     lines
 }
@@ -227,7 +231,7 @@ fn scene(
         quorum: quorum_end(plan, (from, to)),
         path: path.to_svg(),
         mid: pt(
-            mid.x.clamp(half, (plan.width - half).max(half)),
+            within(mid.x, half, (plan.width - half).max(half)),
             mid.y - lift,
         ),
         heading: path.heading(path.mark()).to_degrees(),

@@ -5,11 +5,11 @@
 
 use sim_core::few;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use sim_core::view::{Health, Lane, LaneSummary, NodeView, Role, StageView};
 
 use super::words;
+use crate::lengths::{draw, draw_box, within};
 use crate::stage::plan::geom::Rect;
 use crate::stage::plan::{Kind, Outline, Place, Plan, Row};
 
@@ -291,7 +291,7 @@ fn bar_box(cell: Rect) -> Rect {
     } else {
         (13.0, 6.0)
     };
-    let h = (cell.h * 0.42).clamp(10.0, 16.0).floor();
+    let h = within(cell.h * 0.42, 10.0, 16.0).floor();
     let y = if roomy(cell) {
         cell.y + 7.0
     } else {
@@ -302,8 +302,7 @@ fn bar_box(cell: Rect) -> Rect {
 
 fn rect_to(path: &mut String, x: f64, y: f64, w: f64, h: f64) {
     if w > 0.2 {
-        // Writing to a string cannot fail.
-        let _ = write!(path, "M{x:.1} {y:.1}h{w:.1}v{h:.1}h{:.1}z", -w);
+        draw_box(path, x, y, w, h);
     }
 }
 
@@ -312,7 +311,7 @@ fn bar(column: &mut Column, lane: &Lane, copies: &Copies<'_>, cell: Rect) {
     let (end, line) = (copies.end, copies.line);
     // The axis moves by steps, like that of the full strip.
     let from = ((end - WINDOW * 3 / 4).max(0)).div_euclid(WINDOW / 4) * (WINDOW / 4);
-    let x = |offset: i64| b.x + b.w * ((offset - from) as f64 / WINDOW as f64).clamp(0.0, 1.0);
+    let x = |offset: i64| b.x + b.w * within((offset - from) as f64 / WINDOW as f64, 0.0, 1.0);
     let (x0, x_line, x_end) = (b.x, x(line.min(lane.end)), x(lane.end));
     rect_to(&mut column.track, b.x, b.y, b.w, b.h);
     if lane.in_sync {
@@ -339,12 +338,11 @@ fn bar(column: &mut Column, lane: &Lane, copies: &Copies<'_>, cell: Rect) {
         } else {
             (3.4, cell.x + 6.5, b.y + b.h / 2.0)
         };
-        let _ = write!(
-            column.leads,
-            "M{:.1} {cy:.1}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z",
-            cx - r,
-            d = r * 2.0
-        );
+        let d = r * 2.0;
+        draw(&mut column.leads, 'M', &[cx - r, cy]);
+        draw(&mut column.leads, 'a', &[r, r, 0.0, 1.0, 0.0, d, 0.0]);
+        draw(&mut column.leads, 'a', &[r, r, 0.0, 1.0, 0.0, -d, 0.0]);
+        column.leads.push('z');
     }
 }
 

@@ -24,6 +24,7 @@ use super::plan::axis::{Axis, Slot, Span};
 use super::plan::geom::{Face, Rect, text_width};
 use super::plan::route::Routes;
 use super::plan::{Group, Kind, Mode, Outline, Plan, TAG_H, TIDE, Width};
+use crate::lengths::within;
 
 /// The strandline across the cards.
 #[derive(Clone, PartialEq, Debug)]
@@ -285,7 +286,7 @@ fn line(
     let w = width(&label).min(room);
     let most = (group.tag_to - w).max(group.tag_from);
     let tag = Rect::new(
-        (x - w / 2.0).clamp(group.tag_from, most),
+        within(x - w / 2.0, group.tag_from, most),
         group.tag_y,
         w,
         TAG_H,

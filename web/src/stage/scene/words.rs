@@ -2,6 +2,8 @@
 
 use sim_core::view::{Cell, Health, Lane, Mark, MarkKind, NodeView, Shape, StageView, Token};
 
+use crate::lengths::number;
+
 /// What a message of this shape is, for people.
 pub(crate) fn shape(shape: Shape) -> &'static str {
     match shape {
@@ -28,11 +30,8 @@ pub(crate) fn health(health: Health) -> &'static str {
 /// A duration in the unit that fits it.
 pub(crate) fn duration(ns: u64) -> String {
     let show = |value: f64, unit: &str| {
-        if value < 10.0 && value.fract() > 0.049 {
-            format!("{value:.1} {unit}")
-        } else {
-            format!("{value:.0} {unit}")
-        }
+        let digits = u32::from(value < 10.0 && value.fract() > 0.049);
+        format!("{} {unit}", number(value, digits))
     };
     let ns = ns as f64;
     match ns {
