@@ -7,6 +7,8 @@ mod key_groups;
 mod temporal_join;
 mod valve;
 mod watermarks;
+mod window_operator;
+mod window_words;
 mod windows;
 
 use crate::case::{Case, Checked, unknown};
@@ -21,6 +23,7 @@ pub(crate) fn check(case: &Case) -> Checked {
         "watermark-valve" => valve::check(case),
         "split-watermark-combine" => watermarks::splits(case),
         "watermark-alignment" => watermarks::alignment(case),
+        "window-operator" | "evicting-window-operator" => window_operator::check(case),
         "window-assign" => windows::assign(case),
         "window-validate" => windows::validate(case),
         other => Err(unknown("topic", other)),

@@ -10,6 +10,7 @@ pub mod watermark;
 pub mod watermark_alignment;
 pub mod watermark_combine;
 pub mod watermark_valve;
+pub mod window;
 
 /// `Long.MIN_VALUE`: there is no watermark yet.
 pub const NO_WATERMARK: i64 = i64::MIN;

@@ -1,0 +1,147 @@
+//! What a window makes of its elements.
+//!
+//! Follows `ReduceFunction` and `AggregateFunction` (one number per window, folded as elements
+//! come) and `ProcessWindowFunction` (all elements kept until the window speaks); in Beam a
+//! `Combine` and a `GroupByKey`. Left out: functions of users; the job brings numbers.
+
+use serde::Serialize;
+
+/// An element in a window.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Record {
+    /// What it says.
+    pub value: i64,
+    /// Its time, ms.
+    pub timestamp: i64,
+}
+
+/// What becomes of a window's elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Aggregate {
+    /// Their sum.
+    Sum,
+    /// How many there are.
+    Count,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// All of them, in the order of their arrival.
+    Elements,
+}
+
+/// What a window keeps of its elements.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Contents {
+    /// A number that each element was folded into.
+    Folded(i64),
+    /// The elements.
+    Records(Vec<Record>),
+}
+
+/// What a window says.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Value {
+    /// The least or greatest of no elements.
+    Nothing,
+    /// A number.
+    Number(i64),
+    /// Values, in the order of their arrival.
+    Values(Vec<i64>),
+}
+
+impl Aggregate {
+    fn fold(self, so_far: Option<i64>, value: i64) -> i64 {
+        match (self, so_far) {
+            (Aggregate::Count, so_far) => so_far.unwrap_or(0).wrapping_add(1),
+            (_, None) => value,
+            (Aggregate::Sum | Aggregate::Elements, Some(sum)) => sum.wrapping_add(value),
+            (Aggregate::Min, Some(least)) => least.min(value),
+            (Aggregate::Max, Some(greatest)) => greatest.max(value),
+        }
+    }
+
+    /// Adds an element. `buffered` keeps the elements even where a number would do, as evictors
+    /// need.
+    pub fn add(self, contents: &mut Option<Contents>, record: Record, buffered: bool) {
+        let keep = buffered || self == Aggregate::Elements;
+        match contents {
+            Some(Contents::Records(all)) => all.push(record),
+            Some(Contents::Folded(number)) => *number = self.fold(Some(*number), record.value),
+            None if keep => *contents = Some(Contents::Records(vec![record])),
+            None => *contents = Some(Contents::Folded(self.fold(None, record.value))),
+        }
+    }
+
+    /// Adds the contents of another window.
+    pub fn merge(self, contents: &mut Option<Contents>, other: Contents) {
+        match (contents, other) {
+            (Some(Contents::Records(all)), Contents::Records(more)) => all.extend(more),
+            (Some(Contents::Folded(number)), Contents::Folded(other)) => {
+                *number = match self {
+                    Aggregate::Count => number.wrapping_add(other),
+                    _ => self.fold(Some(*number), other),
+                };
+            }
+            // A window keeps either numbers or elements from its first to its last.
+            (contents, other) => *contents = Some(other),
+        }
+    }
+
+    /// What a window says of these contents.
+    #[must_use]
+    pub fn result(self, contents: Option<&Contents>) -> Value {
+        let records = match contents {
+            Some(Contents::Folded(number)) => return Value::Number(*number),
+            Some(Contents::Records(records)) => records.as_slice(),
+            None => &[],
+        };
+        let values = records.iter().map(|it| it.value);
+        match self {
+            Aggregate::Elements => Value::Values(values.collect()),
+            Aggregate::Sum | Aggregate::Count => {
+                let folded = values.fold(None, |so_far, it| Some(self.fold(so_far, it)));
+                Value::Number(folded.unwrap_or(0))
+            }
+            Aggregate::Min => values.min().map_or(Value::Nothing, Value::Number),
+            Aggregate::Max => values.max().map_or(Value::Nothing, Value::Number),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_buffering_and_merging_give_the_same() {
+        let values = [4, -2, 7];
+        for (aggregate, expected) in [
+            (Aggregate::Sum, Value::Number(9)),
+            (Aggregate::Count, Value::Number(3)),
+            (Aggregate::Min, Value::Number(-2)),
+            (Aggregate::Max, Value::Number(7)),
+            (Aggregate::Elements, Value::Values(values.to_vec())),
+        ] {
+            for buffered in [false, true] {
+                let of = |some: &[i64]| {
+                    let mut contents = None;
+                    for value in some {
+                        let record = Record {
+                            value: *value,
+                            timestamp: 0,
+                        };
+                        aggregate.add(&mut contents, record, buffered);
+                    }
+                    contents
+                };
+                assert_eq!(aggregate.result(of(&values).as_ref()), expected);
+                let mut parts = of(&values[..1]);
+                aggregate.merge(&mut parts, of(&values[1..]).expect("two elements"));
+                assert_eq!(aggregate.result(parts.as_ref()), expected);
+            }
+        }
+        assert_eq!(Aggregate::Sum.result(None), Value::Number(0));
+        assert_eq!(Aggregate::Max.result(None), Value::Nothing);
+    }
+}
