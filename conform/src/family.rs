@@ -33,6 +33,7 @@ const FAMILIES: &[(&str, Reader)] = &[
     ("partitioner", kafka::partitioner::check),
     ("producer-state", kafka::producers::check),
     ("log-cleaner", kafka::cleaner::check),
+    ("queueing", stream::queueing::check),
     ("quota", kafka::quota::check),
     ("txn-coordinator", kafka::txn_coordinator::check),
 ];

@@ -12,6 +12,7 @@
 mod case;
 mod family;
 mod kafka;
+pub mod queueing;
 mod stream;
 mod values;
 

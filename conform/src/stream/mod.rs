@@ -4,6 +4,7 @@
 mod interval_join;
 mod joins;
 mod key_groups;
+pub(crate) mod queueing;
 mod temporal_join;
 mod valve;
 mod watermarks;
