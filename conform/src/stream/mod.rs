@@ -1,6 +1,7 @@
 //! Readers of the families of stream processing. Their files hold cases of several mechanisms; each
 //! case says in `topic` which.
 
+mod barriers;
 mod interval_join;
 mod joins;
 mod key_groups;
@@ -18,6 +19,12 @@ pub(crate) fn check(case: &Case) -> Checked {
     match case.topic.as_str() {
         "interval-join" => interval_join::check(case),
         "temporal-join" => temporal_join::check(case),
+        "barrier-aligned" | "barrier-tracker" | "barrier-unaligned" | "barrier-timeout" => {
+            match case.has("steps") {
+                true => barriers::check_steps(case),
+                false => barriers::check(case),
+            }
+        }
         "key-groups" => key_groups::check(case),
         "watermark-generator" => watermarks::generator(case),
         "idleness-timer" => watermarks::idleness(case),

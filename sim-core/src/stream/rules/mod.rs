@@ -4,6 +4,7 @@
 //! after which nothing comes.
 
 pub mod assigner;
+pub mod barrier;
 pub mod join;
 pub mod key_group;
 pub mod watermark;
