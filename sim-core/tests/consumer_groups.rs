@@ -50,7 +50,11 @@ fn three(config: &str) -> String {
 
 /// Runs the cluster with these members and this timeline; every expectation must hold.
 fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
-    let mut text = format!("{CLUSTER}{members}{timeline}\n");
+    check_in(CLUSTER, name, members, timeline, expect);
+}
+
+fn check_in(cluster: &str, name: &str, members: &str, timeline: &str, expect: &[&str]) {
+    let mut text = format!("{cluster}{members}{timeline}\n");
     for line in expect.iter().chain(NOTHING_WRONG) {
         let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
         let _ = write!(text, "[[expect]]\nthat = '{that}'\n{at}\n");
@@ -193,13 +197,15 @@ fn a_static_member_that_was_closed_comes_back_to_its_partitions() {
 fn an_assignor_that_the_coordinator_lacks_ends_the_consumer() {
     let members = [
         member("m1", "0s", ""),
-        member("m2", "20s", "group.remote.assignor = \"sticky\""),
+        member("m2", "20s", "group.remote.assignor = \"uniform\""),
     ];
     let expect = [
         "m2.owns == 0 and m1.owns == 6",
         "group.billing.members == 1",
     ];
-    check("assignor", &members.concat(), "", &expect);
+    let only = "group.consumer.assignors = \"range\", offsets";
+    let cluster = CLUSTER.replace("offsets", only);
+    check_in(&cluster, "assignor", &members.concat(), "", &expect);
 }
 
 #[test]

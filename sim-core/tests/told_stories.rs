@@ -204,3 +204,26 @@ for = "15s"
     expect.extend(NOTHING_WRONG);
     check("S15", &[], timeline, &expect);
 }
+
+/// Members of one group that read different topics: every assignor gives each partition to somebody
+/// who reads its topic, and a leader that does not read a topic assigns it all the same.
+#[test]
+fn one_group_reads_two_topics() {
+    let story = include_str!("../../scenarios/one-group-two-topics.toml");
+    let settings = "\"session.timeout.ms\" = 10_000";
+    assert!(story.contains(settings));
+    let strategies = ["range", "roundrobin", "sticky", "cooperative-sticky"];
+    for strategy in strategies {
+        let more = format!("{settings}\n\"partition.assignment.strategy\" = \"{strategy}\"");
+        support::holds(strategy, &story.replace(settings, &more));
+    }
+    for assignor in ["range", "uniform"] {
+        let modern = "\"group.protocol\" = \"consumer\"\n\"group.remote.assignor\" =";
+        let story = story
+            .replace(settings, &format!("{modern} \"{assignor}\""))
+            // The member is out after group.consumer.session.timeout.ms, 45 s.
+            .replace("at = \"59s\"", "at = \"89s\"")
+            .replace("duration = \"60s\"", "duration = \"90s\"");
+        support::holds(assignor, &story);
+    }
+}

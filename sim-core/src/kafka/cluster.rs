@@ -99,6 +99,11 @@ fn address_book(spec: &ClusterSpec, first: u32) -> AddressBook {
     few::sort_by_key(&mut placed, |(id, _)| *id);
     few::sort_by_key(&mut controllers, |(id, _)| *id);
     AddressBook {
+        topics: spec
+            .topics
+            .iter()
+            .map(|it| Arc::from(it.name.as_str()))
+            .collect(),
         brokers: placed,
         controllers,
     }

@@ -353,7 +353,10 @@ impl SettingValue for Strategies {
             let assignor = Assignor::ALL.iter().find(same);
             found.push(*assignor.ok_or_else(|| format!("`{word}` is no assignor"))?);
         }
-        Ok(Strategies(found))
+        match super::group_config::twice(&found) {
+            None => Ok(Strategies(found)),
+            Some(it) => Err(format!("`{}` stands twice", it.name())),
+        }
     }
     fn show(&self) -> String {
         let names: Vec<&str> = self.0.iter().map(|it| it.name()).collect();

@@ -35,6 +35,12 @@ pub enum AcknowledgementMode {
 word_setting!(AcknowledgementMode, "implicit, explicit",
     "implicit" => AcknowledgementMode::Implicit, "explicit" => AcknowledgementMode::Explicit);
 
+/// What stands twice in a list (`ConfigDef.ValidList.anyNonDuplicateValues`).
+pub(super) fn twice<T: PartialEq>(all: &[T]) -> Option<&T> {
+    let known = |(at, it): &(usize, &T)| all.iter().take(*at).any(|other| other == *it);
+    all.iter().enumerate().find(known).map(|(_, it)| it)
+}
+
 /// `group.consumer.assignors`: a list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ServerAssignors(pub Vec<ServerAssignor>);
@@ -48,10 +54,11 @@ impl SettingValue for ServerAssignors {
             found.ok_or_else(|| format!("`{word}` is no assignor of the coordinator"))
         };
         let words = text.split(',').map(str::trim);
-        words
-            .map(find)
-            .collect::<Result<_, _>>()
-            .map(ServerAssignors)
+        let found: Vec<ServerAssignor> = words.map(find).collect::<Result<_, _>>()?;
+        match twice(&found) {
+            None => Ok(ServerAssignors(found)),
+            Some(it) => Err(format!("`{}` stands twice", it.name())),
+        }
     }
     fn show(&self) -> String {
         let names: Vec<&str> = self.0.iter().map(|it| it.name()).collect();
@@ -60,6 +67,25 @@ impl SettingValue for ServerAssignors {
 }
 
 impl ConsumerConfig {
+    /// What Kafka's client refuses without a `group.id`, if it was written, with its reason
+    /// (`ConsumerConfig.maybeOverrideEnableAutoCommit`, `ShareConsumerImpl`).
+    #[must_use]
+    pub fn problems_without_group(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if !self.group_id.is_empty() {
+            return found;
+        }
+        if self.enable_auto_commit {
+            let message = "enable.auto.commit cannot be set to true without a group.id";
+            found.push(("enable.auto.commit", message.to_owned()));
+        }
+        if self.group_protocol == GroupProtocol::Share {
+            let message = "a share consumer needs a group.id (InvalidGroupIdException)";
+            found.push(("group.protocol", message.to_owned()));
+        }
+        found
+    }
+
     /// Keys that Kafka's client refuses with this `group.protocol`, with its reason
     /// (`ConsumerConfig.checkUnsupportedConfigsPostProcess`).
     #[must_use]
@@ -134,7 +160,20 @@ impl BrokerConfig {
                 found.push((key, message));
             }
         }
+        let share_session = self.share_session_timeout_ms;
+        let share_heartbeat = self.share_heartbeat_interval_ms;
+        for (key, value, least) in [
+            ("group.share.session.timeout.ms", share_session, 45_000),
+            ("group.share.heartbeat.interval.ms", share_heartbeat, 5_000),
+        ] {
+            if value < least {
+                found.push((key, format!("{key} is at least {least} by default")));
+            }
+        }
         let most = [
+            ("group.share.session.timeout.ms", share_session, 60_000),
+            ("group.share.heartbeat.interval.ms", share_heartbeat, 15_000),
+            ("group.share.max.size", self.share_max_size.into(), 1_000),
             (
                 "group.share.record.lock.duration.ms",
                 self.share_record_lock_ms,

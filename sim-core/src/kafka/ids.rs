@@ -4,6 +4,7 @@ use crate::dense::DenseKey;
 use crate::kernel::NodeId;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// A broker's `node.id` (also of a controller). `-1` means none in protocol fields.
 pub type BrokerId = i32;
@@ -63,6 +64,9 @@ pub struct AddressBook {
     pub brokers: Vec<(BrokerId, NodeId)>,
     /// Controllers (voters) by id, ascending.
     pub controllers: Vec<(BrokerId, NodeId)>,
+    /// Names of the topics by number, which metadata answers would bring along.
+    #[serde(skip)]
+    pub topics: Vec<Arc<str>>,
 }
 
 impl AddressBook {

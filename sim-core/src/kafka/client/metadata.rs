@@ -3,7 +3,8 @@
 //! Follows `Metadata` and `MetadataCache`. A client never goes back to an older leader epoch of a
 //! partition; it asks again after an error or a lost connection (with a pause that grows while
 //! answers bring nothing new), and every `metadata.max.age.ms`. An error response may name the new
-//! leader (KIP-951). One topic per client; topic ids and deleted topics are left out.
+//! leader (KIP-951). One topic per client; of other topics, which the leader of a group assigns, it
+//! knows the number of partitions. Topic ids and deleted topics are left out.
 
 use super::{Backoff, NEVER};
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
@@ -11,6 +12,7 @@ use crate::kafka::protocol::PartitionMetadata;
 use crate::kafka::rules::position::LeaderAndEpoch;
 use crate::kernel::Nanos;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The cache and its refresh.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -18,6 +20,9 @@ pub struct ClientMetadata {
     topic: TopicId,
     /// By partition number.
     partitions: Vec<LeaderAndEpoch>,
+    /// Other topics that it follows, with their partitions once an answer has told them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    others: BTreeMap<TopicId, Option<u16>>,
     /// Live brokers as the last answer named them; empty before the first.
     brokers: Vec<BrokerId>,
     max_age: Nanos,
@@ -37,6 +42,7 @@ impl ClientMetadata {
         ClientMetadata {
             topic,
             partitions: Vec::new(),
+            others: BTreeMap::new(),
             brokers: Vec::new(),
             max_age,
             backoff,
@@ -52,6 +58,28 @@ impl ClientMetadata {
     #[must_use]
     pub fn partition_count(&self) -> u16 {
         u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Follows these topics besides its own, and no others; asks for those that are new
+    /// (`Metadata.addTransientTopics`, as `updateGroupSubscription` has it).
+    pub(in crate::kafka) fn follow(&mut self, mut topics: BTreeSet<TopicId>) {
+        topics.remove(&self.topic);
+        self.others.retain(|it, _| topics.contains(it));
+        let known = self.others.len();
+        for topic in topics {
+            self.others.entry(topic).or_insert(None);
+        }
+        if self.others.len() > known {
+            self.request_update(true);
+        }
+    }
+
+    /// The other topics that it follows; `None` until an answer has come since.
+    pub(in crate::kafka) fn followed(&self) -> Option<BTreeMap<TopicId, u16>> {
+        let others = self.others.iter();
+        others
+            .map(|(topic, count)| Some((*topic, (*count)?)))
+            .collect()
     }
 
     /// Who leads a partition.
@@ -136,6 +164,11 @@ impl ClientMetadata {
     ) -> bool {
         let own = || answer.iter().filter(|p| p.tp.topic == self.topic);
         let count = own().map(|p| usize::from(p.tp.partition) + 1).max();
+        for (topic, count) in &mut self.others {
+            let of_topic = answer.iter().filter(|it| it.tp.topic == *topic);
+            let told = of_topic.map(|it| it.tp.partition.saturating_add(1)).max();
+            *count = Some(told.unwrap_or(0).max(count.unwrap_or(0)));
+        }
         let mut partitions = self.partitions.clone();
         if let Some(count) = count
             && count > partitions.len()

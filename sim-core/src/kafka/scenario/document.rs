@@ -21,6 +21,7 @@ document! {
         "rules" => rules: RawRules, optional, "Switches of the replication protocol; left out, Kafka 4.x as it is.";
         "topic" => topics: Vec<At<RawTopic>>, optional, "The topics.";
         "producer" => producers: Vec<At<RawProducer>>, optional, "Applications that write.";
+        "group" => groups: Vec<At<RawGroup>>, optional, "Consumer groups: what their members have alike.";
         "consumer" => consumers: Vec<At<RawConsumer>>, optional, "Applications that read.";
         "processor" => processors: Vec<At<RawProcessor>>, optional, "Applications that read one topic and write to another.";
         "quota" => quotas: Vec<At<RawQuota>>, optional, "Quotas of clients (kafka-configs.sh --entity-type clients).";
@@ -148,13 +149,36 @@ choice! {
 }
 
 document! {
-    /// An application that reads from a topic (standalone, assigned partitions).
+    /// An application that reads from a topic: by itself, or as a member of a group.
     pub(crate) struct RawConsumer {
         "name" => name: String, required, "Its name.";
         "topic" => topic: String, required, "What it reads.";
         "partitions" => partitions: Vec<At<u16>>, optional, "Which partitions (default all).";
+        "group" => group: String, optional, "The group that it is a member of: the id of a [[kafka.group]].";
         "config" => config: Config<ConsumerConfig>, optional, "Settings of its consumer, by Kafka's own keys.";
         "start" => start: Time, optional, "When it starts to poll (default 0s).";
+    }
+}
+
+impl RawConsumer {
+    /// A member of which its group says all there is.
+    pub(super) fn of_group(name: &At<String>, group: &RawGroup) -> Self {
+        RawConsumer {
+            name: Some(name.clone()),
+            topic: group.topic.clone(),
+            group: group.id.clone(),
+            ..RawConsumer::default()
+        }
+    }
+}
+
+document! {
+    /// A group of consumers: what its members have alike, and the members that have nothing else.
+    pub(crate) struct RawGroup {
+        "id" => id: String, required, "Its group.id.";
+        "config" => config: Config<ConsumerConfig>, optional, "Settings of all its members, by Kafka's own keys; a member's own come first.";
+        "topic" => topic: String, optional, "What the members that are named here read.";
+        "members" => members: Vec<At<String>>, optional, "Names of consumers with nothing of their own. Others join with `group`, or with a group.id in their config.";
     }
 }
 

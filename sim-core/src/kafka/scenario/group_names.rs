@@ -12,23 +12,23 @@ use crate::scenario::{Property, Type};
 /// The groups of a cluster, if there are any, under one name.
 pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
     let first = base + (spec.brokers.len() + spec.controllers.len() + spec.producers.len()) as u32;
-    let mut known: Vec<(&str, &str, NodeId, GroupProtocol)> = Vec::new();
+    let mut known: Vec<(&str, NodeId, GroupProtocol)> = Vec::new();
     let processors = spec.processors.iter().map(|it| &it.consumer);
     let consumers = spec.consumers.iter().chain(processors);
     for (node, consumer) in (first..).map(NodeId).zip(consumers) {
         let name = consumer.config.group_id.as_str();
         if !name.is_empty() && known.iter().all(|(other, ..)| *other != name) {
-            known.push((name, &consumer.topic, node, consumer.config.group_protocol));
+            known.push((name, node, consumer.config.group_protocol));
         }
     }
     if known.is_empty() {
         return None;
     }
     let all = move || {
-        let scope = |(name, topic, node, protocol): &(&'_ str, &'_ str, NodeId, _)| {
-            let (topic, node, protocol) = ((*topic).to_owned(), *node, *protocol);
+        let scope = |(name, node, protocol): &(&'_ str, NodeId, _)| {
+            let (group, node, protocol) = ((*name).to_owned(), *node, *protocol);
             Property::scope(*name, "A consumer group.", move || {
-                of_group(spec, &topic, node, protocol)
+                of_group(spec, &group, node, protocol)
             })
         };
         known.iter().map(scope).collect()
@@ -42,7 +42,7 @@ pub(super) fn groups(spec: &ClusterSpec, base: u32) -> Option<Property<'_>> {
 
 fn of_group<'s>(
     spec: &'s ClusterSpec,
-    topic: &str,
+    group: &str,
     node: NodeId,
     protocol: GroupProtocol,
 ) -> Vec<Property<'s>> {
@@ -82,7 +82,7 @@ fn of_group<'s>(
     ];
     let read = partitions(spec).filter(|(_, tp)| {
         let of = spec.topics.get(usize::from(tp.topic.0));
-        of.is_some_and(|it| it.name == topic)
+        of.is_some_and(|it| reads(spec, group, &it.name))
     });
     let read: Vec<_> = read.collect();
     all.extend(read.into_iter().map(|(name, tp)| {
@@ -113,6 +113,13 @@ fn of_group<'s>(
         })
     }));
     all
+}
+
+/// Whether somebody in a group reads a topic.
+fn reads(spec: &ClusterSpec, group: &str, topic: &str) -> bool {
+    let processors = spec.processors.iter().map(|it| &it.consumer);
+    let mut all = spec.consumers.iter().chain(processors);
+    all.any(|it| it.config.group_id == group && it.topic == topic)
 }
 
 /// A partition as a share group has it.

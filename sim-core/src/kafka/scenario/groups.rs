@@ -1,13 +1,16 @@
 //! What scenarios may say of consumer groups: what Kafka refuses, and what the model does not have.
 
+use super::consumers::Member;
 use super::document::RawKafka;
-use super::read::{self, list, place};
+use super::read::{self, place};
 use super::settings::Config;
-use crate::kafka::config::{BrokerConfig, CommitMode, ConsumerConfig};
-use crate::kafka::group_config::GroupProtocol;
+use crate::kafka::config::{Assignor, BrokerConfig, CommitMode, ConsumerConfig};
+use crate::kafka::group_config::{GroupProtocol, ServerAssignors};
 use crate::kafka::group_protocol::OFFSETS_TOPIC;
-use crate::kafka::spec::ClusterSpec;
-use crate::scenario::{At, Problem, Reader};
+use crate::kafka::settings::SettingValue;
+use crate::kafka::spec::{ClusterSpec, ConsumerSpec};
+use crate::scenario::{At, Problem, Reader, Severity};
+use std::ops::Range;
 
 /// What a broker refuses at start about groups.
 pub(super) fn check_broker_config(config: &Config<BrokerConfig>, reader: &mut Reader<'_>) {
@@ -25,91 +28,147 @@ pub(super) fn check_broker_config(config: &Config<BrokerConfig>, reader: &mut Re
     }
 }
 
-/// Keys that a consumer refuses with its `group.protocol`, each at its line.
-pub(super) fn check_keys(config: &Config<ConsumerConfig>, reader: &mut Reader<'_>) {
-    let (refused, why) = config.value.refused_keys();
-    for key in refused {
-        if let Some(span) = config.place(key) {
-            let problem = Problem::new("contradiction", format!("{key} {why}"));
-            reader.report(
-                span,
-                problem.help("Kafka's consumer refuses to start with this"),
-            );
-        }
-    }
-}
-
-/// What does not go together in an application around a consumer.
-pub(super) fn check_application(
-    config: &Config<ConsumerConfig>,
-    writes: bool,
-    reader: &mut Reader<'_>,
-) {
-    let own = &config.value;
-    let mut refuse = |key: &str, message: &str| {
-        if let Some(span) = config.place(key) {
-            reader.report(span, Problem::new("contradiction", message));
-        }
-    };
+/// What does not go together in an application around a consumer; `writes` if it is a processor.
+pub(super) fn application(own: &ConsumerConfig, writes: bool) -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
     if own.processing_spread_percent > 100 {
         let key = "application.processing.spread.percent";
-        refuse(key, "no record takes less than no time: at most 100");
+        found.push((key, "no record takes less than no time: at most 100"));
     }
-    if own.workers > 1 {
-        let why = match (writes, own.group_protocol, own.commit) {
-            (true, ..) => "a processor works on its records one after the other",
-            (_, GroupProtocol::Share, _) => {
-                "a share consumer works on its records one after the other: add members"
-            }
-            (.., CommitMode::Before) => {
-                "workers finish in any order; with `application.commit = \"before\"` nobody asks"
-            }
-            _ => return,
+    let why = match (writes, own.group_protocol, own.commit) {
+        _ if own.workers <= 1 => return found,
+        (true, ..) => "a processor works on its records one after the other",
+        (_, GroupProtocol::Share, _) => {
+            "a share consumer works on its records one after the other: add members"
+        }
+        (.., CommitMode::Before) => {
+            "workers finish in any order; with `application.commit = \"before\"` nobody asks"
+        }
+        _ => return found,
+    };
+    found.push(("application.workers", why));
+    found
+}
+
+/// What keeps members out of their group: what its coordinator refuses, by Kafka's error, and what
+/// the model does not have (members of one share group that read different topics, or of one group
+/// with different protocols).
+pub(super) fn check(members: &[Member], spec: &ClusterSpec, reader: &mut Reader<'_>) {
+    let consumers = spec.consumers.iter();
+    let own = consumers.chain(spec.processors.iter().map(|it| &it.consumer));
+    let own: Vec<&ConsumerSpec> = own.collect();
+    let mut told: Vec<(&str, String)> = Vec::new();
+    for (at, (member, spec_of)) in members.iter().zip(&own).enumerate() {
+        let config = &spec_of.config;
+        if config.group_id.is_empty() {
+            continue;
+        }
+        let before = own.iter().take(at);
+        let before: Vec<&ConsumerSpec> = before
+            .filter(|it| it.config.group_id == config.group_id)
+            .copied()
+            .collect();
+        let found = beside(spec_of, &before, member)
+            .or_else(|| refused(config, &before, member, &spec.config))
+            .filter(|_| member.starts);
+        let Some((span, message, severity)) = found else {
+            continue;
         };
-        refuse("application.workers", why);
+        // Once for each group.
+        let group = config.group_id.as_str();
+        if told.iter().all(|it| (it.0, &it.1) != (group, &message)) {
+            let mut problem = Problem::new("contradiction", message.as_str());
+            if severity == Severity::Warning {
+                problem = problem.warning();
+            }
+            reader.report(&span, problem);
+            told.push((group, message));
+        }
     }
 }
 
-/// What the model of groups does not have, or Kafka refuses: members of one group that read
-/// different topics, partitions by hand in a group, one instance id for two.
-pub(super) fn check(doc: &RawKafka, spec: &ClusterSpec, reader: &mut Reader<'_>) {
-    for (at, (raw, own)) in list(doc.consumers.as_ref())
-        .iter()
-        .zip(&spec.consumers)
-        .enumerate()
-    {
-        let group = &own.config.group_id;
-        if group.is_empty() {
-            continue;
-        }
-        let span = place(raw.value.config.as_ref(), &raw.span);
-        if !own.partitions.is_empty() {
-            let message = "a member of a group names no partitions: the group assigns them";
-            let given = place(raw.value.partitions.as_ref(), &span);
-            reader.report(&given, Problem::new("contradiction", message));
-        }
-        let mut others = spec.consumers.iter().take(at);
-        if let Some(other) = others.find(|it| it.config.group_id == *group && it.topic != own.topic)
-        {
-            let message = format!(
-                "`{}` reads another topic in the group `{group}`; here all members read the same",
-                other.name
-            );
-            let given = place(raw.value.topic.as_ref(), &span);
-            reader.report(&given, Problem::new("contradiction", message));
-        }
-        let protocol = own.config.group_protocol;
-        let mut others = spec.consumers.iter().take(at);
-        if let Some(other) =
-            others.find(|it| it.config.group_id == *group && it.config.group_protocol != protocol)
-        {
-            let message = format!(
-                "`{}` has another group.protocol in the group `{group}`; here all members have one",
-                other.name
-            );
-            reader.report(&span, Problem::new("contradiction", message));
-        }
+/// Where something is wrong, what, and whether the run can show it.
+type Found = Option<(Range<usize>, String, Severity)>;
+
+/// Members of one group that cannot be in it together here.
+fn beside(own: &ConsumerSpec, before: &[&ConsumerSpec], member: &Member) -> Found {
+    let (group, protocol) = (&own.config.group_id, own.config.group_protocol);
+    let mut others = before.iter();
+    if let Some(other) = others.find(|it| it.config.group_protocol != protocol) {
+        let message = format!(
+            "`{}` has another group.protocol in the group `{group}`; here all members have one",
+            other.name
+        );
+        return Some((member.span.clone(), message, Severity::Error));
     }
+    let mut others = before.iter();
+    let other = others.find(|it| it.topic != own.topic)?;
+    (protocol == GroupProtocol::Share).then(|| {
+        let message = format!(
+            "`{}` reads another topic in the share group `{group}`; here all its members read one",
+            other.name
+        );
+        (member.topic.clone(), message, Severity::Error)
+    })
+}
+
+/// What the coordinator answers to a member that joins with this.
+fn refused(
+    config: &ConsumerConfig,
+    before: &[&ConsumerSpec],
+    member: &Member,
+    brokers: &BrokerConfig,
+) -> Found {
+    let at = |key| member.config.place(key).unwrap_or(&member.span).clone();
+    let classic = config.group_protocol == GroupProtocol::Classic;
+    let (least, most) = (
+        brokers.group_min_session_timeout_ms,
+        brokers.group_max_session_timeout_ms,
+    );
+    let session = config.session_timeout_ms;
+    if classic && !(least..=most).contains(&session) {
+        let message = format!(
+            "INVALID_SESSION_TIMEOUT: `session.timeout.ms` ({session}) is not within the brokers' \
+             `group.min.session.timeout.ms` and `group.max.session.timeout.ms` ({least} to {most})"
+        );
+        return Some((at("session.timeout.ms"), message, Severity::Error));
+    }
+    let assignor = config.group_remote_assignor.as_str();
+    let known = &brokers.group_consumer_assignors;
+    if !assignor.is_empty() && known.0.iter().all(|it| it.name() != assignor) {
+        let message = format!(
+            "UNSUPPORTED_ASSIGNOR: the brokers' `group.consumer.assignors` are {}",
+            known.show()
+        );
+        // One that the brokers have not switched on is a mistake that a run can show.
+        let severity = match ServerAssignors::parse(assignor) {
+            Ok(_) => Severity::Warning,
+            Err(_) => Severity::Error,
+        };
+        return Some((at("group.remote.assignor"), message, severity));
+    }
+    let in_all = |it: &Assignor| {
+        let mut all = before.iter().map(|it| &it.config.assignment_strategy.0);
+        all.all(|own| own.contains(it))
+    };
+    if classic && !config.assignment_strategy.0.iter().any(in_all) {
+        let message = "INCONSISTENT_GROUP_PROTOCOL: no assignor is in the list of every member";
+        let at = at("partition.assignment.strategy");
+        return Some((at, message.to_owned(), Severity::Error));
+    }
+    let (key, size) = match config.group_protocol {
+        GroupProtocol::Classic => ("group.max.size", brokers.group_max_size),
+        GroupProtocol::Consumer => ("group.consumer.max.size", brokers.group_consumer_max_size),
+        GroupProtocol::Share => ("group.share.max.size", brokers.share_max_size),
+    };
+    let full = u32::try_from(before.len()).is_ok_and(|it| it >= size);
+    full.then(|| {
+        let group = &config.group_id;
+        let message = format!(
+            "GROUP_MAX_SIZE_REACHED: the group `{group}` has more members than `{key}` ({size})"
+        );
+        (member.span.clone(), message, Severity::Error)
+    })
 }
 
 /// `__consumer_offsets` counts as any topic does.

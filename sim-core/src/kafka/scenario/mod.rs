@@ -4,6 +4,7 @@
 //! an active controller, in that of the controller with the highest committed metadata offset. It
 //! is the view that `kafka-topics.sh --describe` would show, not any broker's belief.
 
+mod consumers;
 mod document;
 mod group_names;
 mod groups;

@@ -4,17 +4,16 @@
 //! Kafka's own placer does the same from a random start, so a file that must have a certain leader
 //! gives an `assignment`.
 
+use super::consumers::{Groups, Member};
 use super::document::{
-    HwOver, RawConsumer, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
+    HwOver, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
 };
 use super::settings::Config;
-use super::{groups, load, orders, processors};
-use crate::kafka::config::{
-    BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig,
-};
+use super::{consumers, groups, load, orders, processors};
+use crate::kafka::config::{BrokerConfig, ProducerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::ids::BrokerId;
 use crate::kafka::rules::replication::ReplicationRules;
-use crate::kafka::spec::{ClusterSpec, ConsumerSpec, LoadSpec, ProducerSpec, TopicSpec};
+use crate::kafka::spec::{ClusterSpec, LoadSpec, ProducerSpec, TopicSpec};
 use crate::scenario::{At, NodeName, Problem, Reader, Table, limits, units};
 use std::ops::Range;
 
@@ -51,21 +50,26 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
         nodes.push((node(&read.name, "producer"), place));
         spec.producers.push(read);
     }
-    for consumer in list(doc.consumers.as_ref()) {
-        let (read, place) = read_consumer(consumer, &spec, reader);
+    let known = Groups::read(doc.groups.as_ref(), reader);
+    let mut members: Vec<Member> = Vec::new();
+    let named = known.members();
+    for consumer in list(doc.consumers.as_ref()).iter().chain(&named) {
+        let (read, place, member) = consumers::read(consumer, &known, &spec, reader);
         nodes.push((node(&read.name, "consumer"), place));
         spec.consumers.push(read);
+        members.push(member);
     }
     for processor in list(doc.processors.as_ref()) {
-        let (read, place) = processors::read(processor, &spec, reader);
+        let (read, place, member) = processors::read(processor, &known, &spec, reader);
         nodes.push((node(&read.consumer.name, "processor"), place));
         spec.processors.push(read);
+        members.push(member);
     }
     for quota in list(doc.quotas.as_ref()) {
         let read = read_quota(&quota.value, &spec, reader);
         spec.quotas.push(read);
     }
-    groups::check(doc, &spec, reader);
+    groups::check(&members, &spec, reader);
     let internal = spec.offsets_topic();
     spec.topics.extend(internal);
     groups::check_replicas(raw, &spec, replicas, reader);
@@ -418,7 +422,7 @@ fn read_producer(
 ) -> (ProducerSpec, Range<usize>) {
     let doc = &raw.value;
     topic_of(doc.topic.as_ref(), spec, reader);
-    let config = producer_config(doc.config.as_ref(), &raw.span, reader);
+    let config = producer_config(doc.config.as_ref(), &raw.span, spec, reader);
     let load = match &doc.load {
         Some(load) => load::read(load, reader),
         None => LoadSpec::default(),
@@ -445,43 +449,11 @@ fn read_producer(
     (read, name_place)
 }
 
-fn read_consumer(
-    raw: &At<RawConsumer>,
-    spec: &ClusterSpec,
-    reader: &mut Reader<'_>,
-) -> (ConsumerSpec, Range<usize>) {
-    let doc = &raw.value;
-    let topic = topic_of(doc.topic.as_ref(), spec, reader);
-    let mut partitions: Vec<u16> = Vec::new();
-    for given in list(doc.partitions.as_ref()) {
-        let count = topic.map_or(usize::MAX, |topic| topic.assignment.len());
-        if usize::from(given.value) >= count {
-            let message = format!("the topic has no partition {}", given.value);
-            let expected = format!("a number from 0 to {}", count.saturating_sub(1));
-            reader.report(&given.span, Problem::bad_value(message, expected));
-        } else if partitions.contains(&given.value) {
-            let message = format!("partition {} stands twice", given.value);
-            reader.report(&given.span, Problem::new("duplicate", message));
-        }
-        partitions.push(given.value);
-    }
-    let config = consumer_config(doc.config.as_ref(), &raw.span, reader);
-    groups::check_application(&config, false, reader);
-    let name_place = place(doc.name.as_ref(), &raw.span);
-    let read = ConsumerSpec {
-        name: value(doc.name.as_ref()).unwrap_or_default(),
-        topic: value(doc.topic.as_ref()).unwrap_or_default(),
-        partitions,
-        config: config.value,
-        start: doc.start.as_ref().map_or(0, |at| at.value.0),
-    };
-    (read, name_place)
-}
-
 /// Settings of a producer; reports what it would refuse to start with.
 pub(super) fn producer_config(
     raw: Option<&At<Config<ProducerConfig>>>,
     otherwise: &Range<usize>,
+    spec: &ClusterSpec,
     reader: &mut Reader<'_>,
 ) -> Config<ProducerConfig> {
     let mut config: Config<ProducerConfig> = value(raw).unwrap_or_default();
@@ -498,34 +470,22 @@ pub(super) fn producer_config(
             problem.help("Kafka's producer refuses to start with this"),
         );
     }
-    config
-}
-
-/// Settings of a consumer; reports what it would refuse to start with.
-pub(super) fn consumer_config(
-    raw: Option<&At<Config<ConsumerConfig>>>,
-    otherwise: &Range<usize>,
-    reader: &mut Reader<'_>,
-) -> Config<ConsumerConfig> {
-    let config: Config<ConsumerConfig> = value(raw).unwrap_or_default();
-    for (key, message) in config.value.problems() {
-        let span = config.place(key).cloned();
-        let span = span.unwrap_or_else(|| place(raw, otherwise));
-        let problem = Problem::new("contradiction", message);
-        reader.report(
-            &span,
-            problem.help("Kafka's consumer refuses to start with this"),
-        );
-    }
-    groups::check_keys(&config, reader);
-    if config.value.fetch_max_wait_ms >= config.value.request_timeout_ms
-        && let Some(span) = config
-            .place("fetch.max.wait.ms")
-            .or(config.place("request.timeout.ms"))
+    if let Some(span) = config.place("transactional.id")
+        && config.value.transactional_id.is_empty()
     {
-        let message =
-            "`fetch.max.wait.ms` is not below `request.timeout.ms`: idle fetches would time out";
-        reader.report(span, Problem::new("contradiction", message));
+        let message = "transactional.id must not be empty";
+        reader.report(span, Problem::bad_value(message, "a name"));
+    }
+    let (own, most) = (&config.value, spec.config.txn_max_timeout_ms);
+    if !own.transactional_id.is_empty() && own.transaction_timeout_ms > most {
+        let span = config.place("transaction.timeout.ms").cloned();
+        let message = format!(
+            "INVALID_TRANSACTION_TIMEOUT: `transaction.timeout.ms` ({}) is above the brokers' \
+             `transaction.max.timeout.ms` ({most})",
+            own.transaction_timeout_ms
+        );
+        let span = span.unwrap_or_else(|| place(raw, otherwise));
+        reader.report(&span, Problem::new("contradiction", message));
     }
     config
 }

@@ -44,16 +44,48 @@ settings_tables!(
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Config<C> {
     pub(super) value: C,
-    places: Vec<(String, Range<usize>)>,
+    places: Vec<Place>,
+}
+
+/// A key that was set, with what was written, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Place {
+    key: String,
+    text: String,
+    span: Range<usize>,
 }
 
 impl<C> Config<C> {
     /// Where a key was set, if it was.
     pub(super) fn place(&self, key: &str) -> Option<&Range<usize>> {
-        self.places
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, span)| span)
+        let mut places = self.places.iter();
+        places.find(|it| it.key == key).map(|it| &it.span)
+    }
+}
+
+impl<C: Settings> Config<C> {
+    /// These settings, and where they say nothing those of `base`.
+    pub(super) fn over(&self, base: &Config<C>) -> Config<C> {
+        let mut all = self.clone();
+        let more = base.places.iter();
+        for place in more.filter(|it| self.place(&it.key).is_none()) {
+            // It was read once already.
+            if all.value.put(&place.key, &place.text).is_ok() {
+                all.places.push(place.clone());
+            }
+        }
+        all
+    }
+
+    /// Sets a key to a value that stands elsewhere in the document.
+    pub(super) fn say(&mut self, key: &str, text: &str, span: &Range<usize>) {
+        if self.value.put(key, text).is_ok() {
+            self.places.push(Place {
+                key: key.to_owned(),
+                text: text.to_owned(),
+                span: span.clone(),
+            });
+        }
     }
 }
 
@@ -150,7 +182,11 @@ impl<C: Settings> Item for Config<C> {
                 &value.span,
                 reader,
             ) {
-                config.places.push((key.value, value.span.clone()));
+                config.places.push(Place {
+                    key: key.value,
+                    text: value.value.text(),
+                    span: value.span.clone(),
+                });
             }
         }
         Some(config)

@@ -118,6 +118,46 @@ fn in_groups() {
     let member = |line: &str, code: &str, place: &str, said: &str| {
         added(&format!("[[kafka.consumer]]\nname = \"m1\"\ntopic = \"orders\"\nconfig = {{ group.id = \"g\", {line} }}"), code, place, said);
     };
+    let group = |line: &str, code: &str, place: &str, said: &str| {
+        added(&format!("[[kafka.group]]\nid = \"g\"\ntopic = \"orders\"\nmembers = [\"m1\", \"m2\"]\nconfig = {{ {line} }}"), code, place, said);
+    };
+    let brokers = |line: &str, more: &str, code: &str, place: &str, said: &str| {
+        let text = BASE.replace("brokers = 3", &format!("brokers = 3\nconfig = {{ {line} }}"));
+        check(&format!("{text}\n{more}\n"), code, place, said);
+    };
+    let two = "[[kafka.group]]\nid = \"g\"\ntopic = \"orders\"\nmembers = [\"m1\", \"m2\"]";
+    member("partition.assignment.strategy = \"rnage\"", "bad-value", "\"rnage\"", "is no assignor");
+    member("partition.assignment.strategy = \"range, range\"", "bad-value", "\"range, range\"", "stands twice");
+    member("group.protocol = \"consumer\", group.remote.assignor = \"sticky\"", "contradiction", "\"sticky\"", "UNSUPPORTED_ASSIGNOR");
+    brokers("group.consumer.assignors = \"sticky\"", "", "bad-value", "\"sticky\"", "no assignor of the coordinator");
+    member("heartbeat.interval.ms = 45_000", "contradiction", "45_000", "Heartbeat must be set lower");
+    member("session.timeout.ms = 3_000", "contradiction", "3_000", "Heartbeat must be set lower");
+    member("session.timeout.ms = 5_000", "contradiction", "5_000", "INVALID_SESSION_TIMEOUT");
+    member("session.timeout.ms = 2_000_000", "contradiction", "2_000_000", "6000 to 1800000");
+    brokers("group.max.size = 1", two, "contradiction", "\"m2\"", "GROUP_MAX_SIZE_REACHED");
+    brokers("group.consumer.session.timeout.ms = 5_000", "", "contradiction", "5_000", "greater than or equal");
+    brokers("group.share.heartbeat.interval.ms = 1_000", "", "contradiction", "1_000", "at least 5000");
+    brokers("group.share.max.size = 1_001", "", "contradiction", "1_001", "at most 1000");
+    group("heartbeat.interval.ms = 50_000", "contradiction", "50_000", "Kafka's consumer refuses");
+    group("group.protocol = \"consumer\", session.timeout.ms = 10_000", "contradiction", "10_000", "cannot be set when group.protocol=CONSUMER");
+    group("group.id = \"h\"", "contradiction", "\"h\"", "leave `group.id` out");
+    group("application.workers = 2, application.commit = \"before\"", "contradiction", "2", "finish in any order");
+    let apart = "[[kafka.consumer]]\nname = \"m3\"\ntopic = \"orders\"\ngroup = \"g\"\nconfig = { partition.assignment.strategy = \"sticky\" }";
+    added(&format!("{two}\n{apart}"), "contradiction", "\"m1\"", "INCONSISTENT_GROUP_PROTOCOL");
+    added(&apart.replace("\"g\"", "\"h\""), "unknown-name", "\"h\"", "there is no group `h`");
+    added(&format!("{two}\n{}", two.replace("\"m1\", \"m2\"", "")), "duplicate", "\"g\"", "two groups `g`");
+    added("[[kafka.group]]\nid = \"g\"\nmembers = [\"m1\"]", "missing-key", "[\"m1\"]", "a `topic`");
+    let alone = |line: &str, place: &str, said: &str| {
+        added(&format!("[[kafka.consumer]]\nname = \"c\"\ntopic = \"orders\"\nconfig = {{ {line} }}"), "contradiction", place, said);
+    };
+    alone("enable.auto.commit = true", "true", "without a group.id");
+    alone("group.protocol = \"share\"", "\"share\"", "InvalidGroupIdException");
+    let producer = |line: &str, place: &str, said: &str| {
+        with("rate = 10 }", &format!("rate = 10 }}\nconfig = {{ {line} }}"), "contradiction", place, said);
+    };
+    producer("transactional.id = \"t\", acks = 1", "\"t\"", "without also enabling idempotence");
+    producer("transactional.id = \"t\", enable.idempotence = false", "\"t\"", "without also enabling idempotence");
+    producer("transactional.id = \"t\", transaction.timeout.ms = 900_001", "900_001", "INVALID_TRANSACTION_TIMEOUT");
     member("application.workers = 0", "bad-value", "0", "at least 1");
     member("application.workers = 2, application.commit = \"before\"", "contradiction", "2", "finish in any order");
     member("application.workers = 2, group.protocol = \"share\"", "contradiction", "2", "add members");

@@ -8,6 +8,7 @@ use crate::kafka::ids::{TopicId, TopicPartition};
 use crate::kafka::rules::assign;
 use crate::kafka::rules::classic_group::{Bytes, JoinedMember, Name};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A member's subscription, with what it owns (KIP-429) and since which generation (KIP-792).
@@ -43,6 +44,13 @@ pub(super) fn subscription(
 pub(in crate::kafka) fn subscribes(metadata: &Bytes, topic: TopicId) -> bool {
     let read = postcard::from_bytes::<Subscription>(metadata);
     read.map_or(true, |it| it.topics.contains(&topic))
+}
+
+/// The topics that somebody in the group reads.
+pub(super) fn topics_of(members: &[JoinedMember]) -> BTreeSet<TopicId> {
+    let read = |it: &JoinedMember| postcard::from_bytes::<Subscription>(&it.metadata).ok();
+    let topics = members.iter().filter_map(read).map(|it| it.topics);
+    topics.flatten().collect()
 }
 
 /// The partitions of an assignment; none if it cannot be read.

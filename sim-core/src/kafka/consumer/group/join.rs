@@ -97,13 +97,11 @@ impl Consumer {
             self.find_coordinator(member, cx);
             return;
         }
-        let count = self.client.metadata.partition_count();
-        if member.state == MemberState::Stable && member.assigned_of.is_some_and(|it| it < count) {
-            // The topic has grown since this member, the leader, made the assignment
-            // (`rejoinNeededOrPending`).
+        if member.state == MemberState::Stable && self.topics_have_grown(member) {
             member.assigned_of = None;
             self.request_rejoin(member);
         }
+        self.go_on_leading(member, cx);
         let joining = matches!(
             member.state,
             MemberState::PreparingRebalance | MemberState::CompletingRebalance
@@ -117,6 +115,17 @@ impl Consumer {
         if member.not_before <= cx.now() {
             self.send_join(member, cx);
         }
+    }
+
+    /// Whether topics have grown since this member, the leader, made the assignment
+    /// (`rejoinNeededOrPending`).
+    fn topics_have_grown(&self, member: &Membership) -> bool {
+        let metadata = &self.client.metadata;
+        let others = || metadata.followed().unwrap_or_default();
+        member.assigned_of.is_some_and(|own| {
+            own < metadata.partition_count()
+                || (!member.assigned_others.is_empty() && member.assigned_others != others())
+        })
     }
 
     /// `onJoinPrepare`; `false` while it waits for its commit.
@@ -224,7 +233,7 @@ impl Consumer {
                 member.generation = answer.generation;
                 member.state = MemberState::CompletingRebalance;
                 self.start_heartbeat(member, cx.now());
-                self.send_sync(member, &answer, cx);
+                self.lead_or_follow(member, answer, cx);
                 return;
             }
             ErrorCode::MemberIdRequired => member.member_id = Arc::clone(&answer.member_id),
@@ -243,16 +252,50 @@ impl Consumer {
         self.join_failed(member);
     }
 
+    /// The leader needs metadata of all topics that somebody in the group reads
+    /// (`updateGroupSubscription`, `ensureFreshMetadata`).
+    fn lead_or_follow(
+        &mut self,
+        member: &mut Membership,
+        answer: JoinAnswer,
+        cx: &mut KafkaCx<'_>,
+    ) {
+        let topics = match answer.leader == answer.member_id {
+            true => assignment::topics_of(&answer.members),
+            false => BTreeSet::new(),
+        };
+        self.client.metadata.follow(topics);
+        member.elected = Some(Box::new(answer));
+        self.go_on_leading(member, cx);
+    }
+
+    fn go_on_leading(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        let ready = self.client.metadata.followed().is_some();
+        if let Some(answer) = member.elected.take_if(|_| ready)
+            && member.state == MemberState::CompletingRebalance
+            && member.generation == answer.generation
+        {
+            self.send_sync(member, &answer, cx);
+        }
+    }
+
     fn send_sync(&mut self, member: &mut Membership, joined: &JoinAnswer, cx: &mut KafkaCx<'_>) {
         let leads = joined.leader == joined.member_id && !joined.skip_assignment;
         let mut assignments: Vec<(Name, Bytes)> = Vec::new();
         member.assigned_of = None;
+        member.assigned_others.clear();
         if leads {
             let count = self.client.metadata.partition_count();
             member.assigned_of = Some(count);
-            let known = (self.topic, &*self.topic_name, count);
+            member.assigned_others = self.client.metadata.followed().unwrap_or_default();
+            let mut known = vec![(self.topic, &*self.topic_name, count)];
+            let names = &self.book.topics;
+            known.extend(member.assigned_others.iter().filter_map(|(topic, count)| {
+                let name = names.get(usize::from(topic.0))?;
+                Some((*topic, &**name, *count))
+            }));
             let protocol = joined.protocol.as_deref().unwrap_or_default();
-            assignments = assignment::assign(protocol, &joined.members, &[known]);
+            assignments = assignment::assign(protocol, &joined.members, &known);
         }
         let sync = SyncRequest {
             member_id: Arc::clone(&member.member_id),

@@ -4,8 +4,8 @@
 //!
 //! Follows `ConsumerCoordinator`, `AbstractCoordinator` and its `HeartbeatThread`. The application's
 //! thread polls, joins and commits; heartbeats are sent beside it, also while it is busy, and notice
-//! when it is busy for too long. Left out: subscriptions to more than one topic, rebalance listeners
-//! of the application's own, and rejoining when a topic grows.
+//! when it is busy for too long. Members of a group may read different topics, each
+//! of them one. Left out: rebalance listeners of the application's own.
 
 mod assignment;
 mod commit;
@@ -22,15 +22,15 @@ use crate::kafka::config::ConsumerConfig;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_config::GroupProtocol;
 use crate::kafka::group_protocol::{CommittedOffset, GroupRequest, GroupResponse};
-use crate::kafka::ids::{BrokerId, TopicPartition};
+use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
 use crate::kafka::protocol::Request;
-use crate::kafka::rules::classic_group::Name;
+use crate::kafka::rules::classic_group::{JoinAnswer, Name};
 use crate::kafka::share_protocol::ShareResponse;
 use crate::kernel::{MILLISECOND, Nanos, SECOND};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How far a join has come (`MemberState`).
@@ -98,6 +98,12 @@ pub(super) struct Membership {
     /// As leader of the group: of how many partitions it made the last assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     assigned_of: Option<u16>,
+    /// The same of the topics that only others in the group read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    assigned_others: BTreeMap<TopicId, u16>,
+    /// Elected, and waiting for metadata of topics that only others read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elected: Option<Box<JoinAnswer>>,
     /// A rebalance is wanted.
     rejoin: bool,
     /// `onJoinPrepare` is done for the join that is wanted.
@@ -163,6 +169,8 @@ impl Membership {
             generation: -1,
             state: MemberState::Unjoined,
             assigned_of: None,
+            assigned_others: BTreeMap::new(),
+            elected: None,
             rejoin: true,
             prepared: false,
             waits_for_commit: None,
