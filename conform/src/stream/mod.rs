@@ -5,6 +5,8 @@ mod barriers;
 mod interval_join;
 mod joins;
 mod key_groups;
+mod pane_words;
+mod panes;
 pub(crate) mod queueing;
 mod temporal_join;
 mod valve;
@@ -31,8 +33,10 @@ pub(crate) fn check(case: &Case) -> Checked {
         "watermark-valve" => valve::check(case),
         "split-watermark-combine" => watermarks::splits(case),
         "watermark-alignment" => watermarks::alignment(case),
+        "panes" | "late-data" | "triggers" => panes::check(case),
         "window-operator" | "evicting-window-operator" => window_operator::check(case),
         "window-assign" => windows::assign(case),
+        "window-merge" | "session-merge" | "merging-windows" => windows::merge(case),
         "window-validate" => windows::validate(case),
         other => Err(unknown("topic", other)),
     }

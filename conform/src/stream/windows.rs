@@ -4,6 +4,7 @@ use crate::case::{Case, Checked, same, unknown};
 use crate::values::{int, list, offset, offset_or, text, written};
 use serde_json::{Value, json};
 use sim_core::stream::rules::assigner::{Assigner, Stagger, Window};
+use sim_core::stream::rules::window::merging::Merging;
 
 /// The assigner of a case's settings; `given` may bring some that `config` leaves open.
 pub(super) fn assigner(config: &Value, given: &Value) -> Checked<Assigner> {
@@ -76,11 +77,17 @@ pub(crate) fn assign(case: &Case) -> Checked {
     same("windows", &json!(rows), &case.expect)
 }
 
-/// Windows with the elements in each. Beam's sessions merge when they overlap, not when they touch.
-fn by_window(case: &Case, assigner: Assigner) -> Checked {
-    if assigner.merges() {
-        return Err(unknown("rule", "of Beam's sessions"));
+/// Which windows merge in the system whose test the case restates: Beam's merge when they overlap,
+/// Flink's when they touch.
+fn merging(case: &Case) -> Merging {
+    match case.path.starts_with("flink") {
+        true => Merging::Touching,
+        false => Merging::Overlapping,
     }
+}
+
+/// Windows with the elements in each.
+fn by_window(case: &Case, assigner: Assigner) -> Checked {
     let mut windows: Vec<(Window, Vec<i64>)> = Vec::new();
     for timestamp in list(&case.input["timestamps"])? {
         let timestamp = int(timestamp)?;
@@ -91,12 +98,59 @@ fn by_window(case: &Case, assigner: Assigner) -> Checked {
             }
         }
     }
+    if assigner.merges() {
+        let all: Vec<Window> = windows.iter().map(|it| it.0).collect();
+        let merged = merging(case).merge(&all).into_iter();
+        windows = merged
+            .map(|(cover, parts)| {
+                let inside = windows.iter().filter(|it| parts.contains(&it.0));
+                (cover, inside.flat_map(|it| it.1.clone()).collect())
+            })
+            .collect();
+    }
+    for (_, elements) in &mut windows {
+        elements.sort_unstable();
+    }
     windows.sort();
     let rows = windows.iter().map(|(window, elements)| {
         let elements: Vec<Value> = elements.iter().copied().map(written).collect();
         json!([shown(window), elements])
     });
-    case.same("windows", &rows.collect())
+    let mut expected = case.expect["windows"].clone();
+    for row in expected.as_array_mut().into_iter().flatten() {
+        if let Some(elements) = row.get_mut(1).and_then(Value::as_array_mut) {
+            elements.sort_by_key(Value::as_i64);
+        }
+    }
+    same("windows", &rows.collect(), &expected)
+}
+
+/// Windows that merge, and those that stay alone: `mergeWindows`.
+pub(crate) fn merge(case: &Case) -> Checked {
+    let given = match &case.input["windows"] {
+        Value::Null => &case.input,
+        own => own,
+    };
+    let window = |it: &Value| -> Checked<Window> {
+        Ok(Window {
+            start: offset(&it[0])?,
+            end: offset(&it[1])?,
+        })
+    };
+    let windows: Checked<Vec<Window>> = list(given)?.iter().map(window).collect();
+    let merged = merging(case).merge(&windows?);
+    let with_parts = |(cover, parts): &(Window, Vec<Window>)| {
+        let parts: Vec<Value> = parts.iter().map(shown).collect();
+        json!([shown(cover), parts])
+    };
+    let together = || merged.iter().filter(|it| it.1.len() > 1);
+    case.same_all(|key| {
+        Ok(Some(match key {
+            "windows" | "result" => merged.iter().map(|it| shown(&it.0)).collect(),
+            "merged" | "merges" => together().map(with_parts).collect(),
+            _ => return Ok(None),
+        }))
+    })
 }
 
 /// Settings that are refused, or not.

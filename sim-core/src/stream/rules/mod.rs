@@ -7,6 +7,7 @@ pub mod assigner;
 pub mod barrier;
 pub mod join;
 pub mod key_group;
+pub mod pane;
 pub mod watermark;
 pub mod watermark_alignment;
 pub mod watermark_combine;
