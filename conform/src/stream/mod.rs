@@ -2,6 +2,7 @@
 //! case says in `topic` which.
 
 mod barriers;
+mod fault;
 mod interval_join;
 mod joins;
 mod key_groups;
@@ -27,6 +28,12 @@ pub(crate) fn check(case: &Case) -> Checked {
                 false => barriers::check(case),
             }
         }
+        "two-phase-commit"
+        | "kafka-sink"
+        | "restart-strategy"
+        | "checkpoint-failures"
+        | "checkpoint-trigger"
+        | "buffer-debloating" => fault::check(case),
         "key-groups" => key_groups::check(case),
         "watermark-generator" => watermarks::generator(case),
         "idleness-timer" => watermarks::idleness(case),
