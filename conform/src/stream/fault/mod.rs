@@ -69,7 +69,7 @@ fn same_step(
     mut got: impl FnMut(&str, &Value) -> Checked<Option<Value>>,
 ) -> Checked {
     let entries = expected.as_array().into_iter().flatten();
-    for entry in entries.filter(|it| it["step"] == Value::from(number)) {
+    for entry in entries.filter(|it| it["step"] == number) {
         for (key, value) in entry.as_object().into_iter().flatten() {
             if ["step", "note", "notes", "rule"].contains(&key.as_str()) {
                 continue;
