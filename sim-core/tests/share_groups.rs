@@ -14,7 +14,7 @@ duration = "90s"
 
 [kafka]
 brokers = 3
-config = { offsets.topic.num.partitions = 3, share.auto.offset.reset = "earliest", group.share.record.lock.duration.ms = 15_000 }
+config = { offsets.topic.num.partitions = 3, share.coordinator.state.topic.num.partitions = 3, share.auto.offset.reset = "earliest", group.share.record.lock.duration.ms = 15_000 }
 
 [[kafka.topic]]
 name = "orders"
@@ -39,7 +39,11 @@ fn member(name: &str, config: &str) -> String {
 
 /// Runs the cluster with these members and this timeline; every expectation must hold.
 fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
-    let mut text = format!("{CLUSTER}{members}{timeline}\n");
+    check_in(CLUSTER, name, members, timeline, expect);
+}
+
+fn check_in(cluster: &str, name: &str, members: &str, timeline: &str, expect: &[&str]) {
+    let mut text = format!("{cluster}{members}{timeline}\n");
     for line in expect {
         let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
         let _ = write!(text, "[[expect]]\nthat = '{that}'\n{at}\n");
@@ -111,6 +115,47 @@ fn a_new_coordinator_is_told_again_who_is_there() {
     let crash = "[[timeline]]\nat = \"22s\"\ndo = \"crash\"\nnode = \"group.office.coordinator\"\nfor = \"5s\"\n";
     let expect = ["group.office.members == 2 and group.office.stable @ at = \"58s\""];
     check("coordinator", &two, crash, &expect);
+}
+
+/// Leaders die when everything is acknowledged: nothing comes again, and the group goes on.
+#[test]
+fn a_new_leader_knows_what_is_done() {
+    let two = ["m1", "m2"].map(|it| member(it, "")).concat();
+    let more = "[[timeline]]\nat = \"55s\"\ndo = \"send\"\nnode = \"shop\"\nrecords = 300\n";
+    let one =
+        "[[timeline]]\nat = \"40s\"\ndo = \"crash\"\nnode = \"orders-0.leader\"\nfor = \"30s\"\n";
+    let all = ["b1", "b2", "b3"].map(|it| one.replace("orders-0.leader", it).replace("30s", "5s"));
+    for (name, crash) in [("one", one.to_owned()), ("all", all.concat())] {
+        let expect = [
+            "group.office.orders-0.start == orders-0.hw and orders-0.hw > 500 @ at = \"39s\"",
+            "group.office.orders-0.start > 500 and group.office.orders-1.start > 500 @ at = \"54s\"",
+            "ledger.reprocessed == 0 @ at = \"always\"",
+            "ledger.processed == ledger.acknowledged and ledger.acknowledged == 2000",
+            "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
+        ];
+        check(name, &two, &format!("{crash}{more}"), &expect);
+    }
+}
+
+/// One dies in the middle of the work: what was in somebody's hands is done again, nothing else,
+/// whether the coordinator writes a snapshot each time or next to never.
+#[test]
+fn what_was_in_hand_at_a_failover_comes_back() {
+    let two = ["m1", "m2"].map(|it| member(it, "")).concat();
+    let crash =
+        "[[timeline]]\nat = \"12s\"\ndo = \"crash\"\nnode = \"orders-0.leader\"\nfor = \"20s\"\n";
+    for updates in ["0", "7", "500"] {
+        let key = "share.coordinator.snapshot.update.records.per.snapshot";
+        let expect = [
+            // Two members with a poll's records each, and a fetch's besides.
+            "ledger.reprocessed < 80",
+            "ledger.processed == ledger.acknowledged",
+            "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
+        ];
+        let cluster = CLUSTER.replace("config = {", &format!("config = {{ {key} = {updates},"));
+        assert_ne!(cluster, CLUSTER);
+        check_in(&cluster, updates, &two, crash, &expect);
+    }
 }
 
 #[test]

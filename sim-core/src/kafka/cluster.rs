@@ -113,10 +113,14 @@ fn address_book(spec: &ClusterSpec, first: u32) -> AddressBook {
 /// the defaults.
 fn bootstrap(spec: &ClusterSpec) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
-    let internal: Vec<_> = [spec.offsets_topic(), spec.transactions_topic()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let internal: Vec<_> = [
+        spec.offsets_topic(),
+        spec.transactions_topic(),
+        spec.share_state_topic(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     for (number, topic) in (0..).zip(spec.topics.iter().chain(&internal)) {
         let id = TopicId(number);
         records.push(MetadataRecord::Topic {

@@ -146,6 +146,11 @@ settings! {
         #[serde(skip)] "group.share.delivery.count.limit" => share_delivery_count_limit: u32 = 5, "How often a record is delivered before a share group gives it up.";
         #[serde(skip)] "group.share.partition.max.record.locks" => share_max_record_locks: u32 = 2_000, "Records of a partition that a share group may have in hand.";
         #[serde(skip)] "share.auto.offset.reset" => share_auto_offset_reset: OffsetReset = OffsetReset::Latest, "Where share groups begin (in Kafka a setting of each group).";
+        #[serde(skip)] "share.coordinator.state.topic.num.partitions" => share_state_partitions: u32 = 50, "Partitions of __share_group_state, which exists if there is a share group.";
+        #[serde(skip)] "share.coordinator.state.topic.replication.factor" => share_state_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
+        #[serde(skip)] "share.coordinator.state.topic.min.isr" => share_state_min_isr: u32 = 2, "Its min.insync.replicas; at most its replicas.";
+        #[serde(skip)] "share.coordinator.snapshot.update.records.per.snapshot" => share_updates_per_snapshot: u32 = 500, "Updates of a partition's state between two snapshots.";
+        #[serde(skip)] "share.coordinator.write.timeout.ms" => share_coordinator_write_timeout_ms: i64 = 5_000, "How long a write waits for the in-sync replicas of __share_group_state.";
         #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
         #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
         #[serde(skip)] "offsets.topic.segment.bytes" => offsets_topic_segment_bytes: u64 = 104_857_600, "Its segment.bytes; small ones are compacted and loaded sooner.";

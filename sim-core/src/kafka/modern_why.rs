@@ -36,6 +36,9 @@ pub enum ModernRule {
     ShareStart,
     /// A leader refused an acknowledgement. Before: its first offset; after: error code number.
     AcknowledgeRefused,
+    /// A leader read the state of a partition in a share group from its share coordinator. Before:
+    /// its leader epoch; after: the start offset.
+    ShareStateRead,
 }
 
 /// A rule's name, what it did (as in [`super::group_why::text`]) and its source.
@@ -119,6 +122,12 @@ pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static st
             "acknowledge-refused",
             "an acknowledgement from offset {b} on was refused: {e}",
             "SharePartition.acknowledge",
+        ),
+        ModernRule::ShareStateRead => (
+            "share-state-read",
+            "the leader in epoch {b} has the state from the share coordinator and goes on from \
+             start offset {a}",
+            "SharePartition.maybeInitialize, ReadShareGroupState",
         ),
     }
 }

@@ -470,6 +470,8 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "PreVote",
     "Produce",
     "ProduceResponse",
+    "ReadShareGroupState",
+    "ReadShareGroupStateResponse",
     "ReplicaFetch",
     "ShareAcknowledge",
     "ShareAcknowledgeResponse",
@@ -481,6 +483,8 @@ pub const MESSAGE_KINDS: &[&str] = &[
     "SyncGroupResponse",
     "Vote",
     "VoteResponse",
+    "WriteShareGroupState",
+    "WriteShareGroupStateResponse",
     "WriteTxnMarkers",
     "WriteTxnMarkersResponse",
 ];
@@ -516,7 +520,7 @@ impl Message for Msg {
                         ShareResponse::ShareFetch { partitions, .. } => {
                             sum(&mut partitions.iter().flat_map(|p| &p.batches).map(|b| b.bytes))
                         }
-                        ShareResponse::ShareAcknowledge { .. } => 0,
+                        _ => 0,
                     },
                     _ => 0,
                 },

@@ -1,4 +1,5 @@
-//! The messages of share groups (KIP-932) to the leaders of partitions.
+//! The messages of share groups (KIP-932): of members to the leaders of partitions, and of these to
+//! share coordinators.
 //!
 //! Names follow `ShareFetchRequest`, `ShareAcknowledgeRequest` and their responses; one version of
 //! each. Left out: share sessions, by which only changes are sent.
@@ -7,8 +8,12 @@ use super::error::ErrorCode;
 use super::ids::TopicPartition;
 use super::rules::classic_group::Name;
 use super::rules::share_partition::{AcknowledgeType, AcquiredRecords};
+use super::rules::share_state::ShareGroupOffset;
 use crate::log::BatchList;
 use serde::Serialize;
+
+/// The topic in which share coordinators keep the state of share groups' partitions.
+pub const SHARE_STATE_TOPIC: &str = "__share_group_state";
 
 /// A member's word on records of a partition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -42,6 +47,18 @@ pub enum ShareRequest {
         member_id: Name,
         acknowledgements: Vec<ShareAcknowledgement>,
     },
+    /// Of a leader, before it hands out the first record.
+    ReadShareGroupState {
+        group: Name,
+        tp: TopicPartition,
+        leader_epoch: i32,
+    },
+    /// Of a leader, with what has changed.
+    WriteShareGroupState {
+        group: Name,
+        tp: TopicPartition,
+        written: Box<ShareGroupOffset>,
+    },
 }
 
 /// What a fetch brought of a partition.
@@ -70,6 +87,14 @@ pub enum ShareResponse {
     ShareAcknowledge {
         refused: Vec<(TopicPartition, ErrorCode)>,
     },
+    ReadShareGroupState {
+        error: ErrorCode,
+        /// `None` if nobody has written it yet.
+        state: Option<Box<ShareGroupOffset>>,
+    },
+    WriteShareGroupState {
+        error: ErrorCode,
+    },
 }
 
 impl ShareRequest {
@@ -79,6 +104,8 @@ impl ShareRequest {
         match self {
             ShareRequest::ShareFetch { .. } => "ShareFetch",
             ShareRequest::ShareAcknowledge { .. } => "ShareAcknowledge",
+            ShareRequest::ReadShareGroupState { .. } => "ReadShareGroupState",
+            ShareRequest::WriteShareGroupState { .. } => "WriteShareGroupState",
         }
     }
 }
@@ -90,6 +117,8 @@ impl ShareResponse {
         match self {
             ShareResponse::ShareFetch { .. } => "ShareFetchResponse",
             ShareResponse::ShareAcknowledge { .. } => "ShareAcknowledgeResponse",
+            ShareResponse::ReadShareGroupState { .. } => "ReadShareGroupStateResponse",
+            ShareResponse::WriteShareGroupState { .. } => "WriteShareGroupStateResponse",
         }
     }
 }

@@ -3,10 +3,12 @@
 //! The scenario language fills these in (its `[kafka]` section); tests write them by hand.
 
 use super::config::{BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig};
+use super::group_config::GroupProtocol;
 use super::group_protocol::OFFSETS_TOPIC;
 use super::ids::BrokerId;
 use super::parts::Parts;
 use super::rules::replication::ReplicationRules;
+use super::share_protocol::SHARE_STATE_TOPIC;
 use super::txn_protocol::TRANSACTION_STATE_TOPIC;
 use crate::kernel::Nanos;
 use crate::log::CleanupPolicy;
@@ -71,6 +73,24 @@ impl ClusterSpec {
         (wanted && !self.has_topic(TRANSACTION_STATE_TOPIC)).then(|| {
             let partitions = config.txn_log_partitions;
             self.internal_topic(TRANSACTION_STATE_TOPIC, partitions, factor, min_isr)
+        })
+    }
+
+    /// `__share_group_state`, if there is a share group, likewise. It is kept for ever.
+    #[must_use]
+    pub fn share_state_topic(&self) -> Option<TopicSpec> {
+        let share = |it: &ConsumerSpec| it.config.group_protocol == GroupProtocol::Share;
+        let wanted = self.consumers.iter().any(share);
+        let config = &self.config;
+        let factor = config.share_state_replication_factor;
+        let live = u32::try_from(self.brokers.len()).unwrap_or(u32::MAX);
+        let min_isr = config.share_state_min_isr.min(factor).min(live);
+        (wanted && !self.has_topic(SHARE_STATE_TOPIC)).then(|| {
+            let partitions = config.share_state_partitions;
+            let mut topic = self.internal_topic(SHARE_STATE_TOPIC, partitions, factor, min_isr);
+            topic.config.cleanup_policy = CleanupPolicy::DELETE;
+            topic.config.retention_ms = -1;
+            topic
         })
     }
 

@@ -31,6 +31,8 @@ pub(super) enum Ask {
     Verification(NodeId, u32),
     /// WriteTxnMarkers, for the markers with this number.
     Markers(u32),
+    /// ReadShareGroupState or WriteShareGroupState, for the question with this number.
+    ShareState(u32),
 }
 
 /// A request to a controller that is under way.
@@ -143,6 +145,9 @@ impl Broker {
                     self.ask_failed(ask, from, cx);
                 }
             }
+            (Ask::ShareState(number), Response::Share(response)) => {
+                (self.parts().share.persisted)(self, number, Some(*response), cx);
+            }
             // An answer of another kind than asked for: as good as none.
             (ask, _) => self.ask_failed(ask, from, cx),
         }
@@ -210,6 +215,9 @@ impl Broker {
                 if let Some(leader) = self.book.broker_at(peer) {
                     (self.parts().transactions.markers_failed)(self, number, leader, cx);
                 }
+            }
+            Ask::ShareState(number) => {
+                (self.parts().share.persisted)(self, number, None, cx);
             }
             Ask::Metadata => {
                 let controller = self.book.controller_at(peer);

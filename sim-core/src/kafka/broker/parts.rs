@@ -17,7 +17,7 @@ use crate::kafka::protocol::{FetchPartition, FetchedPartition};
 use crate::kafka::rules::fetch::OffsetView;
 use crate::kafka::rules::partition_log::ReadResult;
 use crate::kafka::rules::producer_append::TransactionVersion;
-use crate::kafka::share_protocol::ShareRequest;
+use crate::kafka::share_protocol::{ShareRequest, ShareResponse};
 use crate::kafka::txn_protocol::{TransactionalId, TxnRequest};
 use crate::kernel::{Nanos, NodeId};
 use crate::log::{Record, RemoteSegments};
@@ -84,6 +84,9 @@ pub(super) struct SharePart {
     pub(super) wake: OnWake,
     /// A client's connection is gone.
     pub(super) gone: fn(&mut Broker, NodeId, &mut KafkaCx<'_>),
+    pub(super) partition_changed: OnChange,
+    /// A share coordinator has answered a question, or will not.
+    pub(super) persisted: fn(&mut Broker, u32, Option<ShareResponse>, &mut KafkaCx<'_>),
 }
 
 /// The coordinator of transactions, and the leader's part in them.
@@ -155,6 +158,8 @@ impl Broker {
             timer: Broker::on_share_timer,
             wake: Broker::on_share_wake,
             gone: Broker::share_client_gone,
+            partition_changed: Broker::share_partition_changed,
+            persisted: Broker::on_share_persisted,
         },
         cleaner: Broker::on_cleaner,
         tiering: TierPart {
@@ -205,6 +210,8 @@ impl Broker {
             timer: |_, _| {},
             wake: |_, _, _| {},
             gone: |_, _, _| {},
+            partition_changed: |_, _, _| {},
+            persisted: |_, _, _, _| {},
         },
         cleaner: |_, _| {},
         tiering: TierPart {

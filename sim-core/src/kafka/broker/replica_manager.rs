@@ -36,6 +36,7 @@ impl Broker {
             }
             (self.parts().groups.partition_changed)(self, tp, cx);
             (self.parts().transactions.partition_changed)(self, tp, cx);
+            (self.parts().share.partition_changed)(self, tp, cx);
         }
         if delta.configs {
             self.refresh_configs();

@@ -34,5 +34,6 @@ pub mod replication;
 pub mod server_assign;
 pub mod share_group;
 pub mod share_partition;
+pub mod share_state;
 pub mod truncation;
 pub mod txn;

@@ -10,12 +10,14 @@
 //! A record that failed often is probably what its consumers fail at. So one on its last attempt is
 //! delivered alone: what else would be in the batch is not drawn into its failure.
 //!
-//! Left out: the halving of batches before that, renewal of locks, the dead letter queue, and the
-//! write-back of state to `__share_group_state`.
+//! What changes is kept until it is taken, to be written to the share coordinator.
+//!
+//! Left out: the halving of batches before that, renewal of locks, the dead letter queue.
 
+use super::share_state::StateBatch;
 use crate::kafka::error::ErrorCode;
 use crate::kernel::Nanos;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -42,7 +44,7 @@ impl Default for ShareConfig {
 }
 
 /// `RecordState`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RecordState {
     /// Can be handed to any member.
     Available,
@@ -103,6 +105,9 @@ pub struct SharePartition<M> {
     end: i64,
     /// By offset, from `start` to before `end`.
     records: BTreeMap<i64, InFlight<M>>,
+    /// What has changed since [`SharePartition::take_changes`], in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<StateBatch>,
 }
 
 impl<M: Clone + PartialEq> SharePartition<M> {
@@ -114,6 +119,64 @@ impl<M: Clone + PartialEq> SharePartition<M> {
             start,
             end: start,
             records: BTreeMap::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// A partition as its coordinator knows it. Of what is between the known records nothing is
+    /// known: it may be handed out as if for the first time.
+    #[must_use]
+    pub fn restore(start: i64, batches: &[StateBatch], config: ShareConfig) -> Self {
+        let mut it = SharePartition::new(start, config);
+        for batch in batches {
+            for gap in it.end..batch.first {
+                it.put(gap, RecordState::Available, 0);
+            }
+            for offset in batch.first.max(it.end)..=batch.last {
+                it.put(offset, batch.state, batch.delivery_count);
+            }
+        }
+        it.move_start();
+        it
+    }
+
+    fn put(&mut self, offset: i64, state: RecordState, delivery_count: u16) {
+        let owner = None;
+        let record = InFlight {
+            state,
+            delivery_count,
+            owner,
+        };
+        self.records.insert(offset, record);
+        self.end = self.end.max(offset.saturating_add(1));
+    }
+
+    /// Whether something is to be written.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// The start offset and what has changed, if something has.
+    pub fn take_changes(&mut self) -> Option<(i64, Vec<StateBatch>)> {
+        let changes = std::mem::take(&mut self.changes);
+        (!changes.is_empty()).then_some((self.start, changes))
+    }
+
+    fn change(&mut self, offset: i64, state: RecordState, delivery_count: u16) {
+        match self.changes.last_mut() {
+            Some(run)
+                if (run.last + 1, run.state, run.delivery_count)
+                    == (offset, state, delivery_count) =>
+            {
+                run.last = offset;
+            }
+            _ => self.changes.push(StateBatch {
+                first: offset,
+                last: offset,
+                state,
+                delivery_count,
+            }),
         }
     }
 
@@ -209,6 +272,7 @@ impl<M: Clone + PartialEq> SharePartition<M> {
                 owner: None,
             };
             self.records.insert(gap, nothing);
+            self.change(gap, RecordState::Archived, 0);
         }
         self.end = self.end.max(offset.saturating_add(1));
         let until = now.saturating_add(self.config.lock);
@@ -277,6 +341,8 @@ impl<M: Clone + PartialEq> SharePartition<M> {
                 RecordState::Available if record.delivery_count >= limit => RecordState::Archived,
                 state => state,
             };
+            let (state, delivery_count) = (record.state, record.delivery_count);
+            self.change(offset, state, delivery_count);
         }
     }
 
@@ -333,199 +399,4 @@ impl<M: Clone + PartialEq> SharePartition<M> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::AcknowledgeType::{Accept, Gap, Reject, Release};
-    use super::RecordState::{Acknowledged, Acquired, Archived, Available};
-    use super::*;
-    use proptest::prelude::*;
-
-    type Partition = SharePartition<&'static str>;
-
-    fn partition() -> Partition {
-        SharePartition::new(0, ShareConfig::default())
-    }
-
-    fn runs(acquired: &[AcquiredRecords]) -> Vec<(i64, i64, u16)> {
-        let run = |it: &AcquiredRecords| (it.first, it.last, it.delivery_count);
-        acquired.iter().map(run).collect()
-    }
-
-    #[test]
-    fn two_members_share_a_partition_and_order_is_gone() {
-        let mut it = partition();
-        assert_eq!(runs(&it.acquire(&"a", 500, &[0..=4], 0)), [(0, 4, 1)]);
-        assert_eq!(it.next_fetch_offset(), 5);
-        assert_eq!(runs(&it.acquire(&"b", 500, &[5..=9], 0)), [(5, 9, 1)]);
-        // b is quicker: its records are done, and the start offset waits for a's.
-        it.acknowledge(&"b", 5..=9, &[Accept]).expect("it has them");
-        assert_eq!((it.start_offset(), it.end_offset()), (0, 10));
-        it.acknowledge(&"a", 0..=4, &[Accept, Reject, Release, Gap, Accept])
-            .expect("it has them");
-        assert_eq!(it.record(2), Some((Available, 1)));
-        assert_eq!((it.start_offset(), it.next_fetch_offset()), (2, 2));
-        // The released one comes again, after those that came later.
-        assert_eq!(
-            runs(&it.acquire(&"b", 500, &[0..=4, 5..=9], 0)),
-            [(2, 2, 2)]
-        );
-        it.acknowledge(&"b", 2..=2, &[Accept]).expect("it has it");
-        assert_eq!((it.start_offset(), it.next_fetch_offset()), (10, 10));
-    }
-
-    #[test]
-    fn a_lock_runs_out_and_the_fifth_delivery_is_the_last_and_comes_alone() {
-        let mut it = partition();
-        let lock = ShareConfig::default().lock;
-        for delivery in 1..=5 {
-            let now = delivery * 2 * lock;
-            let got = runs(&it.acquire(&"a", 500, &[0..=1], now));
-            let expected = match delivery {
-                5 => (0, 0, 5),
-                n => (0, 1, n as u16),
-            };
-            assert_eq!(got, [expected]);
-            assert_eq!(it.next_expiry(), Some(now + lock));
-            it.expire(now + lock - 1);
-            assert_eq!(it.record(0).map(|r| r.0), Some(Acquired));
-            it.expire(now + lock);
-        }
-        // Record 0 is archived; record 1 has its last attempt ahead.
-        assert_eq!((it.start_offset(), it.record(0)), (1, None));
-        assert_eq!(it.record(1), Some((Available, 4)));
-        assert_eq!(
-            runs(&it.acquire(&"b", 500, &[0..=1, 2..=3], 0)),
-            [(1, 1, 5)]
-        );
-        it.release(&"b");
-        assert_eq!(it.start_offset(), 2);
-    }
-
-    #[test]
-    fn what_is_not_ones_own_cannot_be_acknowledged() {
-        for (member, offsets, types, error) in [
-            ("b", 0..=4, vec![Accept], ErrorCode::InvalidRecordState),
-            ("a", 0..=9, vec![Accept], ErrorCode::InvalidRequest),
-            (
-                "a",
-                RangeInclusive::new(3, 2),
-                vec![Accept],
-                ErrorCode::InvalidRequest,
-            ),
-            ("a", 0..=4, vec![Accept, Reject], ErrorCode::InvalidRequest),
-            ("a", 0..=4, vec![], ErrorCode::InvalidRequest),
-            ("a", 0..=7, vec![Release], ErrorCode::InvalidRecordState),
-        ] {
-            let mut it = partition();
-            it.acquire(&"a", 500, &[0..=4], 0);
-            it.acquire(&"b", 500, &[5..=7], 0);
-            let before = it.clone();
-            let got = it.acknowledge(&member, offsets.clone(), &types);
-            assert_eq!(got, Err(error), "{member} {offsets:?} {types:?}");
-            assert_eq!(it, before, "nothing of it is taken");
-        }
-        let mut it = partition();
-        it.acquire(&"a", 500, &[0..=4], 0);
-        it.acknowledge(&"a", 0..=4, &[Accept]).expect("it has them");
-        let late = it.acknowledge(&"a", 0..=4, &[Accept]);
-        assert_eq!(late, Ok(()), "what is finished and gone is no error");
-    }
-
-    #[test]
-    fn the_limit_of_records_is_soft_and_that_of_locks_holds() {
-        let mut it = partition();
-        assert_eq!(runs(&it.acquire(&"a", 3, &[0..=4, 5..=9], 0)), [(0, 4, 1)]);
-        let config = ShareConfig {
-            max_record_locks: 10,
-            ..ShareConfig::default()
-        };
-        let mut it: Partition = SharePartition::new(0, config);
-        it.acquire(&"a", 500, &[0..=9, 10..=19], 0);
-        assert_eq!((it.end_offset(), it.can_acquire()), (10, false));
-        it.acknowledge(&"a", 5..=5, &[Release]).expect("it has it");
-        assert!(it.can_acquire(), "a released one can always be taken again");
-    }
-
-    #[test]
-    fn gaps_and_a_moved_log_start_are_passed_over() {
-        let mut it = partition();
-        it.acquire(&"a", 500, &[0..=1, 5..=6], 0);
-        it.acknowledge(&"a", 0..=1, &[Accept]).expect("it has them");
-        assert_eq!(it.start_offset(), 5, "nothing is at 2 to 4");
-        it.log_start_moved(6);
-        assert_eq!((it.start_offset(), it.record(6)), (6, Some((Acquired, 1))));
-        it.log_start_moved(20);
-        assert_eq!((it.start_offset(), it.next_fetch_offset()), (20, 20));
-        it.log_start_moved(3);
-        assert_eq!(it.start_offset(), 20);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Acquire(usize, u32, i64),
-        Acknowledge(usize, i64, i64, usize),
-        Release(usize),
-        Wait(u64),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => (0..3_usize, 1..8_u32, 1..6_i64).prop_map(|(m, n, s)| Step::Acquire(m, n, s)),
-            4 => (0..3_usize, 0..40_i64, 0..5_i64, 0..4_usize)
-                .prop_map(|(m, f, n, k)| Step::Acknowledge(m, f, n, k)),
-            1 => (0..3_usize).prop_map(Step::Release),
-            1 => (0..40_000_000_000_u64).prop_map(Step::Wait),
-        ]
-    }
-
-    proptest! {
-        /// Whatever members do: no record has two owners, none is delivered more often than the
-        /// limit, none that was accepted comes again, and the start offset never goes back.
-        #[test]
-        fn records_are_kept_account_of(steps in proptest::collection::vec(step(), 1..120)) {
-            let members = ["a", "b", "c"];
-            let mut it = partition();
-            let (mut now, mut start) = (0, 0);
-            let mut accepted = std::collections::BTreeSet::new();
-            for step in steps {
-                match step {
-                    Step::Acquire(m, max, size) => {
-                        let from = it.next_fetch_offset();
-                        let acquired = it.acquire(&members[m], max, &[from..=from + size - 1], now);
-                        for run in acquired {
-                            prop_assert!((1..=5).contains(&run.delivery_count));
-                            for offset in run.first..=run.last {
-                                prop_assert!(!accepted.contains(&offset));
-                                prop_assert_eq!(
-                                    it.record(offset),
-                                    Some((Acquired, run.delivery_count))
-                                );
-                            }
-                        }
-                    }
-                    Step::Acknowledge(m, first, more, kind) => {
-                        let kind = [Accept, Release, Reject, Gap][kind];
-                        let range = first..=first + more;
-                        let before = it.start_offset();
-                        if it.acknowledge(&members[m], range.clone(), &[kind]).is_ok()
-                            && kind == Accept
-                        {
-                            accepted.extend(range.filter(|offset| *offset >= before));
-                        }
-                    }
-                    Step::Release(m) => it.release(&members[m]),
-                    Step::Wait(span) => {
-                        now += span;
-                        it.expire(now);
-                    }
-                }
-                prop_assert!(it.start_offset() >= start);
-                start = it.start_offset();
-                let states = (start..it.end_offset()).map(|offset| it.record(offset));
-                let known = |it: Option<(RecordState, u16)>| it.is_some();
-                prop_assert!(states.clone().all(known));
-                let done = |it| matches!(it, Some((Acknowledged | Archived, _)));
-                prop_assert!(!states.take(1).any(done), "the start offset is not finished");
-            }
-        }
-    }
-}
+mod tests;

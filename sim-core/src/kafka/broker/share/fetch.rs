@@ -87,17 +87,17 @@ impl Broker {
         cx: &mut KafkaCx<'_>,
     ) -> Result<SharedRecords, ErrorCode> {
         let now = cx.now();
-        let state = self.share_partition(&fetch.group, tp, cx)?;
+        let led = self.share_partition(&fetch.group, tp, cx)?;
         let mut records = SharedRecords {
             tp,
             error: ErrorCode::None,
             acquired: Vec::new(),
             batches: BatchList::default(),
         };
-        if !state.can_acquire() {
+        if !led.progress.ready || !led.state.can_acquire() {
             return Ok(records);
         }
-        let from = state.next_fetch_offset();
+        let from = led.state.next_fetch_offset();
         let partition = self
             .partitions
             .get(tp)
@@ -108,8 +108,8 @@ impl Broker {
         let ranges = batches.iter().filter(|it| !it.is_control());
         let ranges = ranges.map(|it| it.base_offset.max(from)..=it.last_offset());
         let ranges: Vec<RangeInclusive<i64>> = ranges.collect();
-        let state = self.share_partition(&fetch.group, tp, cx)?;
-        records.acquired = state.acquire(&fetch.member, max_records, &ranges, now);
+        let led = self.share_partition(&fetch.group, tp, cx)?;
+        records.acquired = led.state.acquire(&fetch.member, max_records, &ranges, now);
         if let (Some(first), Some(last)) = (records.acquired.first(), records.acquired.last()) {
             let (first, last) = (first.first, last.last);
             let rule = ModernRule::RecordsAcquired;

@@ -5,26 +5,30 @@
 //! watermark, for a record that comes back, or for its time. A member whose connection ends gives
 //! back what it had; one that falls silent keeps it until its locks run out.
 //!
-//! Simplified: there is no share coordinator. The state of a partition is the leader's alone and is
-//! not written to `__share_group_state`: a new leader begins where `share.auto.offset.reset` says,
-//! and whatever was in hand, or done, before that is forgotten. Share sessions are left out too.
+//! The state of a partition is read from its share coordinator before the first record is handed
+//! out, and what changes is written to it, so that a new leader goes on where the old one was. Share
+//! sessions are left out.
 
+mod coordinator;
 mod fetch;
+mod persist;
 
 use super::alarm::Alarm;
 use super::purgatory::Wake;
-use super::{Broker, BrokerTimer, respond, span};
+use super::{Broker, BrokerTimer, span};
 use crate::kafka::config::OffsetReset;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::modern_why::ModernRule;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
-use crate::kafka::protocol::Response;
 use crate::kafka::rules::classic_group::Name;
 use crate::kafka::rules::share_partition::{ShareConfig, SharePartition};
-use crate::kafka::share_protocol::{ShareAcknowledgement, ShareRequest, ShareResponse};
+use crate::kafka::rules::share_state::ShareKey;
+use crate::kafka::share_protocol::{ShareAcknowledgement, ShareRequest};
 use crate::kernel::{Nanos, NodeId};
+use coordinator::{Asker, ShareCoordinator};
+use persist::{Parked, Progress};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,11 +36,18 @@ use std::sync::Arc;
 /// What a leader keeps of share groups.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(super) struct Shares {
-    partitions: BTreeMap<(Name, TopicPartition), Led>,
+    partitions: BTreeMap<ShareKey, Led>,
     /// Fetches that found nothing yet, oldest first.
     waiting: Vec<Waiting>,
     /// Which member speaks on a connection.
     members: BTreeMap<NodeId, Name>,
+    /// Requests whose acknowledgements are being written, oldest first.
+    parked: Vec<Parked>,
+    /// Questions to share coordinators by number, and about what.
+    questions: BTreeMap<u32, ShareKey>,
+    next_question: u32,
+    /// The coordinator, once this broker has led a partition of `__share_group_state`.
+    coordinator: Option<ShareCoordinator>,
     alarm: Alarm,
 }
 
@@ -45,6 +56,7 @@ pub(super) struct Shares {
 struct Led {
     leader_epoch: i32,
     state: SharePartition<Name>,
+    progress: Progress,
 }
 
 /// A fetch that waits.
@@ -76,52 +88,81 @@ impl Broker {
                 partitions,
                 acknowledgements,
             } => {
-                let refused = self.take_acknowledgements(&group, &member_id, acknowledgements, cx);
+                let (refused, after) = self.acknowledged(&group, &member_id, acknowledgements, cx);
                 let shares = self.share.get_or_insert_with(Box::default);
                 shares.members.insert(from, Arc::clone(&member_id));
-                let fetch = Waiting {
+                let fetch = Some(Waiting {
                     to,
                     group,
                     member: member_id,
                     max_records,
                     partitions,
                     deadline: cx.now().saturating_add(span(max_wait_ms)),
+                });
+                let parked = Parked {
+                    after,
+                    refused,
+                    to,
+                    fetch,
                 };
-                self.share_fetch(fetch, refused, cx);
+                self.park_share(parked, cx);
             }
             ShareRequest::ShareAcknowledge {
                 group,
                 member_id,
                 acknowledgements,
             } => {
-                let refused = self.take_acknowledgements(&group, &member_id, acknowledgements, cx);
-                let response = ShareResponse::ShareAcknowledge { refused };
-                respond(to.0, to.1, Response::Share(Box::new(response)), cx);
+                let (refused, after) = self.acknowledged(&group, &member_id, acknowledgements, cx);
+                let parked = Parked {
+                    after,
+                    refused,
+                    to,
+                    fetch: None,
+                };
+                self.park_share(parked, cx);
+            }
+            request => {
+                self.on_share_state(Asker::Remote(from, correlation), request, cx);
+                return;
             }
         }
+        self.persist_shares(cx);
         self.serve_waiting(cx);
         self.watch_shares(cx);
     }
 
-    fn take_acknowledgements(
+    fn park_share(&mut self, it: Parked, cx: &mut KafkaCx<'_>) {
+        match &mut self.share {
+            Some(shares) if !it.after.is_empty() => shares.parked.push(it),
+            _ => self.go_on(it, cx),
+        }
+    }
+
+    /// Takes a member's word on records; what of it is refused, and what is to be written.
+    fn acknowledged(
         &mut self,
         group: &Name,
         member: &Name,
         all: Vec<ShareAcknowledgement>,
         cx: &mut KafkaCx<'_>,
-    ) -> Vec<(TopicPartition, ErrorCode)> {
-        let mut refused = Vec::new();
+    ) -> Taken {
+        let (mut refused, mut after) = (Vec::new(), Vec::new());
         for it in all {
             let done = self.share_partition(group, it.tp, cx).and_then(|led| {
-                let before = led.start_offset();
-                led.acknowledge(member, it.first..=it.last, &[it.kind])?;
-                Ok((before, led.start_offset()))
+                let before = led.state.start_offset();
+                let offsets = it.first..=it.last;
+                led.state.acknowledge(member, offsets, &[it.kind])?;
+                let change = led.change().map(|change| (led.leader_epoch, change));
+                Ok((before, led.state.start_offset(), change))
             });
             match done {
-                Ok((before, after)) if before != after => {
-                    note(group, ModernRule::ShareStart, it.tp, before, after, cx);
+                Ok((before, now, change)) => {
+                    if before != now {
+                        note(group, ModernRule::ShareStart, it.tp, before, now, cx);
+                    }
+                    let key = (Arc::clone(group), it.tp);
+                    after.extend(change.map(|(epoch, change)| (key, epoch, change)));
                 }
-                Ok(_) => {}
                 Err(error) => {
                     let (number, rule) = (error as i64, ModernRule::AcknowledgeRefused);
                     note(group, rule, it.tp, it.first, number, cx);
@@ -129,7 +170,25 @@ impl Broker {
                 }
             }
         }
-        refused
+        (refused, after)
+    }
+
+    fn share_config(&self) -> ShareConfig {
+        ShareConfig {
+            lock: span(self.config.share_record_lock_ms),
+            delivery_count_limit: u16::try_from(self.config.share_delivery_count_limit)
+                .unwrap_or(u16::MAX),
+            max_record_locks: self.config.share_max_record_locks,
+        }
+    }
+
+    /// Where a group begins that has not read a partition yet.
+    fn share_start(&self, tp: TopicPartition) -> i64 {
+        let log = self.partitions.get(tp).map(|it| it.log.log());
+        log.map_or(0, |log| match self.config.share_auto_offset_reset {
+            OffsetReset::Earliest => log.start_offset(),
+            _ => log.high_watermark(),
+        })
     }
 
     /// A partition as a group has it, if this broker leads it; whatever ran out is taken back.
@@ -138,42 +197,36 @@ impl Broker {
         group: &Name,
         tp: TopicPartition,
         cx: &mut KafkaCx<'_>,
-    ) -> Result<&mut SharePartition<Name>, ErrorCode> {
+    ) -> Result<&mut Led, ErrorCode> {
         let led = self
             .partitions
             .get(tp)
             .filter(|it| it.leader_state().is_some());
         let partition = led.ok_or(ErrorCode::NotLeaderOrFollower)?;
         let (leader_epoch, log) = (partition.leader_epoch, partition.log.log());
-        let (log_start, hw) = (log.start_offset(), log.high_watermark());
-        let start = match self.config.share_auto_offset_reset {
-            OffsetReset::Earliest => log_start,
-            _ => hw,
-        };
-        let config = ShareConfig {
-            lock: span(self.config.share_record_lock_ms),
-            delivery_count_limit: u16::try_from(self.config.share_delivery_count_limit)
-                .unwrap_or(u16::MAX),
-            max_record_locks: self.config.share_max_record_locks,
-        };
+        let log_start = log.start_offset();
+        let config = self.share_config();
         let shares = self.share.get_or_insert_with(Box::default);
         let fresh = || Led {
             leader_epoch,
-            state: SharePartition::new(start, config),
+            state: SharePartition::new(log_start, config),
+            progress: Progress::default(),
         };
         let key = (Arc::clone(group), tp);
         let known = shares.partitions.entry(key).or_insert_with(fresh);
         if known.leader_epoch != leader_epoch {
             *known = fresh();
         }
-        let before = known.state.start_offset();
-        known.state.log_start_moved(log_start);
-        expire(group, tp, known, cx);
-        let after = known.state.start_offset();
-        if before != after {
-            note(group, ModernRule::ShareStart, tp, before, after, cx);
+        if known.progress.ready {
+            let before = known.state.start_offset();
+            known.state.log_start_moved(log_start);
+            expire(group, tp, known, cx);
+            let after = known.state.start_offset();
+            if before != after {
+                note(group, ModernRule::ShareStart, tp, before, after, cx);
+            }
         }
-        Ok(&mut known.state)
+        Ok(known)
     }
 
     /// A lock or a wait is over.
@@ -185,16 +238,21 @@ impl Broker {
         for ((group, tp), led) in &mut shares.partitions {
             expire(group, *tp, led, cx);
         }
+        self.on_share_coordinator_timer(cx);
+        self.persist_shares(cx);
         self.serve_waiting(cx);
         self.watch_shares(cx);
     }
 
     /// The high watermark of a partition rose.
     pub(super) fn on_share_wake(&mut self, wake: Wake, cx: &mut KafkaCx<'_>) {
-        if let Wake::HighWatermark(tp) = wake
-            && self.share.as_ref().is_some_and(|it| it.waits_for(tp))
-        {
+        let Wake::HighWatermark(tp) = wake else {
+            return;
+        };
+        self.complete_share_writes(tp, cx);
+        if self.share.as_ref().is_some_and(|it| it.waits_for(tp)) {
             self.serve_waiting(cx);
+            self.persist_shares(cx);
             self.watch_shares(cx);
         }
     }
@@ -205,12 +263,14 @@ impl Broker {
             return;
         };
         shares.waiting.retain(|it| it.to.0 != peer);
+        shares.parked.retain(|it| it.to.0 != peer);
         let Some(member) = shares.members.remove(&peer) else {
             return;
         };
         for led in shares.partitions.values_mut() {
             led.state.release(&member);
         }
+        self.persist_shares(cx);
         self.serve_waiting(cx);
         self.watch_shares(cx);
     }
@@ -222,7 +282,11 @@ impl Broker {
         let locks = shares.partitions.values();
         let locks = locks.filter_map(|it| it.state.next_expiry());
         let waits = shares.waiting.iter().map(|it| it.deadline);
-        if let Some(at) = locks.chain(waits).min() {
+        let questions = shares.partitions.values();
+        let questions = questions.filter_map(|it| it.progress.next_question());
+        let coordinator = shares.coordinator.as_ref();
+        let writes = coordinator.and_then(ShareCoordinator::next_deadline);
+        if let Some(at) = locks.chain(waits).chain(questions).chain(writes).min() {
             shares.alarm.by(at.max(cx.now()), BrokerTimer::Share, cx);
         }
     }
@@ -233,10 +297,13 @@ impl Broker {
         self.partitions.get(tp)?.leader_state()?;
         let all = self.share.as_ref()?.partitions.iter();
         let mut own = all.filter(|((name, it), _)| &**name == group && *it == tp);
-        let (_, led) = own.next()?;
+        let (_, led) = own.next().filter(|(_, led)| led.progress.ready)?;
         Some((led.state.start_offset(), led.state.end_offset()))
     }
 }
+
+/// What of a request is refused, and what it is to wait for.
+type Taken = (Vec<(TopicPartition, ErrorCode)>, Vec<(ShareKey, i32, u64)>);
 
 impl Shares {
     fn waits_for(&self, tp: TopicPartition) -> bool {
