@@ -69,7 +69,7 @@ impl<'a> Cluster<'a> {
             });
             let shared = broker.share_groups().find(|(group, _)| &***group == name);
             let shared = shared.map(|(_, it)| {
-                let state = if it.size() > 0 { "STABLE" } else { "EMPTY" };
+                let state = if it.size() > 0 { "Stable" } else { "Empty" };
                 let told = (state, it.size() > 0 && it.is_settled());
                 (it.epoch(), it.size(), told, Some("simple"))
             });

@@ -209,7 +209,7 @@ fn times(duration: u64) -> impl Iterator<Item = u64> {
     // A round time that would touch the end's gives way to it.
     let round = (0..=6)
         .map(move |i| i * step)
-        .take_while(move |t| t + step * 2 / 3 <= duration);
+        .take_while(move |t| t + step * 9 / 10 <= duration);
     round.chain([duration])
 }
 
@@ -244,6 +244,7 @@ mod tests {
             120,
             &["0:00", "0:20", "0:40", "1:00", "1:20", "1:40", "2:00"],
         );
+        check(70, &["0:00", "0:15", "0:30", "0:45", "1:10"]);
         check(45, &["0 s", "10 s", "20 s", "30 s", "45 s"]);
         check(5, &["0 s", "1 s", "2 s", "3 s", "4 s", "5 s"]);
         check(7200, &["0:00", "30:00", "60:00", "90:00", "120:00"]);

@@ -233,7 +233,9 @@ impl Consumer {
     /// When, after now, a partition may be asked for again or its leader be connected to.
     pub(super) fn next_retry(&self, cx: &KafkaCx<'_>) -> Nanos {
         let now = cx.now();
-        let slots = self.partitions.iter().flatten();
+        // A member of a large group owns few of the partitions that it knows.
+        let slot = |it: &u16| self.partitions.get(usize::from(*it))?.as_ref();
+        let slots = self.order.iter().filter_map(slot);
         let open = slots.filter(|it| it.stopped.is_none());
         let pauses = open.map(|it| it.not_before).filter(|at| *at > now);
         let reconnect = self.client.reconnect_at(None, now);

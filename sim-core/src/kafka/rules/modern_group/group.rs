@@ -25,11 +25,11 @@ impl GroupState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            GroupState::Empty => "EMPTY",
-            GroupState::Assigning => "ASSIGNING",
-            GroupState::Reconciling => "RECONCILING",
-            GroupState::Stable => "STABLE",
-            GroupState::Dead => "DEAD",
+            GroupState::Empty => "Empty",
+            GroupState::Assigning => "Assigning",
+            GroupState::Reconciling => "Reconciling",
+            GroupState::Stable => "Stable",
+            GroupState::Dead => "Dead",
         }
     }
 }
@@ -133,10 +133,10 @@ mod tests {
             ..ModernMember::default()
         };
         for (group, target, epochs, expected) in [
-            (3, 3, &[][..], "EMPTY"),
-            (3, 2, &[2], "ASSIGNING"),
-            (3, 3, &[3, 2], "RECONCILING"),
-            (3, 3, &[3, 3], "STABLE"),
+            (3, 3, &[][..], "Empty"),
+            (3, 2, &[2], "Assigning"),
+            (3, 3, &[3, 2], "Reconciling"),
+            (3, 3, &[3, 3], "Stable"),
         ] {
             let members: Vec<_> = epochs.iter().map(|epoch| member(*epoch)).collect();
             assert_eq!(group_state(group, target, &members).name(), expected);
