@@ -164,7 +164,12 @@ impl Input {
             "pending" | "is_pending" | "checkpoint_pending" if !expected.is_array() => {
                 json!(pending)
             }
-            "pending" | "pending_ids" | "pending_checkpoints" => match self {
+            "pending"
+            | "pending_ids"
+            | "pending_checkpoints"
+            | "pending_checkpoint_ids"
+            | "pending_after"
+            | "still_pending" => match self {
                 Input::Tracker(it) => it.pending_checkpoints().collect(),
                 _ if pending => json!([latest]),
                 _ => json!([]),
@@ -226,8 +231,16 @@ fn alignment(case: &Case) -> Checked<Alignment> {
     match setting(&case.config, &["aligned_timeout_ms"]) {
         Value::Null => Ok(Alignment::Aligned),
         it => Ok(Alignment::AlignedWithTimeout {
-            timeout_ms: bounded(int(it)?)?,
+            timeout_ms: timeout(it)?,
         }),
+    }
+}
+
+/// A timeout, ms, or one that never comes.
+fn timeout(value: &Value) -> Checked<i64> {
+    match value.as_str() {
+        Some("never" | "MAX_INT" | "Integer.MAX_VALUE") => Ok(i64::from(i32::MAX)),
+        _ => bounded(int(value)?),
     }
 }
 

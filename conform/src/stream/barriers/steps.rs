@@ -82,7 +82,7 @@ impl<'a> Rig<'a> {
                     Alignment::Aligned
                 } else {
                     Alignment::AlignedWithTimeout {
-                        timeout_ms: bounded(int(timeout)?)?,
+                        timeout_ms: super::timeout(timeout)?,
                     }
                 }
             }
@@ -155,13 +155,15 @@ impl<'a> Rig<'a> {
 
     fn step(&mut self, step: &Value, number: u64) -> Checked {
         let op = text(&step["op"])?;
-        let queued = op.ends_with("_queued") || step["queued"] == json!(true);
-        match op.trim_end_matches("_queued") {
+        let stays = ["_queued", "_announced", "_arrives"];
+        let queued = stays.iter().any(|it| op.ends_with(it)) || step["queued"] == json!(true);
+        let bare = stays.iter().fold(op, |op, it| op.trim_end_matches(it));
+        match bare {
             "barrier" | "unaligned_barrier" | "savepoint_barrier" | "aligned_barrier" => {
                 let barrier = self.barrier(step, op)?;
                 self.arrive(step, Item::Barrier(barrier), queued)?;
             }
-            "announcement" | "announce" => {
+            "announcement" | "announce" | "announce_barrier" => {
                 let barrier = self.barrier(step, op)?;
                 let sequence = 0;
                 self.arrive(step, Item::Announcement { barrier, sequence }, queued)?;
@@ -175,7 +177,7 @@ impl<'a> Rig<'a> {
                 let id = offset(setting(step, &["checkpoint", "cp", "id"]))?;
                 self.arrive(step, Item::Cancel(id), queued)?;
             }
-            "end" | "end_of_partition" => self.arrive(step, Item::End, queued)?,
+            "end" | "eop" | "end_of_partition" => self.arrive(step, Item::End, queued)?,
             "advance_ms" | "advance" => {
                 let ms = offset(setting(step, &["ms", "by_ms"]))?;
                 self.now = bounded(self.now.saturating_add(ms))?;

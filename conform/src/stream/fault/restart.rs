@@ -143,8 +143,10 @@ impl Rig {
                 json!(self.backoffs)
             }
             "backoff_ms" | "backoff" | "delay_ms" => json!(self.strategy.backoff_ms(self.now)),
-            "new_attempt" if expected.is_boolean() => json!(self.attempts.last()?),
-            "new_attempt" | "new_attempts" => json!(self.attempts),
+            "new_attempt" | "is_new_attempt" if expected.is_boolean() => {
+                json!(self.attempts.last()?)
+            }
+            "new_attempt" | "is_new_attempt" | "new_attempts" => json!(self.attempts),
             "possible_backoffs_ms" | "possible_delays_ms" | "possible" => json!(possible()),
             "backoff_range_ms" | "range_ms" => json!([possible().first()?, possible().last()?]),
             "max_backoff_ms" => json!(possible().last()?),
@@ -197,14 +199,19 @@ pub(super) fn check(case: &Case) -> Checked {
             Ok(rig.part(key, expected))
         })?;
     }
-    for at in list(first(
-        &case.input,
-        &["failures_at_ms", "failure_times_ms", "failures_ms"],
-    ))? {
+    let times = ["failures_at_ms", "failure_times_ms", "failures_ms"];
+    let times = match &case.input["failures"] {
+        listed @ Value::Array(_) => listed,
+        _ => first(&case.input, &times),
+    };
+    for at in list(times)? {
         rig.now = offset(at)?;
         rig.fail();
     }
-    let failures = number_or(&case.input["failures"], 0)?;
+    let failures = match &case.input["failures"] {
+        Value::Array(_) => 0,
+        number => number_or(number, 0)?,
+    };
     for number in 0..count(failures, MOST)? {
         if number > 0 {
             rig.advance(between)?;

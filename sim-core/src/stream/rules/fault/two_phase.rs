@@ -172,6 +172,8 @@ impl<T: Clone> TwoPhaseSink<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_complete_checkpoint_commits_the_older_ones_too() {
@@ -223,6 +225,109 @@ mod tests {
         ] {
             assert_eq!(settings.warning(&transaction, now), warns, "{now}");
             assert_eq!(settings.ignores_failure(&transaction, now), ignores);
+        }
+    }
+
+    /// A source, a sink and a store whose commits can be repeated.
+    struct Run {
+        sink: TwoPhaseSink<u32>,
+        next_handle: u32,
+        open: BTreeMap<u32, Vec<u32>>,
+        committed: Vec<u32>,
+        /// The next record, and where a checkpoint has it.
+        position: u32,
+        snapshots: BTreeMap<i64, (u32, SinkState<u32>)>,
+        completed: Option<i64>,
+        checkpoint: i64,
+    }
+
+    impl Run {
+        fn begin(&mut self) -> u32 {
+            self.next_handle += 1;
+            self.open.insert(self.next_handle, Vec::new());
+            self.next_handle
+        }
+
+        fn commit(&mut self, handle: u32) {
+            self.committed
+                .extend(self.open.remove(&handle).unwrap_or_default());
+        }
+
+        fn record(&mut self) {
+            let current = self.sink.current().expect("it is open").handle;
+            self.open
+                .get_mut(&current)
+                .expect("open")
+                .push(self.position);
+            self.position += 1;
+        }
+
+        fn snapshot(&mut self) {
+            self.checkpoint += 1;
+            let next = self.begin();
+            let state = self.sink.snapshot(self.checkpoint, Some(next), 0);
+            self.snapshots
+                .insert(self.checkpoint, (self.position, state));
+        }
+
+        fn notify(&mut self) {
+            for it in self
+                .completed
+                .map_or(Vec::new(), |id| self.sink.complete(id))
+            {
+                self.commit(it.handle);
+            }
+        }
+
+        /// The attempt is lost; what no checkpoint holds is fenced.
+        fn crash(&mut self) {
+            let state = self.completed.map(|id| self.snapshots[&id].clone());
+            self.position = state.as_ref().map_or(0, |(position, _)| *position);
+            let states: Vec<_> = state.into_iter().map(|(_, state)| state).collect();
+            for it in recover(&states) {
+                match it {
+                    Recover::Commit(it) => self.commit(it.handle),
+                    Recover::Abort(it) => drop(self.open.remove(&it.handle)),
+                }
+            }
+            self.open.clear();
+            let handle = self.begin();
+            self.sink = TwoPhaseSink::open(handle, 0);
+            // What was taken and not completed is gone with the attempt.
+            let last = self.completed.unwrap_or(0);
+            self.snapshots.retain(|id, _| *id <= last);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_crash_anywhere_neither_loses_nor_repeats(steps in prop::collection::vec(0_u8..8, 0..200)) {
+            let mut run = Run {
+                sink: TwoPhaseSink::open(0, 0),
+                next_handle: 0,
+                open: BTreeMap::from([(0, Vec::new())]),
+                committed: Vec::new(),
+                position: 0,
+                snapshots: BTreeMap::new(),
+                completed: None,
+                checkpoint: 0,
+            };
+            for step in steps {
+                match step {
+                    0..=3 => run.record(),
+                    4 => run.snapshot(),
+                    5 => run.completed = run.snapshots.keys().next_back().copied().max(run.completed),
+                    6 => run.notify(),
+                    _ => run.crash(),
+                }
+                let expected: Vec<u32> = (0..).take(run.committed.len()).collect();
+                prop_assert_eq!(&run.committed, &expected);
+            }
+            run.snapshot();
+            run.completed = Some(run.checkpoint);
+            run.crash();
+            let expected: Vec<u32> = (0..run.position).collect();
+            prop_assert_eq!(&run.committed, &expected);
         }
     }
 }
