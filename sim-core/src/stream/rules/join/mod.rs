@@ -1,16 +1,23 @@
 //! Joins of two inputs, keyed: what is kept, when a pair comes out, and when state goes.
 //!
 //! Follows Flink's `IntervalJoinOperator` ([`interval`]), `TemporalRowTimeJoinOperator`
-//! ([`temporal`]) and `TemporalProcessTimeJoinOperator` ([`temporal_now`]). Each operator is plain
+//! ([`temporal`]), `TemporalProcessTimeJoinOperator` ([`temporal_now`], which is also how a stream is
+//! joined with a table by its changelog), `WindowJoinOperator` ([`window`]), `StreamingJoinOperator`
+//! ([`table`]), lookup joins with their cache ([`lookup`]) and broadcast state ([`broadcast`]). Each
+//! operator is plain
 //! state that a node drives: an element, a watermark or a moment of processing time goes in, rows
 //! come out. Which of two inputs holds the watermark back is the node's matter
 //! ([`watermark_combine`](super::watermark_combine)); so is passing the watermark on, which it does
 //! after what the operator put out for it.
 
+pub mod broadcast;
 pub mod interval;
+pub mod lookup;
 pub mod retention;
+pub mod table;
 pub mod temporal;
 pub mod temporal_now;
+pub mod window;
 
 use serde::Serialize;
 

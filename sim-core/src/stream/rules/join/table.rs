@@ -1,0 +1,311 @@
+//! Regular join of two tables: both are kept, and each change of one puts out what it changes in the
+//! result.
+//!
+//! Follows `StreamingJoinOperator` without unique keys: state per join key is a multiset of rows, and
+//! for an outer side the number of matches of each row, so that the row of nulls is taken back with
+//! the first match and put out again after the last. Inner joins hand on the kind of the row that
+//! set them off; outer ones say `+I` and `-D`. State has no bound unless rows live for a limited time
+//! (`table.exec.state.ttl`), and then results are only nearly right.
+
+use super::window::JoinType;
+use super::{Joined, RowKind, Side};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct Kept<V> {
+    row: V,
+    /// How many rows of the other side match it; counted where its own side is outer.
+    matches: u32,
+    /// When it was written, ms of processing time.
+    since: i64,
+}
+
+type Rows<V> = Vec<Kept<V>>;
+
+/// The operator with its keyed state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TableJoin<K: Ord, L, R> {
+    join: JoinType,
+    ttl: Option<i64>,
+    left: BTreeMap<K, Rows<L>>,
+    right: BTreeMap<K, Rows<R>>,
+}
+
+/// A row that came in, and what its side and the other one are.
+struct Change<'a, A> {
+    kind: RowKind,
+    row: &'a A,
+    own_outer: bool,
+    other_outer: bool,
+    now: i64,
+}
+
+/// Puts one row into its side and gives what changes: the kind, the own row if it takes part, and
+/// the other side's.
+fn change<A: Clone + PartialEq, B: Clone>(
+    it: &Change<'_, A>,
+    own: &mut Rows<A>,
+    other: &mut Rows<B>,
+    condition: &impl Fn(&A, &B) -> bool,
+) -> Vec<(RowKind, Option<A>, Option<B>)> {
+    let mut out = Vec::new();
+    let adds = it.kind.is_accumulate();
+    let plain = match (adds, it.own_outer, it.other_outer) {
+        (_, false, false) | (false, false, true) => it.kind,
+        (true, _, _) => RowKind::Insert,
+        (false, true, _) => RowKind::Delete,
+    };
+    let mut found = 0;
+    for matching in other.iter_mut().filter(|kept| condition(it.row, &kept.row)) {
+        found += 1;
+        let pair = (plain, Some(it.row.clone()), Some(matching.row.clone()));
+        if !it.other_outer {
+            out.push(pair);
+            continue;
+        }
+        let alone = |kind| (kind, None, Some(matching.row.clone()));
+        if adds {
+            out.extend((matching.matches == 0).then(|| alone(RowKind::Delete)));
+            out.push(pair);
+            matching.matches += 1;
+        } else {
+            out.push(pair);
+            out.extend((matching.matches == 1).then(|| alone(RowKind::Insert)));
+            matching.matches = matching.matches.saturating_sub(1);
+        }
+    }
+    if found == 0 && it.own_outer {
+        out.push((plain, Some(it.row.clone()), None));
+    }
+    if adds {
+        own.push(Kept {
+            row: it.row.clone(),
+            matches: found,
+            since: it.now,
+        });
+    } else if let Some(at) = own.iter().position(|kept| kept.row == *it.row) {
+        own.remove(at);
+    }
+    out
+}
+
+impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L, R> {
+    /// An empty one; `ttl` is how long a row lives after it was written, ms of processing time.
+    /// Semi and anti joins are not made by this operator: they count as inner ones.
+    #[must_use]
+    pub fn new(join: JoinType, ttl: Option<i64>) -> Self {
+        TableJoin {
+            join,
+            ttl,
+            left: BTreeMap::new(),
+            right: BTreeMap::new(),
+        }
+    }
+
+    fn expire(&mut self, key: &K, now: i64) {
+        let Some(ttl) = self.ttl else {
+            return;
+        };
+        let lives = |since: i64| since.saturating_add(ttl) > now;
+        if let Some(rows) = self.left.get_mut(key) {
+            rows.retain(|kept| lives(kept.since));
+        }
+        if let Some(rows) = self.right.get_mut(key) {
+            rows.retain(|kept| lives(kept.since));
+        }
+    }
+
+    fn tidy(&mut self, key: &K) {
+        if self.left.get(key).is_some_and(Vec::is_empty) {
+            self.left.remove(key);
+        }
+        if self.right.get(key).is_some_and(Vec::is_empty) {
+            self.right.remove(key);
+        }
+    }
+
+    /// A change of the left table at the processing time `now`, ms.
+    pub fn on_left(
+        &mut self,
+        key: &K,
+        kind: RowKind,
+        row: &L,
+        now: i64,
+        condition: &impl Fn(&L, &R) -> bool,
+    ) -> Vec<Joined<L, R>> {
+        self.expire(key, now);
+        let it = Change {
+            kind,
+            row,
+            own_outer: self.join.is_left_outer(),
+            other_outer: self.join.is_right_outer(),
+            now,
+        };
+        let own = self.left.entry(key.clone()).or_default();
+        let other = self.right.entry(key.clone()).or_default();
+        let rows = change(&it, own, other, condition);
+        self.tidy(key);
+        let row = |(kind, left, right)| Joined { kind, left, right };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// A change of the right table at the processing time `now`, ms.
+    pub fn on_right(
+        &mut self,
+        key: &K,
+        kind: RowKind,
+        row: &R,
+        now: i64,
+        condition: &impl Fn(&L, &R) -> bool,
+    ) -> Vec<Joined<L, R>> {
+        self.expire(key, now);
+        let it = Change {
+            kind,
+            row,
+            own_outer: self.join.is_right_outer(),
+            other_outer: self.join.is_left_outer(),
+            now,
+        };
+        let own = self.right.entry(key.clone()).or_default();
+        let other = self.left.entry(key.clone()).or_default();
+        let rows = change(&it, own, other, &|one: &R, other: &L| condition(other, one));
+        self.tidy(key);
+        let row = |(kind, right, left)| Joined { kind, left, right };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// How many rows a side keeps.
+    #[must_use]
+    pub fn kept(&self, side: Side) -> usize {
+        match side {
+            Side::Left => self.left.values().map(Vec::len).sum(),
+            Side::Right => self.right.values().map(Vec::len).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RowKind::{Delete, Insert, UpdateAfter, UpdateBefore};
+    use proptest::prelude::*;
+
+    type Join = TableJoin<u8, u8, u8>;
+    type Out = (&'static str, Option<u8>, Option<u8>);
+
+    fn shown(out: Vec<Joined<u8, u8>>) -> Vec<Out> {
+        let row = |it: Joined<u8, u8>| (it.kind.short(), it.left, it.right);
+        out.into_iter().map(row).collect()
+    }
+
+    fn put(join: &mut Join, side: Side, kind: RowKind, row: u8, now: i64) -> Vec<Out> {
+        shown(match side {
+            Side::Left => join.on_left(&0, kind, &row, now, &|_, _| true),
+            Side::Right => join.on_right(&0, kind, &row, now, &|_, _| true),
+        })
+    }
+
+    fn check(join: JoinType, steps: &[(Side, RowKind, u8, &[Out])]) {
+        let mut it = Join::new(join, None);
+        for (side, kind, row, expected) in steps {
+            let got = put(&mut it, *side, *kind, *row, 0);
+            assert_eq!(got, *expected, "{join:?} {side:?} {kind:?} {row}");
+        }
+    }
+
+    #[test]
+    fn an_inner_join_hands_the_kind_on() {
+        check(
+            JoinType::Inner,
+            &[
+                (Side::Left, Insert, 1, &[]),
+                (Side::Right, Insert, 7, &[("+I", Some(1), Some(7))]),
+                (Side::Right, UpdateBefore, 7, &[("-U", Some(1), Some(7))]),
+                (Side::Right, UpdateAfter, 8, &[("+U", Some(1), Some(8))]),
+                (Side::Left, Delete, 1, &[("-D", Some(1), Some(8))]),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_left_join_takes_its_row_of_nulls_back_and_puts_it_out_again() {
+        let paired = [("-D", Some(1), None), ("+I", Some(1), Some(7))];
+        let alone = [("-D", Some(1), Some(8)), ("+I", Some(1), None)];
+        check(
+            JoinType::Left,
+            &[
+                (Side::Left, UpdateAfter, 1, &[("+I", Some(1), None)]),
+                (Side::Right, Insert, 7, &paired),
+                (Side::Right, Insert, 8, &[("+I", Some(1), Some(8))]),
+                (Side::Right, Delete, 7, &[("-D", Some(1), Some(7))]),
+                (Side::Right, Delete, 8, &alone),
+                (Side::Left, Delete, 1, &[("-D", Some(1), None)]),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_row_that_has_lived_its_time_matches_nothing() {
+        let mut it = Join::new(JoinType::Inner, Some(10));
+        put(&mut it, Side::Left, Insert, 1, 0);
+        assert_eq!(put(&mut it, Side::Right, Insert, 7, 9).len(), 1);
+        assert_eq!(put(&mut it, Side::Right, Insert, 8, 10), []);
+        assert_eq!((it.kept(Side::Left), it.kept(Side::Right)), (0, 2));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        /// What was put out, with what was taken back taken away, is the join of the two tables.
+        #[test]
+        fn the_changes_add_up_to_the_join(
+            which in 0..4_usize,
+            steps in prop::collection::vec((any::<bool>(), 0..3_u8, 0..4_u8), 0..40),
+        ) {
+            let types = [JoinType::Inner, JoinType::Left, JoinType::Right, JoinType::Full];
+            let join = types[which];
+            let mut it = Join::new(join, None);
+            let near = |a: &u8, b: &u8| a.abs_diff(*b) <= 1;
+            let (mut lefts, mut rights): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+            let mut result: BTreeMap<(Option<u8>, Option<u8>), i32> = BTreeMap::new();
+            for (is_left, what, row) in steps {
+                let table = if is_left { &mut lefts } else { &mut rights };
+                let at = table.iter().position(|it| *it == row);
+                let kind = match (what, at) {
+                    (0, Some(at)) => {
+                        table.remove(at);
+                        Delete
+                    }
+                    _ => {
+                        table.push(row);
+                        Insert
+                    }
+                };
+                let out = match is_left {
+                    true => it.on_left(&0, kind, &row, 0, &near),
+                    false => it.on_right(&0, kind, &row, 0, &near),
+                };
+                for row in out {
+                    let by = if row.kind.is_accumulate() { 1 } else { -1 };
+                    *result.entry((row.left, row.right)).or_default() += by;
+                }
+                result.retain(|_, count| *count != 0);
+                let mut expected = BTreeMap::new();
+                let mut add = |row| *expected.entry(row).or_default() += 1;
+                for a in &lefts {
+                    rights.iter().filter(|b| near(a, b)).for_each(|b| add((Some(*a), Some(*b))));
+                    if join.is_left_outer() && !rights.iter().any(|b| near(a, b)) {
+                        add((Some(*a), None));
+                    }
+                }
+                for b in &rights {
+                    if join.is_right_outer() && !lefts.iter().any(|a| near(a, b)) {
+                        add((None, Some(*b)));
+                    }
+                }
+                prop_assert_eq!(&result, &expected);
+            }
+        }
+    }
+}
