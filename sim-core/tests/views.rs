@@ -243,3 +243,41 @@ fn segments_and_passes_are_those_of_the_log() {
     assert!(passes > 2, "{passes} passes");
     assert!(tombstones > 0, "at last the tombstones go as well");
 }
+
+/// The card of a processor tells of its group, its counts and its transaction, from one to the next.
+#[test]
+fn a_processors_card_tells_of_its_transaction() {
+    let mut session = open(include_str!("../../scenarios/process-in-transactions.toml"));
+    let mut seen = std::collections::BTreeSet::new();
+    for step in 0..450 {
+        session.seek(15 * SECOND + step * 20 * MILLISECOND);
+        let stage = session.stage(&StageQuery::default());
+        let card = stage.nodes.into_iter().find(|it| it.name == "biller");
+        let card = card.expect("it is on the stage");
+        let fact = |label: &str| {
+            let mut found = card.summary.iter().filter(|it| it.label == label);
+            let value = found.next().map(|it| it.value.clone());
+            assert_eq!(found.next(), None, "{label} stands there once");
+            value.unwrap_or_default()
+        };
+        assert_eq!(fact("transactional.id"), "biller-1");
+        assert!(fact("group").starts_with("billing: "), "{}", fact("group"));
+        let counts = fact("in, out");
+        let (came, went) = counts.split_once(", ").expect("two numbers");
+        let number = |it: &str| it.parse::<u64>().expect("a number");
+        assert!(number(came) >= number(went), "{counts}");
+        let first: Vec<&str> = card.summary.iter().map(|it| it.label.as_str()).collect();
+        assert_eq!(first[..3], ["group", "in, out", "transactional.id"]);
+        assert_eq!(card.badges.len(), 1);
+        seen.extend(card.badges.iter().map(|it| it.text.clone()));
+    }
+    let is = |word: &str| seen.iter().any(|it| it.starts_with(word));
+    for word in [
+        "initTransactions()",
+        "no transaction",
+        "transaction: ",
+        "commits",
+    ] {
+        assert!(is(word), "no `{word}` in {seen:?}");
+    }
+}

@@ -9,6 +9,7 @@ use super::facts::Cluster;
 use super::ids::TopicPartition;
 use super::metadata::MetadataImage;
 use super::node::Node as KafkaNode;
+use super::processor::TransactionNow;
 use super::protocol::{Msg, Request, Response};
 use crate::kernel::{InFlight, NodeId, NodeState, World};
 use crate::log::Log;
@@ -89,6 +90,7 @@ pub fn node(
         KafkaNode::Processor(both) => {
             let facts = both.summary().into_iter();
             view.summary = facts.map(|(l, v)| fact(l, v, None)).collect();
+            view.badges.extend(both.transaction_now().map(transaction));
         }
         KafkaNode::Consumer(consumer) => {
             view.summary = consumer
@@ -99,6 +101,16 @@ pub fn node(
         }
     }
     view
+}
+
+/// How the transaction of a processor stands.
+fn transaction(now: TransactionNow) -> Badge {
+    let tone = match now {
+        TransactionNow::None | TransactionNow::Commits => Tone::Sea,
+        TransactionNow::Open(_) | TransactionNow::Initialising => Tone::Sand,
+        TransactionNow::Aborts | TransactionNow::Stopped(_) => Tone::Harm,
+    };
+    badge(&now.words(), tone)
 }
 
 fn badge(text: &str, tone: Tone) -> Badge {

@@ -11,6 +11,9 @@
 //! outputs that depend on more than one input, more than one output topic.
 
 mod lane;
+mod view;
+
+pub use view::TransactionNow;
 
 use super::consumer::Consumer;
 use super::ids::AddressBook;
@@ -289,13 +292,5 @@ impl Processor {
         self.producer.crash(loss);
         self.failed_before = self.producer.failed();
         (self.ending, self.closed) = (None, false);
-    }
-
-    /// The few values on its card: (label, value).
-    #[must_use]
-    pub fn summary(&self) -> Vec<(&'static str, String)> {
-        let mut all = self.consumer.summary();
-        all.extend(self.producer.summary());
-        all
     }
 }
