@@ -204,12 +204,17 @@ impl Rig {
         }
     }
 
-    fn state(&self, key: &str, expected: &Value) -> Option<Value> {
+    /// What a case may expect after any step; of late rows those since `since`.
+    fn state(&self, key: &str, expected: &Value, since: usize) -> Option<Value> {
+        let late = self.late.get(since..).unwrap_or_default();
         Some(match key {
-            "late_left" | "dropped" | "late_dropped" | "left_dropped" if expected.is_number() => {
-                json!(self.late.len())
+            "late" | "late_left" | "dropped" if expected.is_boolean() => json!(!late.is_empty()),
+            "late" | "late_left" | "dropped" | "late_dropped" | "left_dropped" => {
+                match expected.is_number() {
+                    true => json!(late.len()),
+                    false => json!(late),
+                }
             }
-            "late_left" | "dropped" | "late_dropped" | "left_dropped" => json!(self.late),
             "right_versions" | "versions" | "right_state" => json!(self.versions()?),
             "left_waiting" | "left_state" | "waiting" if expected.is_number() => {
                 json!(self.waiting())
@@ -235,7 +240,7 @@ pub(crate) fn check(case: &Case) -> Checked {
     let entries = list(&case.expect["per_step"])?;
     let emits = entries.iter().any(|it| listed(it).is_some());
     for (number, step) in list(&case.input["steps"])?.iter().enumerate() {
-        let before = rig.out.len();
+        let (before, late) = (rig.out.len(), rig.late.len());
         rig.step(step)?;
         let entry = entries.iter().find(|it| it["step"] == json!(number));
         if emits {
@@ -245,7 +250,7 @@ pub(crate) fn check(case: &Case) -> Checked {
             same(&format!("step {number}: rows"), &got, wanted)?;
         }
         for (key, expected) in members(entry.unwrap_or(&Value::Null))? {
-            match rig.state(key, expected) {
+            match rig.state(key, expected, late) {
                 Some(got) => same(&format!("step {number}: {key}"), &got, expected)?,
                 None if key == "step" || key == "note" || emission(key) => {}
                 None => return Err(unknown("expectation", key)),
@@ -263,7 +268,7 @@ pub(crate) fn check(case: &Case) -> Checked {
                 same(key, &kinds, expected)?;
             }
             "watermarks" => same(key, &json!(rig.watermarks), expected)?,
-            _ => match rig.state(key, expected) {
+            _ => match rig.state(key, expected, 0) {
                 Some(got) => same(key, &got, expected)?,
                 None => return Err(unknown("expectation", key)),
             },
