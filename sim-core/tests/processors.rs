@@ -169,3 +169,25 @@ fn a_zombies_offsets_are_refused_by_its_group() {
     let story = format!("{head}{pause}[[expect]]");
     check("zombie", &story, &[], &expect);
 }
+
+/// Nothing is left to do for a producer that was fenced, and nothing wakes it: least of all a batch
+/// that would have expired by now.
+#[test]
+fn a_producer_that_was_fenced_rests() {
+    let two = two_of_them().replace("start = \"15s\"\n\n[", "start = \"4s\"\n\n[");
+    let (head, _) = two.split_once("[[timeline]]").expect("a timeline");
+    let change = [
+        // Both have the same one, so that the second to begin fences the first.
+        ("\"clerk-1\"", "\"biller-1\""),
+        (
+            "\"transactional.id\"",
+            "\"delivery.timeout.ms\" = 5_000\n\"request.timeout.ms\" = 4_000\n\"transactional.id\"",
+        ),
+    ];
+    let expect = [
+        "biller.ended or clerk.ended",
+        "ledger.outputs == 1000 and ledger.repeated-outputs == 0",
+    ];
+    let report = check("fenced", &format!("{head}[[expect]]"), &change, &expect);
+    assert!(report.events < 200_000, "{} events", report.events);
+}

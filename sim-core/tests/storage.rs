@@ -80,6 +80,124 @@ fn offsets_expire_once_the_group_was_empty_for_long_enough() {
     assert_eq!(reached(&report, "group-deleted"), 1);
 }
 
+/// A group of the consumer protocol has no such moment: its clock starts with each commit, and runs
+/// for topics that no member subscribes to.
+#[test]
+fn offsets_of_the_consumer_protocol_expire_by_their_commit() {
+    let protocol = |name: &str| {
+        let to = format!(
+            "group.protocol = \"{name}\", enable.auto.commit = false, application.commit = \"sync\""
+        );
+        [("auto.commit.interval.ms = 500".to_owned(), to)]
+    };
+    let run = |name: &str, story: &str, expect: &[&str]| {
+        let change = protocol(name);
+        let change = change.each_ref().map(|(from, to)| (&**from, &**to));
+        check(name, story, &change, expect)
+    };
+    let stays = "group.g.orders-0.committed == orders-0.hw";
+    run("consumer", GROUP, &[stays]);
+
+    // The last commit is that of 25 s.
+    let left = with(GROUP, &[("60s", "close-consumer", "billing")]);
+    let modern = [
+        "group.g.orders-0.committed == orders-0.hw @ 80s",
+        "group.g.orders-0.committed == none @ 100s",
+        "group.g.epoch == none @ 100s",
+    ];
+    let report = run("consumer", &left, &modern);
+    assert_eq!(reached(&report, "offset-expired"), 1);
+    assert_eq!(reached(&report, "group-deleted"), 1);
+    let classic = [
+        "group.g.orders-0.committed == orders-0.hw @ 115s",
+        "group.g.orders-0.committed == none @ 135s",
+    ];
+    run("classic", &left, &classic);
+
+    // Whoever reads the log next does not find it again.
+    let deeds = [
+        ("60s", "close-consumer", "billing"),
+        ("110s", "crash", "b1"),
+    ];
+    let after = [
+        "group.g.coordinator == b1 @ 80s",
+        "group.g.orders-0.committed == none @ 140s",
+        "group.g.epoch == none @ 140s",
+    ];
+    run("consumer", &with(GROUP, &deeds), &after);
+}
+
+const PENDING: &str = r#"
+strandline = 1
+title = "t"
+duration = "150s"
+
+[kafka]
+brokers = 3
+config = { offsets.topic.num.partitions = 1, offsets.retention.minutes = 1, offsets.retention.check.interval.ms = 10_000, transaction.state.log.num.partitions = 1 }
+
+[[kafka.topic]]
+name = "orders"
+assignment = [["b2", "b3"]]
+
+[[kafka.topic]]
+name = "invoices"
+assignment = [["b3", "b2"]]
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 20, start = "3s", stop = "25s" }
+
+[[kafka.processor]]
+name = "biller"
+from = "orders"
+to = "invoices"
+
+[kafka.processor.consumer]
+"group.id" = "g"
+"auto.offset.reset" = "earliest"
+"enable.auto.commit" = false
+"session.timeout.ms" = 10_000
+
+[kafka.processor.producer]
+"transactional.id" = "biller-1"
+"transaction.timeout.ms" = 900_000
+
+[[timeline]]
+at = "20s"
+do = "link"
+from = "biller"
+to = "b1"
+lose = ["EndTxn"]
+for = "15s"
+
+[[timeline]]
+at = "30s"
+do = "crash"
+node = "biller"
+"#;
+
+/// An offset that a transaction may still replace does not expire, nor does the group.
+#[test]
+fn a_pending_offset_keeps_the_committed_one() {
+    let open = "__consumer_offsets-0.open-transactions == 1";
+    let kept = "group.g.orders-0.committed > 0";
+    let at_35 = [open, kept].map(|it| format!("{it} @ 35s"));
+    let expect = [&*at_35[0], &*at_35[1], open, kept, "group.g.generation > 0"];
+    let report = check("pending", PENDING, &[], &expect);
+    assert_eq!(reached(&report, "offset-expired"), 0);
+
+    let ends = [("lose = [\"EndTxn\"]", "delay = \"1ms\"")];
+    let expect = [
+        "__consumer_offsets-0.open-transactions == 0",
+        "group.g.orders-0.committed == none",
+        "group.g.generation == none",
+    ];
+    let report = check("ended", PENDING, &ends, &expect);
+    assert_eq!(reached(&report, "offset-expired"), 1);
+}
+
 /// The moment in which the group became empty stands in the log.
 #[test]
 fn another_coordinator_does_not_start_the_clock_anew() {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 const COOPERATIVE: &str = include_str!("../../scenarios/rebalance-cooperative.toml");
 const TOMBSTONES: &str = include_str!("../../scenarios/tombstone-too-late.toml");
+const HANGING: &str = include_str!("../../scenarios/hanging-transaction.toml");
+const PROCESS: &str = include_str!("../../scenarios/process-in-transactions.toml");
 const ZOMBIE: &str = include_str!("../../scenarios/zombie-commit.toml");
 
 fn open(scenario: &str) -> Session {
@@ -280,4 +282,56 @@ fn a_processors_card_tells_of_its_transaction() {
     ] {
         assert!(is(word), "no `{word}` in {seen:?}");
     }
+}
+
+/// What holds the last stable offset back: the producer, since when, and who will end it, or nobody.
+#[test]
+fn a_pinned_last_stable_offset_is_explained() {
+    let mut session = open(HANGING);
+    let mut check = |time: Nanos, parts: &[&str], listed: bool| {
+        session.seek(time);
+        let steps = session.why("n1/orders-0/lso");
+        let first = &steps.first().expect("a reason").text;
+        for part in parts {
+            assert!(first.contains(part), "{time}: {first} lacks {part}");
+        }
+        let facts = session.inspect(1);
+        let found = facts.iter().any(|fact| {
+            fact.subject.as_deref() == Some("n1/orders-0/lso")
+                && fact.label == "orders-0 · last stable offset"
+        });
+        assert_eq!(found, listed, "{time}");
+        steps.len()
+    };
+    check(4 * SECOND, &["no transaction is open"], false);
+    let open = [
+        "is open from offset",
+        "Its transactional.id is shop-1, its coordinator b1",
+        "ONGOING since",
+        "transaction.timeout.ms = 10000",
+    ];
+    check(15 * SECOND + 700 * MILLISECOND, &open, true);
+    let hangs = ["is open from offset", "shop-1", "nothing will end it"];
+    let steps = check(60 * SECOND, &hangs, true);
+    assert!(steps > 1, "and the marker that came last");
+}
+
+#[test]
+fn an_offset_that_is_pending_is_explained() {
+    let mut session = open(PROCESS);
+    let mut found = None;
+    for step in 0..800 {
+        session.seek(19 * SECOND + step * 5 * MILLISECOND);
+        let steps = session.why("orders-0/committed/billing");
+        let first = steps.into_iter().next().map(|it| it.text);
+        found = found.or(first.filter(|it| it.contains("UNSTABLE_OFFSET_COMMIT")));
+    }
+    let text = found.expect("an offset is pending for a while");
+    for part in ["group billing: offset ", "transactional.id is biller-1"] {
+        assert!(text.contains(part), "{text}");
+    }
+    session.seek(50 * SECOND);
+    let steps = session.why("orders-0/committed/billing");
+    let rule = steps.first().and_then(|it| it.rule.as_deref());
+    assert_eq!(rule, Some("offset-committed"));
 }

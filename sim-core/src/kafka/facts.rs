@@ -326,6 +326,11 @@ fn client_value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
         Probe::ProducerInFlight(node) => count(cluster.producer(*node)?.in_flight()),
         Probe::ProducerCommits(node) => count(ended(cluster, *node)?.0),
         Probe::ProducerAborts(node) => count(ended(cluster, *node)?.1),
+        Probe::ProducerEnded(node) => {
+            let producer = cluster.producer(*node)?;
+            producer.transaction()?;
+            Value::Bool(producer.fatal_error().is_some())
+        }
         Probe::ClientDiskRead(node) => {
             let brokers = cluster.brokers();
             let each = brokers.filter_map(|(_, it)| Some(it.pages(Some(*node))?.1));

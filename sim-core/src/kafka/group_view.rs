@@ -264,14 +264,15 @@ fn mark_lane(lane: &mut Lane, group: &str, share: &GroupShare) {
     if let Some(position) = share.position {
         put(MarkKind::Position, &format!("{group} position"), position);
     }
-    let mut tell = |label: &str, value: Option<i64>| {
+    let subject = format!("{}/committed/{group}", share.lane);
+    let mut tell = |label: &str, value: Option<i64>, subject: Option<String>| {
         lane.facts.push(Fact {
             label: format!("group {group} · {label}"),
             value: value.map_or_else(|| "none".to_owned(), |it| it.to_string()),
-            subject: None,
+            subject,
         });
     };
-    tell("committed offset", share.committed);
-    tell("position of the owner", share.position);
-    tell("lag (log end − committed)", share.lag);
+    tell("committed offset", share.committed, Some(subject));
+    tell("position of the owner", share.position, None);
+    tell("lag (log end − committed)", share.lag, None);
 }

@@ -5,10 +5,9 @@
 //! (hachikuji/kafka-specification): **OneLeaderPerEpoch**, **StrongIsr** (each member of the
 //! controller's ISR has all that any leader counts as committed), **HwAgreement** (replicas agree
 //! below both their high watermarks), **LogMatching** (equal offset and epoch, equal record),
-//! **HwMonotone**, **CommittedNeverLost** (a new leader has all that was committed), and
-//! **ReadCommitted** (who reads committed transactions alone gets no record before the commit of
-//! its transaction, and none after its abort).
-//! **CompactionKeepsLastValue** is not among them: of each key, compaction leaves the last value (or
+//! **HwMonotone** and **CommittedNeverLost** (a new leader has all that was committed).
+//! Those of groups and of transactions are in [`super::group_invariants`] and
+//! [`super::txn_invariants`]. **CompactionKeepsLastValue** is not among them: of each key, compaction leaves the last value (or
 //! nothing, if the last was a tombstone) in every replica. Where a log was compacted, a record that
 //! is missing says nothing by itself to the other invariants.
 //!
@@ -29,10 +28,11 @@ use super::rules::classic_group::Name;
 use super::rules::cleaner::Removal;
 use super::spec::ClusterSpec;
 use super::truth::Logs;
+use super::txn_invariants::{Fault, Transactions};
 use crate::dense::DenseMap;
 use crate::few;
 use crate::kernel::{NodeId, NodeState, World};
-use crate::log::{ControlMarker, Log, RecordId};
+use crate::log::{Log, RecordId};
 use crate::systems::Node;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,8 @@ pub struct Invariants {
     found: Vec<Violation>,
     #[serde(skip_serializing_if = "GroupInvariants::is_empty")]
     groups: GroupInvariants,
+    #[serde(skip_serializing_if = "Transactions::is_empty")]
+    txns: Transactions,
 }
 
 impl Invariants {
@@ -114,6 +116,7 @@ impl Invariants {
             nodes,
             min_isr,
             transactional: spec.transactions_topic().is_some(),
+            txns: (spec.parts.table().txns.begin)(spec),
             ..Invariants::default()
         }
     }
@@ -156,20 +159,47 @@ impl Invariants {
         let Some(log) = broker.and_then(|it| it.partition(tp)).map(|it| it.log) else {
             return;
         };
-        let mut batches = log.batches_from(offset);
-        let Some(batch) = batches.next().filter(|it| it.transactional) else {
-            return;
-        };
-        let (id, text) = (batch.producer.id, "a record that is not committed was read");
-        let mut markers = batches.filter(|it| it.is_control() && it.producer.id == id);
-        if markers.next().and_then(|it| it.control) != Some(ControlMarker::Commit) {
-            let text = format!("{text} at offset {offset}");
+        let checks = self.parts.map(Parts::table);
+        if checks.is_some_and(|it| (it.txns.is_uncommitted)(log, offset)) {
+            let text = format!("a record that is not committed was read at offset {offset}");
             self.report("ReadCommitted", tp, world, text);
         }
     }
 
+    /// Looks at the transactions of applications that read and write.
+    fn follow_transactions(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
+        let checks = &self.parts?.table().txns;
+        let fault = (checks.follow)(&mut self.txns, note, world);
+        self.report_transaction(fault, world)
+    }
+
+    /// All notes of an event have been seen. Returns a sentence if something newly is broken.
+    pub fn after(&mut self, world: &World<Node>) -> Option<String> {
+        if !self.txns.due() {
+            return None;
+        }
+        let checks = &self.parts?.table().txns;
+        let fault = (checks.judge)(&mut self.txns, &self.newest, world);
+        self.report_transaction(fault, world)
+    }
+
+    fn report_transaction(&mut self, fault: Option<Fault>, world: &World<Node>) -> Option<String> {
+        let (name, tp, text) = fault?;
+        let gone = self.unclean_elections > 0 || !self.bereft.is_empty();
+        let known = |it: &Violation| it.name == name && it.tp == tp;
+        if gone || self.found.iter().any(known) {
+            return None;
+        }
+        self.report(name, tp, world, text.clone());
+        Some(format!("{name}: {text}"))
+    }
+
     /// Looks at what a note could have broken. Returns a sentence if something newly is.
     pub fn observe(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
+        let follows = self.transactional && !self.txns.is_empty();
+        if follows && let Some(text) = self.follow_transactions(note, world) {
+            return Some(text);
+        }
         if let Note::Delivered {
             node, tp, offset, ..
         } = *note
@@ -177,7 +207,9 @@ impl Invariants {
         {
             let before_count = self.found.len();
             self.delivered(node, tp, offset, world);
-            return self.found.get(before_count).map(|it| it.text.clone());
+            if let Some(new) = self.found.get(before_count) {
+                return Some(format!("{}: {}", new.name, new.text));
+            }
         }
         if let Note::Rule {
             node,
@@ -477,6 +509,8 @@ impl Invariants {
         let Some(parts) = self.parts else {
             return Vec::new();
         };
+        let judged = (parts.table().txns.judge)(&mut self.txns, &self.newest, world);
+        self.report_transaction(judged, world);
         let tps: Vec<TopicPartition> = self.committed.keys().collect();
         for tp in tps {
             self.reconcile(tp);

@@ -42,6 +42,8 @@ pub mod storage_view;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod truth;
+mod txn_invariants;
+pub mod txn_pin;
 pub mod txn_protocol;
 mod txn_why;
 pub mod view;

@@ -17,6 +17,7 @@ use super::controller::{AdminPart, Controller};
 use super::group_invariants::{GroupChecks, GroupInvariants};
 use super::processor::{Processor, ProcessorPart};
 use super::producer::{Producer, TransactionPart};
+use super::txn_invariants::{Transactions, TxnChecks};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -33,6 +34,7 @@ pub(super) struct Table {
     pub(super) admin: AdminPart,
     pub(super) groups: GroupChecks,
     pub(super) compaction: CompactionChecks,
+    pub(super) txns: TxnChecks,
 }
 
 static EVERYTHING: Table = Table {
@@ -44,6 +46,7 @@ static EVERYTHING: Table = Table {
     admin: Controller::ADMIN,
     groups: GroupInvariants::CHECKS,
     compaction: CompactionChecks::ALL,
+    txns: Transactions::CHECKS,
 };
 
 static REPLICATION: Table = Table {
@@ -55,6 +58,7 @@ static REPLICATION: Table = Table {
     admin: Controller::NO_ADMIN,
     groups: GroupInvariants::NO_CHECKS,
     compaction: CompactionChecks::NONE,
+    txns: Transactions::NO_CHECKS,
 };
 
 impl Parts {

@@ -194,7 +194,7 @@ fn lane(
         (log.start_offset(), log.leo(), log.high_watermark())
     });
     let subject = |what: &str| Some(format!("n{}/{id}/{what}", node.0));
-    let facts = vec![
+    let mut facts = vec![
         fact(
             "role",
             if leads { "leader" } else { "follower" }.to_owned(),
@@ -220,6 +220,14 @@ fn lane(
             None,
         ),
     ];
+    let stable = own.as_ref().map(|it| it.partition_log.last_stable_offset());
+    if let Some(stable) = stable.filter(|it| *it < hw) {
+        facts.push(fact(
+            "last stable offset",
+            stable.to_string(),
+            subject("lso"),
+        ));
+    }
     let mut marks = vec![Mark {
         kind: MarkKind::End,
         label: format!("LEO {end}"),

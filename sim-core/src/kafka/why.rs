@@ -486,6 +486,16 @@ pub fn subject(text: &str) -> Option<(Option<NodeId>, &str, &str)> {
     }
 }
 
+/// Whether a note explains what a group has committed of a partition.
+#[must_use]
+pub fn explains_commit(note: &Note, group: &str, at: TopicPartition) -> bool {
+    let Note::Group(note) = note else {
+        return false;
+    };
+    let commits = matches!(note.rule, Rule::OffsetCommitted | Rule::OffsetExpired);
+    commits && note.tp == Some(at) && *note.group == *group
+}
+
 /// Whether a rule note explains a value.
 #[must_use]
 pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &str) -> bool {
@@ -506,6 +516,7 @@ pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &st
         ),
         "role" | "epoch" => matches!(rule, Rule::BecameLeader | Rule::BecameFollower),
         "start" => matches!(rule, Rule::LogStart),
+        "lso" => matches!(rule, Rule::TxnMarker),
         "segments" | "clean" => matches!(rule, Rule::LogCompacted | Rule::LogStart),
         "isr" => matches!(
             rule,

@@ -378,6 +378,9 @@ impl Run {
                 scratch.occurrences.push(Occurrence::Violation(violation));
             }
         }
+        if let Some(violation) = self.invariants.after(&self.world) {
+            scratch.occurrences.push(Occurrence::Violation(violation));
+        }
         self.watch(scratch);
     }
 

@@ -350,7 +350,7 @@ impl Consumer {
         self.alarm = Alarm::default();
         self.work.crash();
         if let Some(outputs) = &mut self.outputs {
-            outputs.clear();
+            outputs.crash();
         }
         if let Some(member) = &mut self.group {
             **member = member.restarted(&self.config);

@@ -4,7 +4,7 @@
 //! `poll()` returned is done, the application waits until its outputs are written before it commits.
 
 use super::Consumer;
-use super::group::Committer;
+use super::group::{Committer, Membership};
 use super::partition::Assigned;
 use crate::kafka::config::CommitMode;
 use crate::kafka::group_protocol::CommittedOffset;
@@ -36,6 +36,12 @@ pub(super) struct Outputs {
     made: Vec<Output>,
     /// They are written in transactions, with the offsets.
     transactional: bool,
+    /// As which member, in which generation, it got its last assignment (`groupMetadata()`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<(Name, i32)>,
+    /// Where the application has come to with what the last `poll()` returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polled: Option<Box<WorkOffsets>>,
 }
 
 /// Where the application has come to, and as which member of its group
@@ -65,10 +71,24 @@ impl Outputs {
         self.made.extend(self.ahead.pop_front());
     }
 
+    /// A member was given its assignment.
+    pub(super) fn joined(&mut self, member_id: &Name, generation: i32) {
+        if self.transactional {
+            self.joined = Some((Name::clone(member_id), generation));
+        }
+    }
+
+    /// The process has crashed.
+    pub(super) fn crash(&mut self) {
+        self.clear();
+        self.joined = None;
+    }
+
     /// The work in hand is dropped.
     pub(super) fn clear(&mut self) {
         self.ahead.clear();
         self.made.clear();
+        self.polled = None;
     }
 }
 
@@ -114,15 +134,42 @@ impl Consumer {
         self.run(cx);
     }
 
-    /// What goes with the transaction of the work that is done.
+    /// The work on what `poll()` returned begins: remembers what goes with its transaction. A
+    /// rebalance that goes on meanwhile is none of the application's business before its next
+    /// `poll()`; if the group has come to another generation by then, the offsets are refused.
+    pub(super) fn remember_offsets(&mut self, member: &Membership) {
+        if self.outputs.as_ref().is_none_or(|it| !it.transactional) {
+            return;
+        }
+        let offsets = self.consumed(member);
+        let Some(outputs) = &mut self.outputs else {
+            return;
+        };
+        let (member_id, generation) = match &outputs.joined {
+            Some((member_id, generation)) => (member_id.clone(), *generation),
+            None => (member.member_id.clone(), member.generation),
+        };
+        outputs.polled = Some(Box::new(WorkOffsets {
+            group: member.group.clone(),
+            member_id,
+            instance_id: member.instance_id.clone(),
+            generation,
+            offsets,
+        }));
+    }
+
+    /// What goes with the transaction of the work that is done. The epoch of a member of the
+    /// consumer protocol is the newest that it was told, whatever the application does.
     pub(in crate::kafka) fn work_offsets(&self) -> Option<WorkOffsets> {
         let member = self.group.as_ref()?;
-        Some(WorkOffsets {
-            group: member.group.clone(),
-            member_id: member.member_id.clone(),
-            instance_id: member.instance_id.clone(),
-            generation: member.generation,
-            offsets: self.consumed(member),
+        let polled = self.outputs.as_ref()?.polled.as_deref()?.clone();
+        Some(match member.modern {
+            None => polled,
+            Some(_) => WorkOffsets {
+                member_id: member.member_id.clone(),
+                generation: member.generation,
+                ..polled
+            },
         })
     }
 
@@ -130,6 +177,14 @@ impl Consumer {
     pub(in crate::kafka) fn outputs_committed(&mut self, cx: &mut KafkaCx<'_>) {
         self.work.go_on();
         self.run(cx);
+    }
+
+    /// Leaves the work in hand, and does not go on before the next call.
+    pub(in crate::kafka) fn abandon_work(&mut self) {
+        self.work.abandon();
+        if let Some(outputs) = &mut self.outputs {
+            outputs.clear();
+        }
     }
 
     /// Drops the work in hand, and goes back to where the group has committed.

@@ -126,6 +126,12 @@ impl Work {
         self.step == Step::Publishes
     }
 
+    /// The rest of the work is left.
+    pub(super) fn abandon(&mut self) {
+        self.queue.clear();
+        self.step = Step::Publishes;
+    }
+
     /// They are.
     pub(super) fn go_on(&mut self) {
         self.step = Step::Idle;
@@ -172,6 +178,7 @@ impl Consumer {
 
     /// `poll()` returned records.
     pub(super) fn begin_work(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
+        self.remember_offsets(member);
         if self.work.pool.is_some() {
             self.hand_to_workers(member, cx);
             return;

@@ -272,6 +272,8 @@ impl Processor {
             return true;
         }
         if self.producer.must_abort() {
+            // An exception has ended that round of the loop: what was not worked on yet is left.
+            self.consumer.abandon_work();
             self.ending = Some(ended);
             self.produce(cx, Producer::abort_work);
             return true;

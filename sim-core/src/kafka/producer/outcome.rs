@@ -182,12 +182,24 @@ impl Producer {
         {
             return false;
         }
-        if !self.config.idempotent() || self.txn.is_some() {
-            // A transaction that lost a batch for good is aborted, and its sequences with it.
+        if !self.config.idempotent() {
             return error.retriable();
         }
-        let bump = &mut self.bump_required;
         let base = batch.stamp().base_sequence;
+        if let Some(txn) = &self.txn {
+            // What will be aborted anyway need not come into order again.
+            let queue = self.accumulator.partitions.get(usize::from(partition));
+            let reset = batch.sequence_reset;
+            let ordered = |it: &super::accumulator::PartitionQueue| {
+                let sequences = &it.sequences;
+                sequences.can_retry_in_transaction(error, base, reset)
+            };
+            return match txn.is_failed() {
+                true => error.retriable(),
+                false => queue.is_some_and(ordered),
+            };
+        }
+        let bump = &mut self.bump_required;
         self.accumulator
             .partitions
             .get_mut(usize::from(partition))

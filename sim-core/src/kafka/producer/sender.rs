@@ -24,7 +24,8 @@ impl Producer {
             self.on_lost(lost, cx);
             let mut next = NEVER;
             self.maybe_end_transaction(cx);
-            if self.has_identity(cx) {
+            let sends = self.has_identity(cx);
+            if sends {
                 if self.expire(cx) {
                     // Sequences may have become unresolved: that is settled first.
                     continue;
@@ -32,23 +33,26 @@ impl Producer {
                 next = self.send_all(cx);
             }
             if !self.go_on(cx) {
-                self.arm(next, cx);
+                self.arm(next, sends, cx);
                 return;
             }
         }
     }
 
-    fn arm(&mut self, next: Nanos, cx: &mut KafkaCx<'_>) {
+    /// Sets the alarm. While nothing may be sent nothing expires either (the sender's turn ends
+    /// before), so that to wake for that would be in vain, and at once again.
+    fn arm(&mut self, next: Nanos, sends: bool, cx: &mut KafkaCx<'_>) {
+        let expires = match sends {
+            true => self.accumulator.expiry_floor(),
+            false => NEVER,
+        };
         let init = match self.init {
-            _ if self.txn.is_some() => {
-                let due = self.transaction_due(cx.now());
-                due.min(self.accumulator.expiry_floor())
-            }
+            _ if self.txn.is_some() => self.transaction_due(cx.now()).min(expires),
             Init::Wanted { from } if self.config.idempotent() && from > cx.now() => from,
             Init::Wanted { .. } if self.config.idempotent() => {
                 self.client.reconnect_at(None, cx.now())
             }
-            _ => self.accumulator.expiry_floor(),
+            _ => expires,
         };
         let deadline = self.client.deadline(cx);
         let at = next.min(init).min(deadline).min(self.unblocks_by());

@@ -123,6 +123,24 @@ impl Sequences {
         }
     }
 
+    /// The same in a transaction, which an abort gives sequences of its own: a batch that is not in
+    /// turn follows the earlier one again, and a gap is for the transaction to abort.
+    pub(super) fn can_retry_in_transaction(
+        &self,
+        error: ErrorCode,
+        base_sequence: i32,
+        sequence_reset: bool,
+    ) -> bool {
+        let settled = self.unresolved.is_none();
+        match error {
+            ErrorCode::UnknownProducerId => sequence_reset,
+            ErrorCode::OutOfOrderSequenceNumber => {
+                settled && (sequence_reset || !self.is_next(base_sequence))
+            }
+            other => other.retriable(),
+        }
+    }
+
     /// The epoch has to be raised because of this partition.
     pub(super) fn request_bump(&mut self, bump: &mut bool) {
         self.rewrite = true;
@@ -155,6 +173,25 @@ mod tests {
         check(4, Some(7), 7, false, true);
         check(4, Some(7), 9, false, false);
         check(i32::MAX, None, 0, false, true);
+    }
+
+    #[test]
+    fn in_a_transaction_only_a_batch_out_of_turn_follows_the_earlier_one() {
+        let check = |error, last_acked, unresolved, base_sequence, expected| {
+            let sequences = Sequences {
+                last_acked,
+                unresolved,
+                ..Sequences::default()
+            };
+            let found = sequences.can_retry_in_transaction(error, base_sequence, false);
+            assert_eq!(found, expected, "{error} {last_acked} {base_sequence}");
+        };
+        check(ErrorCode::OutOfOrderSequenceNumber, 4, None, 7, true);
+        check(ErrorCode::OutOfOrderSequenceNumber, 4, None, 5, false);
+        check(ErrorCode::OutOfOrderSequenceNumber, 4, Some(7), 9, false);
+        check(ErrorCode::UnknownProducerId, -1, None, 0, false);
+        check(ErrorCode::NotEnoughReplicas, -1, None, 0, true);
+        check(ErrorCode::InvalidProducerEpoch, -1, None, 0, false);
     }
 
     #[test]

@@ -126,6 +126,11 @@ impl Txn {
         }))
     }
 
+    /// It can only be aborted.
+    pub(super) fn is_failed(&self) -> bool {
+        self.must_abort
+    }
+
     fn lets_send(&self) -> bool {
         matches!(self.state, TxnState::Ready | TxnState::InTransaction { .. })
     }

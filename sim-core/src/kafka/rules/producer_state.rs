@@ -125,6 +125,11 @@ impl ProducerStateManager {
         self.ongoing.values()
     }
 
+    /// Ended transactions whose marker is not yet below the high watermark, oldest first.
+    pub fn unreplicated(&self) -> impl Iterator<Item = &TxnMetadata> {
+        self.unreplicated.values()
+    }
+
     /// Whether the producer has an open transaction in this epoch.
     pub fn has_ongoing_transaction(&self, producer_id: i64, epoch: i16) -> bool {
         let open = |entry: &ProducerStateEntry| {

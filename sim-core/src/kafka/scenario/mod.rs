@@ -101,6 +101,8 @@ pub enum Probe {
     ProducerCommits(NodeId),
     /// Transactions that a producer's application has aborted; none without a transactional id.
     ProducerAborts(NodeId),
+    /// Whether an error has ended a producer for good; none without a transactional id.
+    ProducerEnded(NodeId),
     /// Bytes of its logs that a broker's machine has in memory; none without a bound.
     Cached(NodeId),
     /// Bytes that a broker's disk had to read for fetches so far.

@@ -396,6 +396,13 @@ fn of_producer<'s>(node: NodeId) -> Vec<Property<'s>> {
             Probe::ProducerAborts(node),
             "Transactions it has aborted, or none without a transactional.id.",
         ),
+        ask(
+            "ended",
+            Type::Bool,
+            Probe::ProducerEnded(node),
+            "Whether an error such as PRODUCER_FENCED has ended it for good, or none without a \
+             transactional.id.",
+        ),
         throttled(node),
     ]
 }

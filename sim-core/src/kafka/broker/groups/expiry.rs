@@ -5,7 +5,10 @@
 //! `OffsetMetadataManager.cleanupExpiredOffsets`: a tombstone is written for each offset whose time
 //! is up, and one for the group if it is empty and has no offset left. Both clocks are wall clocks,
 //! so a coordinator that is ahead forgets early. From when the time counts is a rule of its own
-//! ([`RetentionClock`]). A group of which something is still being written is looked at the next
+//! ([`RetentionClock`]); in a group of the consumer protocol it is always the commit, and an offset
+//! of a topic that some member subscribes to is kept (`ModernGroup.isSubscribedToTopic`). While a
+//! transaction carries an offset of a partition, the one that is committed stays, and so does a
+//! group that had any. A group of which something is still being written is looked at the next
 //! time. Left out: expiry times that old clients sent with a commit.
 
 use super::super::{Broker, span};
@@ -16,6 +19,7 @@ use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
 use crate::kafka::rules::classic_group::{ClassicGroup, Name, RetentionClock, State};
+use crate::kafka::rules::modern_group::{ConsumerGroup, ConsumerGroupRecord, GroupState};
 use std::sync::Arc;
 
 const MINUTE_MS: i64 = 60_000;
@@ -39,7 +43,7 @@ impl Broker {
         if shard.loading_until.is_some() || shard.expire_at > now {
             return;
         }
-        let groups = shard.groups.keys();
+        let groups = shard.groups.keys().chain(shard.modern.keys());
         let settled = groups.filter(|name| shard.pending.iter().all(|it| it.group != **name));
         let names: Vec<Name> = settled.cloned().collect();
         self.set_next_expiry(partition, cx);
@@ -55,27 +59,32 @@ impl Broker {
         let Some(shard) = self.shard(place.partition) else {
             return;
         };
-        let Some(group) = shard.groups.get(&place.group) else {
-            return;
+        let name = &place.group;
+        let group = match (shard.groups.get(name), shard.modern.get(name)) {
+            (Some(group), _) => Either::Classic(group),
+            (None, Some(group)) => Either::Modern(group),
+            (None, None) => return,
         };
-        let kept = shard.offsets.get(&place.group);
+        let kept = shard.offsets.get(name);
         let kept = kept.into_iter().flat_map(|it| it.values());
         let old = |it: &&Kept| {
-            let age_ms = match clock(group, it.committed.tp) {
+            let tp = it.committed.tp;
+            let age_ms = match group.clock(tp) {
                 None => return false,
                 Some(RetentionClock::Empty) => now_ms.saturating_sub(group.state_since_ms()),
                 Some(RetentionClock::Commit) => wall_ms.saturating_sub(it.at_ms),
             };
-            age_ms >= retention_ms
+            age_ms >= retention_ms && !shard.is_unstable(name, &tp)
         };
         let all = kept.clone().count();
         let due: Vec<TopicPartition> = kept.filter(old).map(|it| it.committed.tp).collect();
-        let goes = due.len() == all && group.state() == State::Empty;
-        let generation = i64::from(group.generation());
-        let name = &place.group;
+        let open = all > 0 && shard.is_in_transaction(name);
+        let goes = due.len() == all && group.is_empty() && !open;
+        let generation = group.generation();
         let tombstones = due.iter();
         let tombstones = tombstones.map(|tp| OffsetsRecord::OffsetTombstone(Arc::clone(name), *tp));
-        let group = goes.then(|| OffsetsRecord::Group(Arc::clone(name), None));
+        let group = goes.then(|| group.tombstones(name));
+        let group = group.into_iter().flatten();
         let records: Vec<OffsetsRecord> = tombstones.chain(group).collect();
         // What cannot be written now is tried again the next time.
         if records.is_empty()
@@ -88,6 +97,7 @@ impl Broker {
         if goes {
             if let Some(shard) = self.shard(place.partition) {
                 shard.groups.remove(name);
+                shard.modern.remove(name);
             }
             self.note_group(Rule::GroupDeleted, name, None, generation, -1, cx);
         }
@@ -128,7 +138,52 @@ impl Broker {
     }
 }
 
-/// From when the retention of a group's offset counts.
-fn clock(group: &ClassicGroup, tp: TopicPartition) -> Option<RetentionClock> {
-    group.retention_clock(|metadata| subscribes(metadata, tp.topic))
+/// A group, by its protocol.
+enum Either<'a> {
+    Classic(&'a ClassicGroup),
+    Modern(&'a ConsumerGroup),
+}
+
+impl Either<'_> {
+    /// From when the retention of a group's offset counts; `None` while it is kept.
+    fn clock(&self, tp: TopicPartition) -> Option<RetentionClock> {
+        match self {
+            Either::Classic(it) => it.retention_clock(|known| subscribes(known, tp.topic)),
+            Either::Modern(it) if it.is_subscribed_to(tp.topic) => None,
+            Either::Modern(_) => Some(RetentionClock::Commit),
+        }
+    }
+
+    fn state_since_ms(&self) -> i64 {
+        match self {
+            Either::Classic(it) => it.state_since_ms(),
+            Either::Modern(_) => 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Either::Classic(it) => it.state() == State::Empty,
+            Either::Modern(it) => it.state() == GroupState::Empty,
+        }
+    }
+
+    fn generation(&self) -> i64 {
+        i64::from(match self {
+            Either::Classic(it) => it.generation(),
+            Either::Modern(it) => it.epoch(),
+        })
+    }
+
+    /// What deletes the group from the log (`createGroupTombstoneRecords`).
+    fn tombstones(&self, name: &Name) -> Vec<OffsetsRecord> {
+        let of = |it| OffsetsRecord::Consumer(Arc::clone(name), it);
+        match self {
+            Either::Classic(_) => vec![OffsetsRecord::Group(Arc::clone(name), None)],
+            Either::Modern(_) => vec![
+                of(ConsumerGroupRecord::NoTargetEpoch),
+                of(ConsumerGroupRecord::NoMetadata),
+            ],
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
 use crate::kafka::rules::classic_group::{ClassicGroup, Name};
-use crate::kafka::rules::modern_group::ConsumerGroup;
+use crate::kafka::rules::modern_group::{ConsumerGroup, ConsumerGroupRecord};
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::log::ControlMarker;
 use std::collections::{BTreeMap, VecDeque};
@@ -199,6 +199,9 @@ impl Broker {
                 }
                 Some(OffsetsRecord::Group(name, None)) => {
                     groups.remove(&name);
+                }
+                Some(OffsetsRecord::Consumer(name, ConsumerGroupRecord::NoMetadata)) => {
+                    modern.remove(&name);
                 }
                 Some(OffsetsRecord::Consumer(name, it)) => {
                     modern.entry(name).or_default().apply(it);

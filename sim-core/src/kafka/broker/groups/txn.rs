@@ -43,9 +43,29 @@ impl Shard {
         let mut offsets = groups.filter_map(|it| it.get(group));
         offsets.any(|it| it.contains_key(tp))
     }
+
+    /// Whether a transaction may still change some offset of a group.
+    pub(super) fn is_in_transaction(&self, group: &Name) -> bool {
+        self.pending_txns.values().any(|it| it.contains_key(group))
+    }
 }
 
 impl Broker {
+    /// Transactions without a marker that carry an offset of a group, as its coordinator has them:
+    /// (producer id, offset, when by the coordinator's wall clock, ms).
+    pub fn pending_offsets(
+        &self,
+        group: &str,
+        tp: TopicPartition,
+    ) -> impl Iterator<Item = (i64, i64, i64)> {
+        let shards = self.groups.iter().flat_map(|it| it.shards.values());
+        let all = shards.flat_map(|it| &it.pending_txns);
+        all.filter_map(move |(producer, groups)| {
+            let kept = groups.get(group)?.get(&tp)?;
+            Some((*producer, kept.committed.offset, kept.at_ms))
+        })
+    }
+
     fn answer_txn_commit(&self, to: (NodeId, u32), error: ErrorCode, cx: &mut KafkaCx<'_>) {
         let response = TxnResponse::TxnOffsetCommit { error };
         let response = crate::kafka::protocol::Response::Txn(Box::new(response));

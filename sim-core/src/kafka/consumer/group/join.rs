@@ -363,6 +363,9 @@ impl Consumer {
             self.take_partition(member, *partition, cx);
         }
         self.restart_auto_commit(member, cx);
+        if let Some(outputs) = &mut self.outputs {
+            outputs.joined(&member.member_id, member.generation);
+        }
     }
 
     /// The next commit of `enable.auto.commit` is a whole interval away.

@@ -85,10 +85,10 @@ impl Producer {
         app.forwards.is_empty() && app.pending.is_none() && self.txn.as_deref().is_some_and(open)
     }
 
-    /// Whether the application learns that it can only abort.
+    /// Whether the application learns that it can only abort. One that hangs in `send()` does not.
     pub(in crate::kafka) fn must_abort(&self) -> bool {
         let open = |it: &Txn| it.must_abort && matches!(it.state, TxnState::InTransaction { .. });
-        self.txn.as_deref().is_some_and(open)
+        self.app.pending.is_none() && self.txn.as_deref().is_some_and(open)
     }
 
     /// `sendOffsetsToTransaction()` and `commitTransaction()`.

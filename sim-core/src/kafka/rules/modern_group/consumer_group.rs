@@ -115,6 +115,13 @@ impl ConsumerGroup {
         self.target.get(member)
     }
 
+    /// Whether some member subscribes to a topic (`ModernGroup.isSubscribedToTopic`).
+    #[must_use]
+    pub fn is_subscribed_to(&self, topic: TopicId) -> bool {
+        let mut members = self.members.values();
+        members.any(|it| it.profile.topics.contains(&topic))
+    }
+
     /// Its state.
     #[must_use]
     pub fn state(&self) -> GroupState {
@@ -485,6 +492,11 @@ impl ConsumerGroup {
             }
             ConsumerGroupRecord::Member(id, None) => {
                 self.members.remove(&id);
+            }
+            // Whoever reads the log forgets the group.
+            ConsumerGroupRecord::NoMetadata => self.epoch = INITIAL_EPOCH,
+            ConsumerGroupRecord::NoTargetEpoch => {
+                (self.target_epoch, self.assigned_at_ms) = (INITIAL_EPOCH, None);
             }
             ConsumerGroupRecord::TargetEpoch(epoch, at) => {
                 (self.target_epoch, self.assigned_at_ms) = (epoch, at);

@@ -96,6 +96,10 @@ pub enum ConsumerGroupRecord {
     Target(Name, Option<Partitions<TopicId>>),
     /// What a member has.
     Current(Name, Option<ModernMember<TopicId>>),
+    /// The group is deleted.
+    NoMetadata,
+    /// And its target with it.
+    NoTargetEpoch,
 }
 
 impl ConsumerGroupRecord {
@@ -103,9 +107,9 @@ impl ConsumerGroupRecord {
     #[must_use]
     pub fn key(&self) -> (u64, &str) {
         match self {
-            ConsumerGroupRecord::Metadata(..) => (3, ""),
+            ConsumerGroupRecord::Metadata(..) | ConsumerGroupRecord::NoMetadata => (3, ""),
             ConsumerGroupRecord::Member(id, _) => (5, id),
-            ConsumerGroupRecord::TargetEpoch(..) => (6, ""),
+            ConsumerGroupRecord::TargetEpoch(..) | ConsumerGroupRecord::NoTargetEpoch => (6, ""),
             ConsumerGroupRecord::Target(id, _) => (7, id),
             ConsumerGroupRecord::Current(id, _) => (8, id),
         }
@@ -119,6 +123,8 @@ impl ConsumerGroupRecord {
             ConsumerGroupRecord::Member(_, None)
                 | ConsumerGroupRecord::Target(_, None)
                 | ConsumerGroupRecord::Current(_, None)
+                | ConsumerGroupRecord::NoMetadata
+                | ConsumerGroupRecord::NoTargetEpoch
         )
     }
 }
