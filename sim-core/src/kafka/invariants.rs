@@ -166,13 +166,6 @@ impl Invariants {
         }
     }
 
-    /// Looks at the transactions of applications that read and write.
-    fn follow_transactions(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
-        let checks = &self.parts?.table().txns;
-        let fault = (checks.follow)(&mut self.txns, note, world);
-        self.report_transaction(fault, world)
-    }
-
     /// All notes of an event have been seen. Returns a sentence if something newly is broken.
     pub fn after(&mut self, world: &World<Node>) -> Option<String> {
         if !self.txns.due() {
@@ -196,9 +189,12 @@ impl Invariants {
 
     /// Looks at what a note could have broken. Returns a sentence if something newly is.
     pub fn observe(&mut self, note: &Note, world: &World<Node>) -> Option<String> {
-        let follows = self.transactional && !self.txns.is_empty();
-        if follows && let Some(text) = self.follow_transactions(note, world) {
-            return Some(text);
+        if self.transactional && !self.txns.is_empty() {
+            let fault = (self.parts?.table().txns.follow)(&mut self.txns, note, world);
+            let said = self.report_transaction(fault, world);
+            if said.is_some() {
+                return said;
+            }
         }
         if let Note::Delivered {
             node, tp, offset, ..
