@@ -56,7 +56,8 @@ struct Flow {
     reads: TopicId,
     writes: BTreeSet<TopicId>,
     isolation: Isolation,
-    /// Inputs that were handed out and of which nothing was made yet.
+    /// Where inputs stand that were handed out. Two members may have the same one, of which one
+    /// has lost it without knowing.
     handed: BTreeMap<RecordId, (TopicPartition, i64)>,
     /// Outputs whose transactions have no marker yet, with their inputs.
     open: BTreeMap<RecordId, (TopicPartition, i64)>,
@@ -163,7 +164,7 @@ impl Transactions {
                 input,
             } => {
                 let flow = self.flow(node)?;
-                let place = flow.handed.remove(&input)?;
+                let place = *flow.handed.get(&input)?;
                 flow.open.insert(record, place);
                 None
             }
