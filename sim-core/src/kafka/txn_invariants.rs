@@ -61,8 +61,9 @@ struct Flow {
     handed: BTreeMap<RecordId, (TopicPartition, i64)>,
     /// Outputs whose transactions have no marker yet, with their inputs.
     open: BTreeMap<RecordId, (TopicPartition, i64)>,
-    /// Up to which offset a partition of the outputs was looked through, by producer.
-    looked: BTreeMap<(TopicPartition, i64), i64>,
+    /// Up to which offset a leader's log of the outputs was looked through since it leads, by
+    /// producer. A deposed leader may write markers of its own.
+    looked: BTreeMap<(TopicPartition, NodeId, i64), i64>,
     inputs: BTreeMap<TopicPartition, Inputs>,
     /// Last input of a key, by partition of the outputs and of the inputs.
     last: BTreeMap<(TopicPartition, KeyId, TopicPartition), i64>,
@@ -179,7 +180,19 @@ impl Transactions {
                 let log = super::truth::Logs(world).log(node, tp)?;
                 let mut own = self.flows.iter_mut();
                 let flow = own.find(|it| it.writes.contains(&tp.topic))?;
-                flow.marked(tp, after, log)
+                flow.marked((tp, node), after, log)
+            }
+            Note::Rule {
+                node,
+                rule: Rule::BecameLeader,
+                tp: Some(tp),
+                ..
+            } => {
+                for flow in &mut self.flows {
+                    flow.looked
+                        .retain(|(at, by, _), _| (*at, *by) != (tp, node));
+                }
+                None
             }
             Note::Group(ref it) if it.rule == Rule::OffsetCommitted => {
                 self.due |= self.flows.iter().any(|flow| flow.group == it.group);
@@ -227,11 +240,15 @@ impl Flow {
     }
 
     /// A marker was written at this offset: what stood open of its producer counts, or does not.
-    fn marked(&mut self, tp: TopicPartition, at: i64, log: &Log) -> Option<Fault> {
+    fn marked(
+        &mut self,
+        (tp, node): (TopicPartition, NodeId),
+        at: i64,
+        log: &Log,
+    ) -> Option<Fault> {
         let marker = log.batches_from(at).next().filter(|it| it.is_control())?;
         let commits = marker.control == Some(ControlMarker::Commit);
-        let looked = self.looked.insert((tp, marker.producer.id), at);
-        // Where another leader's log is shorter, it is looked through again.
+        let looked = self.looked.insert((tp, node, marker.producer.id), at);
         let from = looked.filter(|it| *it < at).unwrap_or(log.start_offset());
         let own = |it: &&Batch| it.producer.id == marker.producer.id && !it.is_control();
         let batches = log.batches_from(from).take_while(|it| it.base_offset < at);
