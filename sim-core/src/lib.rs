@@ -4,6 +4,7 @@
 //! [`kafka`], then [`scenario`] (the language), `run` (sessions, seek, links) and `check` (ledger,
 //! invariants, sweeps). [`view`] is what an onlooker may see.
 
+pub mod apart;
 pub mod check;
 pub mod dense;
 pub mod few;

@@ -262,6 +262,7 @@ fn a_processors_card_tells_of_its_transaction() {
             assert_eq!(found.next(), None, "{label} stands there once");
             value.unwrap_or_default()
         };
+        assert_eq!(card.part, "processor");
         assert_eq!(fact("transactional.id"), "biller-1");
         assert!(fact("group").starts_with("billing: "), "{}", fact("group"));
         let counts = fact("in, out");

@@ -20,6 +20,7 @@ use super::note::{Note, Rule};
 use super::protocol::Isolation;
 use super::rules::classic_group::Name;
 use super::spec::ClusterSpec;
+use crate::apart::Apart;
 use crate::kernel::{NodeId, World};
 use crate::log::{Batch, ControlMarker, KeyId, Log, RecordId};
 use crate::systems::Node;
@@ -42,7 +43,7 @@ pub(super) struct TxnChecks {
 /// What was seen of applications that read and write in transactions.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(super) struct Transactions {
-    flows: Vec<Flow>,
+    flows: Vec<Apart<Flow>>,
     /// The flow of each application's node.
     of_node: BTreeMap<NodeId, usize>,
     /// Something has ended since the last judgement.
@@ -133,8 +134,9 @@ impl Transactions {
             let known = all.flows.iter().position(|it| *it.group == **group);
             let flow = known.unwrap_or(all.flows.len());
             if known.is_none() {
-                all.flows
-                    .push(Flow::new(group, reads, processor.consumer.config.isolation));
+                let isolation = processor.consumer.config.isolation;
+                let flow = Flow::new(group, reads, isolation);
+                all.flows.push(Apart::new(flow));
             }
             all.flows[flow].writes.insert(writes);
             all.of_node.insert(NodeId((before + at) as u32), flow);
@@ -203,7 +205,7 @@ impl Transactions {
                 let of = self.flows.iter().position(|flow| flow.group == it.group)?;
                 self.of_node.retain(|_, flow| *flow != of);
                 let flow = &mut self.flows[of];
-                *flow = Flow::new("", flow.reads, flow.isolation);
+                **flow = Flow::new("", flow.reads, flow.isolation);
                 None
             }
             _ => None,
@@ -212,7 +214,7 @@ impl Transactions {
 
     fn flow(&mut self, node: NodeId) -> Option<&mut Flow> {
         let at = self.of_node.get(&node)?;
-        self.flows.get_mut(*at)
+        self.flows.get_mut(*at).map(|flow| &mut **flow)
     }
 
     /// Compares outputs with offsets, where no transaction is open.

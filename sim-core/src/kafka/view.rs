@@ -28,19 +28,21 @@ pub fn node(
     name: &str,
     query: &StageQuery,
 ) -> NodeView {
-    let (role, title) = match it {
-        KafkaNode::Broker(broker) => (Role::Store, format!("Broker {}", broker.id())),
-        KafkaNode::Controller(controller) => {
-            (Role::Control, format!("Controller {}", controller.id()))
+    let (role, part, title) = match it {
+        KafkaNode::Broker(it) => (Role::Store, "broker", format!("Broker {}", it.id())),
+        KafkaNode::Controller(it) => {
+            let title = format!("Controller {}", it.id());
+            (Role::Control, "controller", title)
         }
-        KafkaNode::Producer(_) => (Role::Source, format!("Producer {name}")),
-        KafkaNode::Consumer(_) => (Role::Sink, format!("Consumer {name}")),
-        KafkaNode::Processor(_) => (Role::Sink, format!("Processor {name}")),
+        KafkaNode::Producer(_) => (Role::Source, "producer", format!("Producer {name}")),
+        KafkaNode::Consumer(_) => (Role::Sink, "consumer", format!("Consumer {name}")),
+        KafkaNode::Processor(_) => (Role::Sink, "processor", format!("Processor {name}")),
     };
     let mut view = NodeView {
         id: id.0,
         name: name.to_owned(),
         title,
+        part,
         role,
         health: health(world, id),
         badges: Vec::new(),

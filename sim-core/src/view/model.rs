@@ -157,6 +157,8 @@ pub struct NodeView {
     pub name: String,
     /// Name for people, e.g. `Broker 1`.
     pub title: String,
+    /// What it is in its system, e.g. `broker`.
+    pub part: &'static str,
     /// Where it stands.
     pub role: Role,
     /// What its machine does.

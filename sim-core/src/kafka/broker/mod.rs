@@ -46,6 +46,7 @@ use super::parts::Parts;
 use super::protocol::{Msg, Request, Response};
 use super::rules::cleaner_manager::LogCleanerManager;
 use super::rules::replication::ReplicationRules;
+use crate::apart::Apart;
 use crate::dense::DenseMap;
 use crate::kernel::{Input, Loss, Nanos, NodeId};
 use alarm::Alarm;
@@ -147,22 +148,22 @@ pub struct Broker {
     producer_ids: ProducerIdBlock,
     /// Once this broker has led a partition of `__consumer_offsets`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    groups: Option<Box<GroupCoordinator>>,
+    groups: Option<Apart<GroupCoordinator>>,
     /// Once this broker has had to do with a transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
-    txn: Option<Box<txn::Transactions>>,
+    txn: Option<Apart<txn::Transactions>>,
     /// As long as a client has a quota.
     #[serde(skip_serializing_if = "Option::is_none")]
-    quotas: Option<Box<quotas::ClientQuotas>>,
+    quotas: Option<Apart<quotas::ClientQuotas>>,
     /// As long as a topic has throttled replicas.
     #[serde(skip_serializing_if = "Option::is_none")]
-    replication_quotas: Option<Box<replication_quota::ReplicationQuotas>>,
+    replication_quotas: Option<Apart<replication_quota::ReplicationQuotas>>,
     /// The page cache, if it has a bound; it outlives the process.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pages: Option<Box<page_cache::Pages>>,
+    pages: Option<Apart<page_cache::Pages>>,
     /// Once a member of a share group has asked for records here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    share: Option<Box<share::Shares>>,
+    share: Option<Apart<share::Shares>>,
     /// By their names; see [`purgatory`].
     connections: BTreeMap<NodeId, Connection>,
     purgatory: Alarm,

@@ -38,6 +38,7 @@ use super::protocol::{Msg, Response};
 use super::rules::classic_group::Name;
 use super::rules::position::FetchPosition;
 use super::spec::ConsumerSpec;
+use crate::apart::Apart;
 use crate::kernel::{Input, Loss, Nanos};
 use fetcher::CompletedFetch;
 use group::{GroupAbout, Membership};
@@ -121,7 +122,7 @@ pub struct Consumer {
     work: Work,
     /// What its application makes of the records, if it writes too.
     #[serde(skip_serializing_if = "Option::is_none")]
-    outputs: Option<Box<Outputs>>,
+    outputs: Option<Apart<Outputs>>,
 }
 
 impl Consumer {

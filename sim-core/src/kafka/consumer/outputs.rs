@@ -6,6 +6,7 @@
 use super::Consumer;
 use super::group::{Committer, Membership};
 use super::partition::Assigned;
+use crate::apart::Apart;
 use crate::kafka::config::CommitMode;
 use crate::kafka::group_protocol::CommittedOffset;
 use crate::kafka::node::KafkaCx;
@@ -96,7 +97,7 @@ impl Consumer {
     /// Its application has a producer too.
     #[must_use]
     pub(in crate::kafka) fn producing(mut self, transactional: bool) -> Self {
-        self.outputs = Some(Box::new(Outputs {
+        self.outputs = Some(Apart::new(Outputs {
             transactional,
             ..Outputs::default()
         }));

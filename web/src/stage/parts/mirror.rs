@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{Lane, Role, StageView};
+use sim_core::view::{Lane, StageView};
 
 use super::slow::slow;
 use crate::stage::scene::words;
@@ -19,12 +19,6 @@ struct Row {
 const LANES_MAX: usize = 12;
 
 fn nodes(view: &StageView) -> Vec<Row> {
-    let part = |role: Role| match role {
-        Role::Control => "controller",
-        Role::Source => "producer",
-        Role::Store => "broker",
-        Role::Sink => "consumer",
-    };
     view.nodes
         .iter()
         .map(|node| {
@@ -38,7 +32,7 @@ fn nodes(view: &StageView) -> Vec<Row> {
             Row {
                 name: node.title.clone(),
                 cells: [
-                    part(node.role).to_owned(),
+                    node.part.to_owned(),
                     words::health(node.health).to_owned(),
                     badges.join(", "),
                     facts.join(", "),

@@ -8,6 +8,7 @@
 use super::super::Broker;
 use super::txn::PendingOffsets;
 use super::{GroupCoordinator, Kept, Pending, Place, Shard, Written, now_ms};
+use crate::apart::Apart;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::{OFFSETS_TOPIC, OffsetsRecord};
 use crate::kafka::ids::TopicPartition;
@@ -60,7 +61,7 @@ impl Broker {
         let until = cx.now().saturating_add(read);
         let groups = self
             .groups
-            .get_or_insert_with(|| Box::new(GroupCoordinator::new(tp.topic)));
+            .get_or_insert_with(|| Apart::new(GroupCoordinator::new(tp.topic)));
         let shard = Shard {
             leader_epoch,
             loading_until: Some(until),

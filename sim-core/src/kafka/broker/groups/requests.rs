@@ -5,6 +5,7 @@
 
 use super::super::{Broker, respond};
 use super::{GroupCoordinator, Place, now_ms};
+use crate::apart::Apart;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::{CommittedOffset, GroupRequest, GroupResponse};
 use crate::kafka::ids::TopicPartition;
@@ -216,7 +217,7 @@ impl Broker {
         let number = self
             .groups
             .as_mut()
-            .map_or(0, |groups: &mut Box<GroupCoordinator>| {
+            .map_or(0, |groups: &mut Apart<GroupCoordinator>| {
                 groups.member_ids += 1;
                 groups.member_ids
             });

@@ -127,7 +127,7 @@ impl Broker {
         let bytes = self.partitions.get(tp).map_or(0, |it| it.log.log().bytes());
         let read = bytes.saturating_mul(LOAD_PER_BYTE);
         let until = cx.now().saturating_add(read).saturating_add(LOAD_BASE);
-        let shares = self.share.get_or_insert_with(Box::default);
+        let shares = self.share.get_or_insert_default();
         let fresh = || ShareCoordinator {
             topic: tp.topic,
             shards: BTreeMap::new(),

@@ -89,7 +89,7 @@ impl Broker {
                 acknowledgements,
             } => {
                 let (refused, after) = self.acknowledged(&group, &member_id, acknowledgements, cx);
-                let shares = self.share.get_or_insert_with(Box::default);
+                let shares = self.share.get_or_insert_default();
                 shares.members.insert(from, Arc::clone(&member_id));
                 let fetch = Some(Waiting {
                     to,
@@ -206,7 +206,7 @@ impl Broker {
         let (leader_epoch, log) = (partition.leader_epoch, partition.log.log());
         let log_start = log.start_offset();
         let config = self.share_config();
-        let shares = self.share.get_or_insert_with(Box::default);
+        let shares = self.share.get_or_insert_default();
         let fresh = || Led {
             leader_epoch,
             state: SharePartition::new(log_start, config),

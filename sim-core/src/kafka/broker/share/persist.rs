@@ -126,7 +126,7 @@ impl Broker {
         let leads = leads.filter(|it| it.leader_state().is_some());
         let epoch = leads.map(|it| it.leader_epoch);
         let coordinator = self.share_coordinator(key).map(|(broker, _)| broker);
-        let Some(shares) = self.share.as_mut() else {
+        let Some(shares) = self.share.as_deref_mut() else {
             return;
         };
         let Some(led) = shares.partitions.get_mut(key) else {

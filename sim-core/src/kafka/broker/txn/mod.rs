@@ -16,6 +16,7 @@ mod storage;
 use super::alarm::Alarm;
 use super::purgatory::Wake;
 use super::{Broker, BrokerTimer, span};
+use crate::apart::Apart;
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
@@ -133,7 +134,7 @@ impl Broker {
 
     fn transactions(&mut self) -> &mut Transactions {
         self.txn.get_or_insert_with(|| {
-            Box::new(Transactions {
+            Apart::new(Transactions {
                 coordinator: None,
                 waits: Vec::new(),
                 adds: Vec::new(),
