@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod log;
 pub mod run;
 pub mod scenario;
+pub mod settings;
 pub mod shared;
 pub mod stream;
 pub mod systems;

@@ -7,8 +7,8 @@
 use super::group_config::{AcknowledgementMode, GroupProtocol, ServerAssignors};
 use super::protocol::{Acks, Isolation};
 use super::rules::server_assign::ServerAssignor;
-use super::settings::{Ratio, SettingValue};
 use crate::log::CleanupPolicy;
+use crate::settings::{Ratio, SettingValue};
 use crate::{settings, word_setting};
 use serde::Serialize;
 
@@ -549,7 +549,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_bad_values_are_told_apart() {
-        use crate::kafka::settings::SettingError;
+        use crate::settings::SettingError;
         let mut config = ConsumerConfig::default();
         assert_eq!(config.set("acks", "all"), Err(SettingError::UnknownKey));
         assert!(matches!(

@@ -4,7 +4,7 @@
 
 use super::config::{BrokerConfig, ConsumerConfig};
 use super::rules::server_assign::ServerAssignor;
-use super::settings::SettingValue;
+use crate::settings::SettingValue;
 use crate::word_setting;
 use serde::Serialize;
 

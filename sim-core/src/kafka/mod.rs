@@ -35,7 +35,6 @@ pub mod producer;
 pub mod protocol;
 pub mod rules;
 pub mod scenario;
-pub mod settings;
 pub mod share_protocol;
 pub mod spec;
 pub mod storage_view;

@@ -1,6 +1,17 @@
 //! A stream processor, by the rules of Apache Flink 2.x.
 //!
-//! So far the rules by themselves: key groups, watermarks, windows, joins, checkpoint barriers, what a
-//! job does about failures. No job runs on them yet.
+//! [`rules`] decide (pure): key groups, watermarks, windows, joins, checkpoint barriers, what a job
+//! does about failures. [`spec`] is a job as a scenario describes it, [`graph`] its execution graph;
+//! [`protocol`] is what its machines say to each other.
 
+pub mod config;
+pub mod element;
+pub mod graph;
+pub mod job;
+pub mod note;
+pub mod operator;
+pub mod parts;
+pub mod protocol;
 pub mod rules;
+pub mod snapshot;
+pub mod spec;

@@ -14,9 +14,9 @@ use crate::kafka::metadata::{ConfigResource, MetadataRecord};
 use crate::kafka::node::{KafkaCx, Order};
 use crate::kafka::note::Rule;
 use crate::kafka::rules::election::{Election, PartitionChange, PartitionRegistration};
-use crate::kafka::settings::SettingError;
 use crate::kernel::Nanos;
 use crate::scenario::limits;
+use crate::settings::SettingError;
 
 use super::partitions::partition_record;
 

@@ -7,9 +7,9 @@ use super::settings::Config;
 use crate::kafka::config::{Assignor, BrokerConfig, CommitMode, ConsumerConfig};
 use crate::kafka::group_config::{GroupProtocol, ServerAssignors};
 use crate::kafka::group_protocol::OFFSETS_TOPIC;
-use crate::kafka::settings::SettingValue;
 use crate::kafka::spec::{ClusterSpec, ConsumerSpec};
 use crate::scenario::{At, Problem, Reader, Severity};
+use crate::settings::SettingValue;
 use std::ops::Range;
 
 /// What a broker refuses at start about groups.

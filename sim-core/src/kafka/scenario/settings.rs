@@ -8,8 +8,8 @@ use crate::kafka::bounds::out_of_bounds;
 use crate::kafka::config::{
     BrokerConfig, ConsumerConfig, ProducerConfig, QuotaConfig, TopicConfig,
 };
-use crate::kafka::settings::{KeySpec, Ratio, SettingError, SettingValue};
 use crate::scenario::{At, Fields, Item, Key, Offer, Problem, Raw, Reader, wrong_kind};
+use crate::settings::{KeySpec, Ratio, SettingError, SettingValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::ops::Range;

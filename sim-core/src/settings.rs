@@ -1,4 +1,4 @@
-//! Settings under their real Kafka keys, declared once: key, type, default and meaning.
+//! Settings under the real keys of their systems, declared once: key, type, default and meaning.
 //!
 //! The scenario language, the inspector, the schema and the nodes all read the same declaration, so
 //! a key that a file may set is a key that the engine obeys.
@@ -79,7 +79,7 @@ impl SettingValue for bool {
 #[doc(hidden)]
 macro_rules! word_setting {
     ($ty:ty, $expected:literal, $($word:literal => $variant:path),+ $(,)?) => {
-        impl $crate::kafka::settings::SettingValue for $ty {
+        impl $crate::settings::SettingValue for $ty {
             const EXPECTED: &'static str = $expected;
             fn parse(text: &str) -> Result<Self, String> {
                 match text.trim() {
@@ -136,11 +136,11 @@ macro_rules! settings {
 
         impl $name {
             /// All keys.
-            pub const KEYS: &'static [$crate::kafka::settings::KeySpec] = &[
-                $($crate::kafka::settings::KeySpec {
+            pub const KEYS: &'static [$crate::settings::KeySpec] = &[
+                $($crate::settings::KeySpec {
                     key: $key,
                     doc: $doc,
-                    expected: <$ty as $crate::kafka::settings::SettingValue>::EXPECTED,
+                    expected: <$ty as $crate::settings::SettingValue>::EXPECTED,
                 },)+
             ];
 
@@ -149,9 +149,9 @@ macro_rules! settings {
             /// # Errors
             /// If the key is unknown or the value does not fit.
             pub fn set(&mut self, key: &str, text: &str)
-                -> Result<(), $crate::kafka::settings::SettingError>
+                -> Result<(), $crate::settings::SettingError>
             {
-                use $crate::kafka::settings::{SettingError, SettingValue};
+                use $crate::settings::{SettingError, SettingValue};
                 match key {
                     $($key => {
                         self.$field = <$ty as SettingValue>::parse(text)
@@ -165,7 +165,7 @@ macro_rules! settings {
             /// Every key with its present value, as Kafka would write it.
             #[must_use]
             pub fn entries(&self) -> Vec<(&'static str, String)> {
-                use $crate::kafka::settings::SettingValue;
+                use $crate::settings::SettingValue;
                 vec![$(($key, self.$field.show()),)+]
             }
         }

@@ -1,0 +1,175 @@
+//! Settings of a job and its machines, under Flink's own keys and with its defaults.
+//!
+//! Follows `CheckpointingOptions`, `ExecutionOptions`, `PipelineOptions`, `RestartStrategyOptions`,
+//! `HeartbeatManagerOptions`, `NettyShuffleEnvironmentOptions` and `TaskManagerOptions` of Flink
+//! 2.x. Keys without a dot-separated Flink name begin with `strandline.` and are our own: speeds of
+//! machines that Flink has no setting for.
+
+use crate::settings::SettingValue;
+use serde::Serialize;
+
+/// A duration as Flink writes it: `10 s`, `200ms`, `1 min`, `2 h`; a bare number is milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Millis(pub i64);
+
+/// Units of a duration with their length in ms (`TimeUtils.TimeUnit`; finer ones than ms are left
+/// out).
+const UNITS: &[(&[&str], i64)] = &[
+    (&["d", "day", "days"], 86_400_000),
+    (&["h", "hour", "hours"], 3_600_000),
+    (&["min", "m", "minute", "minutes"], 60_000),
+    (&["s", "sec", "secs", "second", "seconds"], 1_000),
+    (
+        &["ms", "milli", "millis", "millisecond", "milliseconds", ""],
+        1,
+    ),
+];
+
+impl SettingValue for Millis {
+    const EXPECTED: &'static str = "a duration, e.g. 10 s or 200 ms";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim().to_ascii_lowercase();
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let unit = UNITS.iter().find(|(names, _)| names.contains(&unit.trim()));
+        let ms = unit.and_then(|(_, ms)| number.parse::<i64>().ok()?.checked_mul(*ms));
+        ms.map(Millis)
+            .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
+    }
+
+    fn show(&self) -> String {
+        format!("{} ms", self.0)
+    }
+}
+
+/// `execution.checkpointing.mode`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum CheckpointingMode {
+    /// Barriers are aligned, or overtake.
+    ExactlyOnce,
+    /// Barriers are counted and nothing is held.
+    AtLeastOnce,
+}
+crate::word_setting!(CheckpointingMode, "EXACTLY_ONCE, AT_LEAST_ONCE",
+    "EXACTLY_ONCE" => CheckpointingMode::ExactlyOnce,
+    "AT_LEAST_ONCE" => CheckpointingMode::AtLeastOnce);
+
+/// `restart-strategy.type`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum RestartType {
+    /// By whether checkpoints are taken: exponential delay, or none.
+    Unset,
+    /// A failure is the end of the job.
+    None,
+    /// So many times, after a fixed delay.
+    FixedDelay,
+    /// As long as failures are not too frequent.
+    FailureRate,
+    /// After longer and longer delays.
+    ExponentialDelay,
+}
+crate::word_setting!(RestartType, "none, fixed-delay, failure-rate, exponential-delay, unset",
+    "none" => RestartType::None, "off" => RestartType::None, "disable" => RestartType::None,
+    "fixed-delay" => RestartType::FixedDelay, "fixeddelay" => RestartType::FixedDelay,
+    "failure-rate" => RestartType::FailureRate, "failurerate" => RestartType::FailureRate,
+    "exponential-delay" => RestartType::ExponentialDelay,
+    "exponentialdelay" => RestartType::ExponentialDelay,
+    "unset" => RestartType::Unset);
+
+/// `state.backend.type`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum StateBackend {
+    /// `HashMapStateBackend`: objects on the heap, full snapshots.
+    HashMap,
+    /// `EmbeddedRocksDBStateBackend`: an LSM tree on the local disk, incremental snapshots if wanted.
+    RocksDb,
+}
+crate::word_setting!(StateBackend, "hashmap, rocksdb",
+    "hashmap" => StateBackend::HashMap,
+    "rocksdb" => StateBackend::RocksDb);
+
+/// `jobmanager.execution.failover-strategy`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum FailoverStrategy {
+    /// Every task restarts.
+    Full,
+    /// The tasks connected to the failed one restart.
+    Region,
+}
+crate::word_setting!(FailoverStrategy, "full, region",
+    "full" => FailoverStrategy::Full,
+    "region" => FailoverStrategy::Region);
+
+crate::settings! {
+    /// Settings of a job and its machines.
+    pub struct JobConfig {
+        "execution.checkpointing.interval" => checkpoint_interval: Millis = Millis(0), "Time between the starts of two checkpoints; 0 takes none.";
+        "execution.checkpointing.mode" => checkpoint_mode: CheckpointingMode = CheckpointingMode::ExactlyOnce, "Whether barriers are aligned.";
+        "execution.checkpointing.timeout" => checkpoint_timeout: Millis = Millis(600_000), "A checkpoint that takes longer is given up (CHECKPOINT_EXPIRED).";
+        "execution.checkpointing.min-pause" => checkpoint_min_pause: Millis = Millis(0), "Shortest time between the end of a checkpoint and the start of the next.";
+        "execution.checkpointing.max-concurrent-checkpoints" => checkpoint_max_concurrent: u32 = 1, "Checkpoints under way at once.";
+        "execution.checkpointing.tolerable-failed-checkpoints" => checkpoint_tolerable_failures: u32 = 0, "Failed checkpoints in a row that do not yet fail the job.";
+        "execution.checkpointing.num-retained" => checkpoint_retained: u32 = 1, "Completed checkpoints that are kept.";
+        "execution.checkpointing.unaligned.enabled" => unaligned: bool = false, "Barriers overtake records in flight, which become part of the checkpoint.";
+        "execution.checkpointing.aligned-checkpoint-timeout" => aligned_timeout: Millis = Millis(0), "With unaligned checkpoints: barriers older than this begin to overtake; 0 at once.";
+        "execution.checkpointing.incremental" => incremental: bool = false, "With rocksdb: upload only files that the last completed checkpoint has not.";
+        "execution.buffer-timeout.interval" => buffer_timeout: Millis = Millis(100), "A buffer that is not full is sent after this time; 0 sends each record by itself.";
+        "pipeline.auto-watermark-interval" => watermark_interval: Millis = Millis(200), "Time between two watermarks of a generator.";
+        "pipeline.operator-chaining.enabled" => chaining: bool = true, "Operators joined forward run in one task.";
+        "pipeline.watermark-alignment.interval" => alignment_interval: Millis = Millis(1_000), "How often sources of an alignment group report and are told how far they may read.";
+        "restart-strategy.type" => restart: RestartType = RestartType::Unset, "What the job does after a failure.";
+        "restart-strategy.fixed-delay.attempts" => fixed_attempts: u32 = 1, "Restarts before the job fails for good.";
+        "restart-strategy.fixed-delay.delay" => fixed_delay: Millis = Millis(1_000), "Time before each restart.";
+        "restart-strategy.failure-rate.max-failures-per-interval" => rate_max: u32 = 1, "Failures in one interval that are restarted.";
+        "restart-strategy.failure-rate.failure-rate-interval" => rate_interval: Millis = Millis(60_000), "Length of the interval.";
+        "restart-strategy.failure-rate.delay" => rate_delay: Millis = Millis(1_000), "Time before each restart.";
+        "restart-strategy.exponential-delay.initial-backoff" => backoff_initial: Millis = Millis(1_000), "Time before the first restart.";
+        "restart-strategy.exponential-delay.max-backoff" => backoff_max: Millis = Millis(60_000), "Longest time before a restart.";
+        "restart-strategy.exponential-delay.reset-backoff-threshold" => backoff_reset: Millis = Millis(3_600_000), "After so long without failure the delay begins anew.";
+        "jobmanager.execution.failover-strategy" => failover: FailoverStrategy = FailoverStrategy::Region, "Which tasks restart after a failure.";
+        "heartbeat.interval" => heartbeat_interval: Millis = Millis(10_000), "Time between two heartbeats.";
+        "heartbeat.timeout" => heartbeat_timeout: Millis = Millis(50_000), "A TaskManager that is silent for so long is taken for dead.";
+        "slot.request.timeout" => slot_timeout: Millis = Millis(300_000), "How long the job waits for slots before it fails.";
+        "taskmanager.memory.segment-size" => segment_size: u32 = 32_768, "Bytes of a network buffer.";
+        "taskmanager.network.memory.buffers-per-channel" => buffers_per_channel: u32 = 2, "Exclusive buffers of an input channel.";
+        "taskmanager.network.memory.floating-buffers-per-gate" => floating_buffers: u32 = 8, "Buffers that the channels of an input share.";
+        "taskmanager.network.memory.max-buffers-per-channel" => max_buffers_per_channel: u32 = 10, "Buffers that may wait in one outgoing subpartition.";
+        "taskmanager.network.memory.buffer-debloat.enabled" => debloat: bool = false, "Shrink buffers to what is consumed in the target time.";
+        "taskmanager.network.memory.buffer-debloat.target" => debloat_target: Millis = Millis(1_000), "Time in which buffered data is to be consumed.";
+        "taskmanager.network.memory.buffer-debloat.period" => debloat_period: Millis = Millis(200), "Time between two calculations of the size.";
+        "state.backend.type" => backend: StateBackend = StateBackend::HashMap, "Where keyed state lives.";
+        "state.backend.local-recovery" => local_recovery: bool = false, "TaskManagers keep a copy of their state on the local disk.";
+        "strandline.record-bytes" => record_bytes: u32 = 100, "Bytes of a serialized record.";
+        "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";
+        "strandline.sink.cost-us" => store_cost_us: u64 = 0, "What a row costs the store outside, µs.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_flink_reads_them() {
+        let check = |text: &str, expect: Option<i64>| {
+            assert_eq!(Millis::parse(text).ok().map(|it| it.0), expect, "{text}");
+        };
+        check("200", Some(200));
+        check("10 s", Some(10_000));
+        check("10s", Some(10_000));
+        check("1 min", Some(60_000));
+        check("2h", Some(7_200_000));
+        check("3 DAYS", Some(259_200_000));
+        for bad in [
+            "",
+            "s",
+            "-1 s",
+            "1.5 s",
+            "1 fortnight",
+            "99999999999999999999",
+        ] {
+            check(bad, None);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the machines of a job report while they work. A note decides nothing: "why?", the
+//! transcript, the timeline and the event-time plot are made from them.
+
+use super::element::{Key, Origin};
+use super::protocol::{TaskEnd, TaskId};
+use super::rules::assigner::Window;
+
+/// What became of a record (the plot of event time and processing time shows one for each).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// A window took it.
+    Taken,
+    /// Its windows had fired already and were kept for late records: it fired them again.
+    TakenLate,
+    /// Too late for all its windows: to the side output.
+    SideOutput,
+    /// Too late for all its windows: dropped (`numLateRecordsDropped`).
+    Dropped,
+}
+
+/// A rule that changed something. `before` and `after` of [`Note::Rule`] are said at each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rule {
+    /// The job's state changed. Before/after: numbers of the job's states in the order of `JobStatus`.
+    JobStatus,
+    /// A checkpoint was triggered. After: its id.
+    CheckpointTriggered,
+    /// A checkpoint is complete. Before: how long it took, ms. After: its id.
+    CheckpointCompleted,
+    /// A checkpoint failed. Before: number of the reason in
+    /// [`super::rules::fault::checkpoint_failures::FailureReason`]. After: its id.
+    CheckpointFailed,
+    /// The job restarts. Before: delay, ms. After: the attempt.
+    Restart,
+    /// The job was restored. After: the checkpoint's id, -1 without one.
+    Restored,
+    /// A TaskManager registered, or was given up. Before/after: known TaskManagers.
+    TaskManagers,
+    /// A task's input blocked a channel for alignment. After: the checkpoint's id.
+    ChannelBlocked,
+    /// A task took its snapshot. Before: bytes. After: the checkpoint's id.
+    Snapshot,
+    /// An operator's watermark moved. Before/after: ms.
+    Watermark,
+    /// A source or a channel became idle (after 0) or active (after 1).
+    Idle,
+    /// A source paused because it ran ahead of its alignment group. Before: its watermark. After:
+    /// the greatest allowed, ms.
+    AlignmentPause,
+    /// A task's output had no free buffer.
+    Backpressured,
+    /// A timer of the user's state expired it. After: how many keys.
+    StateExpired,
+    /// A transaction of a sink was pre-committed, committed, aborted, or found fenced. Before: rows
+    /// in it. After: the checkpoint's id, or -1.
+    TransactionPreCommitted,
+    /// See [`Rule::TransactionPreCommitted`].
+    TransactionCommitted,
+    /// See [`Rule::TransactionPreCommitted`].
+    TransactionAborted,
+    /// See [`Rule::TransactionPreCommitted`]: the commit found the transaction aborted, its rows are
+    /// lost.
+    TransactionDiscarded,
+    /// A writer of an older epoch was refused.
+    Fenced,
+}
+
+/// A report.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// A rule changed something.
+    Rule {
+        /// Which.
+        rule: Rule,
+        /// At which task, if at one.
+        task: Option<TaskId>,
+        /// At which operator of the job, if at one.
+        operator: Option<u32>,
+        /// The value before.
+        before: i64,
+        /// The value after.
+        after: i64,
+    },
+    /// A window spoke.
+    Fired {
+        /// The operator.
+        operator: u32,
+        /// The subtask.
+        subtask: u16,
+        /// The key.
+        key: Key,
+        /// The window.
+        window: Window,
+    },
+    /// A record met an operator that judges by time.
+    Judged {
+        /// The operator.
+        operator: u32,
+        /// The subtask.
+        subtask: u16,
+        /// The record's key.
+        key: Key,
+        /// Its event time, ms.
+        timestamp: i64,
+        /// The operator's watermark, ms.
+        watermark: i64,
+        /// Which source record it is.
+        origin: Origin,
+        /// What became of it.
+        verdict: Verdict,
+    },
+    /// A task ended.
+    TaskEnded {
+        /// Which.
+        task: TaskId,
+        /// How.
+        end: TaskEnd,
+    },
+}
+
+impl Note {
+    /// A rule at a task.
+    #[must_use]
+    pub fn rule(rule: Rule, task: Option<TaskId>, before: i64, after: i64) -> Self {
+        Note::Rule {
+            rule,
+            task,
+            operator: None,
+            before,
+            after,
+        }
+    }
+
+    /// A rule that changed something (and not an observation).
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        matches!(
+            self,
+            Note::Rule { .. } | Note::Fired { .. } | Note::TaskEnded { .. }
+        )
+    }
+}

@@ -1,0 +1,357 @@
+//! Messages between the machines of a job.
+//!
+//! Follows the gateways of Flink 2.x (`JobMasterGateway`, `TaskExecutorGateway`,
+//! `CheckpointCoordinatorGateway`) and its network stack (`BufferResponse`, `AddCredit`), under
+//! their names. Checkpoint storage and the stores outside are nodes too, so that writing to them
+//! takes time and can fail. Left out: the ResourceManager and the dispatcher (the JobMaster knows
+//! its TaskManagers), remote barriers to chained sources, blobs.
+
+use super::element::{Buffer, Record};
+use super::rules::barrier::channel::Item;
+use super::rules::barrier::{Alignment, Barrier, Declined};
+use super::snapshot::{Handle, TaskSnapshot};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A subtask of a vertex of the execution graph.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct TaskId {
+    /// The vertex, by its number in the graph.
+    pub vertex: u16,
+    /// The subtask, from 0.
+    pub subtask: u16,
+}
+
+/// One attempt to run the job: greater after each restart. What belongs to another is ignored.
+pub type Attempt = u32;
+
+/// A channel: an edge of the graph between two subtasks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct ChannelId {
+    /// The edge, by its number in the graph.
+    pub edge: u16,
+    /// The sending subtask.
+    pub from: u16,
+    /// The receiving subtask.
+    pub to: u16,
+}
+
+/// A subtask to be run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Deployment {
+    /// Which.
+    pub task: TaskId,
+    /// What it is to be restored from (`JobManagerTaskRestore`): handles in the storage; several
+    /// after rescaling.
+    pub restore: Vec<Handle>,
+}
+
+/// Why a task ended (`ExecutionState` with its cause).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum TaskEnd {
+    /// FINISHED.
+    Finished,
+    /// CANCELED.
+    Canceled,
+    /// FAILED.
+    Failed(TaskFailure),
+}
+
+/// Why a task failed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum TaskFailure {
+    /// The user's function threw an exception.
+    UserCode,
+    /// The window operator could not go on.
+    Window,
+    /// The connection to another task's TaskManager was lost (`RemoteTransportException`).
+    RemoteTransport,
+    /// State could not be read from the storage.
+    Restore,
+    /// The store outside refused a write or a commit.
+    Sink,
+}
+
+/// What happened to a checkpoint at a subtask (`CheckpointMetrics`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct CheckpointMetrics {
+    /// From the checkpoint's trigger to the first barrier here, ms.
+    pub start_delay_ms: i64,
+    /// From the first barrier to the last, ms.
+    pub alignment_ms: i64,
+    /// From the snapshot to the end of its upload, ms.
+    pub async_ms: i64,
+    /// Bytes of in-flight data that are part of it.
+    pub persisted_bytes: u64,
+    /// Whether it was taken unaligned.
+    pub unaligned: bool,
+}
+
+/// A message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Packet {
+    /// TaskManager → JobManager: it is there, with so many slots.
+    RegisterTaskExecutor {
+        /// `taskmanager.numberOfTaskSlots`.
+        slots: u32,
+    },
+    /// JobManager → TaskManager, and back.
+    Heartbeat,
+    /// TaskManager → JobManager: the answer to [`Packet::Heartbeat`].
+    HeartbeatResponse,
+    /// JobManager → TaskManager: run these (`submitTask`). `placement` says where each task of the
+    /// job runs: for each vertex, the node of each subtask.
+    SubmitTasks {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// What this TaskManager runs.
+        tasks: Vec<Deployment>,
+        /// Where everything runs.
+        placement: Arc<Vec<Vec<u32>>>,
+        /// Operators' parallelism in this attempt (it changes when the job is rescaled).
+        parallelism: Arc<Vec<u32>>,
+    },
+    /// JobManager → TaskManager: end every task of this and of older attempts (`cancelTask`).
+    CancelTasks {
+        /// The newest of them.
+        attempt: Attempt,
+    },
+    /// TaskManager → JobManager: a task runs (`updateTaskExecutionState`).
+    TaskRunning {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which.
+        task: TaskId,
+    },
+    /// TaskManager → JobManager: a task ended.
+    TaskEnded {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which.
+        task: TaskId,
+        /// How.
+        end: TaskEnd,
+    },
+    /// TaskManager → JobManager: all tasks of the attempt and of older ones are gone.
+    TasksCanceled {
+        /// The newest of them.
+        attempt: Attempt,
+    },
+    /// JobManager → TaskManager: begin a checkpoint at these sources (`triggerCheckpoint`).
+    TriggerCheckpoint {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// The sources' subtasks on that TaskManager.
+        tasks: Vec<TaskId>,
+        /// The barrier to inject.
+        barrier: Barrier,
+    },
+    /// TaskManager → JobManager (`acknowledgeCheckpoint`).
+    AcknowledgeCheckpoint {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which.
+        checkpoint: i64,
+        /// By whom.
+        task: TaskId,
+        /// Where its state lies.
+        handle: Handle,
+        /// How it went.
+        metrics: CheckpointMetrics,
+    },
+    /// TaskManager → JobManager (`declineCheckpoint`).
+    DeclineCheckpoint {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which.
+        checkpoint: i64,
+        /// By whom.
+        task: TaskId,
+        /// Why.
+        reason: Decline,
+    },
+    /// JobManager → TaskManager: the checkpoint is complete.
+    NotifyCheckpointComplete {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which.
+        checkpoint: i64,
+    },
+    /// JobManager → TaskManager: the checkpoint will not be complete.
+    NotifyCheckpointAborted {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which.
+        checkpoint: i64,
+    },
+    /// TaskManager → JobManager: a source's watermark (`ReportedWatermarkEvent`).
+    ReportedWatermark {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Of which subtask.
+        task: TaskId,
+        /// ms; the final one of an idle reader.
+        watermark: i64,
+    },
+    /// JobManager → TaskManager: sources do not read beyond this (`WatermarkAlignmentEvent`), ms.
+    WatermarkAlignment {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// ms.
+        max_allowed: i64,
+    },
+    /// A buffer or an event on a channel (`BufferResponse`), with what still waits behind it.
+    BufferResponse {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// On which channel.
+        channel: ChannelId,
+        /// What.
+        item: Item<Buffer>,
+        /// Buffers that wait at the sender.
+        backlog: u32,
+    },
+    /// Against the stream: room for so many more buffers.
+    AddCredit {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// On which channel.
+        channel: ChannelId,
+        /// How many.
+        credit: u32,
+    },
+    /// TaskManager or JobManager → storage: write (`CheckpointStreamFactory`).
+    WriteState {
+        /// Where to.
+        handle: Handle,
+        /// What; none for a checkpoint's metadata.
+        state: Option<Arc<TaskSnapshot>>,
+        /// How much of it is new, bytes.
+        bytes: u64,
+    },
+    /// Storage → writer.
+    StateWritten {
+        /// Where it lies.
+        handle: Handle,
+    },
+    /// Anyone → storage: a state is not needed any more.
+    DiscardState {
+        /// Every state of this checkpoint.
+        checkpoint: i64,
+    },
+    /// TaskManager → storage.
+    ReadState {
+        /// For which attempt.
+        attempt: Attempt,
+        /// Of which task.
+        task: TaskId,
+        /// Where it lies.
+        handle: Handle,
+    },
+    /// Storage → TaskManager.
+    StateRead {
+        /// For which attempt.
+        attempt: Attempt,
+        /// Of which task.
+        task: TaskId,
+        /// Where it lay.
+        handle: Handle,
+        /// What it is; none if it is not there.
+        state: Option<Arc<TaskSnapshot>>,
+    },
+    /// TaskManager → a store outside.
+    ToStore {
+        /// For which attempt.
+        attempt: Attempt,
+        /// By which task.
+        task: TaskId,
+        /// Number of the request at that task.
+        request: u64,
+        /// What.
+        order: StoreRequest,
+    },
+    /// A store outside → TaskManager.
+    FromStore {
+        /// For which attempt.
+        attempt: Attempt,
+        /// Of which task.
+        task: TaskId,
+        /// Number of the request.
+        request: u64,
+        /// The answer.
+        answer: StoreAnswer,
+    },
+}
+
+/// Why a subtask declined a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Decline {
+    /// On account of its barriers.
+    Barriers(Declined),
+    /// The task is not ready (`CHECKPOINT_DECLINED_TASK_NOT_READY`).
+    TaskNotReady,
+    /// State could not be written (`CHECKPOINT_ASYNC_EXCEPTION`).
+    AsyncException,
+}
+
+/// A transaction of a store outside: an id that its writer chose, and the epoch the store gave.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct StoreTransaction {
+    /// `transactional.id`: prefix-subtask-offset.
+    pub id: String,
+    /// Greater each time that the id is initialised: older ones are fenced.
+    pub epoch: u32,
+}
+
+/// What a store outside is asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum StoreRequest {
+    /// Add rows, at once visible to everyone.
+    Append(Vec<Record>),
+    /// Set the rows of their keys and windows.
+    Upsert(Vec<Record>),
+    /// Begin a transaction under this id; aborts and fences what was open under it.
+    InitTransaction {
+        /// The id.
+        id: String,
+        /// `transaction.timeout.ms`.
+        timeout_ms: i64,
+    },
+    /// Add rows to a transaction.
+    AppendIn(StoreTransaction, Vec<Record>),
+    /// End a transaction; it may be committed already.
+    Commit(StoreTransaction),
+    /// End a transaction.
+    Abort(StoreTransaction),
+    /// Abort what is open under ids with this prefix whose subtask is among these, but these ids
+    /// (the LISTING strategy).
+    AbortLingering {
+        /// Prefix and subtask of the ids.
+        prefix: String,
+        /// Ids that the restored state holds.
+        except: Vec<String>,
+    },
+}
+
+/// What a store outside answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum StoreAnswer {
+    /// Done.
+    Done,
+    /// The transaction is open.
+    Began(StoreTransaction),
+    /// `ProducerFencedException`: a newer epoch of the id is there.
+    Fenced,
+    /// `InvalidTxnStateException`: the transaction was aborted (it timed out).
+    InvalidTxnState,
+}
+
+/// How a checkpoint's barriers are to be aligned, by the job's settings.
+#[must_use]
+pub fn alignment(unaligned: bool, timeout_ms: i64) -> Alignment {
+    match (unaligned, timeout_ms) {
+        (false, _) => Alignment::Aligned,
+        (true, 0) => Alignment::Unaligned,
+        (true, timeout_ms) => Alignment::AlignedWithTimeout { timeout_ms },
+    }
+}

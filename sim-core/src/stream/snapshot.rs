@@ -1,0 +1,85 @@
+//! What checkpoints hold.
+//!
+//! Follows `TaskStateSnapshot`: for each operator of a subtask's chain its keyed state by key group,
+//! its operator (list) state, and for unaligned checkpoints the channels' in-flight data. A snapshot
+//! is shared, not copied: state is held in pieces that are copied when they are next written.
+
+use super::element::{Buffer, Record};
+use super::operator::KeyedState;
+use super::protocol::{ChannelId, StoreTransaction, TaskId};
+use serde::Serialize;
+
+/// Where a subtask's state lies in the storage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Handle {
+    /// Of which checkpoint.
+    pub checkpoint: i64,
+    /// Of which task; `None` for the checkpoint's metadata.
+    pub task: Option<TaskId>,
+    /// Its size, bytes.
+    pub bytes: u64,
+}
+
+/// An item of operator state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum ListItem {
+    /// A source's position: the next offset of a split.
+    Split {
+        /// Which.
+        split: u16,
+        /// The next record's number.
+        offset: u64,
+    },
+    /// A transaction of a sink that was pre-committed and not committed yet, with its rows' number.
+    Pending {
+        /// At which checkpoint.
+        checkpoint: i64,
+        /// Which.
+        transaction: StoreTransaction,
+        /// When it began, ms.
+        started_ms: i64,
+        /// Rows in it.
+        rows: u32,
+    },
+    /// The transaction that a sink had open after its snapshot.
+    Open {
+        /// Which.
+        transaction: StoreTransaction,
+        /// When it began, ms.
+        started_ms: i64,
+    },
+    /// Rows of a write-ahead sink that wait for their checkpoint.
+    Rows {
+        /// Which checkpoint.
+        checkpoint: i64,
+        /// The rows.
+        rows: Vec<Record>,
+    },
+    /// A copy of broadcast state, by the subtask that wrote it.
+    Broadcast {
+        /// Which subtask.
+        subtask: u16,
+        /// Name and value of each entry.
+        entries: Vec<(super::element::Key, i64)>,
+    },
+}
+
+/// An operator's state.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct OperatorSnapshot {
+    /// Keyed state by key group.
+    pub keyed: Vec<(u32, KeyedState)>,
+    /// Operator state: split even, item by item, when the job is rescaled.
+    pub list: Vec<ListItem>,
+}
+
+/// A subtask's state.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct TaskSnapshot {
+    /// For each operator of the chain, by its number in the job.
+    pub operators: Vec<(u32, OperatorSnapshot)>,
+    /// Buffers that were in flight to this subtask.
+    pub input_channels: Vec<(ChannelId, Buffer)>,
+    /// Buffers that had not left this subtask.
+    pub output_channels: Vec<(ChannelId, Buffer)>,
+}

@@ -1,0 +1,394 @@
+//! A job as a scenario describes it, resolved: operators by number, times in ms or ns, keys by
+//! number. From this [`super::graph`] makes the execution graph.
+//!
+//! Follows `StreamGraph` of Flink 2.x: operators with parallelism, chaining strategy and slot
+//! sharing group, and edges with a partitioner. Functions of users are a few named ones over
+//! numbers. Left out: types and serializers.
+
+use super::config::JobConfig;
+use super::parts::StreamParts;
+use super::rules::join::interval::IntervalBounds;
+use super::rules::join::temporal::TemporalRules;
+use super::rules::join::window::JoinType;
+use super::rules::key_group::string_hash;
+use super::rules::window::operator::Settings as WindowSettings;
+use crate::kernel::Nanos;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Names of keys. A key beyond the named ones is called `key-<number>`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Keys(pub Vec<String>);
+
+impl Keys {
+    /// A key's name.
+    #[must_use]
+    pub fn name(&self, key: super::element::Key) -> String {
+        let named = usize::try_from(key.0).ok().and_then(|at| self.0.get(at));
+        named.map_or_else(|| format!("key-{}", key.0), Clone::clone)
+    }
+
+    /// `String.hashCode()` of a key's name.
+    #[must_use]
+    pub fn hash_code(&self, key: super::element::Key) -> i32 {
+        let named = usize::try_from(key.0).ok().and_then(|at| self.0.get(at));
+        match named {
+            Some(name) => string_hash(name),
+            None => string_hash(&self.name(key)),
+        }
+    }
+}
+
+/// A job and the machines it runs on. Node order: JobManager, TaskManagers, checkpoint storage,
+/// then one outside store for each sink in the order of the operators.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobSpec {
+    /// Name of the JobManager's node.
+    pub job_manager: String,
+    /// The TaskManagers.
+    pub task_managers: Vec<TaskManagerSpec>,
+    /// Name of the node that stores checkpoints.
+    pub storage: String,
+    /// Settings by their real keys.
+    pub config: JobConfig,
+    /// The operators, each after those it reads from.
+    pub operators: Vec<OperatorSpec>,
+    /// Names of keys.
+    pub keys: Keys,
+    /// What sinks are to hold at the end.
+    pub expected: Vec<ExpectedOutput>,
+    /// The code that acts the job out.
+    pub parts: StreamParts,
+}
+
+/// A TaskManager.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TaskManagerSpec {
+    /// Name of its node.
+    pub name: String,
+    /// `taskmanager.numberOfTaskSlots`.
+    pub slots: u32,
+}
+
+/// How an operator may be chained (`ChainingStrategy`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Chaining {
+    /// To what is before and after it.
+    #[default]
+    Always,
+    /// Only to what is after it.
+    Head,
+    /// Not at all.
+    Never,
+}
+
+/// An operator.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct OperatorSpec {
+    /// Its name (its `uid`).
+    pub name: String,
+    /// What it does.
+    pub kind: OperatorKind,
+    /// Subtasks.
+    pub parallelism: u32,
+    /// Key groups.
+    pub max_parallelism: u32,
+    /// What it reads: the first input, then the second.
+    pub inputs: Vec<InputSpec>,
+    /// Its chaining strategy.
+    pub chaining: Chaining,
+    /// Its slot sharing group.
+    pub slot_sharing_group: String,
+    /// What a record costs its thread, ns.
+    pub cost: Nanos,
+}
+
+/// Which output of an operator.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+pub enum Output {
+    /// The main one.
+    #[default]
+    Main,
+    /// The side output for late records.
+    Late,
+}
+
+/// An edge into an operator. Edges with the same number are one input (a union).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct InputSpec {
+    /// The operator it comes from, by its number.
+    pub from: u32,
+    /// Which of its outputs.
+    pub output: Output,
+    /// 0 for the first input, 1 for the second (of a join).
+    pub number: u8,
+    /// How records are spread.
+    pub partitioning: Partitioning,
+}
+
+/// A partitioner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Partitioning {
+    /// To the subtask of the same number.
+    Forward,
+    /// By key group (`keyBy`).
+    Hash,
+    /// Round robin over all.
+    Rebalance,
+    /// Round robin over those nearby.
+    Rescale,
+    /// To all.
+    Broadcast,
+    /// To the first.
+    Global,
+    /// At random.
+    Shuffle,
+    /// `key number mod parallelism`, a function of the user (`partitionCustom`).
+    Custom,
+}
+
+/// What an operator does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum OperatorKind {
+    /// Reads from outside.
+    Source(SourceSpec),
+    /// One record for one.
+    Map(MapFunction),
+    /// Some records.
+    Filter(FilterFunction),
+    /// So many copies of each record.
+    FlatMap {
+        /// How many.
+        copies: u32,
+    },
+    /// Gives records watermarks in mid-graph (`assignTimestampsAndWatermarks`).
+    Watermarks(WatermarkSpec),
+    /// Windows.
+    Window(WindowSettings),
+    /// Keyed state, one value put out for each record.
+    Process(ProcessSpec),
+    /// Two inputs put together.
+    Join(JoinSpec),
+    /// Writes to the outside.
+    Sink(SinkSpec),
+}
+
+/// A map function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum MapFunction {
+    /// As it is.
+    Identity,
+    /// value + n.
+    Add(i64),
+    /// value × n.
+    Multiply(i64),
+    /// Another key: the key's number mod n (0 makes all keys one).
+    KeyModulo(u32),
+}
+
+/// A filter function: which records pass.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum FilterFunction {
+    /// value ≥ n.
+    AtLeast(i64),
+    /// value divisible by n.
+    DivisibleBy(i64),
+    /// These keys.
+    Keys(Vec<super::element::Key>),
+}
+
+/// Keyed state of a process function.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ProcessSpec {
+    /// What is kept and put out.
+    pub function: ProcessFunction,
+    /// `StateTtlConfig`: state not written for so long (processing time, ms) expires.
+    pub ttl_ms: Option<i64>,
+    /// Bytes of one key's state, for sizes of checkpoints.
+    pub bytes_per_key: u32,
+}
+
+/// What a process function does with its state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum ProcessFunction {
+    /// `ValueState`: how many records the key had so far.
+    Count,
+    /// `ReducingState`: the sum of values so far.
+    Sum,
+    /// `ReducingState`: the greatest value so far.
+    Max,
+    /// `MapState`: passes on the first record of each (key, value) and drops the others.
+    Distinct,
+    /// `ListState`: the last n values.
+    Last(u32),
+    /// Passes records on and fails on this value (a poison record).
+    FailOn(i64),
+}
+
+/// A join.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum JoinSpec {
+    /// Pairs within a tumbling window, ms.
+    Window {
+        /// Size, ms.
+        size: i64,
+        /// Inner or outer.
+        join: JoinType,
+    },
+    /// Pairs within a span of event time.
+    Interval(IntervalBounds),
+    /// The version of the right side that was valid at the left one's time.
+    Temporal(TemporalRules),
+    /// All pairs, as a changelog; state expires after so long, ms.
+    Table {
+        /// Inner or outer.
+        join: JoinType,
+        /// `table.exec.state.ttl`.
+        ttl_ms: Option<i64>,
+    },
+    /// The right side is broadcast: a value for each key, joined to later records of the left.
+    Broadcast,
+}
+
+/// A source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SourceSpec {
+    /// Splits; split i is read by subtask i mod parallelism.
+    pub splits: Vec<SplitSpec>,
+    /// Event times and watermarks.
+    pub watermarks: WatermarkSpec,
+    /// Which time records carry.
+    pub time: SourceTime,
+    /// Whether the source ends after its last record (with the final watermark).
+    pub bounded: bool,
+}
+
+/// Which time a source gives its records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum SourceTime {
+    /// Their own.
+    #[default]
+    Event,
+    /// The wall clock of the subtask that reads them.
+    Ingestion,
+    /// None.
+    None,
+}
+
+/// A part of a source that is read in order and can be read again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum SplitSpec {
+    /// Explicit records, in the order of their arrival.
+    Records(Arc<Vec<InputRecord>>),
+    /// Records made by rule.
+    Generated(Generated),
+}
+
+/// An explicit record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct InputRecord {
+    /// When it can be read, ns of simulated time.
+    pub arrives: Nanos,
+    /// Its event time, ms.
+    pub timestamp: i64,
+    /// Its key.
+    pub key: super::element::Key,
+    /// Its value.
+    pub value: i64,
+}
+
+/// Records made by rule; the same offset always gives the same record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Generated {
+    /// Between two records, ns; never 0.
+    pub gap: Nanos,
+    /// The first record's arrival, ns.
+    pub start: Nanos,
+    /// How many.
+    pub limit: Option<u64>,
+    /// How many keys; drawn evenly, or by Zipf's law with this exponent in thousandths.
+    pub keys: u32,
+    /// Zipf's exponent in thousandths; 0 is even.
+    pub skew_milli: u32,
+    /// Event time = arrival − a draw from 0 to this, ms.
+    pub disorder_ms: i64,
+}
+
+/// Watermarks of a source or of an operator in mid-graph.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct WatermarkSpec {
+    /// How they are made.
+    pub strategy: WatermarkStrategy,
+    /// `withIdleness`, ms.
+    pub idleness_ms: Option<i64>,
+    /// `withWatermarkAlignment`: greatest drift, ms; all sources that name one are in one group.
+    pub max_drift_ms: Option<i64>,
+}
+
+/// A watermark generator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum WatermarkStrategy {
+    /// None (`noWatermarks`).
+    #[default]
+    None,
+    /// `forBoundedOutOfOrderness`, ms; 0 is `forMonotonousTimestamps`.
+    Bounded(i64),
+    /// At each record: its time − 1 (a punctuated generator).
+    Punctuated,
+}
+
+/// A sink.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SinkSpec {
+    /// Name of the node outside that it writes to.
+    pub store: String,
+    /// How.
+    pub guarantee: Guarantee,
+    /// Records that a writer sends in one request.
+    pub batch: u32,
+}
+
+/// How a sink writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Guarantee {
+    /// Records are sent and not waited for: a crash loses and repeats them.
+    None,
+    /// Sent records are waited for before a checkpoint is taken: a crash repeats them.
+    AtLeastOnce,
+    /// As `AtLeastOnce`, to a store that keeps one row for each key and window.
+    Idempotent,
+    /// Records wait in the sink's state until their checkpoint is complete
+    /// (`GenericWriteAheadSink`).
+    WriteAheadLog,
+    /// Two-phase commit with the store's transactions, which time out after so long, ms.
+    ExactlyOnce {
+        /// `transaction.timeout.ms`.
+        transaction_timeout_ms: i64,
+    },
+}
+
+/// What a sink is expected to hold at the end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ExpectedOutput {
+    /// The sink's operator, by its number.
+    pub sink: u32,
+    /// Whether the order of rows counts too.
+    pub ordered: bool,
+    /// The rows.
+    pub rows: Vec<ExpectedRow>,
+}
+
+/// A row that a sink is expected to hold. What is `None` may be anything.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ExpectedRow {
+    /// Its key.
+    pub key: super::element::Key,
+    /// Its value.
+    pub value: super::rules::window::aggregate::Value,
+    /// The value of the other side of a join.
+    pub right: Option<super::rules::window::aggregate::Value>,
+    /// Start and end of its window, ms.
+    pub window: Option<(i64, i64)>,
+    /// Its event time, ms.
+    pub timestamp: Option<i64>,
+}
