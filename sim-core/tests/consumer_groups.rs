@@ -4,8 +4,7 @@
 mod support;
 
 use sim_core::scenario;
-use std::fmt::Write as _;
-use support::holds;
+use support::{expecting, holds};
 
 const CLUSTER: &str = r#"
 strandline = 1
@@ -30,7 +29,7 @@ load = { kind = "constant", rate = 60, keys = { kind = "uniform", count = 100 },
 const NOTHING_WRONG: &[&str] = &[
     "ledger.lost == 0",
     "ledger.skipped == 0",
-    "invariants.violated == 0 @ at = \"always\"",
+    "invariants.violated == 0 @ always",
 ];
 
 /// A member with these settings beside those that all have.
@@ -54,21 +53,20 @@ fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
 }
 
 fn check_in(cluster: &str, name: &str, members: &str, timeline: &str, expect: &[&str]) {
-    let mut text = format!("{cluster}{members}{timeline}\n");
-    for line in expect.iter().chain(NOTHING_WRONG) {
-        let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
-        let _ = write!(text, "[[expect]]\nthat = '{that}'\n{at}\n");
-    }
-    holds(name, &text);
+    let text = format!("{cluster}{members}{timeline}\n");
+    holds(
+        name,
+        &(text + &expecting(expect) + &expecting(NOTHING_WRONG)),
+    );
 }
 
 #[test]
 fn a_group_forms_reads_everything_once_and_commits() {
     for assignor in ["uniform", "range"] {
         let expect = [
-            "m1.owns == 2 and m2.owns == 2 and m3.owns == 2 @ at = \"30s\"",
-            "group.billing.stable and group.billing.members == 3 @ at = \"30s\"",
-            "m1.epoch == group.billing.epoch and m3.epoch == m2.epoch @ at = \"30s\"",
+            "m1.owns == 2 and m2.owns == 2 and m3.owns == 2 @ 30s",
+            "group.billing.stable and group.billing.members == 3 @ 30s",
+            "m1.epoch == group.billing.epoch and m3.epoch == m2.epoch @ 30s",
             "ledger.processed == ledger.acknowledged",
             "ledger.reprocessed == 0",
             "group.billing.orders-0.lag == 0 and group.billing.orders-5.lag == 0",
@@ -87,7 +85,7 @@ fn only_what_moves_stops_when_somebody_comes() {
         member("m3", "40s", ""),
     ];
     let expect = [
-        "m1.owns == 3 and m2.owns == 3 @ at = \"39s\"",
+        "m1.owns == 3 and m2.owns == 3 @ 39s",
         "m1.owns < 2 or m2.owns < 2 @ at = \"never\"\nafter = \"30s\"\nuntil = \"110s\"",
         "m1.owns == 2 and m2.owns == 2 and m3.owns == 2 @ at = \"eventually\"\nafter = \"40s\"\nby = \"56s\"",
         "ledger.reprocessed == 0",
@@ -100,9 +98,9 @@ fn only_what_moves_stops_when_somebody_comes() {
 fn a_crashed_member_is_missed_after_its_session_and_nothing_is_lost() {
     let crash = "[[timeline]]\nat = \"30s\"\ndo = \"crash\"\nnode = \"m1\"\n";
     let expect = [
-        "group.billing.members == 3 @ at = \"69s\"",
+        "group.billing.members == 3 @ 69s",
         "group.billing.members == 2 @ at = \"eventually\"\nafter = \"70s\"\nby = \"76s\"",
-        "m2.owns == 3 and m3.owns == 3 @ at = \"90s\"",
+        "m2.owns == 3 and m3.owns == 3 @ 90s",
         "ledger.processed == ledger.acknowledged",
     ];
     check("crash", &three(""), crash, &expect);
@@ -112,7 +110,7 @@ fn a_crashed_member_is_missed_after_its_session_and_nothing_is_lost() {
 fn a_closed_member_is_missed_at_once_and_nothing_is_read_twice() {
     let close = "[[timeline]]\nat = \"30s\"\ndo = \"close-consumer\"\nnode = \"m1\"\n";
     let expect = [
-        "group.billing.members == 2 @ at = \"30.1s\"",
+        "group.billing.members == 2 @ 30.1s",
         "m2.owns == 3 and m3.owns == 3 @ at = \"eventually\"\nafter = \"30s\"\nby = \"37s\"",
         "ledger.processed == ledger.acknowledged",
         "ledger.reprocessed == 0",
@@ -125,11 +123,11 @@ fn the_group_outlives_its_coordinator() {
     let crash =
         "[[timeline]]\nat = \"40s\"\ndo = \"crash\"\nnode = \"group.billing.coordinator\"\n";
     let expect = [
-        "group.billing.stable and group.billing.epoch == m1.epoch @ at = \"39s\"",
+        "group.billing.stable and group.billing.epoch == m1.epoch @ 39s",
         // Nobody is given anything else: the group was read from the log.
         "m1.owns != 2 or m2.owns != 2 or m3.owns != 2 @ at = \"never\"\nafter = \"30s\"",
         "group.billing.coordinator == none @ at = \"eventually\"\nafter = \"40s\"\nby = \"42s\"",
-        "group.billing.stable and group.billing.members == 3 @ at = \"60s\"",
+        "group.billing.stable and group.billing.members == 3 @ 60s",
         "ledger.processed == ledger.acknowledged",
     ];
     check("coordinator", &three(""), crash, &expect);
@@ -141,9 +139,9 @@ fn who_slept_too_long_is_fenced_and_comes_back() {
     let config = "enable.auto.commit = false, application.commit = \"sync\", \
                   application.processing.us = 2_000, max.poll.records = 20";
     let expect = [
-        "group.billing.members == 2 @ at = \"80s\"",
-        "m2.owns == 3 and m3.owns == 3 @ at = \"84s\"",
-        "m1.owns == 2 and m2.owns == 2 and m3.owns == 2 @ at = \"105s\"",
+        "group.billing.members == 2 @ 80s",
+        "m2.owns == 3 and m3.owns == 3 @ 84s",
+        "m1.owns == 2 and m2.owns == 2 and m3.owns == 2 @ 105s",
         "ledger.processed == ledger.acknowledged",
     ];
     check("zombie", &three(config), pause, &expect);
@@ -153,10 +151,10 @@ fn who_slept_too_long_is_fenced_and_comes_back() {
 fn who_does_not_poll_leaves_and_the_next_poll_joins_again() {
     let stop = "[[timeline]]\nat = \"30s\"\ndo = \"stop-polling\"\nnode = \"m1\"\nfor = \"30s\"\n";
     let expect = [
-        "group.billing.members == 3 @ at = \"39s\"",
+        "group.billing.members == 3 @ 39s",
         "group.billing.members == 2 and m1.owns == 0 @ at = \"eventually\"\nafter = \"40s\"\nby = \"41s\"",
-        "m2.owns == 3 and m3.owns == 3 @ at = \"50s\"",
-        "m1.owns == 2 and group.billing.stable @ at = \"80s\"",
+        "m2.owns == 3 and m3.owns == 3 @ 50s",
+        "m1.owns == 2 and group.billing.stable @ 80s",
         "ledger.processed == ledger.acknowledged",
     ];
     check(
@@ -179,15 +177,15 @@ fn a_static_member_that_was_closed_comes_back_to_its_partitions() {
     let back = [
         // The others notice nothing.
         "m2.owns != 3 @ at = \"never\"\nafter = \"35s\"",
-        "m1.owns == 3 @ at = \"50s\"",
+        "m1.owns == 3 @ 50s",
         "ledger.processed == ledger.acknowledged",
     ];
     check("closed", &members.concat(), restart, &back);
     // One that crashed has not given its instance id back: UNRELEASED_INSTANCE_ID ends the new
     // process, and its partitions wait until the session is over.
     let refused = [
-        "m1.owns == 0 and m2.owns == 3 @ at = \"80s\"",
-        "m2.owns == 6 @ at = \"100s\"",
+        "m1.owns == 0 and m2.owns == 3 @ 80s",
+        "m2.owns == 6 @ 100s",
         "ledger.processed == ledger.acknowledged",
     ];
     check("crashed", &members.concat(), crash, &refused);

@@ -1,9 +1,9 @@
 //! Applications that read one topic and write to another, in whole clusters.
 
-use sim_core::check::{RunPlan, RunReport};
-use sim_core::scenario;
-use sim_core::view::VerdictState;
-use std::sync::Arc;
+mod support;
+
+use sim_core::check::RunReport;
+use support::{changed, expecting, reached, run, told};
 
 const CRASH: &str = include_str!("../../scenarios/process-then-crash.toml");
 
@@ -11,33 +11,8 @@ const TRANSACTIONS: &str = include_str!("../../scenarios/process-in-transactions
 
 /// Runs a story with these replacements and these expectations in place of its own.
 fn check(name: &str, story: &str, change: &[(&str, &str)], expect: &[&str]) -> RunReport {
-    let (mut text, _) = story.split_once("[[expect]]").expect("a story expects");
-    let changed = change.iter().fold(text.to_owned(), |text, (from, to)| {
-        assert!(text.contains(from), "{name}: {from}");
-        text.replace(from, to)
-    });
-    text = &changed;
-    let expect = expect
-        .iter()
-        .map(|that| format!("[[expect]]\nthat = '{that}'\n"));
-    let text = format!("{text}{}", expect.collect::<String>());
-    let scenario = scenario::parse(&text)
-        .into_result()
-        .unwrap_or_else(|problems| panic!("{}", scenario::render(&problems, name, &text)));
-    let seed = scenario.seed;
-    let report = RunPlan::of(Arc::new(scenario), seed).run(|_, _| true);
-    let open: Vec<_> = report
-        .verdicts
-        .iter()
-        .filter(|verdict| verdict.state != VerdictState::Held)
-        .collect();
-    assert!(
-        open.is_empty() && report.violations.is_empty() && report.refused.is_empty(),
-        "{name}: {open:#?} {:?} {:?}",
-        report.violations,
-        report.refused
-    );
-    report
+    let (text, _) = story.split_once("[[expect]]").expect("a story expects");
+    told(name, text, change, expect)
 }
 
 #[test]
@@ -190,4 +165,63 @@ fn a_producer_that_was_fenced_rests() {
     ];
     let report = check("fenced", &format!("{head}[[expect]]"), &change, &expect);
     assert!(report.events < 200_000, "{} events", report.events);
+}
+
+/// Two applications of one group of the consumer protocol, of which one works for a second on what
+/// a poll returned; `when` they call `groupMetadata()`.
+fn of_the_consumer_protocol(when: &str, what: &str) -> String {
+    let two = two_of_them();
+    let (head, _) = two.split_once("[[timeline]]").expect("a timeline");
+    let session =
+        format!("\"group.protocol\" = \"consumer\"\n\"application.group.metadata\" = \"{when}\"");
+    let brokers = "\"group.consumer.min.session.timeout.ms\" = 6000\n\
+                   \"group.consumer.session.timeout.ms\" = 6000\n\
+                   \"group.consumer.min.heartbeat.interval.ms\" = 1000\n\
+                   \"group.consumer.heartbeat.interval.ms\" = 1000\n\"offsets.topic.num";
+    let change = [
+        ("\"session.timeout.ms\" = 10_000", &*session),
+        ("\"offsets.topic.num", brokers),
+    ];
+    changed("consumer protocol", head, &change) + what + "\n[[expect]]"
+}
+
+/// What a member has to give up it keeps until its application polls again, with its work done.
+#[test]
+fn a_partition_that_moves_takes_no_work_with_it() {
+    for when in ["commit", "poll"] {
+        let story = of_the_consumer_protocol(when, "");
+        // The clerk comes while the biller works on a hundred inputs of both partitions.
+        let late = story.replacen("start = \"15s\"", "start = \"17300ms\"", 2);
+        let late = late.replacen("start = \"17300ms\"", "start = \"15s\"", 1);
+        let expect = [
+            "biller.owns == 2 @ 17s",
+            "biller.owns == 1 and clerk.owns == 1 @ 20s",
+            "biller.aborts == 0 and clerk.aborts == 0",
+            "ledger.outputs == 1000 and ledger.repeated-outputs == 0",
+        ];
+        check(when, &late, &[], &expect);
+    }
+}
+
+/// A member that stood still is fenced and joins again by itself while its application goes on with
+/// the work in hand. Its offsets are refused if they name the epoch of their records. Under the
+/// newest epoch they pass, though the partition was another's meanwhile.
+#[test]
+fn a_zombie_that_is_back_is_known_by_the_epoch_of_its_records() {
+    let pause = "[[timeline]]\nwhen = \"biller.processed == 250\"\ndo = \"pause\"\nnode = \"biller\"\nfor = \"12s\"\n";
+    let told_apart = of_the_consumer_protocol("poll", pause);
+    let expect = [
+        "biller.aborts == 1",
+        "ledger.outputs == 1000 and ledger.repeated-outputs == 0",
+    ];
+    let report = check("poll", &told_apart, &[], &expect);
+    assert!(reached(&report, "member-fenced") > 0);
+
+    let taken_for_itself = of_the_consumer_protocol("commit", pause);
+    let (text, _) = taken_for_itself.split_once("[[expect]]").expect("one");
+    let expect = ["biller.aborts == 0 and ledger.repeated-outputs > 0"];
+    let report = run("commit", &(text.to_owned() + &expecting(&expect)));
+    support::assert_held("commit", &report);
+    let mut broken = report.violations.iter();
+    assert!(broken.any(|it| it.starts_with("ExactlyOnce")));
 }

@@ -3,11 +3,9 @@
 
 #![allow(clippy::disallowed_methods)] // reads the scenarios
 
-use sim_core::check::RunPlan;
-use sim_core::scenario;
-use sim_core::view::VerdictState;
+mod support;
+
 use std::path::Path;
-use std::sync::Arc;
 
 /// Files for measuring and searching, which tell no story.
 const TOOLS: [&str; 2] = ["bench-cluster.toml", "sweep.toml"];
@@ -26,22 +24,10 @@ fn every_story_comes_out_as_it_says() {
     for path in stories {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).expect("readable");
-        let scenario = scenario::parse(&text)
-            .into_result()
-            .unwrap_or_else(|found| panic!("{}", scenario::render(&found, &name, &text)));
-        let judged = scenario.expectations.len();
+        let judged = support::read(&name, &text).expectations.len();
         assert!(judged >= 2, "{name} expects next to nothing");
-        let seed = scenario.seed;
-        let report = RunPlan::of(Arc::new(scenario), seed).run(|_, _| true);
-        let open: Vec<_> = report
-            .verdicts
-            .iter()
-            .filter(|verdict| verdict.state != VerdictState::Held)
-            .collect();
-        assert!(
-            open.is_empty() && report.refused.is_empty() && report.verdicts.len() == judged,
-            "{name}: {open:#?} {:?}",
-            report.refused
-        );
+        let report = support::run(&name, &text);
+        assert_eq!(report.verdicts.len(), judged, "{name}");
+        support::assert_held(&name, &report);
     }
 }

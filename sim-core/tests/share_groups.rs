@@ -4,8 +4,7 @@
 mod support;
 
 use sim_core::scenario;
-use std::fmt::Write as _;
-use support::holds;
+use support::{expecting, holds};
 
 const CLUSTER: &str = r#"
 strandline = 1
@@ -43,12 +42,8 @@ fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
 }
 
 fn check_in(cluster: &str, name: &str, members: &str, timeline: &str, expect: &[&str]) {
-    let mut text = format!("{cluster}{members}{timeline}\n");
-    for line in expect {
-        let (that, at) = line.split_once(" @ ").unwrap_or((line, "at = \"end\""));
-        let _ = write!(text, "[[expect]]\nthat = '{that}'\n{at}\n");
-    }
-    holds(name, &text);
+    let text = format!("{cluster}{members}{timeline}\n");
+    holds(name, &(text + &expecting(expect)));
 }
 
 #[test]
@@ -57,16 +52,16 @@ fn more_members_than_partitions_all_work() {
     let slow = |it| member(it, "").replace("20_000", "40_000");
     let four = ["m1", "m2", "m3", "m4"].map(slow).concat();
     let expect = [
-        "m1.owns == 1 and m2.owns == 1 and m3.owns == 1 and m4.owns == 1 @ at = \"15s\"",
-        "group.office.members == 4 and group.office.stable @ at = \"15s\"",
+        "m1.owns == 1 and m2.owns == 1 and m3.owns == 1 and m4.owns == 1 @ 15s",
+        "group.office.members == 4 and group.office.stable @ 15s",
         "m1.processed > 100 and m2.processed > 100 and m3.processed > 100 and m4.processed > 100",
-        "ledger.processed == ledger.acknowledged @ at = \"30s\"",
+        "ledger.processed == ledger.acknowledged @ 30s",
         "ledger.reprocessed == 0",
         "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
     ];
     check("four", &four, "", &expect);
     let two = ["m1", "m2"].map(slow).concat();
-    let expect = ["ledger.processed < ledger.acknowledged @ at = \"30s\""];
+    let expect = ["ledger.processed < ledger.acknowledged @ 30s"];
     check("two", &two, "", &expect);
 }
 
@@ -75,7 +70,7 @@ fn what_a_crashed_member_had_comes_back_at_once_and_what_a_paused_one_had_with_i
     let two = ["m1", "m2"].map(|it| member(it, "")).concat();
     let end = "ledger.processed == ledger.acknowledged";
     let crash = "[[timeline]]\nat = \"12s\"\ndo = \"crash\"\nnode = \"m1\"\n";
-    check("crash", &two, crash, &[end, "m2.owns == 1 @ at = \"50s\""]);
+    check("crash", &two, crash, &[end, "m2.owns == 1 @ 50s"]);
     // It wakes before its session ends, but not before its locks do: another did its work.
     let pause = "[[timeline]]\nat = \"12s\"\ndo = \"pause\"\nnode = \"m1\"\nfor = \"25s\"\n";
     let expect = [end, "ledger.reprocessed > 0", "group.office.members == 2"];
@@ -89,7 +84,7 @@ fn a_record_that_fails_is_delivered_five_times_and_given_up() {
     let expect = [
         // Some are never done, and yet nothing behind them waits.
         "ledger.processed < ledger.acknowledged",
-        "ledger.processed > 1600 @ at = \"58s\"",
+        "ledger.processed > 1600 @ 58s",
         "ledger.reprocessed == 0",
         "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
     ];
@@ -101,8 +96,8 @@ fn a_closed_member_gives_back_what_it_had() {
     let two = ["m1", "m2"].map(|it| member(it, "")).concat();
     let close = "[[timeline]]\nat = \"12s\"\ndo = \"close-consumer\"\nnode = \"m1\"\n";
     let expect = [
-        "group.office.members == 1 @ at = \"12.1s\"",
-        "m1.owns == 0 and m2.owns == 2 @ at = \"20s\"",
+        "group.office.members == 1 @ 12.1s",
+        "m1.owns == 0 and m2.owns == 2 @ 20s",
         "ledger.processed == ledger.acknowledged",
         "ledger.reprocessed == 0",
     ];
@@ -113,7 +108,7 @@ fn a_closed_member_gives_back_what_it_had() {
 fn a_new_coordinator_is_told_again_who_is_there() {
     let two = ["m1", "m2"].map(|it| member(it, "")).concat();
     let crash = "[[timeline]]\nat = \"22s\"\ndo = \"crash\"\nnode = \"group.office.coordinator\"\nfor = \"5s\"\n";
-    let expect = ["group.office.members == 2 and group.office.stable @ at = \"58s\""];
+    let expect = ["group.office.members == 2 and group.office.stable @ 58s"];
     check("coordinator", &two, crash, &expect);
 }
 
@@ -127,9 +122,9 @@ fn a_new_leader_knows_what_is_done() {
     let all = ["b1", "b2", "b3"].map(|it| one.replace("orders-0.leader", it).replace("30s", "5s"));
     for (name, crash) in [("one", one.to_owned()), ("all", all.concat())] {
         let expect = [
-            "group.office.orders-0.start == orders-0.hw and orders-0.hw > 500 @ at = \"39s\"",
-            "group.office.orders-0.start > 500 and group.office.orders-1.start > 500 @ at = \"54s\"",
-            "ledger.reprocessed == 0 @ at = \"always\"",
+            "group.office.orders-0.start == orders-0.hw and orders-0.hw > 500 @ 39s",
+            "group.office.orders-0.start > 500 and group.office.orders-1.start > 500 @ 54s",
+            "ledger.reprocessed == 0 @ always",
             "ledger.processed == ledger.acknowledged and ledger.acknowledged == 2000",
             "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
         ];

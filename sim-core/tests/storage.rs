@@ -4,8 +4,7 @@
 
 mod support;
 
-use sim_core::check::RunReport;
-use support::holds;
+use support::{reached, told as check};
 
 const GROUP: &str = r#"
 strandline = 1
@@ -30,25 +29,6 @@ name = "billing"
 topic = "orders"
 config = { group.id = "g", auto.offset.reset = "earliest", auto.commit.interval.ms = 500 }
 "#;
-
-/// Runs a scenario with replacements and additions; every expectation (`predicate @ time`, at the
-/// end without one) must hold.
-fn check(name: &str, text: &str, change: &[(&str, &str)], expect: &[&str]) -> RunReport {
-    let mut text = text.to_owned();
-    for (from, to) in change {
-        assert!(text.contains(from), "{name}: {from}");
-        text = text.replace(from, to);
-    }
-    for line in expect {
-        let (that, at) = line.split_once(" @ ").unwrap_or((line, "end"));
-        text.push_str(&format!("[[expect]]\nthat = '{that}'\nat = \"{at}\"\n"));
-    }
-    holds(name, &text)
-}
-
-fn reached(report: &RunReport, rule: &str) -> u64 {
-    report.reached.get(rule).copied().unwrap_or(0)
-}
 
 /// With one more deed at the end of a scenario.
 fn with(text: &str, deeds: &[(&str, &str, &str)]) -> String {

@@ -3,79 +3,36 @@
 //! The correct configuration breaks no invariant, the sweep reaches the states that make it worth
 //! something, and a bug of history that is switched on is found.
 
-use sim_core::check::{FaultProfile, RunPlan, RunReport};
-use sim_core::scenario;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod support;
+
+use support::{assert_good, changed, members_too, reached, sweep};
 
 const STORY: &str = include_str!("../../scenarios/sweep.toml");
 const GROUPS: &str = include_str!("../../scenarios/sweep-groups.toml");
 const TRANSACTIONS: &str = include_str!("../../scenarios/sweep-transactions.toml");
-
-fn sweep(text: &str, seeds: std::ops::Range<u64>) -> Vec<RunReport> {
-    sweep_with(text, seeds, |profile| profile)
-}
-
-fn sweep_with(
-    text: &str,
-    seeds: std::ops::Range<u64>,
-    change: fn(FaultProfile) -> FaultProfile,
-) -> Vec<RunReport> {
-    let scenario = Arc::new(
-        scenario::parse(text)
-            .into_result()
-            .unwrap_or_else(|problems| {
-                panic!("{}", scenario::render(&problems, "sweep.toml", text))
-            }),
-    );
-    let profile = change(FaultProfile::of(&scenario));
-    seeds
-        .map(|seed| {
-            RunPlan::of(Arc::clone(&scenario), seed)
-                .with_faults(&profile)
-                .run(|_, _| true)
-        })
-        .collect()
-}
+const KIP848: &str = include_str!("../../scenarios/sweep-transactions-kip848.toml");
 
 #[test]
 fn the_correct_configuration_holds_and_the_sweep_reaches_what_matters() {
-    let mut reached: BTreeMap<&str, u64> = BTreeMap::new();
-    for report in sweep(STORY, 0..60) {
-        assert!(
-            report.good(),
-            "seed {}: {:?} {:?}",
-            report.seed,
-            report.violations,
-            report.verdicts
-        );
-        for (rule, times) in report.reached {
-            *reached.entry(rule).or_default() += times;
-        }
-    }
-    for rule in [
+    let rules = [
         "leader-elected",
         "broker-fenced",
         "truncate",
         "isr-expand",
         "isr-changed",
         "quorum-leader",
-    ] {
-        assert!(
-            reached.contains_key(rule),
-            "no seed reached `{rule}`: {reached:?}"
-        );
-    }
+    ];
+    assert_good(&sweep(STORY, 0..60, |it| it), &rules);
 }
 
 #[test]
 fn the_bug_of_before_kip_101_is_found() {
-    let broken = STORY.replace(
+    let before = [(
         "[kafka.rules]",
         "[kafka.rules]\ntruncation = \"high-watermark\"",
-    );
-    assert_ne!(broken, STORY, "the story has a table of rules to change");
-    let found = sweep(&broken, 0..60)
+    )];
+    let broken = changed("before KIP-101", STORY, &before);
+    let found = sweep(&broken, 0..60, |it| it)
         .into_iter()
         .find(|report| !report.violations.is_empty());
     assert!(found.is_some(), "no seed finds the bug");
@@ -96,57 +53,22 @@ fn compaction_keeps_the_last_value_of_each_key_whatever_fails() {
         ),
         ("count = 5 }", "count = 5, tombstones = 0.2 }"),
     ];
-    let mut text = STORY.to_owned();
-    for (from, to) in changes {
-        assert!(text.contains(from), "the story has {from}");
-        text = text.replace(from, to);
-    }
-    let mut passes = 0;
-    for report in sweep(&text, 0..12) {
-        assert!(
-            report.good() && report.ledger.lost == 0,
-            "seed {}: {:?} {:?} {:?}",
-            report.seed,
-            report.violations,
-            report.verdicts,
-            report.ledger
-        );
-        passes += report.reached.get("log-compacted").copied().unwrap_or(0);
-    }
+    let reports = sweep(&changed("compaction", STORY, &changes), 0..12, |it| it);
+    assert_good(&reports, &[]);
+    assert!(reports.iter().all(|report| report.ledger.lost == 0));
+    let passes: u64 = reports.iter().map(|it| reached(it, "log-compacted")).sum();
     assert!(passes > 12, "{passes} passes of the cleaner");
 }
 
 /// Safety, and then the liveness phase: the expectations of the file, which stand at its end.
 #[test]
 fn groups_keep_their_promises_whatever_fails_and_come_together_again() {
-    let mut reached: BTreeMap<&str, u64> = BTreeMap::new();
-    let servers = sweep(GROUPS, 4..8);
-    let with_members = |seeds| {
-        sweep_with(GROUPS, seeds, |profile| FaultProfile {
-            count: 8,
-            members: true,
-            ..profile
-        })
-    };
+    let mut reports = sweep(GROUPS, 4..8, |it| it);
     // In seed 1065 a leader fetched a compacted log and has not compacted it itself; in seed 3812 a
     // controller that was deposed while it stood still goes on.
-    let found = [1065, 3812].map(|seed| with_members(seed..seed + 1));
-    let found = found.into_iter().flatten();
-    let members = with_members(112..117).into_iter().chain(found);
-    for report in servers.into_iter().chain(members) {
-        assert!(
-            report.good(),
-            "seed {}: {:?} {:?} {:?}",
-            report.seed,
-            report.ended,
-            report.violations,
-            report.verdicts
-        );
-        for (rule, times) in report.reached {
-            *reached.entry(rule).or_default() += times;
-        }
-    }
-    for rule in [
+    let seeds = (112..117).chain([1065, 3812]);
+    reports.extend(sweep(GROUPS, seeds, members_too));
+    let rules = [
         "group-loaded",
         "member-expired",
         "partition-lost",
@@ -154,41 +76,17 @@ fn groups_keep_their_promises_whatever_fails_and_come_together_again() {
         "commit-failed",
         "log-compacted",
         "leader-elected",
-    ] {
-        assert!(
-            reached.contains_key(rule),
-            "no seed reached `{rule}`: {reached:?}"
-        );
-    }
+    ];
+    assert_good(&reports, &rules);
 }
 
 /// Exactly once, whatever fails; and no transaction is open once everything is healed.
 #[test]
 fn transactions_keep_their_promises_whatever_fails_and_all_come_to_an_end() {
-    let mut reached: BTreeMap<&str, u64> = BTreeMap::new();
     // In seed 2 outputs of an aborted transaction were still with the application; in 12 a member
     // that was put out of its group while it worked sends its offsets; in 21 a batch is out of
     // order because the one before it had to wait; in 1191 a deposed leader writes a marker, too.
-    for seed in [2, 7, 12, 21, 1191] {
-        let reports = sweep_with(TRANSACTIONS, seed..seed + 1, |profile| FaultProfile {
-            count: 8,
-            members: true,
-            ..profile
-        });
-        for report in reports {
-            assert!(
-                report.good(),
-                "seed {seed}: {:?} {:?} {:?}",
-                report.ended,
-                report.violations,
-                report.verdicts
-            );
-            for (rule, times) in report.reached {
-                *reached.entry(rule).or_default() += times;
-            }
-        }
-    }
-    for rule in [
+    let rules = [
         "txn-timed-out",
         "txn-fenced",
         "txn-verify-failed",
@@ -196,10 +94,38 @@ fn transactions_keep_their_promises_whatever_fails_and_all_come_to_an_end() {
         "partition-lost",
         "group-loaded",
         "leader-elected",
-    ] {
-        assert!(
-            reached.contains_key(rule),
-            "no seed reached `{rule}`: {reached:?}"
-        );
-    }
+    ];
+    let reports = sweep(TRANSACTIONS, [2, 7, 12, 21, 1191], members_too);
+    assert_good(&reports, &rules);
+}
+
+/// The same with the consumer protocol, if the offsets go with the epoch in which their records
+/// were read; with that of the commit a member that was fenced, and is back, writes twice.
+#[test]
+fn transactions_of_the_consumer_protocol_are_as_good_as_the_epoch_they_name() {
+    let rules = [
+        "member-fenced",
+        "member-session-expired",
+        "offset-commit-refused",
+        "revocation-asked",
+        "partition-lost",
+        "poll-interval-exceeded",
+        "txn-timed-out",
+        "group-loaded",
+        "leader-elected",
+    ];
+    let seeds = [1, 6, 23, 41];
+    assert_good(&sweep(KIP848, seeds, members_too), &rules);
+
+    let late = [(
+        "\"application.group.metadata\" = \"poll\"",
+        "\"application.group.metadata\" = \"commit\"",
+    )];
+    let late = changed("at commit", KIP848, &late);
+    let reports = sweep(&late, [23, 41], members_too);
+    let broken = reports.iter().map(|it| {
+        let mut own = it.violations.iter();
+        own.any(|it| it.starts_with("ExactlyOnce"))
+    });
+    assert_eq!(broken.collect::<Vec<_>>(), [true, true]);
 }

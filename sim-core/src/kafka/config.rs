@@ -4,7 +4,7 @@
 //! `ConsumerConfig`. Only keys that the model obeys are listed; an unknown key is an error, never
 //! silently ignored. Times in ms and sizes in bytes, as in Kafka.
 
-use super::group_config::{AcknowledgementMode, GroupProtocol, ServerAssignors};
+use super::group_config::{AcknowledgementMode, GroupMetadata, GroupProtocol, ServerAssignors};
 use super::protocol::{Acks, Isolation};
 use super::rules::server_assign::ServerAssignor;
 use crate::log::CleanupPolicy;
@@ -252,6 +252,7 @@ settings! {
         #[serde(skip)] "application.workers" => workers: u32 = 1, "Not a Kafka key: with more than one, the application hands records to so many threads and polls on; they finish in any order.";
         #[serde(skip)] "application.commit.offset" => commit_offset: CommitOffset = CommitOffset::Contiguous, "Not a Kafka key: with workers, what it commits: the end of the finished records without a gap, or after the highest finished one.";
         #[serde(skip)] "application.commit" => commit: CommitMode = CommitMode::None, "Not a Kafka key: when the application of a group's member commits by itself.";
+        #[serde(skip)] "application.group.metadata" => group_metadata: GroupMetadata = GroupMetadata::AtCommit, "Not a Kafka key: when an application in transactions calls groupMetadata(): as it sends its offsets, or as soon as poll() has returned the records. It matters with group.protocol=consumer, whose epochs move while the application works.";
         #[serde(skip)] "auto.commit.interval.ms" => auto_commit_interval_ms: i64 = 5_000, "At most this often.";
     }
 }

@@ -35,6 +35,19 @@ pub enum AcknowledgementMode {
 word_setting!(AcknowledgementMode, "implicit, explicit",
     "implicit" => AcknowledgementMode::Implicit, "explicit" => AcknowledgementMode::Explicit);
 
+/// When an application with transactions asks its consumer for the member id and epoch that go
+/// with its offsets (`groupMetadata()`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum GroupMetadata {
+    /// When it sends the offsets.
+    AtCommit,
+    /// When `poll()` has returned their records.
+    AtPoll,
+}
+
+word_setting!(GroupMetadata, "commit, poll",
+    "commit" => GroupMetadata::AtCommit, "poll" => GroupMetadata::AtPoll);
+
 /// What stands twice in a list (`ConfigDef.ValidList.anyNonDuplicateValues`).
 pub(super) fn twice<T: PartialEq>(all: &[T]) -> Option<&T> {
     let known = |(at, it): &(usize, &T)| all.iter().take(*at).any(|other| other == *it);

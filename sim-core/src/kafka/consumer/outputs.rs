@@ -8,6 +8,7 @@ use super::group::{Committer, Membership};
 use super::partition::Assigned;
 use crate::apart::Apart;
 use crate::kafka::config::CommitMode;
+use crate::kafka::group_config::GroupMetadata;
 use crate::kafka::group_protocol::CommittedOffset;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::rules::classic_group::Name;
@@ -37,7 +38,8 @@ pub(super) struct Outputs {
     made: Vec<Output>,
     /// They are written in transactions, with the offsets.
     transactional: bool,
-    /// As which member, in which generation, it got its last assignment (`groupMetadata()`).
+    /// As which member, in which generation, it got its last assignment, or in which epoch it was
+    /// told to be last (`groupMetadata()`). Being fenced does not change it.
     #[serde(skip_serializing_if = "Option::is_none")]
     joined: Option<(Name, i32)>,
     /// Where the application has come to with what the last `poll()` returned.
@@ -160,17 +162,26 @@ impl Consumer {
     }
 
     /// What goes with the transaction of the work that is done. The epoch of a member of the
-    /// consumer protocol is the newest that it was told, whatever the application does.
+    /// consumer protocol may have moved meanwhile, since a thread of its own hears of it; which one
+    /// the application sends is up to when it calls `groupMetadata()`.
     pub(in crate::kafka) fn work_offsets(&self) -> Option<WorkOffsets> {
-        let member = self.group.as_ref()?;
-        let polled = self.outputs.as_ref()?.polled.as_deref()?.clone();
-        Some(match member.modern {
-            None => polled,
-            Some(_) => WorkOffsets {
-                member_id: member.member_id.clone(),
-                generation: member.generation,
-                ..polled
-            },
+        let modern = self.group.as_ref()?.modern.is_some();
+        let outputs = self.outputs.as_ref()?;
+        let polled = outputs.polled.as_deref()?.clone();
+        let asks_now = modern && self.config.group_metadata == GroupMetadata::AtCommit;
+        let now = outputs.joined.as_ref().filter(|_| asks_now);
+        let (member_id, generation) = now.cloned().unwrap_or_else(|| {
+            let WorkOffsets {
+                member_id,
+                generation,
+                ..
+            } = &polled;
+            (member_id.clone(), *generation)
+        });
+        Some(WorkOffsets {
+            member_id,
+            generation,
+            ..polled
         })
     }
 

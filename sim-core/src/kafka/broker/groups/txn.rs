@@ -130,6 +130,11 @@ impl Broker {
             None if generation >= 0 => Err(ErrorCode::IllegalGeneration),
             None => Ok(()),
         });
+        // TxnOffsetCommit has no word for a stale epoch.
+        let valid = valid.map_err(|error| match error {
+            ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
+            error => error,
+        });
         if let Err(error) = valid {
             let (rule, member) = (Rule::OffsetCommitRefused, Some(Arc::clone(member_id)));
             let number = i64::from(generation);

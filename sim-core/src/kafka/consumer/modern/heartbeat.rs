@@ -214,6 +214,9 @@ impl Consumer {
         }
         modern.not_before = 0;
         member.generation = answer.member_epoch;
+        if let Some(outputs) = self.outputs.as_mut().filter(|_| answer.member_epoch > 0) {
+            outputs.joined(&member.member_id, answer.member_epoch);
+        }
         let Some(told) = &answer.assignment else {
             return;
         };

@@ -3,9 +3,10 @@
 //! Follows `ConsumerMembershipManager`, `AbstractMembershipManager` and
 //! `ConsumerHeartbeatRequestManager` of 4.x. A background thread sends heartbeats and hears of new
 //! assignments; it gives up and takes partitions one member at a time, while the application goes
-//! on reading the others. With `enable.auto.commit` what was read is committed first, and so it
-//! waits for the application's next `poll()`; without it, and without a rebalance listener,
-//! nothing waits for the application. The state is Kafka's, with one difference: what Kafka does
+//! on reading the others. Nothing is given up before the application's next `poll()`: it may have
+//! records of it in hand (KAFKA-20332, after 4.3.0). What is only taken waits for it with
+//! `enable.auto.commit`, which commits first. A member that is fenced loses all at once, and joins
+//! again whatever its application does. The state is Kafka's, with one difference: what Kafka does
 //! in the states FENCED and PREPARE_LEAVING while callbacks run is done at once here.
 //!
 //! Committing and asking for committed offsets are those of [`super::group`]; the generation there

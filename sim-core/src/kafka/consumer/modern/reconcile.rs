@@ -3,7 +3,8 @@
 //! Follows `AbstractMembershipManager.maybeReconcile` and
 //! `CommitRequestManager.maybeAutoCommitSyncBeforeRebalance`: what goes is fetched no more, what
 //! was read is committed, tried again until it succeeds or the rebalance timeout is over, then the
-//! partitions change hands and the coordinator is told at once.
+//! partitions change hands and the coordinator is told at once. What takes something away waits for
+//! the application's next `poll()` (KAFKA-20332), and so does everything with `enable.auto.commit`.
 
 use super::super::Consumer;
 use super::super::group::{Committer, Membership};
@@ -42,7 +43,11 @@ impl Consumer {
             modern.state = ModernState::Acknowledging;
             return;
         }
-        if self.config.enable_auto_commit && !polls {
+        let mut given_up = modern
+            .current
+            .partitions
+            .difference(&modern.target.partitions);
+        if !polls && (self.config.enable_auto_commit || given_up.next().is_some()) {
             return;
         }
         modern.reconciling = Some(modern.target.clone());

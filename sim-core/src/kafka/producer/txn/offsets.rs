@@ -128,7 +128,6 @@ impl Producer {
         match error {
             ErrorCode::UnknownMemberId
             | ErrorCode::IllegalGeneration
-            | ErrorCode::StaleMemberEpoch
             | ErrorCode::FencedInstanceId => {
                 self.transaction_failed();
                 true
