@@ -265,7 +265,9 @@ pub enum Packet {
         attempt: Attempt,
         /// By which task.
         task: TaskId,
-        /// Number of the request at that task.
+        /// By which operator in it.
+        operator: u32,
+        /// Number of the request at that operator.
         request: u64,
         /// What.
         order: StoreRequest,
@@ -276,6 +278,8 @@ pub enum Packet {
         attempt: Attempt,
         /// Of which task.
         task: TaskId,
+        /// Of which operator in it.
+        operator: u32,
         /// Number of the request.
         request: u64,
         /// The answer.

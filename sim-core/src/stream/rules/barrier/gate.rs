@@ -149,18 +149,29 @@ impl<T: Clone> Gate<T> {
         Some((channel, item))
     }
 
+    /// Whether what is read next overtook something, or may (`getPriorityEventAvailableFuture`).
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.urgent().is_some()
+    }
+
+    /// A channel that may be read.
+    fn readable(&self, channel: u32) -> Option<&InputChannel<T>> {
+        let at = usize::try_from(channel).ok()?;
+        let held = |it: &&InputChannel<T>| it.blocked && !self.senders_hold;
+        self.channels.all.get(at).filter(|it| !held(it))
+    }
+
+    fn urgent(&self) -> Option<usize> {
+        let urgent = |it: &u32| self.readable(*it).is_some_and(InputChannel::has_priority);
+        self.channels.ready.iter().position(urgent)
+    }
+
     /// Where in `ready` the channel stands that is read next.
     fn next(&self) -> Option<usize> {
-        let queue = |channel: &u32| {
-            let at = usize::try_from(*channel).ok()?;
-            let held = |it: &&InputChannel<T>| it.blocked && !self.senders_hold;
-            self.channels.all.get(at).filter(|it| !held(it))
-        };
-        let ready = &self.channels.ready;
-        let urgent = ready
-            .iter()
-            .position(|it| queue(it).is_some_and(InputChannel::has_priority));
-        urgent.or_else(|| ready.iter().position(|it| queue(it).is_some()))
+        let readable = |it: &u32| self.readable(*it).is_some();
+        let first = || self.channels.ready.iter().position(readable);
+        self.urgent().or_else(first)
     }
 
     fn handle(&mut self, channel: u32, item: &Item<T>, now_ms: i64, out: &mut Vec<Action>) {
