@@ -97,6 +97,7 @@ impl Rig {
                         given => moment(given, i64::MAX)?,
                     },
                     gap,
+                    mark: (),
                 })
             }
             "watermark" => self.operator.on_watermark(time()?),
@@ -120,7 +121,10 @@ impl Rig {
     /// A result as the case's columns have it; a window that hands out its elements has a row for
     /// each where a column names one.
     fn rows(&self, out: &Out<String>) -> Checked<Vec<Value>> {
-        let Out::Result { key, window, value } = out else {
+        let Out::Result {
+            key, window, value, ..
+        } = out
+        else {
             return Ok(Vec::new());
         };
         let row = |said: &Value| -> Checked<Value> {
@@ -152,7 +156,7 @@ impl Rig {
 
 /// A late element in as many columns as the case has.
 fn late_row(out: &Out<String>, like: &Value) -> Option<Value> {
-    let Out::Late { key, record } = out else {
+    let Out::Late { key, record, .. } = out else {
         return None;
     };
     let (value, timestamp) = (written(record.value), written(record.timestamp));

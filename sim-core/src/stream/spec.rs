@@ -34,9 +34,21 @@ impl Keys {
         let named = usize::try_from(key.0).ok().and_then(|at| self.0.get(at));
         match named {
             Some(name) => string_hash(name),
-            None => string_hash(&self.name(key)),
+            None => unnamed_hash(key.0),
         }
     }
+}
+
+/// `String.hashCode()` of `key-<number>`, without the text: it is asked for at each record.
+fn unnamed_hash(number: u32) -> i32 {
+    // Of "key-".
+    const BEGINS: i32 = 3_288_494;
+    let digits = (0..10).rev().map(|place| number / 10_u32.pow(place));
+    let digits = digits.skip_while(|it| *it == 0).map(|it| it % 10);
+    let zero = (number == 0).then_some(0);
+    digits.chain(zero).fold(BEGINS, |hash, digit| {
+        hash.wrapping_mul(31).wrapping_add(48 + digit as i32)
+    })
 }
 
 /// A job and the machines it runs on. Node order: JobManager, TaskManagers, checkpoint storage,
@@ -391,4 +403,20 @@ pub struct ExpectedRow {
     pub window: Option<(i64, i64)>,
     /// Its event time, ms.
     pub timestamp: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::element::Key;
+
+    #[test]
+    fn the_hash_of_a_key_without_a_name_is_that_of_its_text() {
+        let keys = Keys(vec!["hot".to_owned()]);
+        for number in [0, 1, 9, 10, 99, 100, 101, 1_000, 65_536, 999_999, u32::MAX] {
+            let key = Key(number);
+            assert_eq!(keys.hash_code(key), string_hash(&keys.name(key)), "{key:?}");
+        }
+        assert_eq!(Keys::default().hash_code(Key(0)), string_hash("key-0"));
+    }
 }

@@ -1,7 +1,310 @@
 //! Operators of a job: what a subtask does with records, watermarks and time.
+//!
+//! Follows `StreamMap`, `StreamFilter`, `StreamFlatMap`, `TimestampsAndWatermarksOperator`,
+//! `WindowOperator`, `KeyedProcessOperator` and the join operators of Flink 2.x. An operator is
+//! plain state: the task that runs it hands it one input after the other and passes on what comes
+//! out; the rules are those of [`super::rules`]. Sources and sinks are not among them. What
+//! functions of users work on is one whole number for each record ([`number`]).
 
+mod groups;
+mod window;
+
+use super::element::{Key, Record};
+use super::job::Job;
+use super::note::{Note, Verdict};
+use super::protocol::TaskFailure;
+use super::rules::NO_WATERMARK;
+use super::rules::assigner::Window;
+use super::rules::window::aggregate::Value;
+use super::snapshot::OperatorSnapshot;
+use super::spec::{FilterFunction, MapFunction, OperatorKind};
 use serde::Serialize;
+use std::sync::Arc;
 
-/// Keyed state of an operator in one key group.
+pub use window::WindowTask;
+
+/// Where an operator runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Site {
+    /// The operator, by its number in the job.
+    pub operator: u32,
+    /// The subtask.
+    pub subtask: u16,
+    /// How many subtasks there are in this attempt.
+    pub parallelism: u32,
+    /// Key groups.
+    pub max_parallelism: u32,
+}
+
+/// What an operator hands out while it handles one input; buffers are reused. The caller sets
+/// `now_ms` and `plot` before each call, and takes what is there after it in this order: `main` and
+/// `late`, `status`, `forward`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outs {
+    /// The wall clock of the subtask, ms.
+    pub now_ms: i64,
+    /// Whether operators that judge records by time say what became of each.
+    pub plot: bool,
+    /// Records of the main output.
+    pub main: Vec<Record>,
+    /// Records of the side output for late ones.
+    pub late: Vec<Record>,
+    /// What happened.
+    pub notes: Vec<Note>,
+    /// The watermark to pass on, ms.
+    pub forward: Option<i64>,
+    /// Whether the stream is active from now on (`WatermarkStatus`).
+    pub status: Option<bool>,
+}
+
+impl Outs {
+    /// Empties it for the next input.
+    pub fn clear(&mut self) {
+        self.main.clear();
+        self.late.clear();
+        self.notes.clear();
+        self.forward = None;
+        self.status = None;
+    }
+}
+
+/// How much an operator keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct StateSize {
+    /// Keys, windows of keys, or rows.
+    pub entries: u64,
+    /// About how many bytes a full checkpoint of it has.
+    pub bytes: u64,
+}
+
+/// A window that is open, for the stage.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub enum KeyedState {}
+pub struct OpenWindow {
+    /// Of which key.
+    pub key: Key,
+    /// The window.
+    pub window: Window,
+    /// What it would say now.
+    pub value: Value,
+    /// Whether its end has come; it is kept for late records then.
+    pub fired: bool,
+}
+
+/// Keyed state of an operator in one key group: shared with the operator until that writes again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum KeyedState {
+    /// Windows with their timers.
+    Windows(Arc<window::Piece>),
+}
+
+/// An operator at work in a subtask.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Operator {
+    /// One without state: the job's description of it is all there is.
+    Plain(Plain),
+    /// Windows.
+    Window(Box<WindowTask>),
+}
+
+/// An operator without state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Plain {
+    site: Site,
+    watermark: i64,
+}
+
+/// The number that functions of users see in a value: the sum of several, 0 of none.
+#[must_use]
+pub fn number(value: &Value) -> i64 {
+    match value {
+        Value::Nothing => 0,
+        Value::Number(number) => *number,
+        Value::Values(all) => all.iter().fold(0, |sum, it| sum.wrapping_add(*it)),
+    }
+}
+
+fn judged(site: Site, record: &Record, watermark: i64, verdict: Verdict) -> Note {
+    Note::Judged {
+        operator: site.operator,
+        subtask: site.subtask,
+        key: record.key,
+        timestamp: record.timestamp,
+        watermark,
+        origin: record.origin,
+        verdict,
+    }
+}
+
+fn mapped(function: MapFunction, mut record: Record) -> Record {
+    match function {
+        MapFunction::Identity => {}
+        MapFunction::Add(n) => record.value = Value::Number(number(&record.value).wrapping_add(n)),
+        MapFunction::Multiply(n) => {
+            record.value = Value::Number(number(&record.value).wrapping_mul(n));
+        }
+        MapFunction::KeyModulo(n) => {
+            record.key = Key(record.key.0.checked_rem(n).unwrap_or(0));
+        }
+    }
+    record
+}
+
+fn passes(function: &FilterFunction, record: &Record) -> bool {
+    match function {
+        FilterFunction::AtLeast(n) => number(&record.value) >= *n,
+        FilterFunction::DivisibleBy(n) => number(&record.value).checked_rem(*n) == Some(0),
+        FilterFunction::Keys(keys) => keys.contains(&record.key),
+    }
+}
+
+impl Plain {
+    fn on_record(&self, record: Record, job: &Job, outs: &mut Outs) {
+        let spec = job.spec.operators.get(self.site.operator as usize);
+        match spec.map(|it| &it.kind) {
+            Some(OperatorKind::Map(function)) => outs.main.push(mapped(*function, record)),
+            Some(OperatorKind::Filter(function)) => {
+                outs.main
+                    .extend(Some(record).filter(|it| passes(function, it)));
+            }
+            Some(OperatorKind::FlatMap { copies }) => {
+                for _ in 1..*copies {
+                    outs.main.push(record.clone());
+                }
+                outs.main.extend((*copies > 0).then_some(record));
+            }
+            // Sources and sinks hand records on if they are asked.
+            _ => outs.main.push(record),
+        }
+    }
+}
+
+/// Calls the same for each kind of operator with state; `$plain` is for those without.
+macro_rules! each {
+    ($self:expr, $it:ident => $call:expr, $plain:ident => $else:expr) => {
+        match $self {
+            Operator::Plain($plain) => $else,
+            Operator::Window($it) => $call,
+        }
+    };
+}
+
+impl Operator {
+    /// An operator that begins, with what snapshots of one or several old subtasks hold of its key
+    /// groups. There is no watermark yet, whatever was there before.
+    #[must_use]
+    pub fn open(job: &Job, site: Site, restored: &[&OperatorSnapshot], now_ms: i64) -> Self {
+        let spec = job.spec.operators.get(site.operator as usize);
+        match spec.map(|it| &it.kind) {
+            Some(OperatorKind::Window(settings)) => {
+                Operator::Window(Box::new(WindowTask::open(settings, site, restored, now_ms)))
+            }
+            _ => Operator::Plain(Plain {
+                site,
+                watermark: NO_WATERMARK,
+            }),
+        }
+    }
+
+    /// A record of the first input (0) or the second (1).
+    ///
+    /// # Errors
+    ///
+    /// Why the task fails. A record whose key group is another subtask's is the user's failure.
+    pub fn on_record(
+        &mut self,
+        input: u8,
+        record: Record,
+        job: &Job,
+        outs: &mut Outs,
+    ) -> Result<(), TaskFailure> {
+        let _ = input;
+        match self {
+            Operator::Plain(it) => {
+                it.on_record(record, job, outs);
+                Ok(())
+            }
+            Operator::Window(it) => it.on_record(&record, job, outs),
+        }
+    }
+
+    /// The watermark of all inputs together has risen: timers go off, then it is passed on.
+    ///
+    /// # Errors
+    ///
+    /// Why the task fails.
+    pub fn on_watermark(
+        &mut self,
+        watermark: i64,
+        job: &Job,
+        outs: &mut Outs,
+    ) -> Result<(), TaskFailure> {
+        let _ = job;
+        each!(self, it => it.on_watermark(watermark, outs), plain => {
+            plain.watermark = watermark;
+            outs.forward = Some(watermark);
+            Ok(())
+        })
+    }
+
+    /// The wall clock has come to this time, ms.
+    ///
+    /// # Errors
+    ///
+    /// Why the task fails.
+    pub fn on_processing_time(
+        &mut self,
+        now_ms: i64,
+        job: &Job,
+        outs: &mut Outs,
+    ) -> Result<(), TaskFailure> {
+        let _ = job;
+        each!(self, it => it.on_processing_time(now_ms, outs), _plain => Ok(()))
+    }
+
+    /// The wall clock at which [`Operator::on_processing_time`] wants to be called, ms.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<i64> {
+        each!(self, it => it.next_timer(), _plain => None)
+    }
+
+    /// What a checkpoint holds of it; shares its pieces.
+    #[must_use]
+    pub fn snapshot(&mut self, job: &Job) -> OperatorSnapshot {
+        let _ = job;
+        each!(self, it => it.snapshot(), _plain => OperatorSnapshot::default())
+    }
+
+    /// How much it keeps.
+    #[must_use]
+    pub fn size(&self) -> StateSize {
+        each!(self, it => it.size(), _plain => StateSize::default())
+    }
+
+    /// Its watermark, ms.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        each!(self, it => it.watermark(), plain => plain.watermark)
+    }
+
+    /// `numLateRecordsDropped`.
+    #[must_use]
+    pub fn late_dropped(&self) -> u64 {
+        each!(self, it => it.late_dropped(), _plain => 0)
+    }
+
+    /// Its open windows, at most so many.
+    #[must_use]
+    pub fn windows(&self, most: usize) -> Vec<OpenWindow> {
+        let Operator::Window(it) = self else {
+            return Vec::new();
+        };
+        let all = it.windows().take(most);
+        let open = all.map(|(window, fired)| OpenWindow {
+            key: window.key,
+            window: window.window,
+            value: window.value,
+            fired,
+        });
+        open.collect()
+    }
+}

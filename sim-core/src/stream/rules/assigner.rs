@@ -165,8 +165,15 @@ impl Assigner {
     /// The windows of an element, by start and then end. Empty if the settings make no sense.
     #[must_use]
     pub fn assign(&self, timestamp: i64) -> Vec<Window> {
+        let mut windows = Vec::new();
+        self.assign_into(timestamp, &mut windows);
+        windows
+    }
+
+    /// As [`Assigner::assign`], put behind what is there.
+    pub fn assign_into(&self, timestamp: i64, windows: &mut Vec<Window>) {
         if self.validate().is_err() {
-            return Vec::new();
+            return;
         }
         let from = |start: i64, size: i64| Window {
             start,
@@ -174,33 +181,31 @@ impl Assigner {
         };
         match *self {
             Assigner::Tumbling { size, offset } => {
-                vec![from(window_start(timestamp, offset, size), size)]
+                windows.push(from(window_start(timestamp, offset, size), size));
             }
             Assigner::Sliding {
                 size,
                 slide,
                 offset,
             } => {
+                let already = windows.len();
                 let last = window_start(timestamp, offset, slide);
                 let earliest = timestamp.saturating_sub(size);
                 let starts = std::iter::successors(Some(last), |start| start.checked_sub(slide));
-                let mut windows: Vec<_> = starts
-                    .take_while(|start| *start > earliest)
-                    .map(|start| from(start, size))
-                    .collect();
-                windows.reverse();
-                windows
+                let starts = starts.take_while(|start| *start > earliest);
+                windows.extend(starts.map(|start| from(start, size)));
+                windows[already..].reverse();
             }
             Assigner::Cumulate { size, step, offset } => {
                 let start = window_start(timestamp, offset, size);
                 let lengths = std::iter::successors(Some(step), |it| it.checked_add(step));
-                let windows = lengths
+                let all = lengths
                     .take_while(|it| *it <= size)
                     .map(|it| from(start, it));
-                windows.filter(|window| window.end > timestamp).collect()
+                windows.extend(all.filter(|window| window.end > timestamp));
             }
-            Assigner::Session { gap } => vec![from(timestamp, gap)],
-            Assigner::Global => vec![Window::GLOBAL],
+            Assigner::Session { gap } => windows.push(from(timestamp, gap)),
+            Assigner::Global => windows.push(Window::GLOBAL),
         }
     }
 }

@@ -39,6 +39,17 @@ pub enum Contents {
     Records(Vec<Record>),
 }
 
+impl Contents {
+    /// How many elements are kept as such.
+    #[must_use]
+    pub fn buffered(&self) -> u64 {
+        match self {
+            Contents::Folded(_) => 0,
+            Contents::Records(records) => records.len() as u64,
+        }
+    }
+}
+
 /// What a window says.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub enum Value {
@@ -64,12 +75,26 @@ impl Aggregate {
     /// Adds an element. `buffered` keeps the elements even where a number would do, as evictors
     /// need.
     pub fn add(self, contents: &mut Option<Contents>, record: Record, buffered: bool) {
-        let keep = buffered || self == Aggregate::Elements;
         match contents {
-            Some(Contents::Records(all)) => all.push(record),
-            Some(Contents::Folded(number)) => *number = self.fold(Some(*number), record.value),
-            None if keep => *contents = Some(Contents::Records(vec![record])),
-            None => *contents = Some(Contents::Folded(self.fold(None, record.value))),
+            Some(contents) => self.add_to(contents, record),
+            None => *contents = Some(self.begin(record, buffered)),
+        }
+    }
+
+    /// The contents of a window with its first element; `buffered` as with [`Aggregate::add`].
+    #[must_use]
+    pub fn begin(self, record: Record, buffered: bool) -> Contents {
+        match buffered || self == Aggregate::Elements {
+            true => Contents::Records(vec![record]),
+            false => Contents::Folded(self.fold(None, record.value)),
+        }
+    }
+
+    /// Adds an element to what is there.
+    pub fn add_to(self, contents: &mut Contents, record: Record) {
+        match contents {
+            Contents::Records(all) => all.push(record),
+            Contents::Folded(number) => *number = self.fold(Some(*number), record.value),
         }
     }
 

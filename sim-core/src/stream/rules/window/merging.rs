@@ -94,6 +94,13 @@ impl MergingWindowSet {
         self.state_of.get(window).copied()
     }
 
+    /// The window whose contents are kept under this one.
+    #[must_use]
+    pub fn window_of(&self, state: &Window) -> Option<Window> {
+        let found = self.state_of.iter().find(|(_, kept)| *kept == state);
+        found.map(|(window, _)| *window)
+    }
+
     /// Forgets a window.
     pub fn retire(&mut self, window: &Window) {
         self.state_of.remove(window);

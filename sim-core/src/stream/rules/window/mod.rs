@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod evictor;
+pub mod machine;
 pub mod merging;
 pub mod operator;
 pub mod trigger;

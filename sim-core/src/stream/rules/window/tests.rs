@@ -28,6 +28,7 @@ fn element(key: u32, value: i64, timestamp: i64) -> Element<u32> {
         value,
         timestamp,
         gap: None,
+        mark: (),
     }
 }
 
@@ -166,6 +167,7 @@ fn last_words(outs: Vec<Out<u32>>, sums: &mut Sums) {
             key,
             window,
             value: Value::Number(sum),
+            ..
         } = it
         {
             sums.insert((key, window), sum);
