@@ -18,3 +18,4 @@ pub mod shared;
 pub mod stream;
 pub mod systems;
 pub mod view;
+mod zipf;

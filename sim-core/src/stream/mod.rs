@@ -13,5 +13,7 @@ pub mod operator;
 pub mod parts;
 pub mod protocol;
 pub mod rules;
+pub mod sink;
 pub mod snapshot;
+pub mod source;
 pub mod spec;

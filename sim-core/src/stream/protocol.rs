@@ -9,6 +9,7 @@
 use super::element::{Buffer, Record};
 use super::rules::barrier::channel::Item;
 use super::rules::barrier::{Alignment, Barrier, Declined};
+use super::rules::fault::transactional_ids::Ownership;
 use super::snapshot::{Handle, TaskSnapshot};
 use serde::Serialize;
 use std::sync::Arc;
@@ -327,13 +328,28 @@ pub enum StoreRequest {
     Commit(StoreTransaction),
     /// End a transaction.
     Abort(StoreTransaction),
-    /// Abort what is open under ids with this prefix whose subtask is among these, but these ids
-    /// (the LISTING strategy).
+    /// Abort what is open under ids with this prefix whose subtask is the writer's own, but those
+    /// that the restored state holds (the LISTING strategy).
     AbortLingering {
-        /// Prefix and subtask of the ids.
+        /// Prefix of the ids.
         prefix: String,
-        /// Ids that the restored state holds.
-        except: Vec<String>,
+        /// Whose ids are the writer's own: also those of subtasks that there are no more.
+        ownership: Ownership,
+        /// Transactions that the restored state holds.
+        except: Vec<StoreTransaction>,
+    },
+    /// Remember that a writer's rows of a checkpoint are all there
+    /// (`CheckpointCommitter.commitCheckpoint`).
+    CommitCheckpoint {
+        /// Prefix and subtask of the writer.
+        writer: String,
+        /// Which checkpoint.
+        checkpoint: i64,
+    },
+    /// Up to which checkpoint a writer's rows are there (`isCheckpointCommitted`).
+    CommittedCheckpoint {
+        /// Prefix and subtask of the writer.
+        writer: String,
     },
 }
 
@@ -344,6 +360,8 @@ pub enum StoreAnswer {
     Done,
     /// The transaction is open.
     Began(StoreTransaction),
+    /// To [`StoreRequest::CommittedCheckpoint`]: the newest, if there is one.
+    CommittedCheckpoint(Option<i64>),
     /// `ProducerFencedException`: a newer epoch of the id is there.
     Fenced,
     /// `InvalidTxnStateException`: the transaction was aborted (it timed out).

@@ -8,6 +8,7 @@ use super::element::{Buffer, Record};
 use super::operator::KeyedState;
 use super::protocol::{ChannelId, StoreTransaction, TaskId};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Where a subtask's state lies in the storage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -52,8 +53,10 @@ pub enum ListItem {
     Rows {
         /// Which checkpoint.
         checkpoint: i64,
+        /// The subtask that took them.
+        subtask: u16,
         /// The rows.
-        rows: Vec<Record>,
+        rows: Arc<Vec<Record>>,
     },
     /// A copy of broadcast state, by the subtask that wrote it.
     Broadcast {

@@ -5,12 +5,12 @@
 //! is a keyed draw by the number of the record, so that a what-if twin of a run sends the same keys
 //! after the same gaps.
 
-use super::zipf;
 use crate::kafka::consumer::Output;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::rules::murmur2::murmur2;
 use crate::kafka::spec::{Arrivals, Keys, LoadSpec};
 use crate::kernel::{Nanos, Purpose, below, exponential};
+use crate::zipf;
 use serde::Serialize;
 use std::io::Write;
 

@@ -19,7 +19,6 @@ mod sequences;
 mod tests;
 mod txn;
 mod view;
-mod zipf;
 
 pub use sequences::ProducerIdAndEpoch;
 pub use txn::TxnState;

@@ -12,7 +12,7 @@ const LOG_BITS: u32 = 32;
 const WEIGHT_BITS: u32 = 40;
 
 /// Running sums of the weights of keys 0..n with exponent `exponent_milli`/1000.
-pub(super) fn cumulative(n: u32, exponent_milli: u32) -> Vec<u64> {
+pub(crate) fn cumulative(n: u32, exponent_milli: u32) -> Vec<u64> {
     let roots = roots_of_half();
     let mut sum = 0_u64;
     (1..=u64::from(n))
@@ -25,7 +25,7 @@ pub(super) fn cumulative(n: u32, exponent_milli: u32) -> Vec<u64> {
 }
 
 /// Draws a key.
-pub(super) fn pick(cumulative: &[u64], bits: u64) -> u32 {
+pub(crate) fn pick(cumulative: &[u64], bits: u64) -> u32 {
     let total = cumulative.last().copied().unwrap_or(0);
     let drawn = below(bits, total);
     let at = cumulative.partition_point(|sum| *sum <= drawn);
