@@ -1,1 +1,1 @@
-
+//! Tests of sink writers.

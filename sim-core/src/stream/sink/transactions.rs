@@ -280,7 +280,9 @@ impl Transactions {
             }
         }
         let next = begins.then(|| {
-            let offset = checkpoint.saturating_add(1).max(self.offset.saturating_add(1));
+            let offset = checkpoint
+                .saturating_add(1)
+                .max(self.offset.saturating_add(1));
             self.begin(offset, now_ms, desk, out)
         });
         if let Some(sink) = &mut self.sink {
