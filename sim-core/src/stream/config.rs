@@ -101,6 +101,30 @@ crate::word_setting!(FailoverStrategy, "full, region",
     "full" => FailoverStrategy::Full,
     "region" => FailoverStrategy::Region);
 
+/// `high-availability.type`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum HighAvailability {
+    /// What a JobManager knows of a job is lost with it.
+    None,
+    /// Pointers to completed checkpoints outlive the JobManager.
+    ZooKeeper,
+}
+crate::word_setting!(HighAvailability, "NONE, ZOOKEEPER",
+    "NONE" => HighAvailability::None, "none" => HighAvailability::None,
+    "ZOOKEEPER" => HighAvailability::ZooKeeper, "zookeeper" => HighAvailability::ZooKeeper);
+
+/// `taskmanager.load-balance.mode`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum LoadBalance {
+    /// One TaskManager's slots are used up before the next one's.
+    None,
+    /// Slots are taken evenly from all.
+    Slots,
+}
+crate::word_setting!(LoadBalance, "NONE, SLOTS",
+    "NONE" => LoadBalance::None, "none" => LoadBalance::None,
+    "SLOTS" => LoadBalance::Slots, "slots" => LoadBalance::Slots);
+
 crate::settings! {
     /// Settings of a job and its machines.
     pub struct JobConfig {
@@ -128,9 +152,11 @@ crate::settings! {
         "restart-strategy.exponential-delay.max-backoff" => backoff_max: Millis = Millis(60_000), "Longest time before a restart.";
         "restart-strategy.exponential-delay.reset-backoff-threshold" => backoff_reset: Millis = Millis(3_600_000), "After so long without failure the delay begins anew.";
         "jobmanager.execution.failover-strategy" => failover: FailoverStrategy = FailoverStrategy::Region, "Which tasks restart after a failure.";
+        "high-availability.type" => high_availability: HighAvailability = HighAvailability::None, "Whether a restarted JobManager still knows the completed checkpoints; without it the job begins anew.";
         "heartbeat.interval" => heartbeat_interval: Millis = Millis(10_000), "Time between two heartbeats.";
         "heartbeat.timeout" => heartbeat_timeout: Millis = Millis(50_000), "A TaskManager that is silent for so long is taken for dead.";
         "slot.request.timeout" => slot_timeout: Millis = Millis(300_000), "How long the job waits for slots before it fails.";
+        "taskmanager.load-balance.mode" => load_balance: LoadBalance = LoadBalance::None, "How the job's slots are spread over TaskManagers.";
         "taskmanager.memory.segment-size" => segment_size: u32 = 32_768, "Bytes of a network buffer.";
         "taskmanager.network.memory.buffers-per-channel" => buffers_per_channel: u32 = 2, "Exclusive buffers of an input channel.";
         "taskmanager.network.memory.floating-buffers-per-gate" => floating_buffers: u32 = 8, "Buffers that the channels of an input share.";

@@ -8,6 +8,8 @@ pub mod config;
 pub mod element;
 pub mod graph;
 pub mod job;
+pub mod jobmanager;
+pub mod node;
 pub mod note;
 pub mod operator;
 pub mod parts;

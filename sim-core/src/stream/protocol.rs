@@ -138,14 +138,18 @@ pub enum Packet {
         /// The newest of them.
         attempt: Attempt,
     },
-    /// JobManager → TaskManager: begin a checkpoint at these sources (`triggerCheckpoint`).
+    /// JobManager → TaskManager: begin a checkpoint at these tasks (`triggerCheckpoint`): sources,
+    /// and tasks all of whose inputs have finished.
     TriggerCheckpoint {
         /// Of which attempt.
         attempt: Attempt,
-        /// The sources' subtasks on that TaskManager.
+        /// Those on that TaskManager.
         tasks: Vec<TaskId>,
         /// The barrier to inject.
         barrier: Barrier,
+        /// It is the savepoint that the job stops with (`SavepointType.suspend`): sources read
+        /// nothing after the barrier.
+        stop: bool,
     },
     /// TaskManager → JobManager (`acknowledgeCheckpoint`).
     AcknowledgeCheckpoint {

@@ -1,0 +1,456 @@
+//! The JobManager: runs one job on the TaskManagers that register with it.
+//!
+//! Follows `JobMaster` with `DefaultScheduler`, `CheckpointCoordinator` and the slot pool of Flink
+//! 2.x: [`slots`] says which subtasks share a slot and where slots are, [`schedule`] knows the
+//! TaskManagers and deploys, [`trigger`] begins checkpoints and [`checkpoints`] ends them,
+//! [`failover`] restarts the job, [`rescale`] stops it with a savepoint and starts it with another
+//! parallelism, [`alignment`] holds back fast sources. What is to be done is decided by
+//! [`super::rules::fault`]; here it is carried out.
+//!
+//! Left out: the failover of single regions (every failure restarts all tasks, as with
+//! `jobmanager.execution.failover-strategy: full`), the ResourceManager and the dispatcher, other
+//! schedulers, a standby JobManager, retained checkpoints after the job's end, and the reports with
+//! which heartbeats reconcile what is deployed.
+
+mod alignment;
+mod checkpoints;
+mod coordinator;
+mod failover;
+mod rescale;
+mod schedule;
+mod slots;
+mod trigger;
+
+pub use coordinator::{Completed, Pending};
+pub use failover::Cause;
+
+use super::job::Job;
+use super::node::{Order, StreamCx, StreamInput, Timer};
+use super::note::{Note, Rule};
+use super::protocol::{Attempt, Packet, TaskId};
+use super::rules::fault::restart::RestartStrategy;
+use super::rules::watermark_alignment::AlignmentGroup;
+use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
+use coordinator::Coordinator;
+use rescale::Rescaling;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// `JobStatus`, in its order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names are Flink's, and say it")]
+pub enum JobStatus {
+    Initializing,
+    Created,
+    Running,
+    Failing,
+    Failed,
+    Cancelling,
+    Canceled,
+    Finished,
+    Restarting,
+    Suspended,
+    Reconciling,
+}
+
+impl JobStatus {
+    /// Flink's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            JobStatus::Initializing => "INITIALIZING",
+            JobStatus::Created => "CREATED",
+            JobStatus::Running => "RUNNING",
+            JobStatus::Failing => "FAILING",
+            JobStatus::Failed => "FAILED",
+            JobStatus::Cancelling => "CANCELLING",
+            JobStatus::Canceled => "CANCELED",
+            JobStatus::Finished => "FINISHED",
+            JobStatus::Restarting => "RESTARTING",
+            JobStatus::Suspended => "SUSPENDED",
+            JobStatus::Reconciling => "RECONCILING",
+        }
+    }
+
+    /// Whether the job has ended (`isGloballyTerminalState`).
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            JobStatus::Failed | JobStatus::Canceled | JobStatus::Finished
+        )
+    }
+}
+
+/// `ExecutionState`, as far as the JobManager tells its states apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names are Flink's, and say it")]
+pub enum ExecutionState {
+    Scheduled,
+    Deploying,
+    Running,
+    Finished,
+    Canceling,
+    Canceled,
+    Failed,
+}
+
+impl ExecutionState {
+    /// Flink's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ExecutionState::Scheduled => "SCHEDULED",
+            ExecutionState::Deploying => "DEPLOYING",
+            ExecutionState::Running => "RUNNING",
+            ExecutionState::Finished => "FINISHED",
+            ExecutionState::Canceling => "CANCELING",
+            ExecutionState::Canceled => "CANCELED",
+            ExecutionState::Failed => "FAILED",
+        }
+    }
+
+    /// Whether the task is gone.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            ExecutionState::Finished | ExecutionState::Canceled | ExecutionState::Failed
+        )
+    }
+}
+
+/// A task in the present attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Execution {
+    /// How it stands.
+    pub state: ExecutionState,
+    /// Where it runs; none before it is deployed.
+    pub node: Option<NodeId>,
+}
+
+/// A registered TaskManager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Registered {
+    /// `taskmanager.numberOfTaskSlots`.
+    pub slots: u32,
+    /// When it was last heard of, ns.
+    pub heard: Nanos,
+    /// Number of this registration among all.
+    registration: u32,
+}
+
+/// A timer of the JobManager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum JobManagerTimer {
+    /// Ask every TaskManager whether it is there.
+    Heartbeat,
+    /// A TaskManager may have been silent for too long.
+    HeartbeatTimeout {
+        /// Which.
+        node: NodeId,
+        /// Number of its registration.
+        registration: u32,
+    },
+    /// Slots were waited for long enough.
+    SlotRequest {
+        /// For which attempt.
+        attempt: Attempt,
+    },
+    /// The delay before a restart is over.
+    Restart {
+        /// After which attempt.
+        attempt: Attempt,
+    },
+    /// It is time for a periodic checkpoint.
+    Checkpoint,
+    /// A checkpoint takes too long.
+    CheckpointExpired {
+        /// Which.
+        checkpoint: i64,
+    },
+    /// A completed checkpoint's pointer is on the disk.
+    PointerStored {
+        /// Which.
+        checkpoint: i64,
+    },
+    /// Tell sources how far they may read.
+    Alignment {
+        /// In which attempt.
+        attempt: Attempt,
+    },
+}
+
+/// The JobManager.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobManager {
+    job: Arc<Job>,
+    status: JobStatus,
+    /// The present attempt, from 1. It goes on through crashes: ids of attempts never come twice
+    /// (`ExecutionAttemptID`).
+    attempt: Attempt,
+    /// The parallelism of each operator.
+    parallelism: Arc<Vec<u32>>,
+    task_managers: BTreeMap<NodeId, Registered>,
+    /// Registrations ever.
+    registrations: u32,
+    executions: BTreeMap<TaskId, Execution>,
+    /// The tasks of the attempt were submitted.
+    deployed: bool,
+    slot_timer: Option<TimerId>,
+    /// Where the slots were when the job was deployed last.
+    slots: Vec<NodeId>,
+    strategy: RestartStrategy,
+    /// Failures that the strategy was told of: the ordinal of its draws.
+    failures: u64,
+    /// The delay before the restart is not over.
+    delayed: bool,
+    /// TaskManagers that have not said yet that their tasks are gone.
+    canceling: BTreeSet<NodeId>,
+    cause: Option<Cause>,
+    coordinator: Coordinator,
+    rescaling: Option<Rescaling>,
+    alignment: Option<AlignmentGroup<TaskId>>,
+}
+
+impl JobManager {
+    /// A JobManager that has not started.
+    #[must_use]
+    pub fn new(job: Arc<Job>) -> Self {
+        JobManager {
+            status: JobStatus::Initializing,
+            attempt: 0,
+            parallelism: Arc::new(job.parallelism()),
+            task_managers: BTreeMap::new(),
+            registrations: 0,
+            executions: BTreeMap::new(),
+            deployed: false,
+            slot_timer: None,
+            slots: Vec::new(),
+            strategy: failover::strategy(&job.spec.config),
+            failures: 0,
+            delayed: false,
+            canceling: BTreeSet::new(),
+            cause: None,
+            coordinator: Coordinator::new(&job.spec.config),
+            rescaling: None,
+            alignment: alignment::group(&job.spec),
+            job,
+        }
+    }
+
+    /// The one entry.
+    pub fn on(&mut self, input: StreamInput<JobManagerTimer>, cx: &mut StreamCx<'_>) {
+        match input {
+            Input::Boot => self.boot(cx),
+            Input::Message { from, msg } => self.on_message(from, msg, cx),
+            Input::Timer(timer) => self.on_timer(timer, cx),
+            Input::Disconnected(peer) if peer == self.job.storage => self.storage_lost(cx),
+            Input::Disconnected(peer) => self.task_manager_lost(peer, cx),
+            Input::Order(Order::TriggerCheckpoint) => self.user_checkpoint(cx),
+            Input::Order(Order::Rescale {
+                operator,
+                parallelism,
+            }) => self.begin_rescale(operator.as_deref(), parallelism, cx),
+            Input::Order(_) => {}
+        }
+    }
+
+    fn on_message(&mut self, from: NodeId, msg: Packet, cx: &mut StreamCx<'_>) {
+        match msg {
+            Packet::RegisterTaskExecutor { slots } => self.register(from, slots, cx),
+            Packet::Heartbeat | Packet::HeartbeatResponse => self.heard(from, cx),
+            Packet::TaskRunning { attempt, task } => self.task_running(from, attempt, task),
+            Packet::TaskEnded { attempt, task, end } => {
+                self.task_ended(from, attempt, task, end, cx)
+            }
+            Packet::TasksCanceled { attempt } => self.tasks_canceled(from, attempt, cx),
+            Packet::AcknowledgeCheckpoint {
+                attempt,
+                checkpoint,
+                task,
+                handle,
+                metrics,
+            } => self.acknowledged(attempt, checkpoint, task, handle, metrics, cx),
+            Packet::DeclineCheckpoint {
+                attempt,
+                checkpoint,
+                reason,
+                ..
+            } => self.declined(attempt, checkpoint, reason, cx),
+            Packet::StateWritten { handle } if handle.task.is_none() => {
+                self.metadata_written(handle.checkpoint, cx);
+            }
+            Packet::ReportedWatermark {
+                attempt,
+                task,
+                watermark,
+            } => self.watermark_reported(attempt, task, watermark),
+            _ => {}
+        }
+    }
+
+    fn on_timer(&mut self, timer: JobManagerTimer, cx: &mut StreamCx<'_>) {
+        match timer {
+            JobManagerTimer::Heartbeat => self.heartbeat(cx),
+            JobManagerTimer::HeartbeatTimeout { node, registration } => {
+                self.heartbeat_timeout(node, registration, cx);
+            }
+            JobManagerTimer::SlotRequest { attempt } => self.slots_timeout(attempt, cx),
+            JobManagerTimer::Restart { attempt } => self.delay_over(attempt, cx),
+            JobManagerTimer::Checkpoint => self.periodic_checkpoint(cx),
+            JobManagerTimer::CheckpointExpired { checkpoint } => self.expired(checkpoint, cx),
+            JobManagerTimer::PointerStored { checkpoint } => self.complete(checkpoint, cx),
+            JobManagerTimer::Alignment { attempt } => self.align(attempt, cx),
+        }
+    }
+
+    /// Drops what a crash takes: everything but, with high availability, the pointers to completed
+    /// checkpoints. Without it the job is submitted anew and begins at the beginning.
+    pub fn crash(&mut self, loss: Loss) {
+        let ended = self.status.is_terminal();
+        let mut fresh = JobManager::new(self.job.clone());
+        fresh.attempt = self.attempt;
+        fresh.registrations = self.registrations;
+        if self.is_highly_available() && loss != Loss::Disk {
+            fresh.coordinator.recover(&self.coordinator);
+            // What a savepoint was taken for is not known any more, but with which parallelism the
+            // job was submitted last is (the job graph is stored too).
+            fresh.parallelism = self.parallelism.clone();
+            if ended {
+                // `JobResultStore`: a job that ended is not run again.
+                fresh.status = self.status;
+            }
+        }
+        *self = fresh;
+    }
+
+    /// About how many bytes a copy takes, beside what it shares.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of_val(self)
+            + self.executions.len() * size_of::<(TaskId, Execution)>()
+            + self.task_managers.len() * size_of::<(NodeId, Registered)>()
+            + self.coordinator.weight()
+    }
+
+    /// Why an order cannot be given now, if so.
+    #[must_use]
+    pub fn refuse(&self, order: &Order) -> Option<String> {
+        match order {
+            Order::TriggerCheckpoint if self.status.is_terminal() => {
+                Some(format!("the job is {}", self.status.name()))
+            }
+            Order::Rescale {
+                operator,
+                parallelism,
+            } => self.rescaled(operator.as_deref(), *parallelism).err(),
+            _ => None,
+        }
+    }
+
+    fn boot(&mut self, cx: &mut StreamCx<'_>) {
+        self.set_timer(
+            ms(self.job.spec.config.heartbeat_interval.0),
+            JobManagerTimer::Heartbeat,
+            cx,
+        );
+        if self.status.is_terminal() {
+            return;
+        }
+        self.set_status(JobStatus::Created, cx);
+        self.begin_attempt(cx);
+    }
+
+    fn set_status(&mut self, status: JobStatus, cx: &mut StreamCx<'_>) {
+        let before = std::mem::replace(&mut self.status, status);
+        cx.note(Note::rule(
+            Rule::JobStatus,
+            None,
+            before as i64,
+            status as i64,
+        ));
+    }
+
+    fn set_timer(&self, delay: Nanos, timer: JobManagerTimer, cx: &mut StreamCx<'_>) -> TimerId {
+        cx.set_timer(delay, Timer::JobManager(timer))
+    }
+
+    fn is_highly_available(&self) -> bool {
+        self.job.spec.config.high_availability == super::config::HighAvailability::ZooKeeper
+    }
+}
+
+/// What is shown of a JobManager.
+impl JobManager {
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    /// The job's state.
+    #[must_use]
+    pub fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    /// The present attempt, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// The parallelism of each operator.
+    #[must_use]
+    pub fn parallelism(&self) -> &[u32] {
+        &self.parallelism
+    }
+
+    /// The tasks of the present attempt.
+    #[must_use]
+    pub fn executions(&self) -> &BTreeMap<TaskId, Execution> {
+        &self.executions
+    }
+
+    /// The TaskManagers that are registered.
+    #[must_use]
+    pub fn task_managers(&self) -> &BTreeMap<NodeId, Registered> {
+        &self.task_managers
+    }
+
+    /// Why the job failed last.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// Checkpoints under way, by their ids.
+    #[must_use]
+    pub fn pending(&self) -> &BTreeMap<i64, Pending> {
+        self.coordinator.pending()
+    }
+
+    /// Completed checkpoints that are kept, the oldest first.
+    #[must_use]
+    pub fn completed(&self) -> &[Completed] {
+        self.coordinator.completed()
+    }
+
+    /// Failed checkpoints in a row that count.
+    #[must_use]
+    pub fn failed_checkpoints(&self) -> u32 {
+        self.coordinator.failed()
+    }
+}
+
+/// Milliseconds of a setting as ns; less than none is none.
+fn ms(millis: i64) -> Nanos {
+    u64::try_from(millis).map_or(0, |it| it.saturating_mul(MILLISECOND))
+}
+
+/// Time since the start of the world, ms: what Flink measures spans by (`relativeTimeMillis`).
+fn now_ms(cx: &StreamCx<'_>) -> i64 {
+    i64::try_from(cx.now() / MILLISECOND).unwrap_or(i64::MAX)
+}

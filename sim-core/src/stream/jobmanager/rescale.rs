@@ -1,0 +1,113 @@
+//! Rescaling: the job stops with a savepoint and starts from it with another parallelism.
+//!
+//! Follows `flink stop` and `flink run -s … -p` (`StopWithSavepointTerminationManager`): periodic
+//! checkpoints stop, sources read nothing after the savepoint's barrier, sinks commit when it is
+//! complete, then the tasks end and the job is deployed anew. In Flink that is two jobs, the first
+//! FINISHED and the second CREATED; here it is one that restarts. If the savepoint fails, its tasks
+//! fail (`StreamTask.notifyCheckpointAbortAsync`) and the restart strategy decides.
+
+use super::failover;
+use super::{JobManager, JobStatus};
+use crate::stream::node::StreamCx;
+use crate::stream::rules::key_group::KeyGroups;
+use crate::stream::spec::{OperatorKind, Partitioning};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A rescaling under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Rescaling {
+    /// The new parallelism of each operator.
+    parallelism: Arc<Vec<u32>>,
+    /// The savepoint, once it is triggered.
+    pub(super) savepoint: Option<i64>,
+}
+
+impl JobManager {
+    /// The parallelism of each operator after this order.
+    ///
+    /// # Errors
+    ///
+    /// Why the order cannot be carried out.
+    pub(super) fn rescaled(
+        &self,
+        operator: Option<&str>,
+        parallelism: u32,
+    ) -> Result<Vec<u32>, String> {
+        let (spec, graph) = (&self.job.spec, &self.job.graph);
+        let named = match operator {
+            None => None,
+            Some(name) => {
+                let found = (0_u32..).zip(&spec.operators).find(|it| it.1.name == name);
+                let vertex = found.and_then(|(number, _)| graph.vertex_of(number));
+                Some(vertex.ok_or_else(|| format!("there is no operator `{name}`"))?)
+            }
+        };
+        let mut after = self.parallelism.to_vec();
+        for (number, vertex) in (0_u16..).zip(&graph.vertices) {
+            let head = vertex.operators.first().copied().unwrap_or(0);
+            let kind = spec.operators.get(head as usize).map(|it| &it.kind);
+            let at_end = matches!(kind, Some(OperatorKind::Source(_) | OperatorKind::Sink(_)));
+            let wanted = named.map_or(!at_end, |it| it == number);
+            if !wanted {
+                continue;
+            }
+            KeyGroups::new(self.max_parallelism(number), parallelism)?;
+            // Operators of a chain run in one thread and have one parallelism.
+            for operator in &vertex.operators {
+                if let Some(it) = after.get_mut(*operator as usize) {
+                    *it = parallelism;
+                }
+            }
+        }
+        let uneven = graph.edges.iter().any(|edge| {
+            edge.partitioning == Partitioning::Forward
+                && graph.parallelism(edge.from.0, &after) != graph.parallelism(edge.to, &after)
+        });
+        if uneven {
+            return Err("forward partitioning does not allow change of parallelism".to_owned());
+        }
+        if self.status != JobStatus::Running || self.rescaling.is_some() || !self.all_run() {
+            return Err("not all tasks of the job are running".to_owned());
+        }
+        Ok(after)
+    }
+
+    pub(super) fn begin_rescale(
+        &mut self,
+        operator: Option<&str>,
+        parallelism: u32,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let Ok(after) = self.rescaled(operator, parallelism) else {
+            return;
+        };
+        self.stop_checkpoints(cx);
+        self.rescaling = Some(Rescaling {
+            parallelism: Arc::new(after),
+            savepoint: None,
+        });
+        let id = self.stop_with_savepoint(cx);
+        match (&mut self.rescaling, id) {
+            (Some(it), Some(id)) => it.savepoint = Some(id),
+            _ => {
+                self.rescaling = None;
+                self.start_checkpoints(cx);
+            }
+        }
+    }
+
+    /// Whether this checkpoint is the savepoint that the job stops with.
+    pub(super) fn stops_with(&self, checkpoint: i64) -> bool {
+        let stop = self.rescaling.as_ref().and_then(|it| it.savepoint);
+        stop == Some(checkpoint)
+    }
+
+    /// The tasks are gone: if that was for rescaling, the job is submitted with its new parallelism.
+    pub(super) fn finish_rescale(&mut self) {
+        if let Some(it) = self.rescaling.take() {
+            self.parallelism = it.parallelism;
+            self.strategy = failover::strategy(&self.job.spec.config);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A machine of a job, and the code that acts it out as a table of functions.
+//!
+//! As with the parts of a Kafka cluster, who builds a world without a job does not link a stream
+//! processor: the register of systems calls nothing of it but what hangs on
+//! [`StreamParts`](super::parts::StreamParts).
+
+use super::jobmanager::{JobManager, JobManagerTimer};
+use super::note::Note;
+use super::protocol::Packet;
+use crate::kernel::{Context, Input, Loss};
+use serde::{Deserialize, Serialize};
+
+/// The context of a job's machines.
+pub type StreamCx<'a> = dyn Context<Packet, Timer, Note> + 'a;
+
+/// What a machine is called with.
+pub(super) type StreamInput<T> = Input<Packet, T, Order>;
+
+/// A machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Machine {
+    /// Runs the job (`JobMaster`, its scheduler and its checkpoint coordinator).
+    JobManager(Box<JobManager>),
+}
+
+/// A timer of a machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Timer {
+    /// The JobManager's.
+    JobManager(JobManagerTimer),
+}
+
+/// What an operator of the job can order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// To the JobManager: take a checkpoint now.
+    TriggerCheckpoint,
+    /// To the JobManager: take a savepoint, stop, and start again from it with another parallelism
+    /// of an operator, or of all (`flink stop`, `flink run -s -p`).
+    Rescale {
+        /// The operator's name; `None` for all that are not sources or sinks.
+        operator: Option<String>,
+        /// Its new parallelism.
+        parallelism: u32,
+    },
+    /// To a TaskManager: the user's function throws an exception in every task that runs there.
+    FailTasks,
+    /// To a store: each row costs so many µs from now on (a slow sink).
+    SetCost {
+        /// µs.
+        micros: u64,
+    },
+}
+
+impl Machine {
+    /// Handles an input.
+    pub fn on(&mut self, input: StreamInput<Timer>, cx: &mut StreamCx<'_>) {
+        macro_rules! hand {
+            ($machine:expr, $kind:ident) => {{
+                let input = match input {
+                    Input::Boot => Input::Boot,
+                    Input::Message { from, msg } => Input::Message { from, msg },
+                    Input::Timer(Timer::$kind(timer)) => Input::Timer(timer),
+                    Input::Disconnected(peer) => Input::Disconnected(peer),
+                    Input::Order(order) => Input::Order(order),
+                };
+                $machine.on(input, cx);
+            }};
+        }
+        match self {
+            Machine::JobManager(it) => hand!(it, JobManager),
+        }
+    }
+
+    /// Drops what a crash takes.
+    pub fn crash(&mut self, loss: Loss) {
+        match self {
+            Machine::JobManager(it) => it.crash(loss),
+        }
+    }
+
+    /// About how many bytes a copy takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Machine::JobManager(it) => it.weight(),
+        }
+    }
+
+    /// Why an order cannot be given now, if so.
+    #[must_use]
+    pub fn refuse(&self, order: &Order) -> Option<String> {
+        let fits = matches!(
+            (self, order),
+            (
+                Machine::JobManager(_),
+                Order::TriggerCheckpoint | Order::Rescale { .. }
+            )
+        );
+        match (fits, self) {
+            (false, _) => Some("this machine takes no such order".to_owned()),
+            (true, Machine::JobManager(it)) => it.refuse(order),
+        }
+    }
+}
