@@ -19,3 +19,5 @@ pub mod sink;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
+pub mod task;
+pub mod taskmanager;

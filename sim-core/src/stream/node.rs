@@ -7,6 +7,7 @@
 use super::jobmanager::{JobManager, JobManagerTimer};
 use super::note::Note;
 use super::protocol::Packet;
+use super::taskmanager::{TaskManager, TaskManagerTimer};
 use crate::kernel::{Context, Input, Loss};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub(super) type StreamInput<T> = Input<Packet, T, Order>;
 pub enum Machine {
     /// Runs the job (`JobMaster`, its scheduler and its checkpoint coordinator).
     JobManager(Box<JobManager>),
+    /// Runs tasks in its slots.
+    TaskManager(Box<TaskManager>),
 }
 
 /// A timer of a machine.
@@ -28,6 +31,8 @@ pub enum Machine {
 pub enum Timer {
     /// The JobManager's.
     JobManager(JobManagerTimer),
+    /// A TaskManager's.
+    TaskManager(TaskManagerTimer),
 }
 
 /// What an operator of the job can order.
@@ -61,6 +66,8 @@ impl Machine {
                     Input::Boot => Input::Boot,
                     Input::Message { from, msg } => Input::Message { from, msg },
                     Input::Timer(Timer::$kind(timer)) => Input::Timer(timer),
+                    // A timer of another kind of machine cannot be: each sets its own.
+                    Input::Timer(_) => return,
                     Input::Disconnected(peer) => Input::Disconnected(peer),
                     Input::Order(order) => Input::Order(order),
                 };
@@ -69,6 +76,7 @@ impl Machine {
         }
         match self {
             Machine::JobManager(it) => hand!(it, JobManager),
+            Machine::TaskManager(it) => hand!(it, TaskManager),
         }
     }
 
@@ -76,6 +84,7 @@ impl Machine {
     pub fn crash(&mut self, loss: Loss) {
         match self {
             Machine::JobManager(it) => it.crash(loss),
+            Machine::TaskManager(it) => it.crash(loss),
         }
     }
 
@@ -84,6 +93,7 @@ impl Machine {
     pub fn weight(&self) -> usize {
         match self {
             Machine::JobManager(it) => it.weight(),
+            Machine::TaskManager(it) => it.weight(),
         }
     }
 
@@ -95,11 +105,12 @@ impl Machine {
             (
                 Machine::JobManager(_),
                 Order::TriggerCheckpoint | Order::Rescale { .. }
-            )
+            ) | (Machine::TaskManager(_), Order::FailTasks)
         );
         match (fits, self) {
             (false, _) => Some("this machine takes no such order".to_owned()),
             (true, Machine::JobManager(it)) => it.refuse(order),
+            (true, Machine::TaskManager(_)) => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! a job with another parallelism reads contiguous pieces of the old state. Hash codes are Java's;
 //! for a text see [`string_hash`].
 
+use serde::Serialize;
 use std::ops::RangeInclusive;
 
 /// `UPPER_BOUND_MAX_PARALLELISM`.
@@ -38,7 +39,7 @@ pub fn murmur_hash(code: i32) -> u32 {
 }
 
 /// A job's key groups: how many there are, and over how many subtasks they are spread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct KeyGroups {
     max_parallelism: u32,
     parallelism: u32,

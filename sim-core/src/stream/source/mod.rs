@@ -231,6 +231,21 @@ impl SourceReader {
         }
     }
 
+    /// Whether a tick may move something although no record came: idleness is being waited for.
+    #[must_use]
+    pub fn needs_tick(&self) -> bool {
+        let own = self.own_idleness.is_some();
+        let waits = own || self.splits.iter().any(SplitReader::waits_for_idleness);
+        !self.ended && !self.idle && waits
+    }
+
+    /// Whether it is in a watermark alignment group.
+    #[must_use]
+    pub fn is_aligned(&self, job: &Job) -> bool {
+        let source = source(job, self.site.operator);
+        source.is_some_and(|it| it.watermarks.max_drift_ms.is_some())
+    }
+
     /// Watermark alignment: from now on this is the greatest allowed, ms.
     pub fn allow(&mut self, max_allowed: i64) {
         self.max_allowed = max_allowed;

@@ -177,6 +177,11 @@ impl SplitReader {
         }
     }
 
+    /// Whether it may become idle by the passing of time.
+    pub(super) fn waits_for_idleness(&self) -> bool {
+        self.idleness.is_some() && !self.idle && !self.finished
+    }
+
     /// A tick: finds out whether the split is idle, and its watermark otherwise.
     pub(super) fn on_tick(&mut self) {
         let clock_ms = self.clock_ms;

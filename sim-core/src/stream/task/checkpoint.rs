@@ -1,0 +1,321 @@
+//! Checkpoints at a subtask: the barrier goes on, the snapshot is taken, written and acknowledged.
+//!
+//! Follows `SubtaskCheckpointCoordinatorImpl.checkpointState`: sinks send what they hold, the barrier
+//! is emitted, every operator of the chain gives its snapshot while the thread stands still, and the
+//! state is written beside the thread. An unaligned checkpoint is written once every channel's
+//! barrier is there, with the records that were overtaken. A source whose input has ended takes part
+//! in one more checkpoint before it ends (FLIP-147).
+
+use super::{Io, Moment, Task};
+use crate::stream::element::Buffer;
+use crate::stream::job::Job;
+use crate::stream::note::{Note, Rule};
+use crate::stream::protocol::{ChannelId, CheckpointMetrics, Decline, Packet, TaskFailure};
+use crate::stream::rules::barrier::channel::Item;
+use crate::stream::rules::barrier::{Action, Barrier};
+use crate::stream::snapshot::{Handle, TaskSnapshot};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A checkpoint that is under way at a task.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct Pending {
+    barrier: Barrier,
+    metrics: CheckpointMetrics,
+    /// The snapshot, once it was taken.
+    snapshot: Option<TaskSnapshot>,
+    inputs: Vec<(ChannelId, Buffer)>,
+    outputs: Vec<(ChannelId, Buffer)>,
+    /// Every channel's barrier is there, or need not be.
+    whole: bool,
+    /// When the snapshot was taken, ms.
+    taken_ms: i64,
+    /// It is being written here.
+    writing: Option<Handle>,
+}
+
+/// The checkpoints of a task.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Checkpoints {
+    pending: BTreeMap<i64, Pending>,
+    /// A barrier whose snapshot waits until the sinks are flushed.
+    flushing: Option<i64>,
+    /// Snapshots are taken up to here, and complete up to here.
+    taken: i64,
+    complete: i64,
+    /// The first snapshot taken after everything had been read.
+    last: Option<i64>,
+}
+
+impl Checkpoints {
+    pub(super) fn new(restored: i64) -> Self {
+        Checkpoints {
+            pending: BTreeMap::new(),
+            flushing: None,
+            taken: restored,
+            complete: restored,
+            last: None,
+        }
+    }
+
+    /// In-flight data of an unaligned checkpoint.
+    pub(super) fn store(&mut self, persisted: Vec<(i64, ChannelId, Buffer)>) {
+        for (checkpoint, channel, data) in persisted {
+            if let Some(pending) = self.pending.get_mut(&checkpoint) {
+                pending.inputs.push((channel, data));
+            }
+        }
+    }
+
+    /// Whether no checkpoint stands between the task and its end.
+    pub(super) fn is_settled(&self, is_source: bool) -> bool {
+        let known = self.taken <= self.complete && self.pending.is_empty();
+        match is_source {
+            true => self.last.is_some_and(|last| last <= self.complete),
+            false => known,
+        }
+    }
+
+    /// Whether the thread waits for its sinks before it takes a snapshot.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.flushing.is_some()
+    }
+
+    /// Those under way: the id, and whether it waits for its sinks, its barriers or its storage.
+    pub fn under_way(&self) -> impl Iterator<Item = (i64, &'static str)> + '_ {
+        self.pending.iter().map(|(id, it)| {
+            let waits = match (&it.snapshot, it.whole, it.writing) {
+                (None, _, _) => "flushing",
+                (Some(_), false, _) => "waiting for barriers",
+                (Some(_), true, _) => "writing",
+            };
+            (*id, waits)
+        })
+    }
+}
+
+impl Task {
+    /// The JobManager begins a checkpoint at this source; with the savepoint that the job stops with
+    /// nothing is read after the barrier.
+    ///
+    /// # Errors
+    ///
+    /// What the task fails with.
+    pub fn trigger(
+        &mut self,
+        (barrier, stop): (Barrier, bool),
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        let start_delay_ms = at.wall_ms.saturating_sub(barrier.created_ms).max(0);
+        self.stopped_at = stop.then_some(barrier.checkpoint);
+        io.actions.push(Action::Trigger {
+            barrier,
+            start_delay_ms,
+        });
+        self.barriers(job, at, io)
+    }
+
+    /// Does what the barriers ask for.
+    pub(super) fn barriers(
+        &mut self,
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        let actions = std::mem::take(&mut io.actions);
+        for action in &actions {
+            match *action {
+                Action::Trigger {
+                    barrier,
+                    start_delay_ms,
+                } => self.begin(barrier, start_delay_ms, at, io),
+                Action::Abort { checkpoint, reason } => {
+                    self.abort(checkpoint);
+                    self.output.event(&Item::Cancel(checkpoint));
+                    io.reports.push(Packet::DeclineCheckpoint {
+                        attempt: self.attempt,
+                        checkpoint,
+                        task: self.id,
+                        reason: Decline::Barriers(reason),
+                    });
+                }
+                Action::AllBarriersReceived {
+                    checkpoint,
+                    alignment_ms,
+                    ..
+                } => {
+                    if let Some(pending) = self.checkpoints.pending.get_mut(&checkpoint) {
+                        pending.metrics.alignment_ms = alignment_ms;
+                        pending.whole = true;
+                    }
+                }
+            }
+        }
+        self.checkpoints.store(self.input.take_persisted());
+        self.checkpoint_step(job, at, io)?;
+        Ok(())
+    }
+
+    /// A barrier is to be passed on and the snapshot to be taken.
+    fn begin(&mut self, barrier: Barrier, start_delay_ms: i64, at: Moment, io: &mut Io) {
+        let id = barrier.checkpoint;
+        let mut inputs = Vec::new();
+        if barrier.is_unaligned()
+            && let Some((channel, data, from)) = &self.reading
+            && let Some(rest) = data.get(*from as usize..)
+            && let Some(channel) = self.input.channels().get(*channel as usize)
+        {
+            // The rest of the buffer that is being read comes before all that its channel holds.
+            inputs.push((channel.id, Arc::new(rest.to_vec())));
+        }
+        // Rows that sinks hold belong to this checkpoint.
+        self.chain.flush(&mut io.effects);
+        let outputs = self.output.barrier(barrier);
+        let metrics = CheckpointMetrics {
+            start_delay_ms,
+            unaligned: barrier.is_unaligned(),
+            ..CheckpointMetrics::default()
+        };
+        self.checkpoints.pending.insert(
+            id,
+            Pending {
+                barrier,
+                metrics,
+                snapshot: None,
+                inputs,
+                outputs,
+                whole: !barrier.is_unaligned() || self.is_source(),
+                taken_ms: at.wall_ms,
+                writing: None,
+            },
+        );
+        self.checkpoints.flushing = Some(id);
+    }
+
+    /// Goes on with what is pending. `false` while the thread must wait for its sinks.
+    pub(super) fn checkpoint_step(
+        &mut self,
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<bool, TaskFailure> {
+        if let Some(id) = self.checkpoints.flushing {
+            if !self.chain.is_flushed() {
+                return Ok(false);
+            }
+            self.checkpoints.flushing = None;
+            let operators = self.chain.snapshot(id, at.wall_ms, job, &mut io.effects);
+            self.checkpoints.taken = self.checkpoints.taken.max(id);
+            if self.drained && self.checkpoints.last.is_none() {
+                self.checkpoints.last = Some(id);
+            }
+            if let Some(pending) = self.checkpoints.pending.get_mut(&id) {
+                pending.taken_ms = at.wall_ms;
+                pending.snapshot = Some(TaskSnapshot {
+                    operators,
+                    ..TaskSnapshot::default()
+                });
+            }
+        }
+        self.write(job, io);
+        Ok(true)
+    }
+
+    /// Writes every snapshot that is whole.
+    fn write(&mut self, job: &Job, io: &mut Io) {
+        let record_bytes = u64::from(job.spec.config.record_bytes);
+        let size = self.chain.size();
+        for (id, it) in &mut self.checkpoints.pending {
+            if !it.whole || it.writing.is_some() {
+                continue;
+            }
+            let Some(mut state) = it.snapshot.take() else {
+                continue;
+            };
+            state.input_channels = std::mem::take(&mut it.inputs);
+            state.output_channels = std::mem::take(&mut it.outputs);
+            let in_flight = state.input_channels.iter().chain(&state.output_channels);
+            let records: u64 = in_flight.map(|(_, data)| data.len() as u64).sum();
+            it.metrics.persisted_bytes = records.saturating_mul(record_bytes);
+            let bytes = size.bytes.saturating_add(it.metrics.persisted_bytes);
+            let handle = Handle {
+                checkpoint: *id,
+                task: Some(self.id),
+                bytes,
+            };
+            it.writing = Some(handle);
+            let note = Note::rule(Rule::Snapshot, Some(self.id), bytes as i64, *id);
+            io.effects.notes.push(note);
+            io.uploads.push(Packet::WriteState {
+                handle,
+                state: Some(Arc::new(state)),
+                bytes,
+            });
+        }
+    }
+
+    /// A snapshot lies in the storage.
+    pub fn written(&mut self, handle: Handle, at: Moment, io: &mut Io) {
+        let pending = self.checkpoints.pending.get(&handle.checkpoint);
+        if pending.is_none_or(|it| it.writing != Some(handle)) {
+            return;
+        }
+        let Some(mut it) = self.checkpoints.pending.remove(&handle.checkpoint) else {
+            return;
+        };
+        it.metrics.async_ms = at.wall_ms.saturating_sub(it.taken_ms).max(0);
+        io.reports.push(Packet::AcknowledgeCheckpoint {
+            attempt: self.attempt,
+            checkpoint: it.barrier.checkpoint,
+            task: self.id,
+            handle,
+            metrics: it.metrics,
+        });
+    }
+
+    /// The storage is gone: what was being written there is lost.
+    pub fn unwritten(&mut self, io: &mut Io) {
+        let lost: Vec<i64> = self
+            .checkpoints
+            .pending
+            .iter()
+            .filter(|(_, it)| it.writing.is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for checkpoint in lost {
+            self.abort(checkpoint);
+            io.reports.push(Packet::DeclineCheckpoint {
+                attempt: self.attempt,
+                checkpoint,
+                task: self.id,
+                reason: Decline::AsyncException,
+            });
+        }
+    }
+
+    /// The JobManager says that a checkpoint is complete.
+    pub fn complete(&mut self, checkpoint: i64, at: Moment, io: &mut Io) {
+        self.checkpoints.complete = self.checkpoints.complete.max(checkpoint);
+        self.chain.complete(checkpoint, at.wall_ms, &mut io.effects);
+    }
+
+    /// The JobManager says that a checkpoint will not be complete, or the barriers do.
+    pub fn abort(&mut self, checkpoint: i64) {
+        self.checkpoints.pending.remove(&checkpoint);
+        if self.stopped_at == Some(checkpoint) {
+            self.stopped_at = None;
+        }
+        if self.checkpoints.flushing == Some(checkpoint) {
+            self.checkpoints.flushing = None;
+        }
+        if self.checkpoints.last == Some(checkpoint) {
+            self.checkpoints.last = None;
+        }
+        if self.checkpoints.taken == checkpoint && checkpoint > self.checkpoints.complete {
+            self.checkpoints.taken = self.checkpoints.complete;
+        }
+    }
+}

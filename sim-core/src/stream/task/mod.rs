@@ -1,0 +1,661 @@
+//! A running subtask: one thread that reads its input, runs its chain and writes its output.
+//!
+//! Follows `StreamTask` with its mailbox, `SubtaskCheckpointCoordinatorImpl` and
+//! `RecordWriter.OutputFlusher` of Flink 2.x. The thread does one thing at a time: a record, a
+//! timer, a barrier. An operator's `cost` is time of that thread; the head's passes before anything
+//! comes of the record, the rest of the chain's after it. A barrier that overtakes is handled even
+//! while the output has no buffer. Left out: several inputs of one edge with selection
+//! (`InputSelectable`), async I/O, and splitting a record's work at a full output.
+
+pub mod chain;
+mod checkpoint;
+pub mod input;
+pub mod output;
+
+use super::element::{Buffer, Element, Record};
+use super::job::Job;
+use super::note::{Note, Rule};
+use super::protocol::{Attempt, ChannelId, Packet, StoreAnswer, TaskFailure, TaskId};
+use super::rules::barrier::Action;
+use super::rules::barrier::channel::Item;
+use super::rules::watermark_combine::CombinedWatermark;
+use super::rules::watermark_valve::Out;
+use super::rules::{FINAL_WATERMARK, NO_WATERMARK};
+use super::snapshot::TaskSnapshot;
+use super::source::{Polled, Tick};
+use crate::kernel::{MILLISECOND, Nanos};
+use chain::{Chain, Effects};
+pub use checkpoint::Checkpoints;
+use input::Input;
+use output::{Output, Sending};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Records that a thread without costs handles in one go: then others get their turn.
+const TURN_RECORDS: u32 = 2_000;
+
+/// What a thread does at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Doing {
+    /// Waits for input.
+    #[default]
+    Idle,
+    /// Works.
+    Busy,
+    /// Waits for room in its output, or for its store.
+    Backpressured,
+}
+
+/// How much time a task has spent (`busyTimeMsPerSecond` and its siblings, summed), ns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Spent {
+    /// Without input.
+    pub idle: Nanos,
+    /// Working.
+    pub busy: Nanos,
+    /// Held back.
+    pub backpressured: Nanos,
+}
+
+/// A task.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Task {
+    /// Which.
+    pub id: TaskId,
+    /// Of which attempt.
+    pub attempt: Attempt,
+    /// What it reads.
+    pub input: Input,
+    /// What it does.
+    pub chain: Chain,
+    /// What it writes.
+    pub output: Output,
+    /// What is left of the buffer being read: the channel and its elements from this one on.
+    reading: Option<(u32, Buffer, u32)>,
+    /// A record whose work is going on.
+    in_hand: Option<(u8, Record)>,
+    /// What a source says behind that record.
+    behind: Tick,
+    busy_until: Nanos,
+    /// Watermarks of two inputs put together; `None` for a head with one.
+    inputs: Option<CombinedWatermark<u8>>,
+    checkpoints: Checkpoints,
+    /// Next time that the source looks at its watermark, ns; none if nothing has changed.
+    tick_at: Option<Nanos>,
+    /// When the buffers being filled are sent, ns.
+    flush_at: Option<Nanos>,
+    /// When the source has its next record, ns.
+    arrives_at: Option<Nanos>,
+    /// The savepoint that it stopped with: it reads nothing more.
+    stopped_at: Option<i64>,
+    /// It has read all there is.
+    drained: bool,
+    /// It has ended its output.
+    ended: bool,
+    doing: Doing,
+    since: Nanos,
+    spent: Spent,
+}
+
+/// What a task brings about: for its TaskManager to carry out.
+#[derive(Default)]
+pub struct Io {
+    /// Buffers and events to be sent.
+    pub sendings: Vec<Sending>,
+    /// Credit to be announced: (node, channel, how much).
+    pub credits: Vec<(u32, ChannelId, u32)>,
+    /// Requests and notes.
+    pub effects: Effects,
+    /// Messages to the JobManager.
+    pub reports: Vec<Packet>,
+    /// States to be written.
+    pub uploads: Vec<Packet>,
+    actions: Vec<Action>,
+}
+
+/// The moment, by the engine and by the machine's wall clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// ns.
+    pub now: Nanos,
+    /// ms.
+    pub wall_ms: i64,
+}
+
+impl Task {
+    /// A task whose state has been read; `placement` says where its peers run.
+    #[must_use]
+    pub fn open(
+        job: &Job,
+        (id, attempt): (TaskId, Attempt),
+        (parallelism, placement): (&[u32], &[Vec<u32>]),
+        (restored, checkpoint): (&[Arc<TaskSnapshot>], Option<i64>),
+        at: Moment,
+    ) -> Self {
+        let mut input = Input::new(job, id, parallelism, placement);
+        let mut output = Output::new(job, id, parallelism, placement);
+        for state in restored {
+            for (channel, data) in &state.output_channels {
+                output.restore(*channel, data);
+            }
+            for (channel, data) in &state.input_channels {
+                input.restore(*channel, data, job.spec.config.record_bytes);
+            }
+        }
+        let two = (input.inputs() == 2).then(|| {
+            let mut both = CombinedWatermark::default();
+            both.register(0);
+            both.register(1);
+            both
+        });
+        Task {
+            id,
+            attempt,
+            chain: Chain::open(job, id, parallelism, restored, (checkpoint, at.wall_ms)),
+            input,
+            output,
+            reading: None,
+            in_hand: None,
+            behind: Tick::default(),
+            busy_until: 0,
+            inputs: two,
+            checkpoints: Checkpoints::new(checkpoint.unwrap_or(0)),
+            tick_at: None,
+            flush_at: None,
+            arrives_at: None,
+            stopped_at: None,
+            drained: false,
+            ended: false,
+            doing: Doing::Idle,
+            since: at.now,
+            spent: Spent::default(),
+        }
+    }
+
+    /// The sinks begin; the senders are asked for their channels.
+    pub fn start(&mut self, at: Moment, io: &mut Io) {
+        io.effects.now_ms = at.wall_ms;
+        self.chain.start(at.wall_ms, &mut io.effects);
+        self.input.announce(&mut io.credits);
+    }
+
+    /// Whether it reads from outside.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        self.input.channels().is_empty()
+    }
+
+    /// What the thread does, and what it has spent up to now.
+    #[must_use]
+    pub fn spent(&self, now: Nanos) -> (Doing, Spent) {
+        let mut spent = self.spent;
+        spent.add(self.doing, now.saturating_sub(self.since));
+        (self.doing, spent)
+    }
+
+    /// Elements that were taken out of their buffer and wait for the thread.
+    #[must_use]
+    pub fn reading(&self) -> &[Element] {
+        let rest = self
+            .reading
+            .as_ref()
+            .and_then(|(_, data, from)| data.get(*from as usize..));
+        rest.unwrap_or(&[])
+    }
+
+    /// The record that is being worked on.
+    #[must_use]
+    pub fn in_hand(&self) -> Option<&Record> {
+        self.in_hand.as_ref().map(|(_, record)| record)
+    }
+
+    /// What is known of checkpoints under way here.
+    #[must_use]
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    /// Whether it has done everything (FINISHED).
+    #[must_use]
+    pub fn has_finished(&self) -> bool {
+        self.ended && self.output.is_empty() && self.chain.is_flushed()
+    }
+
+    /// Whether it has a channel to or from a node.
+    #[must_use]
+    pub fn talks_to(&self, node: u32) -> bool {
+        let mut partitions = self.output.partitions.iter();
+        let sends = partitions.any(|it| it.subpartitions.iter().any(|to| to.node == node));
+        sends || self.input.channels().iter().any(|it| it.node == node)
+    }
+
+    /// Whether an operator of the job runs in it.
+    #[must_use]
+    pub fn runs(&self, operator: u32) -> bool {
+        self.chain.links.iter().any(|it| it.operator == operator)
+    }
+
+    fn turn(&mut self, doing: Doing, now: Nanos) {
+        self.spent.add(self.doing, now.saturating_sub(self.since));
+        self.since = now;
+        self.doing = doing;
+    }
+
+    /// Works as far as it can at this moment.
+    ///
+    /// # Errors
+    ///
+    /// What the task fails with.
+    pub fn advance(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<(), TaskFailure> {
+        if self.flush_at.is_some_and(|due| due <= at.now) {
+            self.flush_at = None;
+            self.output.flush();
+            self.chain.flush(&mut io.effects);
+        }
+        io.effects.now_ms = at.wall_ms;
+        let mut left = TURN_RECORDS;
+        let mut doing = Doing::Idle;
+        loop {
+            if self.busy_until > at.now {
+                doing = Doing::Busy;
+                break;
+            }
+            if let Some(hand) = self.in_hand.take() {
+                self.chain
+                    .record(0, hand, &mut (job, &mut self.output, &mut io.effects))?;
+                let behind = std::mem::take(&mut self.behind);
+                self.moved(behind, job, io)?;
+                self.charge(at.now);
+                continue;
+            }
+            if !self.checkpoint_step(job, at, io)? {
+                doing = Doing::Backpressured;
+                break;
+            }
+            if self.timers(job, at, io)? {
+                continue;
+            }
+            if self.ended || left == 0 {
+                break;
+            }
+            if self.input.is_urgent() {
+                self.poll_gate(job, at, io)?;
+                continue;
+            }
+            if !self.output.is_available() || !self.chain.is_ready() {
+                doing = Doing::Backpressured;
+                break;
+            }
+            left -= 1;
+            if !self.next(job, at, io)? {
+                break;
+            }
+        }
+        if left == 0 {
+            // There is more; the others come first.
+            self.busy_until = at.now.max(self.busy_until);
+            doing = Doing::Busy;
+        }
+        if doing == Doing::Backpressured && self.doing != doing {
+            io.effects
+                .notes
+                .push(Note::rule(Rule::Backpressured, Some(self.id), 0, 1));
+        }
+        self.block_source(doing == Doing::Backpressured);
+        self.turn(doing, at.now);
+        self.end_if_done(job, at, io);
+        self.settle(job, at, io);
+        Ok(())
+    }
+
+    fn block_source(&mut self, blocked: bool) {
+        if let Some(source) = self.chain.source() {
+            source.set_blocked(blocked);
+        }
+    }
+
+    /// Time of the thread that the last call cost.
+    fn charge(&mut self, now: Nanos) {
+        let spent = self.chain.take_spent();
+        if spent > 0 {
+            self.busy_until = now.saturating_add(spent);
+        }
+    }
+
+    /// Timers of the gate, of the source's watermark and of operators; `true` if one was due.
+    fn timers(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<bool, TaskFailure> {
+        let mut worked = false;
+        if self.input.timer_ms().is_some_and(|due| due <= at.wall_ms) {
+            self.input.on_timer(at.wall_ms, &mut io.actions);
+            self.barriers(job, at, io)?;
+            worked = true;
+        }
+        if self.tick_at.is_some_and(|due| due <= at.now) {
+            self.tick_at = None;
+            self.tick(job, at, io)?;
+            worked = true;
+        }
+        if self.chain.next_timer().is_some_and(|due| due <= at.wall_ms) {
+            let mut io = (job, &mut self.output, &mut io.effects);
+            self.chain.processing_time(at.wall_ms, &mut io)?;
+            worked = true;
+        }
+        self.charge(at.now);
+        Ok(worked)
+    }
+
+    /// A source's periodic watermark.
+    fn tick(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<(), TaskFailure> {
+        let Some(source) = self.chain.source() else {
+            return Ok(());
+        };
+        let tick = source.on_tick(at.wall_ms, job);
+        if source.needs_tick() {
+            self.arm_tick(job, at.now);
+        }
+        self.moved(tick, job, io)
+    }
+
+    /// A source's status and watermark go out.
+    fn moved(&mut self, tick: Tick, job: &Job, io: &mut Io) -> Result<(), TaskFailure> {
+        let before = self
+            .chain
+            .links
+            .first()
+            .map_or(NO_WATERMARK, |it| it.watermark);
+        let mut parts = (job, &mut self.output, &mut io.effects);
+        if let Some(active) = tick.active {
+            self.chain.status(0, active, &mut parts);
+            let note = Note::rule(
+                Rule::Idle,
+                Some(self.id),
+                i64::from(!active),
+                i64::from(active),
+            );
+            parts.2.notes.push(note);
+        }
+        if let Some(watermark) = tick.watermark {
+            self.chain.watermark(0, watermark, &mut parts)?;
+            let note = Note::rule(Rule::Watermark, Some(self.id), before, watermark);
+            io.effects.notes.push(note);
+        }
+        Ok(())
+    }
+
+    /// The source's next tick, at a multiple of the interval.
+    fn arm_tick(&mut self, job: &Job, now: Nanos) {
+        let interval = job.spec.config.watermark_interval.0.max(1).unsigned_abs();
+        let interval = interval.saturating_mul(MILLISECOND);
+        if self.tick_at.is_none() {
+            self.tick_at = Some((now / interval + 1).saturating_mul(interval));
+        }
+    }
+
+    /// Takes what is next from the buffer being read, from the gate or from the source; `false` if
+    /// there is nothing.
+    fn next(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<bool, TaskFailure> {
+        if let Some((channel, data, from)) = self.reading.take() {
+            let element = data.get(from as usize).cloned();
+            if from as usize + 1 < data.len() {
+                self.reading = Some((channel, data, from + 1));
+            }
+            if let Some(element) = element {
+                self.element(channel, element, job, at, io)?;
+            }
+            return Ok(true);
+        }
+        if self.is_source() {
+            return self.poll_source(job, at, io);
+        }
+        self.poll_gate(job, at, io)
+    }
+
+    fn poll_source(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<bool, TaskFailure> {
+        if self.drained || self.stopped_at.is_some() {
+            return Ok(false);
+        }
+        let Some(source) = self.chain.source() else {
+            return Ok(false);
+        };
+        self.arrives_at = None;
+        match source.poll(at.now, at.wall_ms, job) {
+            Polled::Record(record) => {
+                let moved = source.after_record();
+                self.arm_tick(job, at.now);
+                self.record(0, record, job, at, io)?;
+                match self.in_hand {
+                    // It goes out behind the record.
+                    Some(_) => self.behind = moved,
+                    None => self.moved(moved, job, io)?,
+                }
+                Ok(true)
+            }
+            Polled::Wait(next) => {
+                self.arrives_at = next;
+                Ok(false)
+            }
+            Polled::Paused => Ok(false),
+            Polled::Ended => {
+                self.drained = true;
+                self.chain.finish();
+                let mut io = (job, &mut self.output, &mut io.effects);
+                self.chain.watermark(0, FINAL_WATERMARK, &mut io)?;
+                self.output.flush();
+                Ok(true)
+            }
+        }
+    }
+
+    fn poll_gate(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<bool, TaskFailure> {
+        let blocked: usize = self.input.blocked().count();
+        let Some((channel, item)) = self.input.poll(at.wall_ms, &mut io.actions) else {
+            return Ok(false);
+        };
+        self.barriers(job, at, io)?;
+        if let Item::Barrier(barrier) = &item
+            && self.input.blocked().count() > blocked
+        {
+            let note = Note::rule(Rule::ChannelBlocked, Some(self.id), 0, barrier.checkpoint);
+            io.effects.notes.push(note);
+        }
+        if let Item::Buffer { data, .. } = item
+            && !data.is_empty()
+        {
+            self.reading = Some((channel, data, 0));
+        }
+        Ok(true)
+    }
+
+    fn element(
+        &mut self,
+        channel: u32,
+        element: Element,
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        match element {
+            Element::Record(record) => {
+                let input = self.input.input_of(channel);
+                self.record(input, record, job, at, io)
+            }
+            Element::Watermark(watermark) => {
+                let outs = self.input.watermark(channel, watermark);
+                self.valve(channel, outs, job, at, io)
+            }
+            Element::Status { active } => {
+                let outs = self.input.status(channel, active);
+                self.valve(channel, outs, job, at, io)
+            }
+        }
+    }
+
+    fn record(
+        &mut self,
+        input: u8,
+        record: Record,
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        let cost = self.chain.head_cost();
+        if cost > 0 {
+            self.in_hand = Some((input, record));
+            self.busy_until = at.now.saturating_add(cost);
+            return Ok(());
+        }
+        let mut io = (job, &mut self.output, &mut io.effects);
+        self.chain.record(0, (input, record), &mut io)?;
+        self.charge(at.now);
+        Ok(())
+    }
+
+    /// What an input's valve let through; of two inputs the lesser counts.
+    fn valve(
+        &mut self,
+        channel: u32,
+        outs: Vec<Out>,
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        let input = self.input.input_of(channel);
+        for out in outs {
+            let (mut watermark, mut active) = (None, None);
+            match &mut self.inputs {
+                None => match out {
+                    Out::Watermark(it) => watermark = Some(it),
+                    Out::Idle => active = Some(false),
+                    Out::Active => active = Some(true),
+                },
+                Some(both) => {
+                    let was_idle = both.update().idle;
+                    match out {
+                        Out::Watermark(it) => both.set(&input, it),
+                        Out::Idle => both.set_idle(&input, true),
+                        Out::Active => both.set_idle(&input, false),
+                    }
+                    let combined = both.update();
+                    watermark = combined.watermark;
+                    active = (combined.idle != was_idle).then_some(!combined.idle);
+                }
+            }
+            let mut parts = (job, &mut self.output, &mut io.effects);
+            if let Some(active) = active {
+                self.chain.status(0, active, &mut parts);
+            }
+            if let Some(watermark) = watermark {
+                if watermark == FINAL_WATERMARK {
+                    // No record comes after it: the next snapshot is the last.
+                    self.chain.finish();
+                }
+                let before = self
+                    .chain
+                    .links
+                    .first()
+                    .map_or(NO_WATERMARK, |it| it.watermark);
+                self.chain.watermark(0, watermark, &mut parts)?;
+                let note = Note::rule(Rule::Watermark, Some(self.id), before, watermark);
+                io.effects.notes.push(note);
+            }
+            self.charge(at.now);
+        }
+        Ok(())
+    }
+
+    /// Something arrives on a channel.
+    pub fn arrive(&mut self, channel: ChannelId, item: Item<Buffer>, backlog: u32) {
+        self.input.arrive(channel, item, backlog);
+        self.checkpoints.store(self.input.take_persisted());
+    }
+
+    /// A store answered one of its sinks.
+    ///
+    /// # Errors
+    ///
+    /// What the task fails with.
+    pub fn answer(
+        &mut self,
+        operator: u32,
+        answer: (u64, &StoreAnswer),
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        self.chain
+            .answer(operator, answer, at.wall_ms, &mut io.effects)
+    }
+
+    /// Ends the output once everything was read and, with checkpoints, the last one is complete.
+    fn end_if_done(&mut self, job: &Job, _at: Moment, io: &mut Io) {
+        let idle = self.in_hand.is_none() && self.reading.is_none();
+        let read = match self.is_source() {
+            true => self.drained,
+            false => self.input.has_ended(),
+        };
+        if self.ended || !read || !idle {
+            return;
+        }
+        let checkpointing = job.spec.config.checkpoint_interval.0 > 0;
+        if checkpointing && !self.checkpoints.is_settled(self.is_source()) {
+            return;
+        }
+        self.chain.flush(&mut io.effects);
+        self.output.event(&Item::End);
+        self.ended = true;
+    }
+
+    /// Sends what may be sent and sets the moment when the rest goes.
+    fn settle(&mut self, job: &Job, at: Moment, io: &mut Io) {
+        let timeout = job.spec.config.buffer_timeout.0;
+        if timeout == 0 {
+            self.output.flush();
+            self.chain.flush(&mut io.effects);
+        } else if self.flush_at.is_none() && (self.output.is_filling() || self.chain.holds_rows()) {
+            let wait = timeout.unsigned_abs().saturating_mul(MILLISECOND);
+            self.flush_at = Some(at.now.saturating_add(wait));
+        }
+        self.output.send(&mut io.sendings);
+        self.input.announce(&mut io.credits);
+    }
+
+    /// When it wants to be called again: ns of the engine, and ms of its wall clock.
+    #[must_use]
+    pub fn wakes(&self, now: Nanos) -> (Option<Nanos>, Option<i64>) {
+        if self.in_hand.is_some() || self.doing == Doing::Busy {
+            // The thread does nothing else meanwhile; what is written is sent by another.
+            let first = [Some(self.busy_until.max(now)), self.flush_at];
+            return (first.into_iter().flatten().min(), None);
+        }
+        if self.checkpoints.is_flushing() {
+            return (self.flush_at, None);
+        }
+        // A thread that is held back reads nothing until it is told.
+        let arrives = self.arrives_at.filter(|_| self.doing == Doing::Idle);
+        let first = [self.tick_at, self.flush_at, arrives];
+        let first = first.into_iter().flatten().min();
+        let wall = self
+            .chain
+            .next_timer()
+            .into_iter()
+            .chain(self.input.timer_ms())
+            .min();
+        (first, wall)
+    }
+
+    /// About how many bytes a copy takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of::<Task>() + self.input.weight() + self.output.weight() + self.chain.weight()
+    }
+}
+
+impl Spent {
+    fn add(&mut self, doing: Doing, span: Nanos) {
+        let of = match doing {
+            Doing::Idle => &mut self.idle,
+            Doing::Busy => &mut self.busy,
+            Doing::Backpressured => &mut self.backpressured,
+        };
+        *of = of.saturating_add(span);
+    }
+}

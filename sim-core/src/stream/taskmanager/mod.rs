@@ -1,0 +1,302 @@
+//! A TaskManager: runs tasks in its slots, moves their buffers, reads and writes their state.
+//!
+//! Follows `TaskExecutor` of Flink 2.x: it registers with the JobManager, answers its heartbeats and
+//! gives up its tasks when it hears none for `heartbeat.timeout`. Buffers between tasks of one
+//! TaskManager do not cross the network. Left out: memory, slots of several jobs, local recovery,
+//! the partition tracker; a task that is cancelled is gone at once.
+
+mod traffic;
+
+use super::job::Job;
+use super::node::{Order, StreamCx, StreamInput, Timer};
+use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
+use super::snapshot::{Handle, TaskSnapshot};
+use super::task::{Io, Moment, Task};
+use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// `cluster.registration.initial-timeout` and `.max-timeout`, ms: how long a TaskManager waits for
+/// an answer to its registration; each try waits twice as long.
+const REGISTRATION_MS: (u64, u64) = (100, 30_000);
+
+/// A timer of a TaskManager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum TaskManagerTimer {
+    /// A task may have something to do.
+    Wake,
+    /// Look for the JobManager.
+    Register,
+    /// Look whether the JobManager was heard.
+    Heartbeat,
+}
+
+/// A task whose state is being read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct Opening {
+    restore: Vec<Handle>,
+    read: Vec<(Handle, Arc<TaskSnapshot>)>,
+}
+
+/// A TaskManager.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TaskManager {
+    job: Arc<Job>,
+    slots: u32,
+    attempt: Attempt,
+    placement: Arc<Vec<Vec<u32>>>,
+    parallelism: Arc<Vec<u32>>,
+    opening: BTreeMap<TaskId, Opening>,
+    tasks: BTreeMap<TaskId, Task>,
+    /// Credit for tasks that are not here yet.
+    early: Vec<(Attempt, ChannelId, u32)>,
+    /// When `Wake` fires, and the timer.
+    alarm: Option<(Nanos, TimerId)>,
+    registered: bool,
+    retry_ms: u64,
+    /// When the JobManager was last heard, ns.
+    heard: Nanos,
+    /// Watermarks that were reported for alignment.
+    reported: BTreeMap<TaskId, i64>,
+}
+
+impl TaskManager {
+    /// A TaskManager that has not started.
+    #[must_use]
+    pub fn new(job: Arc<Job>, slots: u32) -> Self {
+        TaskManager {
+            job,
+            slots,
+            attempt: 0,
+            placement: Arc::default(),
+            parallelism: Arc::default(),
+            opening: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            early: Vec::new(),
+            alarm: None,
+            registered: false,
+            retry_ms: REGISTRATION_MS.0,
+            heard: 0,
+            reported: BTreeMap::new(),
+        }
+    }
+
+    /// Its tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &BTreeMap<TaskId, Task> {
+        &self.tasks
+    }
+
+    /// Tasks whose state is being read.
+    pub fn opening(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.opening.keys().copied()
+    }
+
+    /// `taskmanager.numberOfTaskSlots`.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// Whether the JobManager knows it.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.registered
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    /// The parallelism of the operators in the attempt that runs.
+    #[must_use]
+    pub fn parallelism(&self) -> &[u32] {
+        &self.parallelism
+    }
+
+    /// Drops what a crash takes: everything.
+    pub fn crash(&mut self, _: Loss) {
+        *self = TaskManager::new(Arc::clone(&self.job), self.slots);
+    }
+
+    /// About how many bytes a copy takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.tasks.values().map(Task::weight).sum::<usize>() + 256
+    }
+
+    /// Handles an input.
+    pub fn on(&mut self, input: StreamInput<TaskManagerTimer>, cx: &mut StreamCx<'_>) {
+        let mut io = Io::default();
+        let mut dirty = BTreeSet::new();
+        match input {
+            Input::Boot => self.register(cx),
+            Input::Timer(TaskManagerTimer::Register) if !self.registered => self.register(cx),
+            Input::Timer(TaskManagerTimer::Register) => {}
+            Input::Timer(TaskManagerTimer::Heartbeat) => self.check_heartbeat(cx),
+            Input::Timer(TaskManagerTimer::Wake) => {
+                self.alarm = None;
+                dirty.extend(self.tasks.keys().copied());
+            }
+            Input::Message { from, msg } => self.message(from, msg, &mut io, &mut dirty, cx),
+            Input::Disconnected(peer) => self.disconnected(peer, &mut io, &mut dirty, cx),
+            Input::Order(Order::FailTasks) => {
+                let all: Vec<TaskId> = self.tasks.keys().copied().collect();
+                for task in all {
+                    self.fail(task, TaskFailure::UserCode, cx);
+                }
+            }
+            Input::Order(_) => {}
+        }
+        self.work(&mut io, &mut dirty, cx);
+        self.arm(cx);
+    }
+
+    fn moment(cx: &StreamCx<'_>) -> Moment {
+        Moment {
+            now: cx.now(),
+            wall_ms: cx.wall_ms(),
+        }
+    }
+
+    fn register(&mut self, cx: &mut StreamCx<'_>) {
+        cx.send(
+            self.job.job_manager,
+            Packet::RegisterTaskExecutor { slots: self.slots },
+        );
+        let wait = self.retry_ms.saturating_mul(MILLISECOND);
+        self.retry_ms = (self.retry_ms * 2).min(REGISTRATION_MS.1);
+        cx.set_timer(wait, Timer::TaskManager(TaskManagerTimer::Register));
+    }
+
+    /// The JobManager is gone, or silent: every task goes, and it is looked for again.
+    fn lose_manager(&mut self, cx: &mut StreamCx<'_>) {
+        self.registered = false;
+        self.tasks.clear();
+        self.opening.clear();
+        self.retry_ms = REGISTRATION_MS.0;
+        cx.set_timer(
+            self.retry_ms.saturating_mul(MILLISECOND),
+            Timer::TaskManager(TaskManagerTimer::Register),
+        );
+    }
+
+    fn check_heartbeat(&mut self, cx: &mut StreamCx<'_>) {
+        if !self.registered {
+            return;
+        }
+        let timeout = self
+            .job
+            .spec
+            .config
+            .heartbeat_timeout
+            .0
+            .max(1)
+            .unsigned_abs();
+        let due = self
+            .heard
+            .saturating_add(timeout.saturating_mul(MILLISECOND));
+        if due <= cx.now() {
+            self.lose_manager(cx);
+            return;
+        }
+        let timer = Timer::TaskManager(TaskManagerTimer::Heartbeat);
+        cx.set_timer(due - cx.now(), timer);
+    }
+
+    fn message(
+        &mut self,
+        from: NodeId,
+        msg: Packet,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let at = Self::moment(cx);
+        match msg {
+            Packet::Heartbeat => {
+                self.heard = cx.now();
+                if !self.registered {
+                    self.registered = true;
+                    self.retry_ms = REGISTRATION_MS.0;
+                    self.check_heartbeat(cx);
+                }
+                cx.send(from, Packet::HeartbeatResponse);
+            }
+            Packet::SubmitTasks {
+                attempt,
+                tasks,
+                placement,
+                parallelism,
+            } => {
+                if attempt < self.attempt {
+                    return;
+                }
+                self.drop_older(attempt);
+                self.attempt = attempt;
+                self.placement = placement;
+                self.parallelism = parallelism;
+                for deployment in tasks {
+                    self.deploy(deployment, io, dirty, cx);
+                }
+            }
+            Packet::CancelTasks { attempt } => {
+                for (id, mut task) in std::mem::take(&mut self.tasks) {
+                    if task.attempt > attempt {
+                        self.tasks.insert(id, task);
+                        continue;
+                    }
+                    task.chain.close(&mut io.effects);
+                    self.carry(id, io, dirty, cx);
+                }
+                self.drop_older(attempt.saturating_add(1));
+                cx.send(from, Packet::TasksCanceled { attempt });
+            }
+            Packet::TriggerCheckpoint {
+                attempt,
+                tasks,
+                barrier,
+                stop,
+            } => {
+                for id in tasks {
+                    let job = Arc::clone(&self.job);
+                    let found = self.tasks.get_mut(&id).filter(|it| it.attempt == attempt);
+                    let Some(task) = found else {
+                        cx.send(
+                            from,
+                            Packet::DeclineCheckpoint {
+                                attempt,
+                                checkpoint: barrier.checkpoint,
+                                task: id,
+                                reason: Decline::TaskNotReady,
+                            },
+                        );
+                        continue;
+                    };
+                    let done = task.trigger((barrier, stop), &job, at, io);
+                    self.carry(id, io, dirty, cx);
+                    if let Err(failure) = done {
+                        self.fail(id, failure, cx);
+                    }
+                    dirty.insert(id);
+                }
+            }
+            Packet::NotifyCheckpointComplete {
+                attempt,
+                checkpoint,
+            } => {
+                for id in self.of_attempt(attempt) {
+                    if let Some(task) = self.tasks.get_mut(&id) {
+                        task.complete(checkpoint, at, io);
+                    }
+                    self.carry(id, io, dirty, cx);
+                    dirty.insert(id);
+                }
+            }
+            _ => self.task_message(msg, io, dirty, cx),
+        }
+    }
+}

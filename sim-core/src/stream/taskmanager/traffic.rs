@@ -1,0 +1,425 @@
+//! What goes in and out of a TaskManager's tasks: buffers, credit, state, answers of stores.
+
+use super::{Opening, TaskManager, TaskManagerTimer};
+use crate::kernel::{MILLISECOND, NodeId};
+use crate::stream::node::{StreamCx, Timer};
+use crate::stream::note::Note;
+use crate::stream::protocol::{Attempt, Deployment, Packet, TaskEnd, TaskFailure, TaskId};
+use crate::stream::snapshot::{Handle, TaskSnapshot};
+use crate::stream::task::{Io, Task};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl TaskManager {
+    /// The tasks of an attempt.
+    pub(super) fn of_attempt(&self, attempt: Attempt) -> Vec<TaskId> {
+        let all = self.tasks.iter().filter(|(_, it)| it.attempt == attempt);
+        all.map(|(id, _)| *id).collect()
+    }
+
+    /// Ends every task of an attempt before this one.
+    pub(super) fn drop_older(&mut self, attempt: Attempt) {
+        self.tasks.retain(|_, it| it.attempt >= attempt);
+        if self.attempt < attempt {
+            self.opening.clear();
+            self.reported.clear();
+        }
+        self.early.retain(|(of, ..)| *of >= attempt);
+    }
+
+    /// Begins to run a task: its state is read first.
+    pub(super) fn deploy(
+        &mut self,
+        deployment: Deployment,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let Deployment { task, restore } = deployment;
+        for handle in &restore {
+            let (attempt, handle) = (self.attempt, *handle);
+            let read = Packet::ReadState {
+                attempt,
+                task,
+                handle,
+            };
+            cx.send(self.job.storage, read);
+        }
+        let opening = Opening {
+            restore,
+            read: Vec::new(),
+        };
+        self.opening.insert(task, opening);
+        self.open_if_read(task, io, dirty, cx);
+    }
+
+    /// A task whose state is here begins.
+    fn open_if_read(
+        &mut self,
+        id: TaskId,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let whole = |it: &&Opening| it.read.len() >= it.restore.len();
+        if self.opening.get(&id).as_ref().is_none_or(|it| !whole(it)) {
+            return;
+        }
+        let Some(mut opening) = self.opening.remove(&id) else {
+            return;
+        };
+        // In the order of the handles, whatever came first.
+        let order = std::mem::take(&mut opening.restore);
+        let place = |handle: &Handle| order.iter().position(|it| it == handle);
+        opening.read.sort_by_key(|(handle, _)| place(handle));
+        let checkpoint = order.first().map(|it| it.checkpoint);
+        let states: Vec<Arc<TaskSnapshot>> =
+            opening.read.into_iter().map(|(_, state)| state).collect();
+        let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
+        let mut task = Task::open(
+            &job,
+            (id, self.attempt),
+            (&self.parallelism, &self.placement),
+            (&states, checkpoint),
+            at,
+        );
+        let attempt = self.attempt;
+        task.start(at, io);
+        for (_, channel, credit) in self.early.iter().filter(|it| it.0 == attempt) {
+            task.output.credit(*channel, *credit);
+        }
+        self.tasks.insert(id, task);
+        cx.send(job.job_manager, Packet::TaskRunning { attempt, task: id });
+        self.carry(id, io, dirty, cx);
+        dirty.insert(id);
+    }
+
+    /// A message for one task.
+    pub(super) fn task_message(
+        &mut self,
+        msg: Packet,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let at = Self::moment(cx);
+        match msg {
+            Packet::BufferResponse {
+                attempt,
+                channel,
+                item,
+                backlog,
+            } => {
+                let Some(edge) = self.job.graph.edges.get(channel.edge as usize) else {
+                    return;
+                };
+                let id = TaskId {
+                    vertex: edge.to,
+                    subtask: channel.to,
+                };
+                if let Some(task) = self.running(id, attempt) {
+                    task.arrive(channel, item, backlog);
+                    dirty.insert(id);
+                }
+            }
+            Packet::AddCredit {
+                attempt,
+                channel,
+                credit,
+            } => {
+                let Some(edge) = self.job.graph.edges.get(channel.edge as usize) else {
+                    return;
+                };
+                let id = TaskId {
+                    vertex: edge.from.0,
+                    subtask: channel.from,
+                };
+                if let Some(task) = self.running(id, attempt) {
+                    task.output.credit(channel, credit);
+                    dirty.insert(id);
+                } else if attempt >= self.attempt {
+                    self.early.push((attempt, channel, credit));
+                }
+            }
+            Packet::StateWritten { handle } => {
+                let Some(id) = handle.task else {
+                    return;
+                };
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.written(handle, at, io);
+                    self.carry(id, io, dirty, cx);
+                    dirty.insert(id);
+                }
+            }
+            Packet::StateRead {
+                attempt,
+                task,
+                handle,
+                state,
+            } => {
+                if attempt != self.attempt || !self.opening.contains_key(&task) {
+                    return;
+                }
+                match (state, self.opening.get_mut(&task)) {
+                    (Some(state), Some(opening)) => opening.read.push((handle, state)),
+                    _ => return self.fail(task, TaskFailure::Restore, cx),
+                }
+                self.open_if_read(task, io, dirty, cx);
+            }
+            Packet::FromStore {
+                attempt,
+                task: id,
+                operator,
+                request,
+                answer,
+            } => {
+                let Some(task) = self.running(id, attempt) else {
+                    return;
+                };
+                let done = task.answer(operator, (request, &answer), at, io);
+                self.carry(id, io, dirty, cx);
+                if let Err(failure) = done {
+                    self.fail(id, failure, cx);
+                }
+                dirty.insert(id);
+            }
+            Packet::NotifyCheckpointAborted {
+                attempt,
+                checkpoint,
+            } => {
+                for id in self.of_attempt(attempt) {
+                    if let Some(task) = self.tasks.get_mut(&id) {
+                        task.abort(checkpoint);
+                    }
+                    dirty.insert(id);
+                }
+            }
+            Packet::WatermarkAlignment {
+                attempt,
+                max_allowed,
+            } => {
+                for id in self.of_attempt(attempt) {
+                    if let Some(source) = self.tasks.get_mut(&id).and_then(|it| it.chain.source()) {
+                        source.allow(max_allowed);
+                        dirty.insert(id);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn running(&mut self, id: TaskId, attempt: Attempt) -> Option<&mut Task> {
+        self.tasks.get_mut(&id).filter(|it| it.attempt == attempt)
+    }
+
+    /// A peer is gone: what depended on the connection fails.
+    pub(super) fn disconnected(
+        &mut self,
+        peer: NodeId,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        if peer == self.job.job_manager {
+            self.lose_manager(cx);
+            return;
+        }
+        if peer == self.job.storage {
+            let reading: Vec<TaskId> = self.opening.keys().copied().collect();
+            for id in reading {
+                self.fail(id, TaskFailure::Restore, cx);
+            }
+            for (id, task) in &mut self.tasks {
+                task.unwritten(io);
+                dirty.insert(*id);
+            }
+            for report in io.reports.drain(..) {
+                cx.send(self.job.job_manager, report);
+            }
+            return;
+        }
+        let lost: Vec<(TaskId, TaskFailure)> = self
+            .tasks
+            .iter_mut()
+            .filter_map(|(id, task)| {
+                if task.talks_to(peer.0) {
+                    return Some((*id, TaskFailure::RemoteTransport));
+                }
+                let stores = self.job.stores.iter().filter(|it| it.1 == peer);
+                let mut lost = stores.filter_map(|it| task.chain.store_lost(it.0).err());
+                lost.next().map(|failure| (*id, failure))
+            })
+            .collect();
+        for (id, failure) in lost {
+            self.fail(id, failure, cx);
+        }
+    }
+
+    /// A task fails: it is gone, and the JobManager is told.
+    pub(super) fn fail(&mut self, task: TaskId, failure: TaskFailure, cx: &mut StreamCx<'_>) {
+        self.end(task, TaskEnd::Failed(failure), cx);
+    }
+
+    fn end(&mut self, task: TaskId, end: TaskEnd, cx: &mut StreamCx<'_>) {
+        self.tasks.remove(&task);
+        self.opening.remove(&task);
+        cx.note(Note::TaskEnded { task, end });
+        let attempt = self.attempt;
+        let ended = Packet::TaskEnded { attempt, task, end };
+        cx.send(self.job.job_manager, ended);
+    }
+
+    /// Lets tasks work until none has anything left to do at this moment.
+    pub(super) fn work(
+        &mut self,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
+        while let Some(id) = dirty.pop_first() {
+            let Some(task) = self.tasks.get_mut(&id) else {
+                continue;
+            };
+            let done = task.advance(&job, at, io);
+            let finished = task.has_finished();
+            self.carry(id, io, dirty, cx);
+            match done {
+                Err(failure) => self.fail(id, failure, cx),
+                Ok(()) if finished => self.end(id, TaskEnd::Finished, cx),
+                Ok(()) => {}
+            }
+        }
+        self.report_watermarks(cx);
+    }
+
+    /// Carries out what a task brought about. Tasks of this TaskManager that get something are
+    /// added to `dirty`.
+    pub(super) fn carry(
+        &mut self,
+        id: TaskId,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let (me, attempt) = (cx.me().0, self.attempt);
+        io.effects.notes.drain(..).for_each(|note| cx.note(note));
+        for report in io.reports.drain(..) {
+            cx.send(self.job.job_manager, report);
+        }
+        for upload in io.uploads.drain(..) {
+            cx.send(self.job.storage, upload);
+        }
+        for (operator, request, order) in io.effects.requests.drain(..) {
+            if let Some(store) = self.job.store_of(operator) {
+                let ask = Packet::ToStore {
+                    attempt,
+                    task: id,
+                    operator,
+                    request,
+                    order,
+                };
+                cx.send(store, ask);
+            }
+        }
+        for sending in io.sendings.drain(..) {
+            let (channel, item) = (sending.channel, sending.item);
+            let backlog = sending.backlog;
+            if sending.node != me {
+                let packet = Packet::BufferResponse {
+                    attempt,
+                    channel,
+                    item,
+                    backlog,
+                };
+                cx.send(NodeId(sending.node), packet);
+                continue;
+            }
+            let to = self
+                .job
+                .graph
+                .edges
+                .get(channel.edge as usize)
+                .map(|it| TaskId {
+                    vertex: it.to,
+                    subtask: channel.to,
+                });
+            if let Some((to, task)) = to.and_then(|to| Some((to, self.tasks.get_mut(&to)?))) {
+                task.arrive(channel, item, backlog);
+                dirty.insert(to);
+            }
+        }
+        for (node, channel, credit) in std::mem::take(&mut io.credits) {
+            if node != me {
+                let packet = Packet::AddCredit {
+                    attempt,
+                    channel,
+                    credit,
+                };
+                cx.send(NodeId(node), packet);
+                continue;
+            }
+            let from = self
+                .job
+                .graph
+                .edges
+                .get(channel.edge as usize)
+                .map(|it| TaskId {
+                    vertex: it.from.0,
+                    subtask: channel.from,
+                });
+            match from.and_then(|from| Some((from, self.tasks.get_mut(&from)?))) {
+                Some((from, task)) => {
+                    task.output.credit(channel, credit);
+                    dirty.insert(from);
+                }
+                None => self.early.push((attempt, channel, credit)),
+            }
+        }
+    }
+
+    /// Tells the JobManager the watermarks of sources in an alignment group.
+    fn report_watermarks(&mut self, cx: &mut StreamCx<'_>) {
+        let (attempt, job) = (self.attempt, Arc::clone(&self.job));
+        for (id, task) in &mut self.tasks {
+            let Some(source) = task.chain.source().filter(|it| it.is_aligned(&job)) else {
+                continue;
+            };
+            let watermark = source.reported();
+            if self.reported.insert(*id, watermark) != Some(watermark) {
+                let report = Packet::ReportedWatermark {
+                    attempt,
+                    task: *id,
+                    watermark,
+                };
+                cx.send(self.job.job_manager, report);
+            }
+        }
+    }
+
+    /// Sets the timer for the next moment at which a task wants to work.
+    pub(super) fn arm(&mut self, cx: &mut StreamCx<'_>) {
+        let at = Self::moment(cx);
+        let wakes = self.tasks.values().flat_map(|task| {
+            let (now, wall) = task.wakes(at.now);
+            let wall = wall.map(|due| {
+                let wait = due.saturating_sub(at.wall_ms).max(0).unsigned_abs();
+                at.now.saturating_add(wait.saturating_mul(MILLISECOND))
+            });
+            now.into_iter().chain(wall)
+        });
+        let Some(next) = wakes.min() else {
+            return;
+        };
+        match self.alarm {
+            // One that comes too early looks again.
+            Some((set, _)) if set <= next => return,
+            Some((_, timer)) => cx.cancel(timer),
+            None => {}
+        }
+        let timer = Timer::TaskManager(TaskManagerTimer::Wake);
+        let timer = cx.set_timer(next.saturating_sub(at.now), timer);
+        self.alarm = Some((next, timer));
+    }
+}
