@@ -13,6 +13,7 @@ pub mod node;
 pub mod note;
 pub mod operator;
 pub mod parts;
+pub mod probe;
 pub mod protocol;
 pub mod rules;
 pub mod sink;

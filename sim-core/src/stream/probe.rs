@@ -1,0 +1,107 @@
+//! What a predicate may ask of a job; the answers are in `facts`.
+
+use crate::scenario::Type;
+use serde::Serialize;
+
+/// A question to a job. Operators are meant by their numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Probe {
+    /// A question to the job as a whole.
+    Job(JobProbe),
+    /// A question to an operator, over all its subtasks.
+    Operator(u32, OperatorProbe),
+    /// A question to the store of a sink, by the sink's operator.
+    Store(u32, StoreProbe),
+}
+
+macro_rules! probes {
+    ($(#[doc = $doc:literal])+ pub enum $name:ident { $($variant:ident = $word:literal: $ty:expr, $help:literal;)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+        pub enum $name { $(#[doc = $help] $variant,)+ }
+
+        impl $name {
+            /// All, with the names, types and meanings that they have in predicates.
+            pub const ALL: &'static [($name, &'static str, Type, &'static str)] = &[
+                $(($name::$variant, $word, $ty, $help),)+
+            ];
+        }
+    };
+}
+
+/// The words of [`JobProbe::Status`], in the order of [`JobStatus`](super::jobmanager::JobStatus).
+pub const JOB_STATES: &[&str] = &[
+    "INITIALIZING",
+    "CREATED",
+    "RUNNING",
+    "FAILING",
+    "FAILED",
+    "CANCELLING",
+    "CANCELED",
+    "FINISHED",
+    "RESTARTING",
+    "SUSPENDED",
+    "RECONCILING",
+];
+
+probes! {
+    /// What can be asked of a job.
+    pub enum JobProbe {
+        Status = "status": Type::Word(JOB_STATES), "The job's state, by Flink's word.";
+        Attempt = "attempt": Type::Int, "The attempt that runs, from 1.";
+        Restarts = "restarts": Type::Int, "Times that the job restarted.";
+        TaskManagers = "task-managers": Type::Int, "TaskManagers that are registered.";
+        Completed = "checkpoints-completed": Type::Int, "Checkpoints completed so far.";
+        Failed = "checkpoints-failed": Type::Int, "Checkpoints that failed so far.";
+        LastCheckpoint = "last-checkpoint": Type::Int, "The newest completed checkpoint; none without one.";
+        Pending = "checkpoints-pending": Type::Int, "Checkpoints under way.";
+        Matches = "output-as-expected": Type::Bool, "Whether every `[[stream.expect]]` holds now.";
+    }
+}
+
+probes! {
+    /// What can be asked of an operator.
+    pub enum OperatorProbe {
+        Watermark = "watermark": Type::Int, "The least watermark of its subtasks, ms; none before the first.";
+        RecordsIn = "records-in": Type::Int, "Records that it was handed in this attempt (of a source: read).";
+        RecordsOut = "records-out": Type::Int, "Records that it put out in this attempt.";
+        LateDropped = "late-dropped": Type::Int, "numLateRecordsDropped in this attempt.";
+        State = "state-entries": Type::Int, "Keys, windows or rows that it keeps.";
+        StateBytes = "state-bytes": Type::Int, "Bytes that it keeps, about.";
+        Backlog = "backlog": Type::Int, "Records of a source that have arrived and were not read.";
+        Running = "running": Type::Int, "Its subtasks that run.";
+        Busy = "busy": Type::Time, "Time that its subtasks worked in this attempt, together.";
+        Backpressured = "backpressured": Type::Time, "Time that its subtasks were held back in this attempt, together.";
+        Blocked = "channels-blocked": Type::Int, "Input channels that are held for an alignment.";
+    }
+}
+
+probes! {
+    /// What can be asked of a sink's store.
+    pub enum StoreProbe {
+        Rows = "rows": Type::Int, "Rows that were written, whatever became of them.";
+        Committed = "committed": Type::Int, "Rows that are committed.";
+        Visible = "visible": Type::Int, "Rows that a reader with read_committed sees.";
+        Duplicates = "duplicates": Type::Int, "Committed rows beyond the first of the same origin, key, window and value.";
+        Open = "open-transactions": Type::Int, "Transactions that are open.";
+        Aborted = "aborted-transactions": Type::Int, "Transactions that were aborted.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::jobmanager::JobStatus;
+
+    #[test]
+    fn the_words_of_the_status_stand_in_the_order_of_its_variants() {
+        let check = |status: JobStatus| {
+            assert_eq!(JOB_STATES[status as usize], status.name());
+        };
+        check(JobStatus::Initializing);
+        check(JobStatus::Running);
+        check(JobStatus::Failed);
+        check(JobStatus::Finished);
+        check(JobStatus::Reconciling);
+    }
+}
