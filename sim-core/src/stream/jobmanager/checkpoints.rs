@@ -129,6 +129,7 @@ impl JobManager {
         );
         self.coordinator.last_completion_ms = now_ms(cx);
         self.coordinator.failures.on_success(checkpoint);
+        self.coordinator.counts.0 += 1;
         cx.note(Note::rule(
             Rule::CheckpointCompleted,
             None,
@@ -227,6 +228,7 @@ impl JobManager {
             return;
         };
         cx.cancel(pending.timer);
+        self.coordinator.counts.1 += 1;
         cx.note(Note::rule(
             Rule::CheckpointFailed,
             None,

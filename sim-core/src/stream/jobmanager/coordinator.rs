@@ -62,6 +62,8 @@ pub(super) struct Coordinator {
     pub(super) pending: BTreeMap<i64, Pending>,
     /// By id.
     pub(super) completed: Vec<Completed>,
+    /// Checkpoints completed, and failed, ever.
+    pub(super) counts: (u64, u64),
     /// Checkpoints that are not kept any more, and of which some state is used still.
     pub(super) subsumed: BTreeSet<i64>,
     pub(super) last_completion_ms: i64,
@@ -89,6 +91,7 @@ impl Coordinator {
             last_id: 0,
             pending: BTreeMap::new(),
             completed: Vec::new(),
+            counts: (0, 0),
             subsumed: BTreeSet::new(),
             last_completion_ms: i64::MIN,
             periodic: false,

@@ -438,6 +438,12 @@ impl JobManager {
         self.coordinator.completed()
     }
 
+    /// Checkpoints completed, and failed, in this life of the JobManager.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        self.coordinator.counts
+    }
+
     /// Failed checkpoints in a row that count.
     #[must_use]
     pub fn failed_checkpoints(&self) -> u32 {

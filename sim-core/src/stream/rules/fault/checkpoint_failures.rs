@@ -102,6 +102,13 @@ pub const REASONS: [(FailureReason, &str); 24] = {
 };
 
 impl FailureReason {
+    /// The name of the reason with this number.
+    #[must_use]
+    pub fn name_of(number: i64) -> &'static str {
+        let found = REASONS.iter().find(|(it, _)| *it as i64 == number);
+        found.map_or("unknown", |(_, name)| name)
+    }
+
     /// The reason of this name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
