@@ -24,6 +24,16 @@ pub const EVENTS: u64 = 50_000_000;
 pub const RECORDS: u64 = 10_000_000;
 /// Records of one order to send, and records that a producer may still have to send by order.
 pub const ORDERED_RECORDS: u32 = 1_000_000;
+/// Operators of a job.
+pub const OPERATORS: usize = 100;
+/// Subtasks of all operators of a job together.
+pub const SUBTASKS: u64 = 1_000;
+/// Channels between all subtasks of a job.
+pub const CHANNELS: u64 = 10_000;
+/// Splits of a source.
+pub const SPLITS: u32 = 1_000;
+/// Keys that a load makes records of.
+pub const STREAM_KEYS: u32 = 2_000_000;
 /// Depth of a predicate.
 pub const DEPTH: u32 = 64;
 /// Characters of a predicate.

@@ -24,6 +24,7 @@ mod raw;
 mod reader;
 mod schema;
 mod section;
+mod settings;
 pub mod units;
 mod verbs;
 
@@ -44,8 +45,9 @@ pub(crate) use declare::{
     Item, Key, Offer, Table, check_keys, choice, document, field, table_schema, words_schema,
     wrong_kind, wrong_word,
 };
-pub(crate) use predicate::{Meaning, NodeName, Property};
-pub(crate) use quantity::{Milli, Rate, Speed, Time};
-pub(crate) use reader::{At, Fields, Problem, Raw, Reader};
+pub(crate) use predicate::{Meaning, NodeName, Property, RESERVED};
+pub(crate) use quantity::{Milli, Rate, SignedTime, Speed, Time};
+pub(crate) use reader::{At, Fields, Problem, Raw, Reader, inside_string};
 pub(crate) use section::{Effort, Section, SystemSection};
+pub(crate) use settings::{Config, Settings, put as put_setting};
 pub(crate) use verbs::{Arg, ArgKind, Args, Verb, needed, optional};

@@ -275,6 +275,13 @@ impl<'t> Reader<'t> {
                 .all(|p| p.severity == Severity::Warning)
     }
 
+    /// Whether no error was reported inside this place.
+    pub(crate) fn good_within(&self, span: &Range<usize>) -> bool {
+        let inside = |p: &Diagnostic| span.start <= p.span.start && p.span.end <= span.end;
+        let mut errors = self.problems.iter();
+        errors.all(|p| p.severity == Severity::Warning || !inside(p))
+    }
+
     /// All problems in the order of the text.
     pub(crate) fn into_problems(mut self) -> Vec<Diagnostic> {
         if self.left_out > 0 {

@@ -16,6 +16,8 @@ pub mod parts;
 pub mod probe;
 pub mod protocol;
 pub mod rules;
+#[allow(dead_code)] // until the register of systems names it
+pub mod scenario;
 pub mod sink;
 pub mod snapshot;
 pub mod source;

@@ -1,0 +1,498 @@
+//! The `[stream]` section as it stands in the document.
+
+use super::items::{KeyName, Millis, Names, RowValue, RowWindow, Rows, TaskManagers};
+use crate::scenario::{At, Config, Milli, Rate, Time, choice, document};
+use crate::stream::config::JobConfig;
+use crate::stream::rules::join::window::JoinType;
+use crate::stream::spec::{Chaining, Partitioning};
+use std::ops::Range;
+
+document! {
+    /// A job of a stream processor (Apache Flink) with the machines that it runs on.
+    pub(crate) struct RawStream {
+        "task-managers" => task_managers: TaskManagers, optional, "How many TaskManagers (named tm1, tm2, …), or their names, or a table of names and slots (default 1).";
+        "slots" => slots: u32, optional, "Slots of each TaskManager (taskmanager.numberOfTaskSlots, default 1).";
+        "job-manager" => job_manager: String, optional, "Name of the JobManager (default jm).";
+        "storage" => storage: String, optional, "Name of the node that checkpoints are stored on (default storage).";
+        "parallelism" => parallelism: u32, optional, "Subtasks of each operator that does not say otherwise (parallelism.default, default 1).";
+        "max-parallelism" => max_parallelism: u32, optional, "Key groups (pipeline.max-parallelism); left out, by each operator's parallelism as in Flink: 128 at least.";
+        "config" => config: Config<JobConfig>, optional, "Settings of the job and its machines, by Flink's own keys.";
+        "source" => sources: Vec<At<RawSource>>, optional, "Where records come from.";
+        "map" => maps: Vec<At<RawMap>>, optional, "One record for one.";
+        "filter" => filters: Vec<At<RawFilter>>, optional, "Some of the records.";
+        "flat-map" => flat_maps: Vec<At<RawFlatMap>>, optional, "Several records for one.";
+        "watermarks" => watermarks: Vec<At<RawWatermarks>>, optional, "Watermarks in mid-graph (assignTimestampsAndWatermarks).";
+        "window" => windows: Vec<At<RawWindow>>, optional, "Windows over each key.";
+        "process" => processes: Vec<At<RawProcess>>, optional, "Keyed state that each record reads and writes.";
+        "join" => joins: Vec<At<RawJoin>>, optional, "Two inputs put together.";
+        "sink" => sinks: Vec<At<RawSink>>, optional, "Where records go.";
+        "expect" => expected: Vec<At<RawOutput>>, optional, "What sinks are to hold at the end: output.matches asks for it.";
+    }
+}
+
+/// The keys that operators have alike.
+pub(super) struct Common<'d> {
+    pub(super) name: Option<&'d At<String>>,
+    pub(super) input: Option<&'d At<Names>>,
+    pub(super) parallelism: Option<&'d At<u32>>,
+    pub(super) max_parallelism: Option<&'d At<u32>>,
+    pub(super) partition: Option<&'d At<Partition>>,
+    pub(super) key_by: Option<&'d At<bool>>,
+    pub(super) chaining: Option<&'d At<ChainingWord>>,
+    pub(super) group: Option<&'d At<String>>,
+    pub(super) cost: Option<&'d At<Time>>,
+    /// The whole table.
+    pub(super) span: Range<usize>,
+}
+
+/// Declares the table of an operator: its own keys, and those that operators have alike.
+macro_rules! operator {
+    ($need:ident, $(#[doc = $doc:literal])+ pub(crate) struct $name:ident { $($own:tt)* }) => {
+        document! {
+            $(#[doc = $doc])+
+            pub(crate) struct $name {
+                "name" => name: String, required, "Its name (its uid).";
+                "input" => input: Names, $need, "The operator it reads from, or a list of them (a union); NAME.late is what came too late for it.";
+                $($own)*
+                "parallelism" => parallelism: u32, optional, "Its subtasks (default that of [stream]).";
+                "max-parallelism" => max_parallelism: u32, optional, "Its key groups (default that of [stream]).";
+                "partition" => partition: Partition, optional, "How records are spread over its subtasks (default: hash where it needs a key, else forward at equal parallelism, else rebalance).";
+                "key-by" => key_by: bool, optional, "The same as partition = \"hash\" (keyBy).";
+                "chaining" => chaining: ChainingWord, optional, "Whether it may run in one task with what is before and after it (default always).";
+                "slot-sharing-group" => group: String, optional, "Its slot sharing group (default that of its inputs, or default).";
+                "cost" => cost: Time, optional, "What a record costs its thread (default 0s).";
+            }
+        }
+
+        impl $name {
+            /// The keys that operators have alike.
+            pub(super) fn common(&self, span: &Range<usize>) -> Common<'_> {
+                Common {
+                    name: self.name.as_ref(),
+                    input: self.input.as_ref(),
+                    parallelism: self.parallelism.as_ref(),
+                    max_parallelism: self.max_parallelism.as_ref(),
+                    partition: self.partition.as_ref(),
+                    key_by: self.key_by.as_ref(),
+                    chaining: self.chaining.as_ref(),
+                    group: self.group.as_ref(),
+                    cost: self.cost.as_ref(),
+                    span: span.clone(),
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// How records are spread.
+    pub(crate) enum Partition {
+        "forward" => Forward, "To the subtask of the same number.";
+        "hash" => Hash, "By key group (keyBy).";
+        "rebalance" => Rebalance, "Round robin over all.";
+        "rescale" => Rescale, "Round robin over those nearby.";
+        "broadcast" => Broadcast, "To all.";
+        "global" => Global, "To the first.";
+        "shuffle" => Shuffle, "At random.";
+        "custom" => Custom, "By a function of the user: the key's number modulo the subtasks.";
+    }
+}
+
+impl Partition {
+    pub(super) fn rule(self) -> Partitioning {
+        match self {
+            Partition::Forward => Partitioning::Forward,
+            Partition::Hash => Partitioning::Hash,
+            Partition::Rebalance => Partitioning::Rebalance,
+            Partition::Rescale => Partitioning::Rescale,
+            Partition::Broadcast => Partitioning::Broadcast,
+            Partition::Global => Partitioning::Global,
+            Partition::Shuffle => Partitioning::Shuffle,
+            Partition::Custom => Partitioning::Custom,
+        }
+    }
+}
+
+choice! {
+    /// How an operator may be chained.
+    pub(crate) enum ChainingWord {
+        "always" => Always, "To what is before and after it.";
+        "head" => Head, "Only to what is after it (startNewChain).";
+        "never" => Never, "Not at all (disableChaining).";
+    }
+}
+
+impl ChainingWord {
+    pub(super) fn rule(self) -> Chaining {
+        match self {
+            ChainingWord::Always => Chaining::Always,
+            ChainingWord::Head => Chaining::Head,
+            ChainingWord::Never => Chaining::Never,
+        }
+    }
+}
+
+document! {
+    /// A source of records.
+    pub(crate) struct RawSource {
+        "name" => name: String, required, "Its name (its uid).";
+        "records" => records: Rows<RawRecord>, optional, "Its records, one by one: a list of tables, or a text table.";
+        "load" => load: RawStreamLoad, optional, "Records made by rule.";
+        "splits" => splits: u32, optional, "Its splits, as a topic has partitions (default 1, or as many as the records name).";
+        "split" => split: Vec<At<RawSplit>>, optional, "Its splits one by one, in place of `records` and `load`.";
+        "watermark" => watermark: RawWatermark, optional, "How watermarks are made (default kind = \"none\").";
+        "time" => time: TimeWord, optional, "Which time records carry (default event).";
+        "bounded" => bounded: bool, optional, "Whether the source ends after its last record (default true if it has a last one).";
+        "parallelism" => parallelism: u32, optional, "Its subtasks (default that of [stream]).";
+        "max-parallelism" => max_parallelism: u32, optional, "Its key groups (default that of [stream]).";
+        "chaining" => chaining: ChainingWord, optional, "Whether it may run in one task with what is after it (default always).";
+        "slot-sharing-group" => group: String, optional, "Its slot sharing group (default default).";
+        "cost" => cost: Time, optional, "What a record costs its thread (default 0s).";
+    }
+}
+
+impl RawSource {
+    pub(super) fn common(&self, span: &Range<usize>) -> Common<'_> {
+        Common {
+            name: self.name.as_ref(),
+            input: None,
+            parallelism: self.parallelism.as_ref(),
+            max_parallelism: self.max_parallelism.as_ref(),
+            partition: None,
+            key_by: None,
+            chaining: self.chaining.as_ref(),
+            group: self.group.as_ref(),
+            cost: self.cost.as_ref(),
+            span: span.clone(),
+        }
+    }
+}
+
+document! {
+    /// A part of a source that is read in order.
+    pub(crate) struct RawSplit {
+        "records" => records: Rows<RawRecord>, optional, "Its records, one by one: a list of tables, or a text table.";
+        "load" => load: RawStreamLoad, optional, "Records made by rule.";
+    }
+}
+
+document! {
+    /// A record of a source.
+    pub(crate) struct RawRecord {
+        "split" => split: u32, optional, "The split it stands in (default 0).";
+        "at" => at: Time, optional, "When it can be read (default: together with the one above it in its split).";
+        "ts" => ts: Millis, optional, "Its event time (default: when it can be read).";
+        "key" => key: KeyName, optional, "Its key (default none).";
+        "value" => value: i64, optional, "Its value (default 1).";
+    }
+}
+
+document! {
+    /// Records made by rule; the same seed gives the same records.
+    pub(crate) struct RawStreamLoad {
+        "rate" => rate: Rate, optional, "Records per second over all splits, e.g. 250, or \"30/min\".";
+        "gap" => gap: Time, optional, "The time between two records, in place of `rate`.";
+        "keys" => keys: u32, optional, "How many keys, named key-0, key-1, … (default: records have no key).";
+        "zipf" => zipf: Milli, optional, "Key k has weight 1/(k+1)^zipf (default 0: all alike).";
+        "disorder" => disorder: Millis, optional, "A record's event time lies before its arrival by a draw from 0 to this (default 0s).";
+        "start" => start: Time, optional, "First record at this time (default 0s).";
+        "limit" => limit: u64, optional, "So many records, and no more.";
+    }
+}
+
+document! {
+    /// How watermarks are made.
+    pub(crate) struct RawWatermark {
+        "kind" => kind: WatermarkKind, required, "The generator.";
+        "bound" => bound: Millis, optional, "With bounded: how late records may be.";
+        "idleness" => idleness: Millis, optional, "Silent for so long, it no longer holds others back (withIdleness).";
+        "max-drift" => max_drift: Millis, optional, "It reads no further than this ahead of the other sources that say so (withWatermarkAlignment).";
+    }
+}
+
+choice! {
+    /// A generator of watermarks.
+    pub(crate) enum WatermarkKind {
+        "bounded" => Bounded, "The greatest time so far − bound − 1 ms (forBoundedOutOfOrderness).";
+        "ascending" => Ascending, "The greatest time so far − 1 ms (forMonotonousTimestamps).";
+        "punctuated" => Punctuated, "At each record: its time − 1 ms.";
+        "none" => None, "None (noWatermarks).";
+    }
+}
+
+choice! {
+    /// Which time a source gives its records.
+    pub(crate) enum TimeWord {
+        "event" => Event, "Their own.";
+        "ingestion" => Ingestion, "The wall clock of the subtask that reads them.";
+        "none" => None, "None.";
+    }
+}
+
+operator! { required,
+    /// One record for one.
+    pub(crate) struct RawMap {
+        "function" => function: MapWord, optional, "What it does (default identity).";
+        "n" => n: i64, optional, "The number of the function.";
+    }
+}
+
+choice! {
+    /// A map function.
+    pub(crate) enum MapWord {
+        "identity" => Identity, "The record as it is.";
+        "add" => Add, "value + n.";
+        "multiply" => Multiply, "value × n.";
+        "key-modulo" => KeyModulo, "Another key: the number of the key modulo n; n = 0 makes all keys one.";
+    }
+}
+
+operator! { required,
+    /// Some of the records.
+    pub(crate) struct RawFilter {
+        "at-least" => at_least: i64, optional, "Those whose value is this or more.";
+        "divisible-by" => divisible_by: i64, optional, "Those whose value is divisible by this.";
+        "keys" => keys: Vec<At<KeyName>>, optional, "Those with one of these keys.";
+    }
+}
+
+operator! { required,
+    /// Several records for one.
+    pub(crate) struct RawFlatMap {
+        "copies" => copies: u32, required, "How many.";
+    }
+}
+
+operator! { required,
+    /// Watermarks in mid-graph.
+    pub(crate) struct RawWatermarks {
+        "watermark" => watermark: RawWatermark, required, "How they are made.";
+    }
+}
+
+operator! { required,
+    /// Windows over each key.
+    pub(crate) struct RawWindow {
+        "window" => window: RawAssigner, required, "Which windows there are.";
+        "time" => time: ClockWord, optional, "By which clock they are (default event).";
+        "trigger" => trigger: RawTrigger, optional, "When they speak (default: at their end; global windows: never).";
+        "accumulation" => accumulation: Accumulation, optional, "What a window keeps when it has spoken (default accumulating).";
+        "evictor" => evictor: RawEvictor, optional, "What leaves a window when it speaks.";
+        "allowed-lateness" => lateness: Millis, optional, "How long after its end a window still takes records (default 0s).";
+        "late" => late: LateWord, optional, "What becomes of records that are too late (default drop).";
+        "aggregate" => aggregate: AggregateWord, optional, "What a window says of its records (default sum).";
+    }
+}
+
+document! {
+    /// Which windows there are.
+    pub(crate) struct RawAssigner {
+        "kind" => kind: AssignerKind, required, "The assigner.";
+        "size" => size: Millis, optional, "With tumbling, sliding and cumulate: length of a window.";
+        "slide" => slide: Millis, optional, "With sliding: a window begins this often.";
+        "step" => step: Millis, optional, "With cumulate: by how much windows grow.";
+        "gap" => gap: Millis, optional, "With session: silence that ends a session.";
+        "offset" => offset: Millis, optional, "With tumbling, sliding and cumulate: windows begin this long after multiples of their size (default 0s).";
+        "count" => count: u64, optional, "With count: so many records make a window.";
+        "every" => every: u64, optional, "With count: the window speaks at every so many records and slides (countWindow(count, every)).";
+    }
+}
+
+choice! {
+    /// An assigner.
+    pub(crate) enum AssignerKind {
+        "tumbling" => Tumbling, "Windows of one size, one after the other.";
+        "sliding" => Sliding, "Windows of one size that begin every slide.";
+        "cumulate" => Cumulate, "Windows that grow by steps up to a size, then begin anew.";
+        "session" => Session, "Records that are less than a gap apart.";
+        "global" => Global, "One window for all.";
+        "count" => Count, "So many records of a key (countWindow).";
+    }
+}
+
+choice! {
+    /// A clock.
+    pub(crate) enum ClockWord {
+        "event" => Event, "The watermark.";
+        "processing" => Processing, "The wall clock.";
+    }
+}
+
+document! {
+    /// When a window speaks.
+    pub(crate) struct RawTrigger {
+        "kind" => kind: TriggerKind, required, "The trigger.";
+        "count" => count: i64, optional, "With count: at every so many records.";
+        "interval" => interval: Millis, optional, "With the continuous ones: at each multiple of this.";
+        "threshold" => threshold: i64, optional, "With delta: when a value is more than this above the one at the last firing.";
+        "timeout" => timeout: Millis, optional, "It also speaks when this much processing time has passed (ProcessingTimeoutTrigger).";
+        "timeout-reset" => reset: bool, optional, "Whether each record begins the timeout anew (default false).";
+        "timeout-clear" => clear: bool, optional, "Whether a timeout forgets what the trigger knows (default true).";
+    }
+}
+
+choice! {
+    /// A trigger.
+    pub(crate) enum TriggerKind {
+        "event-time" => EventTime, "When the watermark passes the end of the window, and at each late record.";
+        "processing-time" => ProcessingTime, "When the wall clock passes the end of the window.";
+        "count" => Count, "At every so many records.";
+        "continuous-event-time" => ContinuousEventTime, "At each multiple of an interval in event time, and at the end.";
+        "continuous-processing-time" => ContinuousProcessingTime, "At each multiple of an interval in processing time.";
+        "delta" => Delta, "When a value is more than a threshold above the one at the last firing.";
+        "end-of-stream" => EndOfStream, "At the end of the input.";
+        "never" => Never, "Never.";
+    }
+}
+
+choice! {
+    /// What a window keeps when it has spoken.
+    pub(crate) enum Accumulation {
+        "accumulating" => Accumulating, "Everything: later results include earlier ones.";
+        "discarding" => Discarding, "Nothing (PurgingTrigger): each result has only what is new.";
+    }
+}
+
+document! {
+    /// What leaves a window when it speaks; exactly one of count, time and delta.
+    pub(crate) struct RawEvictor {
+        "count" => count: u64, optional, "All but the last so many.";
+        "time" => time: Millis, optional, "Those this much older than the newest, or more.";
+        "delta" => delta: i64, optional, "Those whose value is this far from the last one's, or more.";
+        "after" => after: bool, optional, "Whether they leave after the window has spoken (default false: before).";
+    }
+}
+
+choice! {
+    /// What becomes of records that are too late for all their windows.
+    pub(crate) enum LateWord {
+        "drop" => Drop, "They are counted and dropped.";
+        "side-output" => SideOutput, "They are put out as NAME.late (sideOutputLateData).";
+    }
+}
+
+choice! {
+    /// What a window says of its records.
+    pub(crate) enum AggregateWord {
+        "sum" => Sum, "The sum of their values.";
+        "count" => Count, "How many there are.";
+        "min" => Min, "The least value.";
+        "max" => Max, "The greatest value.";
+        "elements" => Elements, "All values, in the order of their arrival (ProcessWindowFunction).";
+    }
+}
+
+operator! { required,
+    /// Keyed state that each record reads and writes, and one record put out for it.
+    pub(crate) struct RawProcess {
+        "function" => function: ProcessWord, required, "What is kept and put out.";
+        "n" => n: i64, optional, "The number of the function.";
+        "ttl" => ttl: Millis, optional, "State not written for so long (processing time) expires (StateTtlConfig; default never).";
+        "bytes-per-key" => bytes: u32, optional, "Bytes of a key's state, for the size of checkpoints (default 64).";
+    }
+}
+
+choice! {
+    /// What a process function does with its state.
+    pub(crate) enum ProcessWord {
+        "count" => Count, "ValueState: how many records the key had so far.";
+        "sum" => Sum, "ReducingState: the sum of the values so far.";
+        "max" => Max, "ReducingState: the greatest value so far.";
+        "distinct" => Distinct, "MapState: only the first record of each key and value passes.";
+        "last" => Last, "ListState: the last n values.";
+        "fail-on" => FailOn, "Passes records on and throws an exception at the value n (a poison record).";
+    }
+}
+
+operator! { optional,
+    /// Two inputs put together.
+    pub(crate) struct RawJoin {
+        "left" => left: Names, optional, "The left input; in place of input = [left, right].";
+        "right" => right: Names, optional, "The right input.";
+        "kind" => kind: JoinKind, required, "How rows meet.";
+        "type" => join_type: JoinTypeWord, optional, "What comes out besides pairs, or instead of them (default inner).";
+        "size" => size: Millis, optional, "With window: length of the tumbling windows.";
+        "lower" => lower: Millis, optional, "With interval: the right row is at least this much after the left one (may be negative).";
+        "upper" => upper: Millis, optional, "With interval: the right row is at most this much after the left one.";
+        "lower-exclusive" => lower_exclusive: bool, optional, "With interval: the lower bound itself does not pair (default false).";
+        "upper-exclusive" => upper_exclusive: bool, optional, "With interval: the upper bound itself does not pair (default false).";
+        "ttl" => ttl: Millis, optional, "With table and temporal: state that is idle for so long expires (table.exec.state.ttl; default never).";
+    }
+}
+
+choice! {
+    /// How rows of two inputs meet.
+    pub(crate) enum JoinKind {
+        "window" => Window, "Pairs within a tumbling window.";
+        "interval" => Interval, "Pairs within a span of event time.";
+        "temporal" => Temporal, "The version of the right row that was valid at the left one's time.";
+        "table" => Table, "All pairs, as a changelog.";
+        "broadcast" => Broadcast, "The right input goes to all subtasks: a value for each key, joined to later records of the left.";
+    }
+}
+
+choice! {
+    /// What a join puts out.
+    pub(crate) enum JoinTypeWord {
+        "inner" => Inner, "Pairs alone.";
+        "left" => Left, "And left rows without a match.";
+        "right" => Right, "And right rows without a match.";
+        "full" => Full, "And rows of both sides without a match.";
+        "semi" => Semi, "Left rows that have a match, once each.";
+        "anti" => Anti, "Left rows that have none.";
+    }
+}
+
+impl JoinTypeWord {
+    pub(super) fn rule(self) -> JoinType {
+        match self {
+            JoinTypeWord::Inner => JoinType::Inner,
+            JoinTypeWord::Left => JoinType::Left,
+            JoinTypeWord::Right => JoinType::Right,
+            JoinTypeWord::Full => JoinType::Full,
+            JoinTypeWord::Semi => JoinType::Semi,
+            JoinTypeWord::Anti => JoinType::Anti,
+        }
+    }
+}
+
+operator! { required,
+    /// A sink, which writes to a store outside that is a node of its own.
+    pub(crate) struct RawSink {
+        "guarantee" => guarantee: GuaranteeWord, optional, "How it writes (default at-least-once).";
+        "transaction-timeout" => timeout: Millis, optional, "With exactly-once: the store aborts a transaction that is open for so long (transaction.timeout.ms, default 1h).";
+        "store" => store: String, optional, "Name of the node that it writes to (default NAME-store).";
+        "batch" => batch: u32, optional, "Most rows of one request (default 100).";
+    }
+}
+
+choice! {
+    /// How a sink writes.
+    pub(crate) enum GuaranteeWord {
+        "none" => None, "Rows are sent and not waited for: a crash loses some and repeats others.";
+        "at-least-once" => AtLeastOnce, "Rows are waited for before a checkpoint is taken: a crash repeats some.";
+        "idempotent" => Idempotent, "The same, to a store that keeps one row for each key and window.";
+        "write-ahead-log" => WriteAheadLog, "Rows wait in the sink's state until their checkpoint is complete (GenericWriteAheadSink).";
+        "exactly-once" => ExactlyOnce, "Two-phase commit with transactions of the store.";
+    }
+}
+
+document! {
+    /// What a sink is to hold at the end.
+    pub(crate) struct RawOutput {
+        "sink" => sink: String, required, "The sink.";
+        "ordered" => ordered: bool, optional, "Whether the order of rows counts too (default false).";
+        "rows" => rows: Rows<RawExpectedRow>, required, "The rows that are committed then: all of them and no others.";
+    }
+}
+
+document! {
+    /// A row that a sink is to hold. What is left out may be anything, but the key: left out, there is none.
+    pub(crate) struct RawExpectedRow {
+        "key" => key: KeyName, optional, "Its key.";
+        "value" => value: RowValue, required, "Its value: a number, a list of them, or \"null\".";
+        "right" => right: RowValue, optional, "The right side's value, in what a join puts out.";
+        "window" => window: RowWindow, optional, "Start and end of its window.";
+        "ts" => ts: Millis, optional, "Its event time.";
+    }
+}

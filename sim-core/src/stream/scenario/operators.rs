@@ -1,0 +1,597 @@
+//! Operators of each kind: from its table to what it does.
+
+use super::document::{
+    Accumulation, AggregateWord, AssignerKind, ClockWord, GuaranteeWord, JoinKind, JoinTypeWord,
+    LateWord, MapWord, ProcessWord, RawAssigner, RawEvictor, RawFilter, RawFlatMap, RawJoin,
+    RawMap, RawProcess, RawSink, RawTrigger, RawWindow, TriggerKind,
+};
+use super::items::Millis;
+use super::keys::KeyTable;
+use crate::scenario::{At, Problem, Reader, Table};
+use crate::stream::rules::assigner::Assigner;
+use crate::stream::rules::join::interval::{Bound, IntervalBounds};
+use crate::stream::rules::join::retention::Retention;
+use crate::stream::rules::join::temporal::TemporalRules;
+use crate::stream::rules::window::aggregate::Aggregate;
+use crate::stream::rules::window::evictor::{Evictor, Keep};
+use crate::stream::rules::window::operator::Settings;
+use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
+use crate::stream::spec::{
+    FilterFunction, Guarantee, JoinSpec, MapFunction, OperatorKind, ProcessFunction, ProcessSpec,
+    SinkSpec,
+};
+use std::ops::Range;
+
+/// Copies that a flat map may make of a record, and rows of a sink's request.
+const MOST: u32 = 100_000;
+
+/// A span that is not negative, ms; one that is gets reported.
+pub(super) fn span_ms(raw: Option<&At<Millis>>, key: &str, reader: &mut Reader<'_>) -> Option<i64> {
+    let at = raw?;
+    if at.value.0 < 0 {
+        let message = format!("`{key}` cannot be negative");
+        reader.report(&at.span, Problem::bad_value(message, "a time from 0s on"));
+    }
+    Some(at.value.0.max(0))
+}
+
+/// A key that must be there for a certain kind.
+fn needed<T>(
+    given: Option<&At<T>>,
+    key: &str,
+    whole: (&impl Table, &Range<usize>),
+    expected: &str,
+    reader: &mut Reader<'_>,
+) {
+    // What was written badly was reported as such.
+    if given.is_none() && !whole.0.has(key) {
+        let problem = Problem::new("missing-key", format!("`{key}` is missing"));
+        reader.report(whole.1, problem.expected(expected));
+    }
+}
+
+/// A key that means nothing for this kind.
+fn foreign<T>(given: Option<&At<T>>, key: &str, with: &str, reader: &mut Reader<'_>) {
+    if let Some(at) = given {
+        let message = format!("`{key}` means nothing with {with}");
+        reader.report(&at.span, Problem::new("contradiction", message));
+    }
+}
+
+/// A number of a function that must be from 0 to 4,294,967,295.
+fn small(raw: Option<&At<i64>>, least: u32, most: u32, reader: &mut Reader<'_>) -> u32 {
+    let Some(at) = raw else { return least };
+    let fits = u32::try_from(at.value).ok();
+    let fits = fits.filter(|it| (least..=most).contains(it));
+    if fits.is_none() {
+        let expected = format!("a number from {least} to {most}");
+        reader.report(
+            &at.span,
+            Problem::bad_value("this number does not fit", expected),
+        );
+    }
+    fits.unwrap_or(least)
+}
+
+pub(super) fn map(raw: &At<RawMap>, reader: &mut Reader<'_>) -> OperatorKind {
+    let doc = &raw.value;
+    let word = doc.function.as_ref().map(|at| at.value);
+    let n = doc.n.as_ref().map_or(0, |at| at.value);
+    match word {
+        None | Some(MapWord::Identity) => {
+            foreign(doc.n.as_ref(), "n", "function = \"identity\"", reader)
+        }
+        Some(_) => needed(
+            doc.n.as_ref(),
+            "n",
+            (doc, &raw.span),
+            "a whole number",
+            reader,
+        ),
+    }
+    OperatorKind::Map(match word {
+        None | Some(MapWord::Identity) => MapFunction::Identity,
+        Some(MapWord::Add) => MapFunction::Add(n),
+        Some(MapWord::Multiply) => MapFunction::Multiply(n),
+        Some(MapWord::KeyModulo) => {
+            MapFunction::KeyModulo(small(doc.n.as_ref(), 0, u32::MAX, reader))
+        }
+    })
+}
+
+pub(super) fn filter(
+    raw: &At<RawFilter>,
+    keys: &mut KeyTable,
+    reader: &mut Reader<'_>,
+) -> OperatorKind {
+    let doc = &raw.value;
+    let spans = [
+        doc.at_least.as_ref().map(|at| &at.span),
+        doc.divisible_by.as_ref().map(|at| &at.span),
+        doc.keys.as_ref().map(|at| &at.span),
+    ];
+    let given: Vec<_> = spans.into_iter().flatten().collect();
+    let expected = "exactly one of at-least, divisible-by, keys";
+    let any = ["at-least", "divisible-by", "keys"]
+        .iter()
+        .any(|key| doc.has(key));
+    if let [_, second, ..] = given.as_slice() {
+        let problem = Problem::new("contradiction", "a filter has one function");
+        reader.report(second, problem.expected(expected));
+    } else if !any {
+        let problem = Problem::new("missing-key", "the filter's function is missing");
+        reader.report(&raw.span, problem.expected(expected));
+    }
+    if let Some(at) = &doc.divisible_by
+        && at.value == 0
+    {
+        let problem = Problem::bad_value("nothing is divisible by 0", "another number");
+        reader.report(&at.span, problem);
+    }
+    OperatorKind::Filter(if let Some(at) = &doc.divisible_by {
+        FilterFunction::DivisibleBy(at.value)
+    } else if let Some(at) = &doc.keys {
+        let names = at.value.iter().map(|name| name.value.0.as_str());
+        FilterFunction::Keys(names.map(|name| keys.key(Some(name))).collect())
+    } else {
+        FilterFunction::AtLeast(doc.at_least.as_ref().map_or(0, |at| at.value))
+    })
+}
+
+pub(super) fn flat_map(raw: &At<RawFlatMap>, reader: &mut Reader<'_>) -> OperatorKind {
+    let copies = raw.value.copies.as_ref();
+    if let Some(at) = copies
+        && at.value > MOST
+    {
+        let expected = format!("a number from 0 to {MOST}");
+        let problem = Problem::bad_value("these are too many copies", expected);
+        reader.report(&at.span, problem);
+    }
+    OperatorKind::FlatMap {
+        copies: copies.map_or(1, |at| at.value.min(MOST)),
+    }
+}
+
+pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> OperatorKind {
+    let doc = &raw.value;
+    let word = doc.function.as_ref().map(|at| at.value);
+    let n = doc.n.as_ref();
+    match word {
+        Some(ProcessWord::Last | ProcessWord::FailOn) => {
+            needed(n, "n", (doc, &raw.span), "a whole number", reader);
+        }
+        Some(_) => foreign(n, "n", "this function", reader),
+        None => {}
+    }
+    let function = match word {
+        None | Some(ProcessWord::Count) => ProcessFunction::Count,
+        Some(ProcessWord::Sum) => ProcessFunction::Sum,
+        Some(ProcessWord::Max) => ProcessFunction::Max,
+        Some(ProcessWord::Distinct) => ProcessFunction::Distinct,
+        Some(ProcessWord::Last) => ProcessFunction::Last(small(n, 1, MOST, reader)),
+        Some(ProcessWord::FailOn) => ProcessFunction::FailOn(n.map_or(0, |at| at.value)),
+    };
+    OperatorKind::Process(ProcessSpec {
+        function,
+        ttl_ms: ttl(doc.ttl.as_ref(), reader),
+        bytes_per_key: doc.bytes.as_ref().map_or(64, |at| at.value),
+    })
+}
+
+/// A time to live, ms; 0 is none (as `table.exec.state.ttl`).
+fn ttl(raw: Option<&At<Millis>>, reader: &mut Reader<'_>) -> Option<i64> {
+    span_ms(raw, "ttl", reader).filter(|ms| *ms > 0)
+}
+
+pub(super) fn window(raw: &At<RawWindow>, reader: &mut Reader<'_>) -> OperatorKind {
+    let doc = &raw.value;
+    let time = match doc.time.as_ref().map(|at| at.value) {
+        None | Some(ClockWord::Event) => TimeDomain::Event,
+        Some(ClockWord::Processing) => TimeDomain::Processing,
+    };
+    let (assigner, of_count) = match &doc.window {
+        Some(given) => assigner(given, reader),
+        None => (Assigner::Global, None),
+    };
+    let counts = doc.window.as_ref().and_then(|it| it.value.kind.as_ref());
+    let counts = counts.is_some_and(|at| at.value == AssignerKind::Count);
+    if counts {
+        let why = "a count window, which has a trigger and an evictor of its own";
+        foreign(doc.trigger.as_ref(), "trigger", why, reader);
+        foreign(doc.accumulation.as_ref(), "accumulation", why, reader);
+        foreign(doc.evictor.as_ref(), "evictor", why, reader);
+    }
+    let trigger = match (&of_count, &doc.trigger) {
+        (Some((trigger, _)), _) => trigger.clone(),
+        (None, Some(given)) => trigger(given, reader),
+        (None, None) if assigner == Assigner::Global => Trigger::Never,
+        (None, None) if time == TimeDomain::Event => Trigger::EventTime,
+        (None, None) => Trigger::ProcessingTime,
+    };
+    if assigner == Assigner::Global && trigger == Trigger::Never && doc.window.is_some() {
+        let place = doc.trigger.as_ref().map(|at| &at.span);
+        let place = place.or(doc.window.as_ref().map(|at| &at.span));
+        let message = "a window without a bound that never speaks: GlobalWindows' own trigger is \
+                       NeverTrigger, and results are never computed";
+        let problem = Problem::new("endless-window", message)
+            .expected("a trigger, e.g. trigger = { kind = \"count\", count = 3 }");
+        let kind_known = doc
+            .window
+            .as_ref()
+            .is_some_and(|it| it.value.kind.is_some());
+        if kind_known && !(counts && of_count.is_none()) {
+            reader.report(place.unwrap_or(&raw.span), problem);
+        }
+    }
+    let discards = doc.accumulation.as_ref().map(|at| at.value) == Some(Accumulation::Discarding);
+    let trigger = match (discards, &of_count) {
+        (true, None) => Trigger::Purging(Box::new(trigger)),
+        _ => trigger,
+    };
+    let evictor = match (&of_count, &doc.evictor) {
+        (Some((_, evictor)), _) => *evictor,
+        (None, given) => given.as_ref().and_then(|it| self::evictor(it, reader)),
+    };
+    let settings = Settings {
+        assigner,
+        time,
+        trigger,
+        aggregate: match doc.aggregate.as_ref().map(|at| at.value) {
+            None | Some(AggregateWord::Sum) => Aggregate::Sum,
+            Some(AggregateWord::Count) => Aggregate::Count,
+            Some(AggregateWord::Min) => Aggregate::Min,
+            Some(AggregateWord::Max) => Aggregate::Max,
+            Some(AggregateWord::Elements) => Aggregate::Elements,
+        },
+        evictor,
+        allowed_lateness: doc.lateness.as_ref().map_or(0, |at| at.value.0),
+        late_output: doc.late.as_ref().map(|at| at.value) == Some(LateWord::SideOutput),
+    };
+    if let Err(message) = settings.validate() {
+        let lateness = doc.lateness.as_ref().filter(|at| at.value.0 < 0);
+        let (assigner, trigger) = (doc.window.as_ref(), doc.trigger.as_ref());
+        let place = match (settings.assigner.validate(), lateness, trigger) {
+            (Ok(()), Some(at), _) => Some(&at.span),
+            (Ok(()), None, Some(at)) => Some(&at.span),
+            _ => assigner.map(|at| &at.span),
+        };
+        // What is missing was reported as missing.
+        if reader.good_within(&raw.span) {
+            let problem = Problem::new("contradiction", message);
+            reader.report(place.unwrap_or(&raw.span), problem);
+        }
+    }
+    OperatorKind::Window(settings)
+}
+
+/// A count window's own trigger and evictor.
+type OfCount = (Trigger, Option<Evictor>);
+
+fn assigner(raw: &At<RawAssigner>, reader: &mut Reader<'_>) -> (Assigner, Option<OfCount>) {
+    use AssignerKind::{Count, Cumulate, Global, Session, Sliding, Tumbling};
+    let doc = &raw.value;
+    let Some(kind) = doc.kind.as_ref().map(|at| at.value) else {
+        return (Assigner::Global, None);
+    };
+    let time = "a time such as \"10s\"";
+    let spans = [
+        ("size", &doc.size, true, &[Tumbling, Sliding, Cumulate][..]),
+        ("slide", &doc.slide, true, &[Sliding][..]),
+        ("step", &doc.step, true, &[Cumulate][..]),
+        ("gap", &doc.gap, true, &[Session][..]),
+        (
+            "offset",
+            &doc.offset,
+            false,
+            &[Tumbling, Sliding, Cumulate][..],
+        ),
+    ];
+    let counts = [("count", &doc.count, true), ("every", &doc.every, false)];
+    let word = format!("kind = \"{}\"", word_of(kind));
+    let word = word.as_str();
+    for (key, given, must, kinds) in spans {
+        match kinds.contains(&kind) {
+            true if must => needed(given.as_ref(), key, (doc, &raw.span), time, reader),
+            true => {}
+            false => foreign(given.as_ref(), key, word, reader),
+        }
+    }
+    for (key, given, must) in counts {
+        match kind == Count {
+            true if must => {
+                needed(
+                    given.as_ref(),
+                    key,
+                    (doc, &raw.span),
+                    "a whole number",
+                    reader,
+                );
+            }
+            true => {}
+            false => foreign(given.as_ref(), key, word, reader),
+        }
+    }
+    let ms = |given: &Option<At<Millis>>| given.as_ref().map_or(0, |at| at.value.0);
+    let (size, offset) = (ms(&doc.size), ms(&doc.offset));
+    let assigner = match kind {
+        Tumbling => Assigner::Tumbling { size, offset },
+        Sliding => Assigner::Sliding {
+            size,
+            slide: ms(&doc.slide),
+            offset,
+        },
+        Cumulate => Assigner::Cumulate {
+            size,
+            step: ms(&doc.step),
+            offset,
+        },
+        Session => Assigner::Session { gap: ms(&doc.gap) },
+        Global | Count => Assigner::Global,
+    };
+    (
+        assigner,
+        (kind == Count).then(|| count_window(doc, reader)).flatten(),
+    )
+}
+
+fn word_of(kind: AssignerKind) -> &'static str {
+    match kind {
+        AssignerKind::Tumbling => "tumbling",
+        AssignerKind::Sliding => "sliding",
+        AssignerKind::Cumulate => "cumulate",
+        AssignerKind::Session => "session",
+        AssignerKind::Global => "global",
+        AssignerKind::Count => "count",
+    }
+}
+
+/// `countWindow(size)` purges at each firing; `countWindow(size, slide)` evicts instead.
+fn count_window(doc: &RawAssigner, reader: &mut Reader<'_>) -> Option<OfCount> {
+    for at in [&doc.count, &doc.every].into_iter().flatten() {
+        if !(1..=i64::MAX.unsigned_abs()).contains(&at.value) {
+            let problem = Problem::bad_value("a count window needs a count > 0", "1 or more");
+            reader.report(&at.span, problem);
+            return None;
+        }
+    }
+    let count = doc.count.as_ref()?.value;
+    Some(match &doc.every {
+        None => (
+            Trigger::Purging(Box::new(Trigger::Count(count as i64))),
+            None,
+        ),
+        Some(every) => {
+            let keep = Keep::Count(count);
+            let evictor = Evictor { keep, after: false };
+            (Trigger::Count(every.value as i64), Some(evictor))
+        }
+    })
+}
+
+fn trigger(raw: &At<RawTrigger>, reader: &mut Reader<'_>) -> Trigger {
+    use TriggerKind as Kind;
+    let doc = &raw.value;
+    let Some(kind) = doc.kind.as_ref().map(|at| at.value) else {
+        return Trigger::EventTime;
+    };
+    let continuous = matches!(
+        kind,
+        Kind::ContinuousEventTime | Kind::ContinuousProcessingTime
+    );
+    let whole = (doc, &raw.span);
+    match kind == Kind::Count {
+        true => needed(doc.count.as_ref(), "count", whole, "1 or more", reader),
+        false => foreign(doc.count.as_ref(), "count", "this trigger", reader),
+    }
+    match continuous {
+        true => needed(
+            doc.interval.as_ref(),
+            "interval",
+            whole,
+            "a time above 0",
+            reader,
+        ),
+        false => foreign(doc.interval.as_ref(), "interval", "this trigger", reader),
+    }
+    match kind == Kind::Delta {
+        true => needed(
+            doc.threshold.as_ref(),
+            "threshold",
+            whole,
+            "a number",
+            reader,
+        ),
+        false => foreign(doc.threshold.as_ref(), "threshold", "this trigger", reader),
+    }
+    let interval = doc.interval.as_ref().map_or(0, |at| at.value.0);
+    let trigger = match kind {
+        Kind::EventTime => Trigger::EventTime,
+        Kind::ProcessingTime => Trigger::ProcessingTime,
+        Kind::Count => Trigger::Count(doc.count.as_ref().map_or(0, |at| at.value)),
+        Kind::ContinuousEventTime => Trigger::ContinuousEventTime(interval),
+        Kind::ContinuousProcessingTime => Trigger::ContinuousProcessingTime(interval),
+        Kind::Delta => Trigger::Delta(doc.threshold.as_ref().map_or(0, |at| at.value)),
+        Kind::EndOfStream => Trigger::EndOfStream,
+        Kind::Never => Trigger::Never,
+    };
+    let flag = |given: &Option<At<bool>>, default| given.as_ref().map_or(default, |at| at.value);
+    match &doc.timeout {
+        Some(after) => Trigger::Timeout {
+            nested: Box::new(trigger),
+            after: after.value.0,
+            reset: flag(&doc.reset, false),
+            clear: flag(&doc.clear, true),
+        },
+        None => {
+            let why = "a trigger without `timeout`";
+            foreign(doc.reset.as_ref(), "timeout-reset", why, reader);
+            foreign(doc.clear.as_ref(), "timeout-clear", why, reader);
+            trigger
+        }
+    }
+}
+
+fn evictor(raw: &At<RawEvictor>, reader: &mut Reader<'_>) -> Option<Evictor> {
+    let doc = &raw.value;
+    let ways = [
+        doc.count.as_ref().map(|at| Keep::Count(at.value)),
+        doc.time.as_ref().map(|at| Keep::Time(at.value.0)),
+        doc.delta.as_ref().map(|at| Keep::Delta(at.value)),
+    ];
+    let given: Vec<Keep> = ways.into_iter().flatten().collect();
+    let [keep] = given.as_slice() else {
+        let written = ["count", "time", "delta"].iter().any(|key| doc.has(key));
+        if !given.is_empty() || !written {
+            let problem = Problem::new("contradiction", "an evictor has one measure");
+            reader.report(
+                &raw.span,
+                problem.expected("exactly one of count, time, delta"),
+            );
+        }
+        return None;
+    };
+    Some(Evictor {
+        keep: *keep,
+        after: doc.after.as_ref().is_some_and(|at| at.value),
+    })
+}
+
+pub(super) fn join(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> OperatorKind {
+    use JoinKind::{Broadcast, Interval, Table as Tables, Temporal, Window};
+    let doc = &raw.value;
+    let join_type = doc.join_type.as_ref();
+    let join = join_type.map_or(JoinTypeWord::Inner, |at| at.value);
+    let Some(kind) = doc.kind.as_ref().map(|at| at.value) else {
+        return OperatorKind::Join(JoinSpec::Broadcast);
+    };
+    let whole = (doc, &raw.span);
+    let time = "a time such as \"10s\"";
+    match kind == Window {
+        true => needed(doc.size.as_ref(), "size", whole, time, reader),
+        false => foreign(doc.size.as_ref(), "size", "this kind of join", reader),
+    }
+    for (key, given) in [("lower", &doc.lower), ("upper", &doc.upper)] {
+        match kind == Interval {
+            true => needed(given.as_ref(), key, whole, time, reader),
+            false => foreign(given.as_ref(), key, "this kind of join", reader),
+        }
+    }
+    if !matches!(kind, Tables | Temporal) {
+        foreign(doc.ttl.as_ref(), "ttl", "this kind of join", reader);
+    }
+    let allowed: &[JoinTypeWord] = match kind {
+        Window | Tables => &[],
+        Temporal => &[JoinTypeWord::Inner, JoinTypeWord::Left],
+        Interval | Broadcast => &[JoinTypeWord::Inner],
+    };
+    if let Some(at) = join_type
+        && !allowed.is_empty()
+        && !allowed.contains(&at.value)
+    {
+        let message = "there is no such join of this kind";
+        let words = if allowed.len() > 1 {
+            "inner or left"
+        } else {
+            "inner"
+        };
+        reader.report(
+            &at.span,
+            Problem::new("contradiction", message).expected(words),
+        );
+    }
+    let ttl_ms = ttl(doc.ttl.as_ref(), reader);
+    OperatorKind::Join(match kind {
+        Window => {
+            let size = doc.size.as_ref().map_or(1, |at| at.value.0);
+            if let Some(at) = &doc.size
+                && size <= 0
+            {
+                let problem = Problem::bad_value("windows need a size > 0", "a time above 0");
+                reader.report(&at.span, problem);
+            }
+            JoinSpec::Window {
+                size: size.max(1),
+                join: join.rule(),
+            }
+        }
+        Interval => interval(doc, reader),
+        Temporal => JoinSpec::Temporal(TemporalRules {
+            left_outer: join == JoinTypeWord::Left,
+            retention: retention(ttl_ms),
+            ..TemporalRules::default()
+        }),
+        Tables => JoinSpec::Table {
+            join: join.rule(),
+            ttl_ms,
+        },
+        Broadcast => JoinSpec::Broadcast,
+    })
+}
+
+/// Idle state retention of a temporal join: `table.exec.state.ttl` and half as much again
+/// (`TableConfigUtils.getMaxIdleStateRetentionTime`).
+fn retention(ttl_ms: Option<i64>) -> Retention {
+    let min = ttl_ms.unwrap_or(0);
+    Retention {
+        min,
+        max: min.saturating_mul(3) / 2,
+    }
+}
+
+fn interval(doc: &RawJoin, reader: &mut Reader<'_>) -> JoinSpec {
+    let bound = |at: &Option<At<Millis>>, exclusive: &Option<At<bool>>| Bound {
+        at: at.as_ref().map_or(0, |at| at.value.0),
+        inclusive: !exclusive.as_ref().is_some_and(|at| at.value),
+    };
+    let lower = bound(&doc.lower, &doc.lower_exclusive);
+    let upper = bound(&doc.upper, &doc.upper_exclusive);
+    match IntervalBounds::new(lower, upper) {
+        Ok(bounds) => JoinSpec::Interval(bounds),
+        Err(message) => {
+            if let (Some(at), Some(_)) = (&doc.lower, &doc.upper) {
+                reader.report(&at.span, Problem::new("contradiction", message));
+            }
+            JoinSpec::Broadcast
+        }
+    }
+}
+
+pub(super) fn sink(raw: &At<RawSink>, reader: &mut Reader<'_>) -> SinkSpec {
+    let doc = &raw.value;
+    let name = doc.name.as_ref().map_or("", |at| at.value.as_str());
+    let word = doc.guarantee.as_ref().map(|at| at.value);
+    let exact = word == Some(GuaranteeWord::ExactlyOnce);
+    if !exact {
+        let kind = "this guarantee, which has no transactions";
+        foreign(doc.timeout.as_ref(), "transaction-timeout", kind, reader);
+    }
+    if let Some(at) = doc.timeout.as_ref().filter(|at| at.value.0 <= 0) {
+        let problem = Problem::bad_value("a transaction needs some time", "a time above 0");
+        reader.report(&at.span, problem);
+    }
+    if let Some(at) = &doc.batch
+        && !(1..=MOST).contains(&at.value)
+    {
+        let expected = format!("a number from 1 to {MOST}");
+        reader.report(
+            &at.span,
+            Problem::bad_value("no request has so many rows", expected),
+        );
+    }
+    SinkSpec {
+        store: match &doc.store {
+            Some(at) => at.value.clone(),
+            None => format!("{name}-store"),
+        },
+        guarantee: match word {
+            Some(GuaranteeWord::None) => Guarantee::None,
+            None | Some(GuaranteeWord::AtLeastOnce) => Guarantee::AtLeastOnce,
+            Some(GuaranteeWord::Idempotent) => Guarantee::Idempotent,
+            Some(GuaranteeWord::WriteAheadLog) => Guarantee::WriteAheadLog,
+            Some(GuaranteeWord::ExactlyOnce) => Guarantee::ExactlyOnce {
+                transaction_timeout_ms: doc.timeout.as_ref().map_or(3_600_000, |at| at.value.0),
+            },
+        },
+        batch: doc.batch.as_ref().map_or(100, |at| at.value.clamp(1, MOST)),
+    }
+}

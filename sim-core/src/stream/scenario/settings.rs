@@ -1,0 +1,160 @@
+//! `[stream.config]`: Flink's own keys, the bounds of their values, and what contradicts what.
+//!
+//! Follows the checks of `CheckpointCoordinatorConfiguration`, `HeartbeatServices` and the options'
+//! own descriptions, in their words where they have some.
+
+use super::document::RawStream;
+use crate::scenario::{At, Config, Problem, Reader, Settings};
+use crate::settings::{KeySpec, SettingError, SettingValue};
+use crate::stream::config::{CheckpointingMode, JobConfig, Millis, RestartType, StateBackend};
+use std::ops::Range;
+
+/// Smallest values, where 0 is none; of durations in ms.
+const AT_LEAST: &[(&str, i128)] = &[
+    ("execution.checkpointing.timeout", 10),
+    ("execution.checkpointing.max-concurrent-checkpoints", 1),
+    ("execution.checkpointing.num-retained", 1),
+    ("pipeline.watermark-alignment.interval", 1),
+    ("restart-strategy.failure-rate.max-failures-per-interval", 1),
+    ("restart-strategy.failure-rate.failure-rate-interval", 1),
+    ("restart-strategy.exponential-delay.initial-backoff", 1),
+    ("restart-strategy.exponential-delay.max-backoff", 1),
+    (
+        "restart-strategy.exponential-delay.reset-backoff-threshold",
+        1,
+    ),
+    ("heartbeat.interval", 1),
+    ("heartbeat.timeout", 1),
+    ("taskmanager.memory.segment-size", 256),
+    ("taskmanager.network.memory.buffers-per-channel", 1),
+    ("taskmanager.network.memory.max-buffers-per-channel", 1),
+    ("taskmanager.network.memory.buffer-debloat.target", 1),
+    ("taskmanager.network.memory.buffer-debloat.period", 1),
+    ("strandline.record-bytes", 1),
+    ("strandline.storage.bytes-per-second", 1),
+];
+
+/// Longest duration, ms: longer than any run, short enough to be counted with.
+const LONGEST_MS: i128 = 1_000_000_000_000;
+
+impl Settings for JobConfig {
+    const NAME: &'static str = "JobConfig";
+    const SYSTEM: &'static str = "Flink";
+    const KEYS: &'static [KeySpec] = JobConfig::KEYS;
+
+    fn put(&mut self, key: &str, text: &str) -> Result<(), SettingError> {
+        self.set(key, text)
+    }
+
+    fn out_of_bounds(key: &str, text: &str) -> Option<(String, String)> {
+        let expected = Self::KEYS.iter().find(|it| it.key == key)?.expected;
+        let duration = expected == Millis::EXPECTED;
+        let number = match duration {
+            true => i128::from(Millis::parse(text).ok()?.0),
+            false => text.replace('_', "").parse().ok()?,
+        };
+        let unit = if duration { " ms" } else { "" };
+        // 0 takes no checkpoints.
+        if key == "execution.checkpointing.interval" && (1..10).contains(&number) {
+            let message = "Checkpoint interval must be larger than or equal to 10 ms";
+            return Some((message.to_owned(), "0, or 10 ms or more".to_owned()));
+        }
+        let least = AT_LEAST.iter().find(|(it, _)| *it == key);
+        match least {
+            Some((_, least)) if number < *least => Some((
+                format!("`{key}` is at least {least}{unit}"),
+                format!("{least}{unit} or more"),
+            )),
+            _ if duration && number > LONGEST_MS => Some((
+                format!("`{key}` is too long"),
+                format!("at most {LONGEST_MS} ms"),
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the settings and reports what contradicts each other.
+pub(super) fn read(raw: &At<RawStream>, reader: &mut Reader<'_>) -> JobConfig {
+    let Some(given) = &raw.value.config else {
+        return JobConfig::default();
+    };
+    let config = &given.value;
+    check(config, &given.span, reader);
+    config.value.clone()
+}
+
+fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'_>) {
+    let c = &config.value;
+    let mut say = |keys: &[&str], problem: Problem| {
+        let place = keys.iter().find_map(|key| config.place(key));
+        reader.report(place.unwrap_or(whole), problem);
+    };
+    let wrong = |message: &str| Problem::new("contradiction", message);
+    const UNALIGNED: &str = "execution.checkpointing.unaligned.enabled";
+    if c.unaligned && c.checkpoint_mode == CheckpointingMode::AtLeastOnce {
+        let message = "Unaligned checkpoints can only be used with checkpointing mode EXACTLY_ONCE";
+        say(&[UNALIGNED], wrong(message));
+    }
+    const CONCURRENT: &str = "execution.checkpointing.max-concurrent-checkpoints";
+    if c.unaligned && c.checkpoint_max_concurrent > 1 {
+        let message = "maxConcurrentCheckpoints can't be > 1 if UnalignedCheckpoints enabled";
+        say(&[CONCURRENT, UNALIGNED], wrong(message));
+    }
+    const ALIGNED: &str = "execution.checkpointing.aligned-checkpoint-timeout";
+    if !c.unaligned && c.aligned_timeout.0 > 0 {
+        let message = format!("`{ALIGNED}` is for unaligned checkpoints, which are not enabled");
+        say(
+            &[ALIGNED],
+            wrong(&message).help(format!("set `{UNALIGNED}`")).warning(),
+        );
+    }
+    if c.heartbeat_timeout < c.heartbeat_interval {
+        let message = "The heartbeat timeout should be larger or equal than the heartbeat interval";
+        say(&["heartbeat.timeout", "heartbeat.interval"], wrong(message));
+    } else if c.heartbeat_timeout == c.heartbeat_interval {
+        let message = "the heartbeat timeout is the heartbeat interval: a TaskManager is given up \
+                       as soon as one answer is slow";
+        say(
+            &["heartbeat.timeout", "heartbeat.interval"],
+            wrong(message).warning(),
+        );
+    }
+    if c.incremental && c.backend != StateBackend::RocksDb {
+        let message = "only the state backend rocksdb takes incremental checkpoints";
+        let key = "execution.checkpointing.incremental";
+        say(
+            &[key],
+            wrong(message).help("set `state.backend.type`").warning(),
+        );
+    }
+    if c.backoff_max < c.backoff_initial {
+        let message = "The maximum backoff must not be smaller than the initial backoff";
+        let prefix = "restart-strategy.exponential-delay";
+        let (most, first) = (
+            format!("{prefix}.max-backoff"),
+            format!("{prefix}.initial-backoff"),
+        );
+        say(&[&most, &first], wrong(message));
+    }
+    let families = [
+        ("restart-strategy.fixed-delay.", RestartType::FixedDelay),
+        ("restart-strategy.failure-rate.", RestartType::FailureRate),
+        (
+            "restart-strategy.exponential-delay.",
+            RestartType::ExponentialDelay,
+        ),
+    ];
+    for spec in JobConfig::KEYS {
+        let family = families.iter().find(|(it, _)| spec.key.starts_with(it));
+        let Some((_, kind)) = family.filter(|_| config.place(spec.key).is_some()) else {
+            continue;
+        };
+        // Unset is exponential delay with checkpoints, and none without.
+        let unset = c.restart == RestartType::Unset && *kind == RestartType::ExponentialDelay;
+        if c.restart != *kind && !unset {
+            let message = format!("`{}` is for another `restart-strategy.type`", spec.key);
+            say(&[spec.key], wrong(&message).warning());
+        }
+    }
+}
