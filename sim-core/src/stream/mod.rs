@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod element;
+pub mod expected;
 pub mod graph;
 pub mod job;
 pub mod jobmanager;
@@ -24,3 +25,7 @@ pub mod source;
 pub mod spec;
 pub mod task;
 pub mod taskmanager;
+pub mod storage;
+pub mod store;
+#[cfg(test)]
+mod testing;

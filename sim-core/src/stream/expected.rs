@@ -1,0 +1,226 @@
+//! Whether sinks hold what a job expects of them.
+//!
+//! What a sink holds is what a `read_committed` reader sees in its store; a row of a changelog that
+//! takes another back takes it away. What an expected row leaves open may be anything, and each
+//! expected row stands for one row.
+
+use super::element::{Key, Record};
+use super::rules::window::aggregate::Value;
+use super::spec::{ExpectedOutput, ExpectedRow, JobSpec};
+use super::store::Store;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Whether all sinks hold what is expected. `stores` are the stores by their sinks' operators.
+#[must_use]
+pub fn matches(spec: &JobSpec, stores: &[(u32, &Store)]) -> bool {
+    first_difference(spec, stores).is_none()
+}
+
+/// The first difference between what is expected and what is there, in words.
+#[must_use]
+pub fn first_difference(spec: &JobSpec, stores: &[(u32, &Store)]) -> Option<String> {
+    spec.expected.iter().find_map(|expected| {
+        let name = spec.operators.get(expected.sink as usize);
+        let name = name.map_or("?", |it| it.name.as_str());
+        let store = stores.iter().find(|(sink, _)| *sink == expected.sink);
+        let Some((_, store)) = store else {
+            return Some(format!("{name} has no store"));
+        };
+        let held = held(store);
+        let difference = match expected.ordered {
+            true => in_order(spec, expected, &held),
+            false => in_any_order(spec, expected, &held),
+        };
+        difference.map(|it| format!("{name}: {it}"))
+    })
+}
+
+/// The rows that a store holds for a `read_committed` reader, with those gone that were taken back.
+#[must_use]
+pub fn held(store: &Store) -> Vec<&Record> {
+    let mut rows: Vec<&Record> = Vec::new();
+    for row in store.visible_rows() {
+        let it = &row.record;
+        if it.kind.is_accumulate() {
+            rows.push(it);
+            continue;
+        }
+        let same = |row: &&Record| {
+            (row.key, &row.value, &row.right, row.window)
+                == (it.key, &it.value, &it.right, it.window)
+        };
+        if let Some(at) = rows.iter().rposition(same) {
+            rows.remove(at);
+        }
+    }
+    rows
+}
+
+fn fits(expected: &ExpectedRow, row: &Record) -> bool {
+    let window = row.window.map(|it| (it.start, it.end));
+    let right = expected.right.as_ref();
+    expected.key == row.key
+        && expected.value == row.value
+        && right.is_none_or(|it| row.right.as_ref() == Some(it))
+        && expected.window.is_none_or(|it| window == Some(it))
+        && expected.timestamp.is_none_or(|it| row.timestamp == it)
+}
+
+fn in_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> Option<String> {
+    for (number, row) in (1..).zip(&expected.rows) {
+        match held.get(number - 1) {
+            None => return Some(format!("row {number}, {}, is missing", wanted(spec, row))),
+            Some(found) if !fits(row, found) => {
+                let (wanted, found) = (wanted(spec, row), shown(spec, found));
+                return Some(format!("row {number} is {found}, expected is {wanted}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let more = held.get(expected.rows.len());
+    more.map(|it| format!("{} is not expected", shown(spec, it)))
+}
+
+fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> Option<String> {
+    type Group<'a> = (Vec<&'a ExpectedRow>, Vec<&'a Record>);
+    let mut groups: BTreeMap<(Key, &Value), Group<'_>> = BTreeMap::new();
+    for row in &expected.rows {
+        groups.entry((row.key, &row.value)).or_default().0.push(row);
+    }
+    for row in held {
+        groups.entry((row.key, &row.value)).or_default().1.push(row);
+    }
+    let mut surplus = None;
+    for (wanted_rows, found) in groups.values_mut() {
+        // Those that leave less open choose first.
+        wanted_rows.sort_by_key(|it| {
+            let open = [
+                it.right.is_none(),
+                it.window.is_none(),
+                it.timestamp.is_none(),
+            ];
+            open.iter().filter(|it| **it).count()
+        });
+        let pairs = Pairs::of(wanted_rows, found);
+        if let Some(row) = pairs.without.map(|at| wanted_rows[at]) {
+            return Some(format!("{} is missing", wanted(spec, row)));
+        }
+        let free = pairs.taken_by.iter().position(Option::is_none);
+        surplus = surplus.or_else(|| free.and_then(|at| found.get(at).copied()));
+    }
+    surplus.map(|it| format!("{} is not expected", shown(spec, it)))
+}
+
+/// Which row is taken by which expected one: as many pairs as there can be, by paths along which
+/// pairs are changed (Kuhn).
+struct Pairs {
+    taken_by: Vec<Option<usize>>,
+    /// The first expected row that has none.
+    without: Option<usize>,
+}
+
+impl Pairs {
+    fn of(expected: &[&ExpectedRow], found: &[&Record]) -> Self {
+        let mut pairs = Pairs {
+            taken_by: vec![None; found.len()],
+            without: None,
+        };
+        for at in 0..expected.len() {
+            let free = |(place, row): (usize, &&Record)| {
+                (pairs.taken_by[place].is_none() && fits(expected[at], row)).then_some(place)
+            };
+            let free = found.iter().enumerate().find_map(free);
+            if let Some(place) = free {
+                pairs.taken_by[place] = Some(at);
+            } else if !pairs.change(at, expected, found) {
+                pairs.without = Some(at);
+                break;
+            }
+        }
+        pairs
+    }
+
+    /// Finds a row for an expected one by giving others another: breadth first, from that one.
+    fn change(&mut self, at: usize, expected: &[&ExpectedRow], found: &[&Record]) -> bool {
+        let mut came_from: Vec<Option<usize>> = vec![None; found.len()];
+        let mut queue = vec![at];
+        let mut head = 0;
+        while let Some(wanting) = queue.get(head).copied() {
+            head += 1;
+            for (place, row) in found.iter().enumerate() {
+                if came_from[place].is_some() || !fits(expected[wanting], row) {
+                    continue;
+                }
+                came_from[place] = Some(wanting);
+                match self.taken_by[place] {
+                    Some(owner) => queue.push(owner),
+                    None => {
+                        self.swap_along(place, at, &came_from);
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn swap_along(&mut self, mut place: usize, at: usize, came_from: &[Option<usize>]) {
+        while let Some(wanting) = came_from[place] {
+            let before = self.taken_by.iter().position(|it| *it == Some(wanting));
+            self.taken_by[place] = Some(wanting);
+            match before.filter(|_| wanting != at) {
+                Some(before) => place = before,
+                None => return,
+            }
+        }
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Nothing => "nothing".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Values(all) => format!("{all:?}"),
+    }
+}
+
+fn row(
+    spec: &JobSpec,
+    (key, main, right): (Key, &Value, Option<&Value>),
+    window: Option<(i64, i64)>,
+    timestamp: Option<i64>,
+) -> String {
+    let mut text = format!("{} = {}", spec.keys.name(key), value(main));
+    // Writing to a text does not fail.
+    if let Some(right) = right {
+        let _ = write!(text, " with {}", value(right));
+    }
+    if let Some((start, end)) = window {
+        let _ = write!(text, " in [{start}, {end})");
+    }
+    if let Some(timestamp) = timestamp {
+        let _ = write!(text, " at {timestamp}");
+    }
+    text
+}
+
+fn wanted(spec: &JobSpec, it: &ExpectedRow) -> String {
+    row(
+        spec,
+        (it.key, &it.value, it.right.as_ref()),
+        it.window,
+        it.timestamp,
+    )
+}
+
+fn shown(spec: &JobSpec, it: &Record) -> String {
+    let window = it.window.map(|it| (it.start, it.end));
+    let timestamp = Some(it.timestamp).filter(|it| *it != super::element::NO_TIMESTAMP);
+    row(
+        spec,
+        (it.key, &it.value, it.right.as_ref()),
+        window,
+        timestamp,
+    )
+}

@@ -1,0 +1,225 @@
+//! The node that keeps checkpoints: a file system or an object store.
+//!
+//! Follows `FsCheckpointStorageAccess` as far as a job sees it: a state is there once all its bytes
+//! are written, each TaskManager writes and reads one after the other at
+//! `strandline.storage.bytes-per-second`, and what is there survives every crash but that of the
+//! disk; a write under way is lost with a crash. Left out: files that several checkpoints share (of
+//! incremental snapshots only the new bytes are written and counted), listing, and storage inlined
+//! in metadata.
+
+use super::job::Job;
+use super::node::{StreamCx, StreamInput, Timer};
+use super::protocol::{Attempt, Packet, TaskId};
+use super::snapshot::{Handle, TaskSnapshot};
+use crate::kernel::{Input, Loss, Nanos, NodeId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Nanoseconds in a second.
+const SECOND: u128 = 1_000_000_000;
+
+/// A state that is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Kept {
+    /// What; none for a checkpoint's metadata.
+    pub state: Option<Arc<TaskSnapshot>>,
+    /// Bytes that were written for it.
+    pub bytes: u64,
+    /// Since when it is there, ns.
+    pub since: Nanos,
+}
+
+/// What a reader or a writer waits for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+enum Work {
+    Write {
+        handle: Handle,
+        state: Option<Arc<TaskSnapshot>>,
+        bytes: u64,
+    },
+    Read {
+        attempt: Attempt,
+        task: TaskId,
+        handle: Handle,
+    },
+}
+
+/// A timer of the storage: the piece of work with this number is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct StorageTimer(u64);
+
+/// The storage.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Storage {
+    bytes_per_second: u64,
+    kept: BTreeMap<Handle, Kept>,
+    bytes: u64,
+    /// Until when each machine is served, ns.
+    busy: BTreeMap<NodeId, Nanos>,
+    under_way: BTreeMap<u64, (NodeId, Work)>,
+    next: u64,
+}
+
+impl Storage {
+    /// The storage of a job.
+    #[must_use]
+    pub fn new(job: &Job) -> Self {
+        Storage {
+            bytes_per_second: job.spec.config.storage_speed,
+            kept: BTreeMap::new(),
+            bytes: 0,
+            busy: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    pub(super) fn on(&mut self, input: StreamInput<StorageTimer>, cx: &mut StreamCx<'_>) {
+        match input {
+            Input::Message { from, msg } => self.on_packet(from, msg, cx),
+            Input::Timer(StorageTimer(number)) => {
+                if let Some((node, work)) = self.under_way.remove(&number) {
+                    self.finish(node, work, cx);
+                }
+            }
+            Input::Boot | Input::Disconnected(_) | Input::Order(_) => {}
+        }
+    }
+
+    fn on_packet(&mut self, from: NodeId, packet: Packet, cx: &mut StreamCx<'_>) {
+        match packet {
+            Packet::WriteState {
+                handle,
+                state,
+                bytes,
+            } => {
+                let work = Work::Write {
+                    handle,
+                    state,
+                    bytes,
+                };
+                self.begin(from, work, bytes, cx);
+            }
+            Packet::ReadState {
+                attempt,
+                task,
+                handle,
+            } => {
+                let work = Work::Read {
+                    attempt,
+                    task,
+                    handle,
+                };
+                let there = self.kept.contains_key(&handle);
+                self.begin(from, work, if there { handle.bytes } else { 0 }, cx);
+            }
+            Packet::DiscardState { checkpoint } => self.discard(checkpoint),
+            _ => {}
+        }
+    }
+
+    /// Begins a piece of work behind the others of that machine.
+    fn begin(&mut self, node: NodeId, work: Work, bytes: u64, cx: &mut StreamCx<'_>) {
+        let span = match self.bytes_per_second {
+            0 => 0,
+            speed => u128::from(bytes) * SECOND / u128::from(speed),
+        };
+        let span = u64::try_from(span).unwrap_or(u64::MAX);
+        let busy = self.busy.entry(node).or_default();
+        *busy = (*busy).max(cx.now()).saturating_add(span);
+        let after = *busy - cx.now();
+        if after == 0 {
+            self.finish(node, work, cx);
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.under_way.insert(number, (node, work));
+        cx.set_timer(after, Timer::Storage(StorageTimer(number)));
+    }
+
+    fn finish(&mut self, node: NodeId, work: Work, cx: &mut StreamCx<'_>) {
+        match work {
+            Work::Write {
+                handle,
+                state,
+                bytes,
+            } => {
+                let since = cx.now();
+                let kept = Kept {
+                    state,
+                    bytes,
+                    since,
+                };
+                let before = self.kept.insert(handle, kept);
+                self.bytes = self.bytes.saturating_add(bytes);
+                self.bytes -= before.map_or(0, |it| it.bytes);
+                cx.send(node, Packet::StateWritten { handle });
+            }
+            Work::Read {
+                attempt,
+                task,
+                handle,
+            } => {
+                let state = self.kept.get(&handle).and_then(|it| it.state.clone());
+                let packet = Packet::StateRead {
+                    attempt,
+                    task,
+                    handle,
+                    state,
+                };
+                cx.send(node, packet);
+            }
+        }
+    }
+
+    /// Drops every state of a checkpoint, also what is being written.
+    fn discard(&mut self, checkpoint: i64) {
+        let bytes = &mut self.bytes;
+        self.kept.retain(|handle, kept| {
+            let stays = handle.checkpoint != checkpoint;
+            *bytes -= if stays { 0 } else { kept.bytes };
+            stays
+        });
+        self.under_way.retain(|_, (_, work)| match work {
+            Work::Write { handle, .. } => handle.checkpoint != checkpoint,
+            Work::Read { .. } => true,
+        });
+    }
+
+    /// Drops what a crash takes: what is being written or read. With the disk all is lost.
+    pub(super) fn crash(&mut self, loss: Loss) {
+        self.under_way.clear();
+        self.busy.clear();
+        if loss == Loss::Disk {
+            self.kept.clear();
+            self.bytes = 0;
+        }
+    }
+
+    /// About how many bytes a copy takes: states are shared.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.kept.len() * size_of::<(Handle, Kept)>()
+    }
+
+    /// What is kept, by checkpoint and task.
+    #[must_use]
+    pub fn kept(&self) -> &BTreeMap<Handle, Kept> {
+        &self.kept
+    }
+
+    /// Bytes that were written for what is kept.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Writes under way: by whom, where to.
+    pub fn writing(&self) -> impl Iterator<Item = (NodeId, Handle)> {
+        self.under_way.values().filter_map(|(node, it)| match it {
+            Work::Write { handle, .. } => Some((*node, *handle)),
+            Work::Read { .. } => None,
+        })
+    }
+}
