@@ -23,9 +23,9 @@ pub mod sink;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
-pub mod task;
-pub mod taskmanager;
 pub mod storage;
 pub mod store;
+pub mod task;
+pub mod taskmanager;
 #[cfg(test)]
 mod testing;

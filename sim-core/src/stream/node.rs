@@ -7,6 +7,8 @@
 use super::jobmanager::{JobManager, JobManagerTimer};
 use super::note::Note;
 use super::protocol::Packet;
+use super::storage::{Storage, StorageTimer};
+use super::store::{Store, StoreTimer};
 use super::taskmanager::{TaskManager, TaskManagerTimer};
 use crate::kernel::{Context, Input, Loss};
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,10 @@ pub enum Machine {
     JobManager(Box<JobManager>),
     /// Runs tasks in its slots.
     TaskManager(Box<TaskManager>),
+    /// Keeps checkpoints.
+    Storage(Box<Storage>),
+    /// A store outside that a sink writes to.
+    Store(Box<Store>),
 }
 
 /// A timer of a machine.
@@ -33,6 +39,10 @@ pub enum Timer {
     JobManager(JobManagerTimer),
     /// A TaskManager's.
     TaskManager(TaskManagerTimer),
+    /// The storage's.
+    Storage(StorageTimer),
+    /// A store's.
+    Store(StoreTimer),
 }
 
 /// What an operator of the job can order.
@@ -77,6 +87,8 @@ impl Machine {
         match self {
             Machine::JobManager(it) => hand!(it, JobManager),
             Machine::TaskManager(it) => hand!(it, TaskManager),
+            Machine::Storage(it) => hand!(it, Storage),
+            Machine::Store(it) => hand!(it, Store),
         }
     }
 
@@ -85,6 +97,8 @@ impl Machine {
         match self {
             Machine::JobManager(it) => it.crash(loss),
             Machine::TaskManager(it) => it.crash(loss),
+            Machine::Storage(it) => it.crash(loss),
+            Machine::Store(it) => it.crash(loss),
         }
     }
 
@@ -94,6 +108,8 @@ impl Machine {
         match self {
             Machine::JobManager(it) => it.weight(),
             Machine::TaskManager(it) => it.weight(),
+            Machine::Storage(it) => it.weight(),
+            Machine::Store(it) => it.weight(),
         }
     }
 
@@ -106,11 +122,12 @@ impl Machine {
                 Machine::JobManager(_),
                 Order::TriggerCheckpoint | Order::Rescale { .. }
             ) | (Machine::TaskManager(_), Order::FailTasks)
+                | (Machine::Store(_), Order::SetCost { .. })
         );
         match (fits, self) {
             (false, _) => Some("this machine takes no such order".to_owned()),
             (true, Machine::JobManager(it)) => it.refuse(order),
-            (true, Machine::TaskManager(_)) => None,
+            (true, _) => None,
         }
     }
 }

@@ -223,3 +223,127 @@ impl Storage {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::spec::{MapFunction, OperatorKind};
+    use crate::stream::testing::{TestCx, job_of};
+
+    const TASK: TaskId = TaskId {
+        vertex: 0,
+        subtask: 0,
+    };
+
+    fn handle(checkpoint: i64, bytes: u64) -> Handle {
+        Handle {
+            checkpoint,
+            task: Some(TASK),
+            bytes,
+        }
+    }
+
+    struct Rig {
+        storage: Storage,
+        cx: TestCx,
+    }
+
+    impl Rig {
+        /// 1 byte each ms.
+        fn new() -> Self {
+            let mut job = job_of(OperatorKind::Map(MapFunction::Identity), 1);
+            job.spec.config.storage_speed = 1_000;
+            Rig {
+                storage: Storage::new(&job),
+                cx: TestCx::default(),
+            }
+        }
+
+        fn write(&mut self, from: u32, handle: Handle) {
+            let msg = Packet::WriteState {
+                handle,
+                state: Some(Arc::default()),
+                bytes: handle.bytes,
+            };
+            self.on(from, msg);
+        }
+
+        fn on(&mut self, from: u32, msg: Packet) {
+            let from = NodeId(from);
+            self.storage.on(Input::Message { from, msg }, &mut self.cx);
+        }
+
+        /// What was answered by then: at which ms, to whom, of which checkpoint; and for reads,
+        /// whether it was there.
+        fn answers(&mut self, ms: u64) -> Vec<(u64, u32, i64, Option<bool>)> {
+            while let Some(timer) = self.cx.next_timer(ms * 1_000_000) {
+                let Timer::Storage(timer) = timer else {
+                    panic!("another machine's timer");
+                };
+                self.storage.on(Input::Timer(timer), &mut self.cx);
+            }
+            let sent = std::mem::take(&mut self.cx.sent);
+            let each = sent.into_iter().map(|(at, to, packet)| match packet {
+                Packet::StateWritten { handle } => (at / 1_000_000, to.0, handle.checkpoint, None),
+                Packet::StateRead { handle, state, .. } => {
+                    let there = Some(state.is_some());
+                    (at / 1_000_000, to.0, handle.checkpoint, there)
+                }
+                other => panic!("{other:?}"),
+            });
+            each.collect()
+        }
+    }
+
+    #[test]
+    fn each_machine_writes_and_reads_one_after_the_other() {
+        let mut rig = Rig::new();
+        rig.write(1, handle(1, 10));
+        rig.write(1, handle(2, 5));
+        rig.write(2, handle(3, 7));
+        assert_eq!(rig.storage.writing().count(), 3);
+        let expected = [(7, 2, 3, None), (10, 1, 1, None), (15, 1, 2, None)];
+        assert_eq!(rig.answers(20), expected);
+        assert_eq!(rig.storage.bytes(), 22);
+        for (checkpoint, bytes) in [(3, 7), (9, 7)] {
+            let handle = handle(checkpoint, bytes);
+            let read = Packet::ReadState {
+                attempt: 1,
+                task: TASK,
+                handle,
+            };
+            rig.on(2, read);
+        }
+        let expected = [(27, 2, 3, Some(true)), (27, 2, 9, Some(false))];
+        assert_eq!(rig.answers(40), expected);
+        rig.on(1, Packet::DiscardState { checkpoint: 1 });
+        assert_eq!((rig.storage.bytes(), rig.storage.kept().len()), (12, 2));
+        // Written again, it is there once.
+        rig.write(1, handle(2, 5));
+        rig.answers(60);
+        assert_eq!((rig.storage.bytes(), rig.storage.kept().len()), (12, 2));
+    }
+
+    #[test]
+    fn a_crash_takes_what_was_not_written_yet() {
+        let mut rig = Rig::new();
+        rig.write(1, handle(1, 10));
+        assert_eq!(rig.answers(10).len(), 1);
+        rig.write(1, handle(2, 10));
+        rig.write(1, handle(3, 10));
+        rig.on(1, Packet::DiscardState { checkpoint: 3 });
+        rig.storage.crash(Loss::Power);
+        rig.cx.clear_timers();
+        assert_eq!(rig.answers(100), []);
+        let kept: Vec<i64> = rig.storage.kept().keys().map(|it| it.checkpoint).collect();
+        assert_eq!(kept, [1]);
+        rig.write(1, handle(4, 10));
+        assert_eq!(
+            rig.answers(200),
+            [(110, 1, 4, None)],
+            "nobody is busy after a crash"
+        );
+        rig.storage.crash(Loss::Disk);
+        assert_eq!((rig.storage.bytes(), rig.storage.kept().len()), (0, 0));
+    }
+}
