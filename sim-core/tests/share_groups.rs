@@ -3,8 +3,9 @@
 
 mod support;
 
+use sim_core::check::RunReport;
 use sim_core::scenario;
-use support::{expecting, holds};
+use support::{expecting, holds, reached};
 
 const CLUSTER: &str = r#"
 strandline = 1
@@ -41,9 +42,15 @@ fn check(name: &str, members: &str, timeline: &str, expect: &[&str]) {
     check_in(CLUSTER, name, members, timeline, expect);
 }
 
-fn check_in(cluster: &str, name: &str, members: &str, timeline: &str, expect: &[&str]) {
+fn check_in(
+    cluster: &str,
+    name: &str,
+    members: &str,
+    timeline: &str,
+    expect: &[&str],
+) -> RunReport {
     let text = format!("{cluster}{members}{timeline}\n");
-    holds(name, &(text + &expecting(expect)));
+    holds(name, &(text + &expecting(expect)))
 }
 
 #[test]
@@ -112,6 +119,31 @@ fn a_new_coordinator_is_told_again_who_is_there() {
     check("coordinator", &two, crash, &expect);
 }
 
+/// Coordinators let go of what newer snapshots replace, and who reads the rest knows as much: every
+/// broker starts again, and nothing that is done is done again.
+#[test]
+fn what_is_pruned_is_not_missed() {
+    let two = ["m1", "m2"].map(|it| member(it, "")).concat();
+    let crash = |node: &str| {
+        format!("[[timeline]]\nat = \"40s\"\ndo = \"crash\"\nnode = \"{node}\"\nfor = \"5s\"\n")
+    };
+    let all = ["b1", "b2", "b3"].map(crash).concat();
+    let expect = [
+        "group.office.orders-0.start > 500 and group.office.orders-1.start > 500 @ 54s",
+        "ledger.reprocessed == 0 @ always",
+        "ledger.processed == ledger.acknowledged and ledger.acknowledged == 1700",
+    ];
+    for (interval, prunes) in [("5_000", true), ("300_000", false)] {
+        let settings = format!(
+            "config = {{ share.coordinator.snapshot.update.records.per.snapshot = 7, \
+             share.coordinator.state.topic.prune.interval.ms = {interval},"
+        );
+        let cluster = CLUSTER.replace("config = {", &settings);
+        let report = check_in(&cluster, interval, &two, &all, &expect);
+        assert_eq!(reached(&report, "share-state-pruned") > 2, prunes);
+    }
+}
+
 /// Leaders die when everything is acknowledged: nothing comes again, and the group goes on.
 #[test]
 fn a_new_leader_knows_what_is_done() {
@@ -151,6 +183,26 @@ fn what_was_in_hand_at_a_failover_comes_back() {
         assert_ne!(cluster, CLUSTER);
         check_in(&cluster, updates, &two, crash, &expect);
     }
+}
+
+/// Members of one group that read two topics: each has all of its own topic, and nothing else.
+#[test]
+fn members_of_one_group_may_read_different_topics() {
+    let second = CLUSTER.split_once("[[kafka.topic]]").expect("a topic").1;
+    let second = format!("[[kafka.topic]]{second}");
+    let second = second.replace("orders", "returns").replace("shop", "desk");
+    let of_returns = |name| member(name, "").replace("orders", "returns");
+    let members = second + &member("m1", "") + &of_returns("m2") + &of_returns("m3");
+    let crash = "[[timeline]]\nat = \"12s\"\ndo = \"crash\"\nnode = \"m3\"\n";
+    let expect = [
+        "m1.owns == 2 and m2.owns == 1 and m3.owns == 1 @ 11s",
+        "m1.owns == 2 and m2.owns == 2 and group.office.members == 2 @ 70s",
+        "ledger.processed == ledger.acknowledged and ledger.acknowledged == 3400",
+        "group.office.orders-0.start == orders-0.hw and group.office.orders-1.start == orders-1.hw",
+        "group.office.returns-0.start == returns-0.hw and group.office.returns-1.start == returns-1.hw",
+        "returns-0.hw > 500 and orders-0.hw > 500",
+    ];
+    check("two topics", &members, crash, &expect);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use support::{assert_good, changed, members_too, reached, sweep};
 const STORY: &str = include_str!("../../scenarios/sweep.toml");
 const GROUPS: &str = include_str!("../../scenarios/sweep-groups.toml");
 const TRANSACTIONS: &str = include_str!("../../scenarios/sweep-transactions.toml");
+const SHARE: &str = include_str!("../../scenarios/sweep-share.toml");
 const KIP848: &str = include_str!("../../scenarios/sweep-transactions-kip848.toml");
 
 #[test]
@@ -128,4 +129,18 @@ fn transactions_of_the_consumer_protocol_are_as_good_as_the_epoch_they_name() {
         own.any(|it| it.starts_with("ExactlyOnce"))
     });
     assert_eq!(broken.collect::<Vec<_>>(), [true, true]);
+}
+
+/// Every record is somebody's in the end, what is done stays done, and the group is whole again.
+#[test]
+fn share_groups_leave_nothing_undone_whatever_fails() {
+    let rules = [
+        "member-fenced",
+        "lock-expired",
+        "acknowledge-refused",
+        "share-state-read",
+        "share-state-pruned",
+        "leader-elected",
+    ];
+    assert_good(&sweep(SHARE, [1, 4], members_too), &rules);
 }

@@ -50,6 +50,7 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("share.coordinator.state.topic.min.isr", 1),
     ("share.coordinator.snapshot.update.records.per.snapshot", 0),
     ("share.coordinator.write.timeout.ms", 1),
+    ("share.coordinator.state.topic.prune.interval.ms", 1),
     ("offsets.topic.num.partitions", 1),
     ("offsets.topic.replication.factor", 1),
     ("offsets.commit.timeout.ms", 1),

@@ -150,6 +150,7 @@ settings! {
         #[serde(skip)] "share.coordinator.state.topic.replication.factor" => share_state_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";
         #[serde(skip)] "share.coordinator.state.topic.min.isr" => share_state_min_isr: u32 = 2, "Its min.insync.replicas; at most its replicas.";
         #[serde(skip)] "share.coordinator.snapshot.update.records.per.snapshot" => share_updates_per_snapshot: u32 = 500, "Updates of a partition's state between two snapshots.";
+        #[serde(skip)] "share.coordinator.state.topic.prune.interval.ms" => share_prune_ms: i64 = 300_000, "How often share coordinators move the start of their logs to the oldest snapshot that is still needed.";
         #[serde(skip)] "share.coordinator.write.timeout.ms" => share_coordinator_write_timeout_ms: i64 = 5_000, "How long a write waits for the in-sync replicas of __share_group_state.";
         #[serde(skip)] "offsets.topic.num.partitions" => offsets_topic_partitions: u32 = 50, "Partitions of __consumer_offsets, which exists if a consumer has a group.";
         #[serde(skip)] "offsets.topic.replication.factor" => offsets_topic_replication_factor: u32 = 3, "Its replicas; fewer if there are fewer brokers.";

@@ -39,6 +39,8 @@ pub enum ModernRule {
     /// A leader read the state of a partition in a share group from its share coordinator. Before:
     /// its leader epoch; after: the start offset.
     ShareStateRead,
+    /// A share coordinator let go of records that newer snapshots replace. Before/after: log start.
+    ShareStatePruned,
 }
 
 /// A rule's name, what it did (as in [`super::group_why::text`]) and its source.
@@ -128,6 +130,11 @@ pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static st
             "the leader in epoch {b} has the state from the share coordinator and goes on from \
              start offset {a}",
             "SharePartition.maybeInitialize, ReadShareGroupState",
+        ),
+        ModernRule::ShareStatePruned => (
+            "share-state-pruned",
+            "the log begins at {a}, no longer at {b}: every partition has a newer snapshot",
+            "ShareCoordinatorService.performRecordPruning",
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::facts::Cluster;
 use super::ids::{BrokerId, TopicPartition};
+use super::modern_why::ModernRule;
 use super::note::{Note, Rule};
 use super::rules::cleaner::Removal;
 use super::truth::Logs;
@@ -515,7 +516,10 @@ pub fn explains(note: &Note, node: Option<NodeId>, at: TopicPartition, what: &st
             Rule::Append | Rule::Truncate | Rule::LostUnflushed | Rule::LostDisk
         ),
         "role" | "epoch" => matches!(rule, Rule::BecameLeader | Rule::BecameFollower),
-        "start" => matches!(rule, Rule::LogStart),
+        "start" => matches!(
+            rule,
+            Rule::LogStart | Rule::Modern(ModernRule::ShareStatePruned)
+        ),
         "lso" => matches!(rule, Rule::TxnMarker),
         "segments" | "clean" => matches!(rule, Rule::LogCompacted | Rule::LogStart),
         "isr" => matches!(

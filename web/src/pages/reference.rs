@@ -26,18 +26,20 @@ const SIMPLIFICATIONS: &[(&str, &str)] = &[
     (
         "A group speaks one protocol",
         "The classic one or that of KIP-848, from its first member on: groups are not converted \
-         while they run. Members of one group read one topic, without rebalance listeners of their \
-         own. Offsets of KIP-848 groups never expire.",
+         while they run. A member reads one topic, others of its group may read another, and none \
+         has a rebalance listener of its own.",
     ),
     (
-        "Share groups without their coordinator",
-        "Members, locks, delivery counts and acknowledgements are acted out (KIP-932), but the \
-         state of a partition is its leader's alone: a new leader begins where \
-         share.auto.offset.reset says. Members are not in a log either, and join again.",
+        "Share groups: members are in no log",
+        "Locks, delivery counts, acknowledgements and share coordinators with their log, which they \
+         prune, are acted out (KIP-932). Members are not written down: a new coordinator of the \
+         group is told again who is there. States are neither initialised by the group's \
+         coordinator nor deleted (InitializeShareGroupState, DeleteShareGroupState); one begins \
+         with its leader's first write.",
     ),
     (
-        "No security, no quotas",
-        "Authentication, authorisation, TLS and quotas are left out; they change no rule shown here.",
+        "No security",
+        "Authentication, authorisation and TLS are left out; they change no rule shown here.",
     ),
 ];
 

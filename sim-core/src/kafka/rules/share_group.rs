@@ -2,14 +2,16 @@
 //!
 //! Follows `GroupMetadataManager.shareGroupHeartbeat` and `SimpleAssignor`. A partition may be
 //! assigned to several members, so nothing has to be given up before it is given on: a member takes
-//! the newest target with its next heartbeat, and that is all of a rebalance. With more members
-//! than partitions the members are dealt over the partitions, otherwise the partitions over the
-//! members; Kafka's assignor also spares moves, which here a deal by order does not.
+//! the newest target with its next heartbeat, and that is all of a rebalance. Each topic is dealt
+//! among the members that read it: with more members than partitions the members over the
+//! partitions, otherwise the partitions over the members; Kafka's assignor also spares moves, which
+//! here a deal by order does not.
 //!
-//! Left out: subscriptions to several topics, racks, and the pause of
+//! Left out: a member that reads several topics, racks, and the pause of
 //! `group.share.assignment.interval.ms`.
 
 use crate::kafka::error::ErrorCode;
+use crate::kafka::ids::TopicId;
 use crate::kafka::rules::classic_group::Name;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,15 +30,17 @@ pub struct ShareGroupSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 struct ShareMember {
     epoch: i32,
+    topic: TopicId,
     /// Without a heartbeat until then it is out, ms.
     deadline_ms: i64,
 }
 
-/// A share group whose members all read one topic.
+/// A share group, each of whose members reads one topic.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ShareGroup {
     epoch: i32,
-    partitions: u16,
+    /// How many partitions the topics have that somebody has asked for.
+    partitions: BTreeMap<TopicId, u16>,
     members: BTreeMap<Name, ShareMember>,
 }
 
@@ -44,7 +48,7 @@ impl Default for ShareGroup {
     fn default() -> Self {
         ShareGroup {
             epoch: 1,
-            partitions: 0,
+            partitions: BTreeMap::new(),
             members: BTreeMap::new(),
         }
     }
@@ -72,7 +76,7 @@ impl ShareGroup {
         self.members.values().all(|it| it.epoch == self.epoch)
     }
 
-    /// A heartbeat: epoch 0 joins, -1 leaves.
+    /// A heartbeat of a member that reads a topic of so many partitions: epoch 0 joins, -1 leaves.
     ///
     /// # Errors
     ///
@@ -81,7 +85,7 @@ impl ShareGroup {
         &mut self,
         id: &Name,
         epoch: i32,
-        partitions: u16,
+        (topic, partitions): (TopicId, u16),
         now_ms: i64,
         settings: &ShareGroupSettings,
     ) -> Result<Told, ErrorCode> {
@@ -100,12 +104,13 @@ impl ShareGroup {
             Some(member) if epoch > member.epoch => return Err(ErrorCode::FencedMemberEpoch),
             _ => {}
         }
-        if known.is_none() || partitions != self.partitions {
-            self.partitions = partitions;
+        let before = self.partitions.insert(topic, partitions);
+        if known.is_none_or(|it| it.topic != topic) || before != Some(partitions) {
             self.epoch += 1;
         }
         let member = ShareMember {
             epoch: self.epoch,
+            topic,
             deadline_ms: now_ms.saturating_add(settings.session_timeout_ms),
         };
         self.members.insert(Arc::clone(id), member);
@@ -116,14 +121,16 @@ impl ShareGroup {
     /// The partitions of a member.
     #[must_use]
     pub fn assignment(&self, id: &str) -> BTreeSet<u16> {
-        let count = self.partitions;
-        let Some(at) = self.members.keys().position(|it| &**it == id) else {
+        let own = self.members.get(id).map(|it| it.topic);
+        let count = own.and_then(|it| self.partitions.get(&it)).copied();
+        let count = count.unwrap_or(0);
+        let beside = self.members.iter().filter(|(_, it)| Some(it.topic) == own);
+        let names: Vec<&str> = beside.map(|(name, _)| &**name).collect();
+        let at = names.iter().position(|it| *it == id);
+        let (Some(at), 1..) = (at, count) else {
             return BTreeSet::new();
         };
-        let members = self.members.len();
-        if count == 0 {
-            return BTreeSet::new();
-        }
+        let members = names.len();
         if members >= usize::from(count) {
             // Below the number of partitions.
             return [(at % usize::from(count)) as u16].into();
@@ -160,6 +167,9 @@ mod tests {
         max_size: 5,
     };
 
+    const ORDERS: TopicId = TopicId(0);
+    const RETURNS: TopicId = TopicId(1);
+
     fn id(n: usize) -> Name {
         Arc::from(format!("m{n}"))
     }
@@ -170,7 +180,7 @@ mod tests {
             let mut group = ShareGroup::default();
             for n in 0..members {
                 group
-                    .heartbeat(&id(n), 0, partitions, 0, &SETTINGS)
+                    .heartbeat(&id(n), 0, (ORDERS, partitions), 0, &SETTINGS)
                     .expect("joins");
             }
             let each: Vec<_> = (0..members).map(|n| group.assignment(&id(n))).collect();
@@ -184,10 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_is_dealt_among_those_who_read_it() {
+        let mut group = ShareGroup::default();
+        let mut check = |n, topic, expected: [&[u16]; 3]| {
+            let told = group.heartbeat(&id(n), 0, topic, 0, &SETTINGS);
+            told.expect("joins");
+            let each = [0, 1, 2].map(|n| group.assignment(&id(n)));
+            assert_eq!(each, expected.map(|it| it.iter().copied().collect()));
+        };
+        check(0, (ORDERS, 3), [&[0, 1, 2], &[], &[]]);
+        check(1, (RETURNS, 1), [&[0, 1, 2], &[0], &[]]);
+        check(2, (ORDERS, 3), [&[0, 2], &[0], &[1]]);
+        check(2, (RETURNS, 1), [&[0, 1, 2], &[0], &[0]]);
+        assert_eq!(group.epoch(), 5, "whoever comes or changes makes an epoch");
+    }
+
+    #[test]
     fn coming_going_and_falling_silent() {
         let mut group = ShareGroup::default();
         let beat = |group: &mut ShareGroup, n, epoch, now| {
-            group.heartbeat(&id(n), epoch, 2, now, &SETTINGS)
+            group.heartbeat(&id(n), epoch, (ORDERS, 2), now, &SETTINGS)
         };
         assert_eq!(beat(&mut group, 0, 0, 0), Ok((2, Some([0, 1].into()))));
         assert_eq!(beat(&mut group, 1, 0, 0), Ok((3, Some([1].into()))));

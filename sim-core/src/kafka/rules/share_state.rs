@@ -1,12 +1,17 @@
 //! The state of share groups' partitions at their share coordinator (KIP-932).
 //!
-//! Follows `ShareCoordinatorShard`, `ShareGroupOffset` and `PersisterStateBatchCombiner`. The leader
+//! Follows `ShareCoordinatorShard`, `ShareGroupOffset`, `PersisterStateBatchCombiner` and
+//! `ShareCoordinatorOffsetsManager`. The leader
 //! of a partition writes what changed, and the start offset; the coordinator keeps a snapshot and
 //! up to `share.coordinator.snapshot.update.records.per.snapshot` updates of it, then the next
-//! snapshot. A writer in an older leader epoch, or of an older state, is fenced.
+//! snapshot. A writer in an older leader epoch, or of an older state, is fenced. What lies before
+//! the oldest of the newest snapshots is needed no more.
 //!
-//! Left out: InitializeShareGroupState and DeleteShareGroupState, so the state epoch is always the
-//! first one; the pruning of what newer snapshots have made needless.
+//! Left out: InitializeShareGroupState, which a group's coordinator sends when a topic is new to the
+//! group, and DeleteShareGroupState, which it sends when the group is deleted (none is here): so a
+//! state begins with the leader's first write, and its epoch is always the first one. Snapshots of
+//! partitions that nobody writes to any more (`share.coordinator.cold.partition.snapshot.interval.ms`)
+//! are left out too: one such partition holds the pruning up.
 
 use super::classic_group::Name;
 use super::share_partition::RecordState;
@@ -114,6 +119,8 @@ struct Known {
     offset: ShareGroupOffset,
     /// Updates since the snapshot.
     updates: u32,
+    /// Where the snapshot stands in the log.
+    snapshot_at: i64,
 }
 
 /// The partitions whose state is in one partition of `__share_group_state`.
@@ -195,17 +202,28 @@ impl ShareStates {
         Ok(Some((now.clone(), record)))
     }
 
-    /// A record that was written, or is read from the log.
-    pub fn replay(&mut self, record: ShareRecord) {
+    /// The offset before which every record is out of date (`lastRedundantOffset`).
+    #[must_use]
+    pub fn redundant_before(&self) -> Option<i64> {
+        self.0.values().map(|it| it.snapshot_at).min()
+    }
+
+    /// A record that was written, or is read from the log, at this offset.
+    pub fn replay(&mut self, record: ShareRecord, at: i64) {
         match record {
             ShareRecord::Snapshot(group, tp, offset) => {
-                let known = Known { offset, updates: 0 };
+                let known = Known {
+                    offset,
+                    updates: 0,
+                    snapshot_at: at,
+                };
                 self.0.insert((group, tp), known);
             }
             ShareRecord::Update(group, tp, update) => {
                 let fresh = || Known {
                     offset: update.clone(),
                     updates: 0,
+                    snapshot_at: at,
                 };
                 let known = self.0.entry((group, tp)).or_insert_with(fresh);
                 known.offset = merged(&known.offset, &update);
@@ -307,14 +325,16 @@ mod tests {
             let snapshot = matches!(record, ShareRecord::Snapshot(..));
             assert_eq!(snapshot, n % 3 == 0, "{n}");
             log.push(record.clone());
-            states.replay(record);
+            states.replay(record, n);
+            assert_eq!(states.redundant_before(), Some(n / 3 * 3));
             let mut again = ShareStates::default();
             // From the last snapshot on is enough.
             let snapshots = log
                 .iter()
                 .rposition(|it| matches!(it, ShareRecord::Snapshot(..)));
             let from = snapshots.expect("there is one");
-            log[from..].iter().for_each(|it| again.replay(it.clone()));
+            let left = (0..).zip(&log).skip(from);
+            left.for_each(|(at, it)| again.replay(it.clone(), at));
             assert_eq!(again, states);
             let (known, fence) = states
                 .read(&key, 3, 2)
@@ -329,9 +349,12 @@ mod tests {
     fn a_deposed_leader_is_fenced_once_the_new_one_has_read() {
         let key: ShareKey = (Arc::from("g"), TopicPartition::default());
         let mut states = ShareStates::default();
-        states.replay(states.write(&key, state(3, 0, &[]), 500).expect("it may"));
+        states.replay(
+            states.write(&key, state(3, 0, &[]), 500).expect("it may"),
+            0,
+        );
         let (_, fence) = states.read(&key, 4, 500).expect("it may").expect("known");
-        states.replay(fence.expect("a newer epoch is written down"));
+        states.replay(fence.expect("a newer epoch is written down"), 1);
         let old = states.write(&key, state(3, 7, &[]), 500);
         assert_eq!(old, Err(ErrorCode::FencedLeaderEpoch));
         assert_eq!(states.read(&key, 3, 500), Err(ErrorCode::FencedLeaderEpoch));
@@ -339,8 +362,38 @@ mod tests {
         assert_eq!(known.start, 0, "what it wrote before that stands");
         let mut reset = state(4, 50, &[]);
         reset.state_epoch = 1;
-        states.replay(states.write(&key, reset, 500).expect("it may"));
+        states.replay(states.write(&key, reset, 500).expect("it may"), 2);
         let old = states.write(&key, state(4, 7, &[]), 500);
         assert_eq!(old, Err(ErrorCode::FencedStateEpoch));
+    }
+
+    /// As `ShareCoordinatorOffsetsManagerTest` has it: the oldest of the newest snapshots counts.
+    #[test]
+    fn the_partition_that_was_quiet_for_longest_says_what_may_go() {
+        let mut states = ShareStates::default();
+        assert_eq!(states.redundant_before(), None);
+        let mut check = |partition: u16, update: bool, at, expected| {
+            let tp = TopicPartition {
+                partition,
+                ..TopicPartition::default()
+            };
+            let group = Arc::from("g");
+            let record = match update {
+                true => ShareRecord::Update(group, tp, state(0, 0, &[])),
+                false => ShareRecord::Snapshot(group, tp, state(0, 0, &[])),
+            };
+            states.replay(record, at);
+            assert_eq!(
+                states.redundant_before(),
+                Some(expected),
+                "{partition} {at}"
+            );
+        };
+        check(1, false, 0, 0);
+        check(1, false, 10, 10);
+        check(2, false, 15, 10);
+        check(1, true, 16, 10);
+        check(1, false, 25, 15);
+        check(2, false, 30, 25);
     }
 }

@@ -12,13 +12,12 @@ use crate::kafka::spec::{ClusterSpec, ConsumerSpec};
 use crate::scenario::{At, Problem, Reader, units};
 use std::ops::Range;
 
-/// A consumer that was read: its settings with their places, where it stands, and where its topic.
+/// A consumer that was read: its settings with their places, and where it stands.
 pub(super) struct Member {
     pub(super) config: Config<ConsumerConfig>,
     pub(super) span: Range<usize>,
     /// Its client starts with them.
     pub(super) starts: bool,
-    pub(super) topic: Range<usize>,
 }
 
 /// The groups that have a table.
@@ -231,7 +230,6 @@ pub(super) fn read(
     };
     let span = place(doc.config.as_ref(), &raw.span);
     let member = Member {
-        topic: place(doc.topic.as_ref(), &span),
         starts: starts(&config, false),
         config,
         span,

@@ -51,8 +51,7 @@ pub(super) fn application(own: &ConsumerConfig, writes: bool) -> Vec<(&'static s
 }
 
 /// What keeps members out of their group: what its coordinator refuses, by Kafka's error, and what
-/// the model does not have (members of one share group that read different topics, or of one group
-/// with different protocols).
+/// the model does not have (members of one group with different protocols).
 pub(super) fn check(members: &[Member], spec: &ClusterSpec, reader: &mut Reader<'_>) {
     let consumers = spec.consumers.iter();
     let own = consumers.chain(spec.processors.iter().map(|it| &it.consumer));
@@ -94,22 +93,12 @@ type Found = Option<(Range<usize>, String, Severity)>;
 fn beside(own: &ConsumerSpec, before: &[&ConsumerSpec], member: &Member) -> Found {
     let (group, protocol) = (&own.config.group_id, own.config.group_protocol);
     let mut others = before.iter();
-    if let Some(other) = others.find(|it| it.config.group_protocol != protocol) {
-        let message = format!(
-            "`{}` has another group.protocol in the group `{group}`; here all members have one",
-            other.name
-        );
-        return Some((member.span.clone(), message, Severity::Error));
-    }
-    let mut others = before.iter();
-    let other = others.find(|it| it.topic != own.topic)?;
-    (protocol == GroupProtocol::Share).then(|| {
-        let message = format!(
-            "`{}` reads another topic in the share group `{group}`; here all its members read one",
-            other.name
-        );
-        (member.topic.clone(), message, Severity::Error)
-    })
+    let other = others.find(|it| it.config.group_protocol != protocol)?;
+    let message = format!(
+        "`{}` has another group.protocol in the group `{group}`; here all members have one",
+        other.name
+    );
+    Some((member.span.clone(), message, Severity::Error))
 }
 
 /// What the coordinator answers to a member that joins with this.

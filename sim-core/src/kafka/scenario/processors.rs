@@ -43,7 +43,6 @@ pub(super) fn read(
         },
     };
     let member = Member {
-        topic: place(doc.from.as_ref(), &span),
         starts: starts(&reads, true),
         config: reads,
         span,

@@ -63,7 +63,8 @@ impl Broker {
             .ok_or(ErrorCode::NotCoordinator)?;
         let group = shard.share.entry(Arc::clone(&place.group)).or_default();
         let before = group.epoch();
-        let told = group.heartbeat(member_id, epoch, partitions, now_ms(cx), &settings);
+        let read = (topic, partitions);
+        let told = group.heartbeat(member_id, epoch, read, now_ms(cx), &settings);
         let (after, due) = (group.epoch(), group.next_deadline());
         self.note_share_epoch(&place.group, before, after, cx);
         self.watch_groups(due, cx);

@@ -3,13 +3,16 @@
 //! Follows `ShareCoordinatorService` and `CoordinatorRuntime`; what it decides is in
 //! [`crate::kafka::rules::share_state`]. A write is answered once the high watermark has passed its
 //! record, and a read once it has passed all that was written before. A new coordinator replays the
-//! whole log first, its end included, as a leader's log is the truth of its epoch.
+//! whole log first, its end included, as a leader's log is the truth of its epoch. From time to time
+//! it moves the start of its log to where what is still needed begins.
 
 use super::super::{Broker, respond, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::partition_for;
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
+use crate::kafka::modern_why::ModernRule;
 use crate::kafka::node::KafkaCx;
+use crate::kafka::note::Rule;
 use crate::kafka::protocol::{Acks, Response};
 use crate::kafka::rules::share_state::{ShareKey, ShareRecord, ShareStates};
 use crate::kafka::share_protocol::{SHARE_STATE_TOPIC, ShareRequest, ShareResponse};
@@ -38,6 +41,8 @@ pub(super) enum Asker {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct ShareCoordinator {
     topic: TopicId,
+    /// When it looks next for records that are needed no more, ns.
+    prune_at: Nanos,
     shards: BTreeMap<u16, Shard>,
 }
 
@@ -67,7 +72,7 @@ impl ShareCoordinator {
             let writes = it.pending.iter().map(|it| it.deadline);
             writes.chain(it.loading_until)
         });
-        due.min()
+        due.chain([self.prune_at]).min()
     }
 
     fn tp(&self, partition: u16) -> TopicPartition {
@@ -128,8 +133,10 @@ impl Broker {
         let read = bytes.saturating_mul(LOAD_PER_BYTE);
         let until = cx.now().saturating_add(read).saturating_add(LOAD_BASE);
         let shares = self.share.get_or_insert_default();
+        let prune_at = cx.now().saturating_add(span(self.config.share_prune_ms));
         let fresh = || ShareCoordinator {
             topic: tp.topic,
+            prune_at,
             shards: BTreeMap::new(),
         };
         let coordinator = shares.coordinator.get_or_insert_with(fresh);
@@ -165,6 +172,17 @@ impl Broker {
             }
         }
         let topic = coordinator.topic;
+        let mut prunes = Vec::new();
+        if coordinator.prune_at <= now {
+            coordinator.prune_at = now.saturating_add(span(self.config.share_prune_ms));
+            let shards = coordinator.shards.iter();
+            let done =
+                |(partition, it): (&u16, &Shard)| Some((*partition, it.states.redundant_before()?));
+            prunes.extend(shards.filter_map(done));
+        }
+        for (partition, before) in prunes {
+            self.prune_share_states(TopicPartition { topic, partition }, before, cx);
+        }
         for partition in ready {
             let states = self.read_share_states(TopicPartition { topic, partition });
             if let Some(shard) = self.share_shard(partition) {
@@ -176,6 +194,21 @@ impl Broker {
         }
     }
 
+    /// DeleteRecords before an offset, as far as that is committed.
+    fn prune_share_states(&mut self, tp: TopicPartition, before: i64, cx: &mut KafkaCx<'_>) {
+        let led = self.partitions.get_mut(tp);
+        let Some(led) = led.filter(|it| it.leader_state().is_some()) else {
+            return;
+        };
+        let start = led.log.log().start_offset();
+        let to = before.min(led.log.log().high_watermark());
+        if led.log.maybe_increment_start_offset(to) {
+            let rule = Rule::Modern(ModernRule::ShareStatePruned);
+            self.note_rule(rule, Some(tp), None, start, to, cx);
+            self.note_dropped(tp, start, to, true, cx);
+        }
+    }
+
     fn read_share_states(&self, tp: TopicPartition) -> ShareStates {
         let mut states = ShareStates::default();
         let Some(partition) = self.partitions.get(tp) else {
@@ -184,9 +217,11 @@ impl Broker {
         let log = partition.log.log();
         let records = log.records(log.start_offset(), log.leo());
         // A record that cannot be read is skipped, as an unknown version is.
-        let values = records.filter_map(|(_, batch, record)| batch.value(record.offset_delta));
-        let read = values.filter_map(|it| postcard::from_bytes::<ShareRecord>(it).ok());
-        read.for_each(|it| states.replay(it));
+        let read = records.filter_map(|(at, batch, record)| {
+            let value = batch.value(record.offset_delta)?;
+            Some((at, postcard::from_bytes::<ShareRecord>(value).ok()?))
+        });
+        read.for_each(|(at, it)| states.replay(it, at));
         states
     }
 
@@ -261,10 +296,11 @@ impl Broker {
     ) -> Result<(), ErrorCode> {
         let coordinator = self.share.as_ref().and_then(|it| it.coordinator.as_ref());
         let tp = coordinator.ok_or(ErrorCode::NotCoordinator)?.tp(partition);
+        let mut at = 0;
         if let Some(record) = &record {
             let batch = batch_of(record, cx.wall_ms())?;
             let bytes = u64::from(batch.bytes);
-            self.append(tp, batch, Acks::All, cx)?;
+            (at, _) = self.append(tp, batch, Acks::All, cx)?;
             cx.disk_write(bytes);
         }
         let needs = self.partitions.get(tp).map_or(0, |it| it.log.log().leo());
@@ -272,7 +308,7 @@ impl Broker {
         let deadline = cx.now().saturating_add(timeout);
         if let Some(shard) = self.share_shard(partition) {
             if let Some(record) = record {
-                shard.states.replay(record);
+                shard.states.replay(record, at);
             }
             shard.pending.push_back(Pending {
                 needs,
