@@ -5,7 +5,7 @@
 //! 2.x. Keys without a dot-separated Flink name begin with `strandline.` and are our own: speeds of
 //! machines that Flink has no setting for.
 
-use crate::settings::SettingValue;
+use crate::settings::{Ratio, SettingValue};
 use serde::Serialize;
 
 /// A duration as Flink writes it: `10 s`, `200ms`, `1 min`, `2 h`; a bare number is milliseconds.
@@ -151,7 +151,9 @@ crate::settings! {
         "restart-strategy.exponential-delay.initial-backoff" => backoff_initial: Millis = Millis(1_000), "Time before the first restart.";
         "restart-strategy.exponential-delay.max-backoff" => backoff_max: Millis = Millis(60_000), "Longest time before a restart.";
         "restart-strategy.exponential-delay.reset-backoff-threshold" => backoff_reset: Millis = Millis(3_600_000), "After so long without failure the delay begins anew.";
-        "jobmanager.execution.failover-strategy" => failover: FailoverStrategy = FailoverStrategy::Region, "Which tasks restart after a failure.";
+        "restart-strategy.exponential-delay.jitter-factor" => backoff_jitter: Ratio = Ratio(100_000), "Share by which each delay varies.";
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff" => backoff_attempts: u32 = 2_147_483_647, "Restarts in a row before the job fails for good.";
+        "jobmanager.execution.failover-strategy" => failover: FailoverStrategy = FailoverStrategy::Region, "Which tasks restart after a failure; so far all of them in both cases.";
         "high-availability.type" => high_availability: HighAvailability = HighAvailability::None, "Whether a restarted JobManager still knows the completed checkpoints; without it the job begins anew.";
         "heartbeat.interval" => heartbeat_interval: Millis = Millis(10_000), "Time between two heartbeats.";
         "heartbeat.timeout" => heartbeat_timeout: Millis = Millis(50_000), "A TaskManager that is silent for so long is taken for dead.";

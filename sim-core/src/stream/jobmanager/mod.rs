@@ -19,6 +19,8 @@ mod failover;
 mod rescale;
 mod schedule;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod trigger;
 
 pub use coordinator::{Completed, Pending};
@@ -137,6 +139,8 @@ pub struct Registered {
     pub slots: u32,
     /// When it was last heard of, ns.
     pub heard: Nanos,
+    /// It has answered a heartbeat since it registered.
+    confirmed: bool,
     /// Number of this registration among all.
     registration: u32,
 }

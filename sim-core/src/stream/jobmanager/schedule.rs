@@ -24,9 +24,15 @@ impl JobManager {
         if !self.job.task_managers.contains(&node) {
             return;
         }
-        if self.task_managers.contains_key(&node) {
+        match self.task_managers.get_mut(&node) {
+            // It asks again since no answer has reached it yet: that one will.
+            Some(it) if !it.confirmed => {
+                it.slots = slots;
+                return;
+            }
             // It started anew, or had given this JobManager up: its tasks are gone.
-            self.remove_task_manager(node, cx);
+            Some(_) => self.remove_task_manager(node, cx),
+            None => {}
         }
         self.registrations += 1;
         let registration = self.registrations;
@@ -36,6 +42,7 @@ impl JobManager {
             Registered {
                 slots,
                 heard: cx.now(),
+                confirmed: false,
                 registration,
             },
         );
@@ -59,6 +66,7 @@ impl JobManager {
     pub(super) fn heard(&mut self, from: NodeId, cx: &mut StreamCx<'_>) {
         if let Some(it) = self.task_managers.get_mut(&from) {
             it.heard = cx.now();
+            it.confirmed = true;
         }
     }
 
