@@ -44,10 +44,26 @@ impl<S: Clone> Groups<S> {
         ((at as usize) < self.pieces.len()).then_some(at)
     }
 
+    /// How many groups the subtask owns.
+    pub(super) fn many(&self) -> u32 {
+        self.pieces.len() as u32
+    }
+
+    /// A piece, if there is one.
+    pub(super) fn get(&self, at: u32) -> Option<&S> {
+        self.pieces.get(at as usize)?.as_deref()
+    }
+
     /// A piece to be written, which `new` makes if there is none yet.
     pub(super) fn write(&mut self, at: u32, new: impl FnOnce() -> S) -> Option<&mut S> {
         let piece = self.pieces.get_mut(at as usize)?;
         Some(Arc::make_mut(piece.get_or_insert_with(|| Arc::new(new()))))
+    }
+
+    /// A piece to be written, if it is there.
+    pub(super) fn existing(&mut self, at: u32) -> Option<&mut S> {
+        let piece = self.pieces.get_mut(at as usize)?;
+        piece.as_mut().map(Arc::make_mut)
     }
 
     /// Drops a piece.

@@ -7,7 +7,15 @@
 //! functions of users work on is one whole number for each record ([`number`]).
 
 mod groups;
+mod join;
+mod keyed;
+mod process;
+pub mod state;
+mod watermarks;
 mod window;
+
+#[cfg(test)]
+mod tests;
 
 use super::element::{Key, Record};
 use super::job::Job;
@@ -21,7 +29,10 @@ use super::spec::{FilterFunction, MapFunction, OperatorKind};
 use serde::Serialize;
 use std::sync::Arc;
 
-pub use window::WindowTask;
+pub use join::{IntervalPiece, JoinTask, Row, TablePiece, TemporalPiece, WindowPiece};
+pub use process::{Kept, Piece as ProcessPiece, ProcessTask};
+pub use watermarks::WatermarkTask;
+pub use window::{Piece as Windows, WindowTask};
 
 /// Where an operator runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -94,7 +105,17 @@ pub struct OpenWindow {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum KeyedState {
     /// Windows with their timers.
-    Windows(Arc<window::Piece>),
+    Windows(Arc<Windows>),
+    /// What a process function keeps of each key.
+    Values(Arc<ProcessPiece>),
+    /// Windows of two sides.
+    WindowJoin(Arc<WindowPiece>),
+    /// Two sides within a span of time.
+    IntervalJoin(Arc<IntervalPiece>),
+    /// Rows that wait, and versions.
+    TemporalJoin(Arc<TemporalPiece>),
+    /// Two tables.
+    TableJoin(Arc<TablePiece>),
 }
 
 /// An operator at work in a subtask.
@@ -104,6 +125,12 @@ pub enum Operator {
     Plain(Plain),
     /// Windows.
     Window(Box<WindowTask>),
+    /// A process function.
+    Process(Box<ProcessTask>),
+    /// Two inputs put together.
+    Join(Box<JoinTask>),
+    /// Watermarks in mid-graph.
+    Watermarks(Box<WatermarkTask>),
 }
 
 /// An operator without state.
@@ -178,25 +205,25 @@ impl Plain {
     }
 }
 
-/// Calls the same for each kind of operator with state; `$plain` is for those without.
-macro_rules! each {
-    ($self:expr, $it:ident => $call:expr, $plain:ident => $else:expr) => {
-        match $self {
-            Operator::Plain($plain) => $else,
-            Operator::Window($it) => $call,
-        }
-    };
-}
-
 impl Operator {
     /// An operator that begins, with what snapshots of one or several old subtasks hold of its key
-    /// groups. There is no watermark yet, whatever was there before.
+    /// groups. There is no watermark yet, whatever was there before. Of broadcast state it reads one
+    /// of the copies that it is given.
     #[must_use]
     pub fn open(job: &Job, site: Site, restored: &[&OperatorSnapshot], now_ms: i64) -> Self {
         let spec = job.spec.operators.get(site.operator as usize);
         match spec.map(|it| &it.kind) {
             Some(OperatorKind::Window(settings)) => {
                 Operator::Window(Box::new(WindowTask::open(settings, site, restored, now_ms)))
+            }
+            Some(OperatorKind::Process(spec)) => {
+                Operator::Process(Box::new(ProcessTask::open(spec, site, restored)))
+            }
+            Some(OperatorKind::Join(spec)) => {
+                Operator::Join(Box::new(JoinTask::open(spec, site, job, restored)))
+            }
+            Some(OperatorKind::Watermarks(spec)) => {
+                Operator::Watermarks(Box::new(WatermarkTask::open(spec, site, job, now_ms)))
             }
             _ => Operator::Plain(Plain {
                 site,
@@ -217,14 +244,14 @@ impl Operator {
         job: &Job,
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
-        let _ = input;
         match self {
-            Operator::Plain(it) => {
-                it.on_record(record, job, outs);
-                Ok(())
-            }
-            Operator::Window(it) => it.on_record(&record, job, outs),
+            Operator::Plain(it) => it.on_record(record, job, outs),
+            Operator::Watermarks(it) => it.on_record(record, outs),
+            Operator::Window(it) => return it.on_record(&record, job, outs),
+            Operator::Process(it) => return it.on_record(record, job, outs),
+            Operator::Join(it) => return it.on_record(input, record, job, outs),
         }
+        Ok(())
     }
 
     /// The watermark of all inputs together has risen: timers go off, then it is passed on.
@@ -235,15 +262,29 @@ impl Operator {
     pub fn on_watermark(
         &mut self,
         watermark: i64,
-        job: &Job,
+        _job: &Job,
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
-        let _ = job;
-        each!(self, it => it.on_watermark(watermark, outs), plain => {
-            plain.watermark = watermark;
-            outs.forward = Some(watermark);
-            Ok(())
-        })
+        match self {
+            Operator::Plain(it) => it.watermark = watermark,
+            Operator::Process(it) => it.on_watermark(watermark),
+            Operator::Window(it) => it.on_watermark(watermark, outs)?,
+            Operator::Join(it) => it.on_watermark(watermark, outs)?,
+            Operator::Watermarks(it) => {
+                it.on_watermark(watermark, outs);
+                return Ok(());
+            }
+        }
+        outs.forward = Some(watermark);
+        Ok(())
+    }
+
+    /// The status of all inputs together has changed (`WatermarkStatus`): it is passed on, but by
+    /// an operator that gives watermarks of its own.
+    pub fn on_status(&mut self, active: bool, outs: &mut Outs) {
+        if !matches!(self, Operator::Watermarks(_)) {
+            outs.status = Some(active);
+        }
     }
 
     /// The wall clock has come to this time, ms.
@@ -257,54 +298,78 @@ impl Operator {
         job: &Job,
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
-        let _ = job;
-        each!(self, it => it.on_processing_time(now_ms, outs), _plain => Ok(()))
+        match self {
+            Operator::Plain(_) | Operator::Process(_) => Ok(()),
+            Operator::Window(it) => it.on_processing_time(now_ms, outs),
+            Operator::Join(it) => it.on_processing_time(now_ms, outs),
+            Operator::Watermarks(it) => {
+                it.on_processing_time(now_ms, job, outs);
+                Ok(())
+            }
+        }
     }
 
     /// The wall clock at which [`Operator::on_processing_time`] wants to be called, ms.
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
-        each!(self, it => it.next_timer(), _plain => None)
+        match self {
+            Operator::Plain(_) | Operator::Process(_) => None,
+            Operator::Window(it) => it.next_timer(),
+            Operator::Join(it) => it.next_timer(),
+            Operator::Watermarks(it) => it.next_timer(),
+        }
     }
 
     /// What a checkpoint holds of it; shares its pieces.
     #[must_use]
-    pub fn snapshot(&mut self, job: &Job) -> OperatorSnapshot {
-        let _ = job;
-        each!(self, it => it.snapshot(), _plain => OperatorSnapshot::default())
+    pub fn snapshot(&mut self, _job: &Job) -> OperatorSnapshot {
+        match self {
+            Operator::Plain(_) | Operator::Watermarks(_) => OperatorSnapshot::default(),
+            Operator::Window(it) => it.snapshot(),
+            Operator::Process(it) => it.snapshot(),
+            Operator::Join(it) => it.snapshot(),
+        }
     }
 
     /// How much it keeps.
     #[must_use]
     pub fn size(&self) -> StateSize {
-        each!(self, it => it.size(), _plain => StateSize::default())
+        match self {
+            Operator::Plain(_) | Operator::Watermarks(_) => StateSize::default(),
+            Operator::Window(it) => it.size(),
+            Operator::Process(it) => it.size(),
+            Operator::Join(it) => it.size(),
+        }
     }
 
     /// Its watermark, ms.
     #[must_use]
     pub fn watermark(&self) -> i64 {
-        each!(self, it => it.watermark(), plain => plain.watermark)
+        match self {
+            Operator::Plain(it) => it.watermark,
+            Operator::Window(it) => it.watermark(),
+            Operator::Process(it) => it.watermark(),
+            Operator::Join(it) => it.watermark(),
+            Operator::Watermarks(it) => it.watermark(),
+        }
     }
 
     /// `numLateRecordsDropped`.
     #[must_use]
     pub fn late_dropped(&self) -> u64 {
-        each!(self, it => it.late_dropped(), _plain => 0)
+        match self {
+            Operator::Window(it) => it.late_dropped(),
+            Operator::Join(it) => it.late_dropped(),
+            Operator::Plain(_) | Operator::Process(_) | Operator::Watermarks(_) => 0,
+        }
     }
 
     /// Its open windows, at most so many.
     #[must_use]
     pub fn windows(&self, most: usize) -> Vec<OpenWindow> {
-        let Operator::Window(it) = self else {
-            return Vec::new();
-        };
-        let all = it.windows().take(most);
-        let open = all.map(|(window, fired)| OpenWindow {
-            key: window.key,
-            window: window.window,
-            value: window.value,
-            fired,
-        });
-        open.collect()
+        match self {
+            Operator::Window(it) => it.windows().take(most).collect(),
+            _ => Vec::new(),
+        }
     }
 }

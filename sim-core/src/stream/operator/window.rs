@@ -5,7 +5,7 @@
 //! costs depends on its group, and what a watermark costs on the groups with timers that are due.
 
 use super::groups::{Due, Groups};
-use super::{KeyedState, OperatorSnapshot, Outs, Site, StateSize};
+use super::{KeyedState, OpenWindow, OperatorSnapshot, Outs, Site, StateSize};
 use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Verdict};
@@ -13,15 +13,13 @@ use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
 use crate::stream::rules::join::RowKind;
 use crate::stream::rules::window::machine::{Scratch, Windows};
-use crate::stream::rules::window::operator::{
-    Element, Fate, OpenWindow, Out, Settings, WindowState,
-};
+use crate::stream::rules::window::operator::{Element, Fate, Out, Settings, WindowState};
 use crate::stream::rules::window::trigger::TimeDomain;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Windows of the keys of one group.
-pub(crate) type Piece = WindowState<Key, Origin>;
+pub type Piece = WindowState<Key, Origin>;
 
 /// Bytes that a window of a key takes in a checkpoint, as we count: key, window, number, timer.
 const WINDOW_BYTES: u64 = 48;
@@ -69,8 +67,9 @@ impl WindowTask {
             said: Vec::new(),
         };
         for (group, state) in restored.iter().flat_map(|it| &it.keyed) {
-            let KeyedState::Windows(piece) = state;
-            task.groups.put(*group, piece);
+            if let KeyedState::Windows(piece) = state {
+                task.groups.put(*group, piece);
+            }
         }
         for (at, piece) in task.groups.iter() {
             let (windows, elements) = piece.size();
@@ -211,9 +210,7 @@ impl WindowTask {
     ) -> Result<(), TaskFailure> {
         self.now = outs.now_ms;
         self.watermark = watermark;
-        self.run(TimeDomain::Event, watermark, outs)?;
-        outs.forward = Some(watermark);
-        Ok(())
+        self.run(TimeDomain::Event, watermark, outs)
     }
 
     pub(super) fn on_processing_time(
@@ -254,22 +251,19 @@ impl WindowTask {
         self.late_dropped
     }
 
-    /// Whether the end of a window has come, so that it has spoken unless its trigger says otherwise.
-    fn has_ended(&self, window: &OpenWindow<Key>) -> bool {
+    /// Open windows, by key group, key and start.
+    pub(super) fn windows(&self) -> impl Iterator<Item = OpenWindow> {
         let clock = match self.settings.time {
             TimeDomain::Event => self.watermark,
             TimeDomain::Processing => self.now,
         };
-        window.window.max_timestamp() <= clock
-    }
-
-    /// Open windows, each with whether its end has come.
-    pub(super) fn windows(&self) -> impl Iterator<Item = (OpenWindow<Key>, bool)> {
         let pieces = self.groups.iter();
         let all = pieces.flat_map(|(_, piece)| piece.open(self.settings.aggregate));
-        all.map(|window| {
-            let ended = self.has_ended(&window);
-            (window, ended)
+        all.map(move |(key, window, value)| OpenWindow {
+            key,
+            window,
+            value,
+            fired: window.max_timestamp() <= clock,
         })
     }
 }

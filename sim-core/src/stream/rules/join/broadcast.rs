@@ -43,6 +43,17 @@ impl<K: Ord + Clone, V: Clone> BroadcastState<K, V> {
             .filter_map(move |(name, value)| meets(name, value))
     }
 
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &K) -> Option<&V> {
+        self.entries.get(name)
+    }
+
+    /// All there is, by name.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
     /// The state of a subtask after a restore from the snapshots of all subtasks; empty if there
     /// are none.
     #[must_use]

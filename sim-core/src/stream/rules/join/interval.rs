@@ -123,6 +123,8 @@ pub struct IntervalJoin<K: Ord, L, R> {
     keys: BTreeMap<K, Buffers<L, R>>,
     /// When to remove which bucket.
     timers: BTreeSet<(i64, K, Side, i64)>,
+    /// Elements buffered, of all keys.
+    rows: u64,
 }
 
 /// What is buffered between two timestamps, oldest first.
@@ -142,6 +144,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
             watermark: NO_WATERMARK,
             keys: BTreeMap::new(),
             timers: BTreeSet::new(),
+            rows: 0,
         }
     }
 
@@ -209,6 +212,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
     fn keep(&mut self, key: K, side: Side, ts: i64) {
         let until = self.bounds.needed_until(side, ts);
         self.timers.insert((until, key, side, ts));
+        self.rows += 1;
     }
 
     /// The watermark of both inputs together has risen. Puts out nothing; removes what nothing can
@@ -224,10 +228,11 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
             let Some(buffers) = self.keys.get_mut(&key) else {
                 continue;
             };
-            match side {
-                Side::Left => drop(buffers.left.remove(&ts)),
-                Side::Right => drop(buffers.right.remove(&ts)),
-            }
+            let gone = match side {
+                Side::Left => buffers.left.remove(&ts).map(|it| it.len()),
+                Side::Right => buffers.right.remove(&ts).map(|it| it.len()),
+            };
+            self.rows = self.rows.saturating_sub(gone.unwrap_or(0) as u64);
             if buffers.left.is_empty() && buffers.right.is_empty() {
                 self.keys.remove(&key);
             }
@@ -238,6 +243,24 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
     /// watermark is no part of a snapshot.
     pub fn on_restore(&mut self) {
         self.watermark = NO_WATERMARK;
+    }
+
+    /// Sets the watermark without letting timers go off: of an operator that keeps its state in
+    /// pieces by key group, for the piece that is used next.
+    pub fn set_watermark(&mut self, watermark: i64) {
+        self.watermark = watermark;
+    }
+
+    /// Elements buffered, of all keys.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The time of the first timer, ms.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<i64> {
+        self.timers.first().map(|it| it.0)
     }
 
     /// The timestamps in one side's buffer of a key, oldest first.

@@ -61,6 +61,12 @@ impl<K: Ord + Clone> IdleKeys<K> {
         }
     }
 
+    /// When the first key's state is to be dropped, ms.
+    #[must_use]
+    pub fn next(&self) -> Option<i64> {
+        self.timers.first().map(|it| it.0)
+    }
+
     /// A key whose state is to be dropped by now, if there is one; call until there is none.
     pub fn expired(&mut self, now: i64) -> Option<K> {
         let (at, _) = self.timers.first()?;

@@ -11,6 +11,7 @@ use super::window::JoinType;
 use super::{Joined, RowKind, Side};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Kept<V> {
@@ -30,6 +31,8 @@ pub struct TableJoin<K: Ord, L, R> {
     ttl: Option<i64>,
     left: BTreeMap<K, Rows<L>>,
     right: BTreeMap<K, Rows<R>>,
+    /// Rows kept, of both sides.
+    rows: u64,
 }
 
 /// A row that came in, and what its side and the other one are.
@@ -100,13 +103,19 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
             ttl,
             left: BTreeMap::new(),
             right: BTreeMap::new(),
+            rows: 0,
         }
+    }
+
+    fn lives(&self, since: i64, now: i64) -> bool {
+        self.ttl.is_none_or(|ttl| since.saturating_add(ttl) > now)
     }
 
     fn expire(&mut self, key: &K, now: i64) {
         let Some(ttl) = self.ttl else {
             return;
         };
+        let before = self.rows_of(key);
         let lives = |since: i64| since.saturating_add(ttl) > now;
         if let Some(rows) = self.left.get_mut(key) {
             rows.retain(|kept| lives(kept.since));
@@ -114,6 +123,52 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         if let Some(rows) = self.right.get_mut(key) {
             rows.retain(|kept| lives(kept.since));
         }
+        let gone = before.saturating_sub(self.rows_of(key));
+        self.rows = self.rows.saturating_sub(gone);
+    }
+
+    fn rows_of(&self, key: &K) -> u64 {
+        let left = self.left.get(key).map_or(0, Vec::len);
+        let right = self.right.get(key).map_or(0, Vec::len);
+        (left + right) as u64
+    }
+
+    /// Counts what a change did to the rows of a key that had so many.
+    fn count(&mut self, key: &K, before: u64) {
+        self.rows = (self.rows + self.rows_of(key)).saturating_sub(before);
+    }
+
+    /// The key after this one, or the first, and whether a row of it has lived for too long:
+    /// background clean-up goes from key to key.
+    #[must_use]
+    pub fn next_key(&self, after: Option<&K>, now: i64) -> Option<(&K, bool)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let left = self.left.range((from, Bound::Unbounded)).next();
+        let right = self.right.range((from, Bound::Unbounded)).next();
+        let key = match (left, right) {
+            (Some((left, _)), Some((right, _))) => left.min(right),
+            (Some((key, _)), None) | (None, Some((key, _))) => key,
+            (None, None) => return None,
+        };
+        let dead = |since: i64| !self.lives(since, now);
+        let left = self.left.get(key).into_iter().flatten();
+        let right = self.right.get(key).into_iter().flatten();
+        let expired = left.map(|it| it.since).any(dead) || right.map(|it| it.since).any(dead);
+        Some((key, expired))
+    }
+
+    /// Drops what has lived for too long of a key; how many rows.
+    pub fn clean(&mut self, key: &K, now: i64) -> u64 {
+        let before = self.rows;
+        self.expire(key, now);
+        self.tidy(key);
+        before.saturating_sub(self.rows)
+    }
+
+    /// Rows kept, of both sides.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     fn tidy(&mut self, key: &K) {
@@ -135,6 +190,7 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         condition: &impl Fn(&L, &R) -> bool,
     ) -> Vec<Joined<L, R>> {
         self.expire(key, now);
+        let before = self.rows_of(key);
         let it = Change {
             kind,
             row,
@@ -145,6 +201,7 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         let own = self.left.entry(key.clone()).or_default();
         let other = self.right.entry(key.clone()).or_default();
         let rows = change(&it, own, other, condition);
+        self.count(key, before);
         self.tidy(key);
         let row = |(kind, left, right)| Joined { kind, left, right };
         rows.into_iter().map(row).collect()
@@ -160,6 +217,7 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         condition: &impl Fn(&L, &R) -> bool,
     ) -> Vec<Joined<L, R>> {
         self.expire(key, now);
+        let before = self.rows_of(key);
         let it = Change {
             kind,
             row,
@@ -170,6 +228,7 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         let own = self.right.entry(key.clone()).or_default();
         let other = self.left.entry(key.clone()).or_default();
         let rows = change(&it, own, other, &|one: &R, other: &L| condition(other, one));
+        self.count(key, before);
         self.tidy(key);
         let row = |(kind, right, left)| Joined { kind, left, right };
         rows.into_iter().map(row).collect()

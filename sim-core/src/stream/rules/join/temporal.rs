@@ -73,6 +73,14 @@ pub struct TemporalJoin<K: Ord, L, R> {
     keys: BTreeMap<K, KeyState<L, R>>,
     timers: BTreeSet<(i64, K)>,
     idle: IdleKeys<K>,
+    /// Left rows and versions kept, of all keys.
+    rows: u64,
+}
+
+impl<L, R> KeyState<L, R> {
+    fn rows(&self) -> u64 {
+        (self.left.len() + self.right.len()) as u64
+    }
 }
 
 impl<L: Clone, R: Clone> KeyState<L, R> {
@@ -129,6 +137,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
             keys: BTreeMap::new(),
             timers: BTreeSet::new(),
             idle: IdleKeys::new(rules.retention),
+            rows: 0,
         }
     }
 
@@ -140,6 +149,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
         }
         let ts = row.ts;
         self.keys.entry(key.clone()).or_default().left.push(row);
+        self.rows += 1;
         self.wake_at(key, ts, now);
         None
     }
@@ -148,7 +158,8 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     /// an earlier one.
     pub fn on_right(&mut self, key: K, row: TimedRow<R>, now: i64) {
         let state = self.keys.entry(key.clone()).or_default();
-        state.right.insert(row.ts, (row.kind, row.value));
+        let replaced = state.right.insert(row.ts, (row.kind, row.value));
+        self.rows += u64::from(replaced.is_none());
         self.wake_at(key, row.ts, now);
     }
 
@@ -185,8 +196,11 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
             let Some(state) = self.keys.get_mut(&key) else {
                 continue;
             };
+            let before = state.rows();
             out.extend(state.emit(self.watermark, self.rules.left_outer, condition));
             state.prune(self.watermark);
+            let gone = before.saturating_sub(state.rows());
+            self.rows = self.rows.saturating_sub(gone);
             state.timer = state.left.iter().map(|row| row.ts).min();
             let is_empty = state.left.is_empty() && state.right.is_empty();
             if let Some(ts) = state.timer {
@@ -208,6 +222,8 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     pub fn on_processing_time(&mut self, now: i64) {
         while let Some(key) = self.idle.expired(now) {
             let state = self.keys.remove(&key);
+            let gone = state.as_ref().map_or(0, KeyState::rows);
+            self.rows = self.rows.saturating_sub(gone);
             if let Some(timer) = state.and_then(|state| state.timer) {
                 self.timers.remove(&(timer, key));
             }
@@ -218,6 +234,30 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     /// watermark is no part of a snapshot.
     pub fn on_restore(&mut self) {
         self.watermark = NO_WATERMARK;
+    }
+
+    /// Sets the watermark without letting timers go off: of an operator that keeps its state in
+    /// pieces by key group, for the piece that is used next.
+    pub fn set_watermark(&mut self, watermark: i64) {
+        self.watermark = watermark;
+    }
+
+    /// Left rows and versions kept, of all keys.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The time of the first timer, ms.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<i64> {
+        self.timers.first().map(|it| it.0)
+    }
+
+    /// When a key's state is dropped next if nobody touches it, ms of processing time.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<i64> {
+        self.idle.next()
     }
 
     /// How many left rows of a key wait.

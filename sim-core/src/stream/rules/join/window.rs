@@ -51,6 +51,8 @@ pub struct WindowJoin<K: Ord, L, R> {
     watermark: i64,
     /// By window end and key, which is the order in which they fire.
     windows: BTreeMap<(i64, K), Sides<L, R>>,
+    /// Rows kept, of all windows.
+    rows: u64,
 }
 
 impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
@@ -61,6 +63,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
             join,
             watermark: NO_WATERMARK,
             windows: BTreeMap::new(),
+            rows: 0,
         }
     }
 
@@ -76,6 +79,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
         }
         let sides = self.windows.entry((end, key)).or_default();
         sides.0.push(row);
+        self.rows += 1;
         None
     }
 
@@ -86,6 +90,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
         }
         let sides = self.windows.entry((end, key)).or_default();
         sides.1.push(row);
+        self.rows += 1;
         None
     }
 
@@ -104,10 +109,32 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
             if end.saturating_sub(1) > self.watermark {
                 break;
             }
-            let rows = joined(self.join, &entry.remove(), condition);
+            let sides = entry.remove();
+            let gone = (sides.0.len() + sides.1.len()) as u64;
+            self.rows = self.rows.saturating_sub(gone);
+            let rows = joined(self.join, &sides, condition);
             out.extend(rows.into_iter().map(|row| (end.saturating_sub(1), row)));
         }
         out
+    }
+
+    /// Sets the watermark without letting windows fire: of an operator that begins anew, or that
+    /// keeps its state in pieces by key group, for the piece that is used next.
+    pub fn set_watermark(&mut self, watermark: i64) {
+        self.watermark = watermark;
+    }
+
+    /// Rows kept, of all windows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The watermark at which the first window fires, ms.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<i64> {
+        let first = self.windows.first_key_value();
+        first.map(|((end, _), _)| end.saturating_sub(1))
     }
 
     /// How many windows of keys are open.

@@ -171,28 +171,15 @@ impl<K: Ord, M> Default for WindowState<K, M> {
     }
 }
 
-/// A window that is open.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct OpenWindow<K> {
-    /// Of which key.
-    pub key: K,
-    /// The window.
-    pub window: Window,
-    /// What it would say now.
-    pub value: Value,
-}
-
 impl<K: Ord + Clone, M> WindowState<K, M> {
-    /// The windows that hold something, by key and then start; `aggregate` is the operator's.
-    pub fn open(&self, aggregate: Aggregate) -> impl Iterator<Item = OpenWindow<K>> {
+    /// The windows that hold something, by key and then start, each with what it would say now;
+    /// `aggregate` is the operator's.
+    pub fn open(&self, aggregate: Aggregate) -> impl Iterator<Item = (K, Window, Value)> {
         self.contents.iter().map(move |((key, under), kept)| {
             let sessions = self.sessions.get(key);
             let window = sessions.and_then(|it| it.window_of(under));
-            OpenWindow {
-                key: key.clone(),
-                window: window.unwrap_or(*under),
-                value: aggregate.result(Some(&kept.contents)),
-            }
+            let value = aggregate.result(Some(&kept.contents));
+            (key.clone(), window.unwrap_or(*under), value)
         })
     }
 }

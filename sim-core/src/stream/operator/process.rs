@@ -1,0 +1,327 @@
+//! A process function with keyed state, and how its state expires.
+//!
+//! Follows `KeyedProcessOperator` with `ValueState`, `ReducingState`, `MapState` and `ListState`, and
+//! `StateTtlConfig` with its defaults: the time since the last write counts (`OnCreateAndWrite`), in
+//! processing time; what has expired is never given back (`NeverReturnExpired`); it goes when it is
+//! read, and in the background as by `cleanupIncrementally(5, false)`: each record looks at some
+//! further entries. So state that no record comes near stays, however old. Entries of a map expire
+//! one by one, a list as a whole, since it is put back as a whole. The RocksDB backend's clean-up at
+//! compaction is left out. Rows of a changelog that take others back are records like any other.
+
+use super::groups::Groups;
+use super::state::Pieces;
+use super::{KeyedState, OperatorSnapshot, Outs, Site, StateSize, number};
+use crate::stream::element::{Key, Record};
+use crate::stream::job::Job;
+use crate::stream::note::{Note, Rule};
+use crate::stream::protocol::TaskFailure;
+use crate::stream::rules::NO_WATERMARK;
+use crate::stream::rules::window::aggregate::Value;
+use crate::stream::spec::{ProcessFunction, ProcessSpec};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// `cleanupSize` of the background clean-up: entries that each record looks at.
+const CLEANUP_SIZE: u32 = 5;
+
+/// What is kept of a key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Kept {
+    /// When it was last written, ms; 0 where nothing expires.
+    written: i64,
+    state: KeyState,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+enum KeyState {
+    Number(i64),
+    /// Values, each with when it was written.
+    Seen(Arc<Pieces<i64, i64>>),
+    Last(Arc<Vec<i64>>),
+}
+
+/// The keys of one group.
+pub type Piece = Pieces<Key, Kept>;
+
+/// Where the background clean-up is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+struct Cursor {
+    group: u32,
+    key: Option<Key>,
+    /// The entry of the key's map that it looked at last, if it is in one.
+    inside: Option<Option<i64>>,
+}
+
+/// A subtask of a process function.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ProcessTask {
+    site: Site,
+    spec: ProcessSpec,
+    groups: Groups<Piece>,
+    watermark: i64,
+    entries: u64,
+    cursor: Cursor,
+}
+
+fn entries_of(kept: &Kept) -> u64 {
+    match &kept.state {
+        KeyState::Seen(seen) => seen.len(),
+        KeyState::Number(_) | KeyState::Last(_) => 1,
+    }
+}
+
+impl ProcessTask {
+    pub(super) fn open(spec: &ProcessSpec, site: Site, restored: &[&OperatorSnapshot]) -> Self {
+        let mut groups = Groups::new(site);
+        for (group, state) in restored.iter().flat_map(|it| &it.keyed) {
+            if let KeyedState::Values(piece) = state {
+                groups.put(*group, piece);
+            }
+        }
+        let pieces = groups.iter();
+        let entries = match spec.function {
+            ProcessFunction::Distinct => pieces
+                .flat_map(|(_, piece)| piece.iter())
+                .map(|it| entries_of(&it.1))
+                .sum(),
+            _ => pieces.map(|(_, piece)| piece.len()).sum(),
+        };
+        ProcessTask {
+            site,
+            spec: spec.clone(),
+            groups,
+            watermark: NO_WATERMARK,
+            entries,
+            cursor: Cursor::default(),
+        }
+    }
+
+    fn is_expired(&self, written: i64, now: i64) -> bool {
+        let ttl = self.spec.ttl_ms;
+        ttl.is_some_and(|ttl| written.saturating_add(ttl) <= now)
+    }
+
+    pub(super) fn on_record(
+        &mut self,
+        mut record: Record,
+        job: &Job,
+        outs: &mut Outs,
+    ) -> Result<(), TaskFailure> {
+        let value = number(&record.value);
+        if let ProcessFunction::FailOn(poison) = self.spec.function {
+            if value == poison {
+                return Err(TaskFailure::UserCode);
+            }
+            outs.main.push(record);
+            return Ok(());
+        }
+        let at = self
+            .groups
+            .of(record.key, job)
+            .ok_or(TaskFailure::UserCode)?;
+        let now = outs.now_ms;
+        let mut expired = 0;
+        if self.spec.ttl_ms.is_some() {
+            expired += self.expire_for(at, record.key, value, now);
+        }
+        let said = self
+            .write(at, record.key, value, now)
+            .ok_or(TaskFailure::UserCode)?;
+        if let Some(value) = said {
+            record.value = value;
+            outs.main.push(record);
+        }
+        if self.spec.ttl_ms.is_some() {
+            expired += (0..CLEANUP_SIZE).map(|_| self.clean_up(now)).sum::<u64>();
+        }
+        if expired > 0 {
+            outs.notes.push(Note::Rule {
+                rule: Rule::StateExpired,
+                task: None,
+                operator: Some(self.site.operator),
+                before: 0,
+                after: i64::try_from(expired).unwrap_or(i64::MAX),
+            });
+        }
+        Ok(())
+    }
+
+    /// Drops what a record would read, if it has expired.
+    fn expire_for(&mut self, at: u32, key: Key, value: i64, now: i64) -> u64 {
+        let kept = self.groups.get(at).and_then(|piece| piece.get(&key));
+        match kept.map(|it| (it.written, &it.state)) {
+            Some((_, KeyState::Seen(seen))) => {
+                let written = seen.get(&value).copied();
+                match written.is_some_and(|it| self.is_expired(it, now)) {
+                    true => self.drop_entry(at, key, Some(value)),
+                    false => 0,
+                }
+            }
+            Some((written, _)) if self.is_expired(written, now) => self.drop_entry(at, key, None),
+            _ => 0,
+        }
+    }
+
+    /// Drops an entry of a key's map, or the key.
+    fn drop_entry(&mut self, at: u32, key: Key, value: Option<i64>) -> u64 {
+        let Some(piece) = self.groups.existing(at) else {
+            return 0;
+        };
+        let mut is_empty = true;
+        if let Some(value) = value
+            && let Some(Kept {
+                state: KeyState::Seen(seen),
+                ..
+            }) = piece.get(&key)
+        {
+            let mut seen = Arc::clone(seen);
+            Arc::make_mut(&mut seen).remove(&value);
+            is_empty = seen.is_empty();
+            piece.write(key, unseen).state = KeyState::Seen(seen);
+        }
+        if is_empty {
+            piece.remove(&key);
+        }
+        if piece.is_empty() {
+            self.groups.clear(at);
+        }
+        self.entries = self.entries.saturating_sub(1);
+        1
+    }
+
+    /// Puts a value into the state of its key; what comes out. `None` if the group is not there.
+    fn write(&mut self, at: u32, key: Key, value: i64, now: i64) -> Option<Option<Value>> {
+        let written = self.spec.ttl_ms.map_or(0, |_| now);
+        let piece = self.groups.write(at, Piece::default)?;
+        let keys = piece.len();
+        let function = self.spec.function;
+        let kept = piece.write(key, || begin(function));
+        let before = entries_of(kept);
+        let said = match (&mut kept.state, function) {
+            (KeyState::Number(count), ProcessFunction::Count) => {
+                *count = count.wrapping_add(1);
+                Some(Value::Number(*count))
+            }
+            (KeyState::Number(most), ProcessFunction::Max) => {
+                *most = value.max(*most);
+                Some(Value::Number(*most))
+            }
+            (KeyState::Number(sum), _) => {
+                *sum = sum.wrapping_add(value);
+                Some(Value::Number(*sum))
+            }
+            (KeyState::Seen(seen), _) => {
+                let is_new = seen.get(&value).is_none();
+                if is_new {
+                    Arc::make_mut(seen).write(value, || written);
+                }
+                // The map's entries have times of their own.
+                let after = seen.len();
+                self.entries += after - before;
+                return Some(is_new.then_some(Value::Number(value)));
+            }
+            (KeyState::Last(last), ProcessFunction::Last(most)) => {
+                let last = Arc::make_mut(last);
+                last.push(value);
+                let excess = last.len().saturating_sub(most as usize);
+                last.drain(..excess);
+                Some(Value::Values(last.clone()))
+            }
+            (KeyState::Last(last), _) => Some(Value::Values(last.to_vec())),
+        };
+        kept.written = written;
+        self.entries += piece.len() - keys;
+        Some(said)
+    }
+
+    /// A step of the background clean-up: looks at the next entry; how many expired.
+    fn clean_up(&mut self, now: i64) -> u64 {
+        let at = self.cursor.group;
+        let Some(piece) = self.groups.get(at) else {
+            self.next_group();
+            return 0;
+        };
+        if let (Some(key), Some(inside)) = (self.cursor.key, self.cursor.inside) {
+            if let Some(Kept {
+                state: KeyState::Seen(seen),
+                ..
+            }) = piece.get(&key)
+                && let Some((value, written)) = seen.after(inside.as_ref())
+            {
+                let written = *written;
+                self.cursor.inside = Some(Some(value));
+                return match self.is_expired(written, now) {
+                    true => self.drop_entry(at, key, Some(value)),
+                    false => 0,
+                };
+            }
+            self.cursor.inside = None;
+        }
+        let Some((key, kept)) = piece.after(self.cursor.key.as_ref()) else {
+            self.next_group();
+            return 0;
+        };
+        let (written, is_map) = (kept.written, matches!(kept.state, KeyState::Seen(_)));
+        self.cursor.key = Some(key);
+        match is_map {
+            true => {
+                self.cursor.inside = Some(None);
+                0
+            }
+            false if self.is_expired(written, now) => self.drop_entry(at, key, None),
+            false => 0,
+        }
+    }
+
+    fn next_group(&mut self) {
+        let next = self.cursor.group + 1;
+        self.cursor = Cursor {
+            group: if next < self.groups.many() { next } else { 0 },
+            ..Cursor::default()
+        };
+    }
+
+    pub(super) fn on_watermark(&mut self, watermark: i64) {
+        self.watermark = watermark;
+    }
+
+    pub(super) fn snapshot(&self) -> OperatorSnapshot {
+        let pieces = self.groups.shared();
+        let keyed = pieces.map(|(group, it)| (group, KeyedState::Values(Arc::clone(it))));
+        OperatorSnapshot {
+            keyed: keyed.collect(),
+            list: Vec::new(),
+        }
+    }
+
+    pub(super) fn size(&self) -> StateSize {
+        StateSize {
+            entries: self.entries,
+            bytes: self.entries * u64::from(self.spec.bytes_per_key),
+        }
+    }
+
+    pub(super) fn watermark(&self) -> i64 {
+        self.watermark
+    }
+}
+
+fn unseen() -> Kept {
+    Kept {
+        written: 0,
+        state: KeyState::Seen(Arc::default()),
+    }
+}
+
+/// The state of a key before its first record.
+fn begin(function: ProcessFunction) -> Kept {
+    let state = match function {
+        ProcessFunction::Distinct => KeyState::Seen(Arc::default()),
+        ProcessFunction::Last(_) => KeyState::Last(Arc::default()),
+        ProcessFunction::Max => KeyState::Number(i64::MIN),
+        ProcessFunction::Count | ProcessFunction::Sum | ProcessFunction::FailOn(_) => {
+            KeyState::Number(0)
+        }
+    };
+    Kept { written: 0, state }
+}
