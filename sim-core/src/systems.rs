@@ -99,7 +99,6 @@ macro_rules! systems {
             fn on(&mut self, input: Input<Msg, Timer, Order>, cx: &mut Cx<'_, Self>) {
                 match self {
                     $(Node::$name(node) => {
-                        #[allow(unreachable_patterns)] // with one system nothing is foreign
                         let input = match input {
                             Input::Boot => Input::Boot,
                             Input::Message { from, msg: Msg::$name(msg) } => Input::Message { from, msg },
@@ -123,7 +122,6 @@ macro_rules! systems {
             }
 
             fn refuse(&self, order: &Order) -> Option<String> {
-                #[allow(unreachable_patterns)] // with one system nothing is foreign
                 match (self, order) {
                     $((Node::$name(node), Order::$name(order)) => node.refuse(order),)+
                     _ => Some("this order belongs to another system".to_owned()),
@@ -136,4 +134,6 @@ macro_rules! systems {
 systems! {
     /// Apache Kafka.
     Kafka in crate::kafka as kafka;
+    /// A stream processor.
+    Stream in crate::stream as stream;
 }

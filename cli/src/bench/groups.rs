@@ -34,7 +34,10 @@ pub(super) fn plan() -> Result<RunPlan, String> {
 /// Makes all groups of the one member, which is the last node.
 fn multiply(scenario: &mut Scenario) {
     let mut names = Vec::new();
-    for Spec::Kafka(spec) in &mut scenario.systems {
+    for spec in &mut scenario.systems {
+        let Spec::Kafka(spec) = spec else {
+            continue;
+        };
         let Some(one) = spec.consumers.pop() else {
             continue;
         };

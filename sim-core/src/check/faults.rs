@@ -150,7 +150,10 @@ pub fn targets(nodes: &[Node], members: bool) -> Vec<NodeId> {
         .map(NodeId)
         .zip(nodes)
         .filter(|(_, node)| {
-            let Node::Kafka(node) = node;
+            let node = match node {
+                Node::Kafka(node) => node,
+                Node::Stream(node) => return node.is_server(),
+            };
             match node {
                 Kafka::Broker(_) | Kafka::Controller(_) => true,
                 Kafka::Consumer(consumer) => members && !consumer.config().group_id.is_empty(),

@@ -24,9 +24,10 @@ pub struct Cluster<'a>(pub &'a World<Node>);
 
 impl<'a> Cluster<'a> {
     fn nodes(self) -> impl Iterator<Item = (NodeId, &'a KafkaNode)> {
-        (0..).map(NodeId).zip(self.0.nodes()).map(|(id, slot)| {
-            let Node::Kafka(node) = &slot.process;
-            (id, node)
+        let all = (0..).map(NodeId).zip(self.0.nodes());
+        all.filter_map(|(id, slot)| match &slot.process {
+            Node::Kafka(node) => Some((id, node)),
+            _ => None,
         })
     }
 
@@ -51,7 +52,7 @@ impl<'a> Cluster<'a> {
     pub fn broker(self, node: NodeId) -> Option<&'a Broker> {
         match self.0.process(node)? {
             Node::Kafka(KafkaNode::Broker(broker)) => Some(broker),
-            Node::Kafka(_) => None,
+            _ => None,
         }
     }
 
@@ -61,7 +62,7 @@ impl<'a> Cluster<'a> {
         match self.0.process(node)? {
             Node::Kafka(KafkaNode::Producer(producer)) => Some(producer),
             Node::Kafka(KafkaNode::Processor(both)) => Some(both.producer()),
-            Node::Kafka(_) => None,
+            _ => None,
         }
     }
 
@@ -71,7 +72,7 @@ impl<'a> Cluster<'a> {
         match self.0.process(node)? {
             Node::Kafka(KafkaNode::Consumer(consumer)) => Some(consumer),
             Node::Kafka(KafkaNode::Processor(both)) => Some(both.consumer()),
-            Node::Kafka(_) => None,
+            _ => None,
         }
     }
 
@@ -290,7 +291,7 @@ fn metadata_offset(world: &World<Node>, node: NodeId) -> Option<i64> {
     match world.process(node)? {
         Node::Kafka(KafkaNode::Broker(broker)) => Some(broker.image().next_offset - 1),
         Node::Kafka(KafkaNode::Controller(controller)) => Some(controller.image().next_offset - 1),
-        Node::Kafka(_) => None,
+        _ => None,
     }
 }
 

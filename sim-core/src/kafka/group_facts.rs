@@ -43,7 +43,7 @@ impl<'a> Cluster<'a> {
         nodes.filter_map(|(id, slot)| match &slot.process {
             Node::Kafka(KafkaNode::Consumer(consumer)) => Some((id, &**consumer)),
             Node::Kafka(KafkaNode::Processor(both)) => Some((id, both.consumer())),
-            Node::Kafka(_) => None,
+            _ => None,
         })
     }
 

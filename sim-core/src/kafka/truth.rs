@@ -34,7 +34,7 @@ impl<'a> Logs<'a> {
     pub fn log(self, node: NodeId, tp: TopicPartition) -> Option<&'a Log> {
         match self.0.process(node)? {
             Node::Kafka(KafkaNode::Broker(broker)) => broker.log(tp),
-            Node::Kafka(_) => None,
+            _ => None,
         }
     }
 }

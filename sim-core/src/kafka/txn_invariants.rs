@@ -409,7 +409,10 @@ mod tests {
         let mut run = Run::new(Arc::clone(&scenario), scenario.seed, Arc::new(Vec::new()));
         let mut scratch = RunScratch::default();
         while run.step(&mut scratch).is_some() {
-            for AnyNote::Kafka(note) in &scratch.kernel.notes {
+            for note in &scratch.kernel.notes {
+                let AnyNote::Kafka(note) = note else {
+                    continue;
+                };
                 assert_eq!(seen.follow(note, run.world()), None);
             }
             scratch.occurrences.clear();

@@ -11,9 +11,9 @@ use super::metadata::MetadataImage;
 use super::node::Node as KafkaNode;
 use super::processor::TransactionNow;
 use super::protocol::{Msg, Request, Response};
-use crate::kernel::{InFlight, NodeId, NodeState, World};
+use crate::kernel::{NodeId, NodeState, World};
 use crate::log::Log;
-use crate::systems::{Msg as AnyMsg, Node};
+use crate::systems::Node;
 use crate::view::{
     Badge, Cell, Fact, Health, Lane, LaneSummary, Mark, MarkKind, NodeView, Role, Shape,
     StageQuery, Token, Tone,
@@ -369,22 +369,16 @@ pub fn control_line(world: &World<Node>, names: &[String]) -> String {
     }
 }
 
-/// A message under way as a token.
+/// A message as a token: its shape, name and records written onto `token`.
 #[must_use]
-pub fn token(under_way: &InFlight<'_, AnyMsg>) -> Token {
-    let AnyMsg::Kafka(msg) = under_way.msg;
+pub fn token(msg: &Msg, token: Token) -> Token {
     let (shape, label, key, records) = token_parts(msg);
     Token {
-        id: under_way.id.0,
-        from: under_way.from.0,
-        to: under_way.to.0,
-        depart: under_way.depart,
-        arrive: under_way.arrive,
         shape,
         label,
         key,
         records,
-        held: under_way.held,
+        ..token
     }
 }
 

@@ -4,6 +4,7 @@ use crate::check::Ledger;
 use crate::kafka;
 use crate::kernel::{NodeState, World};
 use crate::scenario::{Facts, LedgerCount, Probe, Value};
+use crate::stream::parts::StreamParts;
 use crate::systems::{self, Node};
 
 /// The present state, as predicates see it.
@@ -59,6 +60,10 @@ impl Facts for RunFacts<'_> {
                 })
             }
             Probe::System(systems::Probe::Kafka(probe)) => kafka::facts::value(self.world, probe),
+            Probe::System(systems::Probe::Stream(probe)) => {
+                let parts = StreamParts::of(self.world);
+                parts.map_or(Value::None, |parts| parts.value(self.world, probe))
+            }
         }
     }
 }

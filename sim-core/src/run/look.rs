@@ -6,12 +6,14 @@ use super::history::Step;
 use super::session::Session;
 use super::words;
 use crate::kafka;
-use crate::kernel::{EventId, InFlight, Kind, Nanos, NodeId};
+use crate::kernel::{EventId, InFlight, Kind, Nanos, NodeId, World};
 use crate::log::RecordId;
+use crate::stream::parts::StreamParts;
 use crate::systems::{Msg, Node, Note};
 use crate::view::{
     CompactionPass, Fact, GroupView, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView,
-    RecordLife, Series, SpaceTimeMessage, StageQuery, StageView, StorageView, TimeMark, Token,
+    RecordLife, Series, Shape, SpaceTimeMessage, StageQuery, StageView, StorageView, TimeMark,
+    Token,
 };
 
 /// Most lines a transcript returns at once.
@@ -27,8 +29,10 @@ impl Session {
             .zip(world.nodes())
             .map(|(i, slot)| {
                 let name = names.get(i as usize).map_or("?", String::as_str);
-                let Node::Kafka(node) = &slot.process;
-                kafka::view::node(world, NodeId(i), node, name, query)
+                match &slot.process {
+                    Node::Kafka(node) => kafka::view::node(world, NodeId(i), node, name, query),
+                    Node::Stream(node) => node.view(world, NodeId(i), name, query),
+                }
             })
             .collect();
         let (tokens, tokens_hidden) = self.tokens(query.tokens_max);
@@ -77,14 +81,14 @@ impl Session {
         let mut view = kafka::storage_view::storage(world, node, tp)?;
         if let Some(compaction) = &mut view.compaction {
             let found = self.history().rules_before(self.event()).find(|(_, note)| {
-                let Note::Kafka(note) = note;
-                kafka::storage_view::is_pass(note, node, tp)
+                matches!(note, Note::Kafka(note) if kafka::storage_view::is_pass(note, node, tp))
             });
             compaction.last = found.map(|(event, _)| {
-                let notes = self
-                    .history()
-                    .rules_of(*event)
-                    .map(|Note::Kafka(note)| note);
+                let notes = self.history().rules_of(*event);
+                let notes = notes.filter_map(|note| match note {
+                    Note::Kafka(note) => Some(note),
+                    Note::Stream(_) => None,
+                });
                 let step = self.history().step(*event);
                 CompactionPass {
                     time: step.map_or(0, |it| it.time),
@@ -101,10 +105,11 @@ impl Session {
     pub fn tokens(&self, most: u32) -> (Vec<Token>, u32) {
         let under_way: Vec<InFlight<'_, Msg>> = self.run().world().in_flight();
         let hidden = under_way.len().saturating_sub(most as usize) as u32;
+        let parts = StreamParts::of(self.run().world());
         let tokens = under_way
             .iter()
             .take(most as usize)
-            .map(kafka::view::token)
+            .map(|it| token(it, parts))
             .collect();
         (tokens, hidden)
     }
@@ -121,7 +126,7 @@ impl Session {
     #[must_use]
     pub fn inspect(&self, node: u32) -> Vec<Fact> {
         let world = self.run().world();
-        let Some(Node::Kafka(it)) = world.process(NodeId(node)) else {
+        let Some(it) = world.process(NodeId(node)) else {
             return Vec::new();
         };
         let clock = world.clock(NodeId(node));
@@ -134,7 +139,10 @@ impl Session {
             cells_max: 0,
             ..StageQuery::default()
         };
-        let view: NodeView = kafka::view::node(world, NodeId(node), it, name, &query);
+        let view: NodeView = match it {
+            Node::Kafka(it) => kafka::view::node(world, NodeId(node), it, name, &query),
+            Node::Stream(it) => it.view(world, NodeId(node), name, &query),
+        };
         let mut facts = view.summary;
         if clock.skew != 0 || clock.drift_ppb != 0 {
             let wall = clock.wall(world.now()) - world.now() as i64;
@@ -151,7 +159,10 @@ impl Session {
                 ..fact
             }));
         }
-        let config = kafka::config_of(it);
+        let config = match it {
+            Node::Kafka(it) => kafka::config_of(it),
+            Node::Stream(_) => Vec::new(),
+        };
         facts.extend(config.into_iter().map(|(key, value)| Fact {
             label: key.to_owned(),
             value,
@@ -207,8 +218,7 @@ impl Session {
             };
             line(number, &step, copy.text(), &names, &mut lines);
             for note in copy.history().rules_of(number) {
-                let Note::Kafka(note) = note;
-                let (node, text) = kafka::why::rule_words(note, &names);
+                let (node, text) = rule_words(note, copy.run().world(), &names);
                 lines.push(LogLine {
                     event: number,
                     time: step.time,
@@ -283,7 +293,9 @@ impl Session {
         let mut steps = Vec::new();
         self.replay(0, self.event(), |number, copy| {
             for note in copy.notes() {
-                let Note::Kafka(note) = note;
+                let Note::Kafka(note) = note else {
+                    continue;
+                };
                 if let Some(text) =
                     kafka::why::life_words(note, RecordId(record), copy.run().world(), &names)
                 {
@@ -339,6 +351,38 @@ impl Session {
     #[must_use]
     pub fn number_of(&self, id: u64) -> Option<u64> {
         self.history().number(EventId(id))
+    }
+}
+
+/// A rule's node and what it did, in words.
+fn rule_words(note: &Note, world: &World<Node>, names: &[String]) -> (String, String) {
+    match note {
+        Note::Kafka(note) => kafka::why::rule_words(note, names),
+        Note::Stream(note) => {
+            let parts = StreamParts::of(world);
+            parts.map_or_else(Default::default, |parts| parts.words(note, world, names))
+        }
+    }
+}
+
+/// A message under way as a token.
+fn token(under_way: &InFlight<'_, Msg>, parts: Option<StreamParts>) -> Token {
+    let token = Token {
+        id: under_way.id.0,
+        from: under_way.from.0,
+        to: under_way.to.0,
+        depart: under_way.depart,
+        arrive: under_way.arrive,
+        shape: Shape::Other,
+        label: "",
+        key: None,
+        records: 0,
+        held: under_way.held,
+    };
+    match (under_way.msg, parts) {
+        (Msg::Kafka(msg), _) => kafka::view::token(msg, token),
+        (Msg::Stream(packet), Some(parts)) => parts.token(packet, token),
+        (Msg::Stream(_), None) => token,
     }
 }
 

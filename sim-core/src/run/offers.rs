@@ -132,11 +132,18 @@ impl Session {
             ),
             ("heal-all", "Heal all links", Deed::HealAll),
         ];
-        let Some(Node::Kafka(it)) = self.run().world().process(node) else {
-            return offers;
-        };
-        for (id, label, order) in kafka::orders_of(it) {
-            offers.push((id, label, Deed::Order(node, Order::Kafka(order))));
+        match self.run().world().process(node) {
+            Some(Node::Kafka(it)) => {
+                for (id, label, order) in kafka::orders_of(it) {
+                    offers.push((id, label, Deed::Order(node, Order::Kafka(order))));
+                }
+            }
+            Some(Node::Stream(it)) => {
+                for (id, label, order) in it.offers() {
+                    offers.push((id, label, Deed::Order(node, Order::Stream(order))));
+                }
+            }
+            None => {}
         }
         offers
     }

@@ -96,6 +96,7 @@ impl Run {
                     kafka::cluster::populate(spec, &mut world);
                     invariants = kafka::invariants::Invariants::new(spec);
                 }
+                Spec::Stream(spec) => spec.parts.populate(spec, &mut world),
             }
         }
         for (from, to, profile) in &scenario.network.links {
@@ -370,7 +371,10 @@ impl Run {
     /// Ledger, invariants, predicates: after each event.
     fn after(&mut self, scratch: &mut RunScratch) {
         let truth = kafka::truth::Logs(&self.world);
-        for Note::Kafka(note) in &scratch.kernel.notes {
+        for note in &scratch.kernel.notes {
+            let Note::Kafka(note) = note else {
+                continue;
+            };
             if let Some(seen) = kafka::truth::observation(note) {
                 self.ledger.observe(seen, &truth);
             }

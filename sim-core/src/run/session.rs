@@ -12,6 +12,7 @@ use crate::few;
 use crate::kafka::why;
 use crate::kernel::{Deed, Nanos, Refusal};
 use crate::scenario::{self, Diagnostic, Predicate, Scenario};
+use crate::stream::parts::StreamParts;
 use crate::systems::{Note, Order};
 use crate::view::{LineKind, Verdict, VerdictState};
 use std::sync::Arc;
@@ -233,9 +234,20 @@ impl Session {
 
     fn remember_marks(&mut self, event: u64) {
         let time = self.run.world().now();
-        let notes = self.scratch.kernel.notes.iter();
-        let notes = notes.map(|Note::Kafka(note)| note);
-        for text in why::milestones(notes, self.run.world(), &self.run.scenario().nodes) {
+        let world = self.run.world();
+        let notes = &self.scratch.kernel.notes;
+        let of_kafka = notes.iter().filter_map(|note| match note {
+            Note::Kafka(note) => Some(note),
+            Note::Stream(_) => None,
+        });
+        let mut texts = why::milestones(of_kafka, world, &self.run.scenario().nodes);
+        if let Some(parts) = StreamParts::of(world) {
+            texts.extend(notes.iter().filter_map(|note| match note {
+                Note::Stream(note) => parts.milestone(note, world),
+                Note::Kafka(_) => None,
+            }));
+        }
+        for text in texts {
             self.history.mark(Marked {
                 event,
                 time,

@@ -28,7 +28,9 @@ impl Session {
         };
         let group = about.rsplit('/').next().unwrap_or_default();
         let found = self.history().rules_before(self.event()).find(|(_, note)| {
-            let Note::Kafka(note) = note;
+            let Note::Kafka(note) = note else {
+                return false;
+            };
             match what {
                 "committed" => explains_commit(note, group, tp),
                 _ => explains(note, node, tp, what),
@@ -128,8 +130,8 @@ impl Session {
             };
             // A rule that fired in this event says more than the message alone.
             let rule = self.history().rules_of(number).next();
-            let rule = rule.and_then(|Note::Kafka(note)| match note {
-                crate::kafka::Note::Rule { rule, .. } => Some(rule_text(*rule)),
+            let rule = rule.and_then(|note| match note {
+                Note::Kafka(crate::kafka::Note::Rule { rule, .. }) => Some(rule_text(*rule)),
                 _ => None,
             });
             steps.push(WhyStep {

@@ -47,10 +47,10 @@ impl Scenario {
 
     /// The Kafka cluster, if there is one.
     #[must_use]
-    #[allow(clippy::unnecessary_find_map)] // with one system nothing is foreign
     pub fn kafka(&self) -> Option<&ClusterSpec> {
         self.systems.iter().find_map(|system| match system {
             Spec::Kafka(spec) => Some(&**spec),
+            Spec::Stream(_) => None,
         })
     }
 

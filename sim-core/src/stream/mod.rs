@@ -4,9 +4,11 @@
 //! does about failures. [`spec`] is a job as a scenario describes it, [`graph`] its execution graph;
 //! [`protocol`] is what its machines say to each other.
 
+pub mod cluster;
 pub mod config;
 pub mod element;
 pub mod expected;
+pub mod facts;
 pub mod graph;
 pub mod job;
 pub mod jobmanager;
@@ -17,7 +19,6 @@ pub mod parts;
 pub mod probe;
 pub mod protocol;
 pub mod rules;
-#[allow(dead_code)] // until the register of systems names it
 pub mod scenario;
 pub mod sink;
 pub mod snapshot;
@@ -29,3 +30,13 @@ pub mod task;
 pub mod taskmanager;
 #[cfg(test)]
 mod testing;
+pub mod view;
+pub mod why;
+mod wire;
+
+pub use node::{Order, StreamCx, Timer};
+pub use note::Note;
+pub use parts::Node;
+
+/// A message between the machines of a job.
+pub type Msg = Box<protocol::Packet>;

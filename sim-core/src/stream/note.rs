@@ -139,4 +139,15 @@ impl Note {
             Note::Rule { .. } | Note::Fired { .. } | Note::TaskEnded { .. }
         )
     }
+
+    /// Name of the rule, empty for an observation.
+    #[must_use]
+    pub fn rule_name(&self) -> &'static str {
+        match self {
+            Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
+            Note::Fired { .. } => "window-fired",
+            Note::TaskEnded { .. } => "task-ended",
+            Note::Judged { .. } => "",
+        }
+    }
 }

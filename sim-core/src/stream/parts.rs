@@ -1,8 +1,19 @@
-//! The code that acts a job out, as a table of functions.
+//! The code that acts a job out, as a table of functions, and the node that carries it.
 //!
 //! A world without a job does not link a stream processor: what is shared by all systems calls one
-//! through [`StreamParts`] alone, which only the reader of scenarios names.
+//! through [`StreamParts`] alone, which only the reader of scenarios names. State lies
+//! [`Apart`](crate::apart::Apart) for the same reason.
 
+use super::node::{Machine, Order, StreamCx, Timer};
+use super::note::Note;
+use super::protocol::Packet;
+use super::scenario::Probe;
+use super::spec::JobSpec;
+use crate::apart::Apart;
+use crate::kernel::{Input, Loss, NodeId, World};
+use crate::scenario::Value;
+use crate::systems;
+use crate::view::{NodeView, StageQuery, Token};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -10,15 +21,163 @@ use std::fmt;
 #[derive(Clone, Copy)]
 pub struct StreamParts(&'static Table);
 
-pub(super) struct Table {
+struct Table {
     name: &'static str,
+    populate: fn(&JobSpec, &mut World<systems::Node>),
+    on: fn(&mut Machine, Input<Packet, Timer, Order>, &mut StreamCx<'_>),
+    crash: fn(&mut Machine, Loss),
+    weight: fn(&Machine) -> usize,
+    refuse: fn(&Machine, &Order) -> Option<String>,
+    value: fn(&World<systems::Node>, &Probe) -> Value,
+    view: fn(&World<systems::Node>, NodeId, &Machine, (&str, &StageQuery)) -> NodeView,
+    token: fn(&Packet, Token) -> Token,
+    words: fn(&Note, &World<systems::Node>, &[String]) -> (String, String),
+    milestone: fn(&Note, &World<systems::Node>) -> Option<String>,
+    offers: fn(&Machine) -> Vec<(&'static str, &'static str, Order)>,
 }
 
-static EVERYTHING: Table = Table { name: "everything" };
+static EVERYTHING: Table = Table {
+    name: "everything",
+    populate: super::cluster::populate,
+    on: Machine::on,
+    crash: Machine::crash,
+    weight: Machine::weight,
+    refuse: Machine::refuse,
+    value: super::facts::value,
+    view: super::view::node,
+    token: super::view::token,
+    words: super::why::words,
+    milestone: super::why::milestone,
+    offers: super::view::offers,
+};
 
 impl StreamParts {
     /// All of it.
     pub const EVERYTHING: StreamParts = StreamParts(&EVERYTHING);
+
+    /// The code of a world's job, if it has one.
+    #[must_use]
+    pub fn of(world: &World<systems::Node>) -> Option<StreamParts> {
+        let mut nodes = world.nodes().iter();
+        nodes.find_map(|slot| match &slot.process {
+            systems::Node::Stream(node) => Some(node.parts),
+            _ => None,
+        })
+    }
+
+    /// Adds a job's machines to a world.
+    pub fn populate(self, spec: &JobSpec, world: &mut World<systems::Node>) {
+        (self.0.populate)(spec, world);
+    }
+
+    /// The answer to a predicate's question.
+    #[must_use]
+    pub fn value(self, world: &World<systems::Node>, probe: &Probe) -> Value {
+        (self.0.value)(world, probe)
+    }
+
+    /// A note's machine and words.
+    #[must_use]
+    pub fn words(
+        self,
+        note: &Note,
+        world: &World<systems::Node>,
+        names: &[String],
+    ) -> (String, String) {
+        (self.0.words)(note, world, names)
+    }
+
+    /// A note as a mark on the timeline, if it is worth one.
+    #[must_use]
+    pub fn milestone(self, note: &Note, world: &World<systems::Node>) -> Option<String> {
+        (self.0.milestone)(note, world)
+    }
+
+    /// A message as a token: its shape, name and records written onto `token`.
+    #[must_use]
+    pub fn token(self, packet: &Packet, token: Token) -> Token {
+        (self.0.token)(packet, token)
+    }
+}
+
+/// A machine of a job in a world.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Node {
+    machine: Apart<Machine>,
+    parts: StreamParts,
+}
+
+impl Node {
+    /// A machine with its code.
+    #[must_use]
+    pub fn new(machine: Machine, parts: StreamParts) -> Self {
+        Node {
+            machine: Apart::new(machine),
+            parts,
+        }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Handles an input.
+    pub fn on(&mut self, input: Input<Box<Packet>, Timer, Order>, cx: &mut StreamCx<'_>) {
+        let input = match input {
+            Input::Boot => Input::Boot,
+            Input::Message { from, msg } => Input::Message { from, msg: *msg },
+            Input::Timer(timer) => Input::Timer(timer),
+            Input::Disconnected(peer) => Input::Disconnected(peer),
+            Input::Order(order) => Input::Order(order),
+        };
+        (self.parts.0.on)(&mut self.machine, input, cx);
+    }
+
+    /// Drops what a crash takes.
+    pub fn crash(&mut self, loss: Loss) {
+        (self.parts.0.crash)(&mut self.machine, loss);
+    }
+
+    /// About how many bytes a copy takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        (self.parts.0.weight)(&self.machine)
+    }
+
+    /// Why an order cannot be given now, if so.
+    #[must_use]
+    pub fn refuse(&self, order: &Order) -> Option<String> {
+        (self.parts.0.refuse)(&self.machine, order)
+    }
+
+    /// Whether random faults may hit it: the job's own machines, not the stores outside.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        matches!(
+            *self.machine,
+            Machine::JobManager(_) | Machine::TaskManager(_)
+        )
+    }
+
+    /// The machine as a card.
+    #[must_use]
+    pub fn view(
+        &self,
+        world: &World<systems::Node>,
+        id: NodeId,
+        name: &str,
+        query: &StageQuery,
+    ) -> NodeView {
+        (self.parts.0.view)(world, id, &self.machine, (name, query))
+    }
+
+    /// Orders that it takes: id, words, order.
+    #[must_use]
+    pub fn offers(&self) -> Vec<(&'static str, &'static str, Order)> {
+        (self.parts.0.offers)(&self.machine)
+    }
 }
 
 impl PartialEq for StreamParts {

@@ -182,7 +182,6 @@ pub(crate) struct Language;
 
 /// The cluster in a register's specification.
 fn of(spec: &systems::Spec) -> Option<&ClusterSpec> {
-    #[allow(unreachable_patterns)] // with one system nothing is foreign
     match spec {
         systems::Spec::Kafka(spec) => Some(spec),
         _ => None,
@@ -229,7 +228,6 @@ impl SystemSection for Language {
         &self,
         order: &systems::Order,
     ) -> Option<(&'static str, Vec<(&'static str, String)>)> {
-        #[allow(unreachable_patterns)] // with one system nothing is foreign
         match order {
             systems::Order::Kafka(order) => Some(orders::write(order)),
             _ => None,

@@ -6,7 +6,9 @@ mod document;
 mod expect;
 mod items;
 mod keys;
+mod names;
 mod operators;
+mod orders;
 mod read;
 mod settings;
 mod source;
@@ -14,27 +16,111 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use crate::scenario::{At, Item, Key, Raw, Reader, Table};
+use super::spec::JobSpec;
+use crate::kernel::{Nanos, NodeId};
+use crate::scenario::{
+    Args, At, Effort, Item, Key, Property, Raw, Reader, Section, SystemSection, Table, Verb,
+};
+use crate::systems;
 use document::RawStream;
 use schemars::{Schema, SchemaGenerator};
 
-pub(crate) use read::Job;
+pub use super::probe::Probe;
 
 /// What a scenario says of this system.
-pub type Spec = super::spec::JobSpec;
+pub type Spec = JobSpec;
 
 /// The schema of the table.
 pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<RawStream>()
 }
 
-/// The keys of the table.
-pub(crate) fn keys() -> Vec<Key> {
-    RawStream::keys()
-}
-
 /// Reads the table.
-pub(crate) fn read(raw: &At<Raw>, reader: &mut Reader<'_>) -> Job {
+fn read(raw: &At<Raw>, reader: &mut Reader<'_>) -> read::Job {
     let read = RawStream::read(raw, reader).unwrap_or_default();
     read::job(&At::new(read, raw.span.clone()), reader)
+}
+
+/// The stream processor's part of the scenario language.
+pub(crate) struct Language;
+
+/// The job in a register's specification.
+fn of(spec: &systems::Spec) -> Option<&JobSpec> {
+    match spec {
+        systems::Spec::Stream(spec) => Some(spec),
+        systems::Spec::Kafka(_) => None,
+    }
+}
+
+impl SystemSection for Language {
+    fn key(&self) -> &'static str {
+        "stream"
+    }
+
+    fn doc(&self) -> &'static str {
+        "A job of a stream processor (Apache Flink) with the machines that it runs on."
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        RawStream::keys()
+    }
+
+    fn read(&self, raw: &At<Raw>, reader: &mut Reader<'_>) -> Section {
+        let (spec, nodes) = read(raw, reader);
+        Section {
+            spec: systems::Spec::Stream(Box::new(spec)),
+            nodes,
+        }
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        orders::VERBS
+    }
+
+    fn order(
+        &self,
+        spec: &systems::Spec,
+        verb: &Verb,
+        args: &Args,
+        reader: &mut Reader<'_>,
+    ) -> Option<systems::Order> {
+        orders::read(of(spec)?, verb, args, reader).map(systems::Order::Stream)
+    }
+
+    fn write_order(
+        &self,
+        order: &systems::Order,
+    ) -> Option<(&'static str, Vec<(&'static str, String)>)> {
+        match order {
+            systems::Order::Stream(order) => Some(orders::write(order)),
+            systems::Order::Kafka(_) => None,
+        }
+    }
+
+    fn messages(&self) -> &'static [&'static str] {
+        super::wire::MESSAGE_KINDS
+    }
+
+    fn roots<'s>(&self, spec: &'s systems::Spec, base: u32) -> Vec<Property<'s>> {
+        of(spec)
+            .map(|spec| names::roots(spec, base))
+            .unwrap_or_default()
+    }
+
+    fn inside_node<'s>(
+        &self,
+        spec: &'s systems::Spec,
+        base: u32,
+        node: NodeId,
+    ) -> Vec<Property<'s>> {
+        of(spec)
+            .map(|spec| names::inside_node(spec, base, node))
+            .unwrap_or_default()
+    }
+
+    fn effort(&self, spec: &systems::Spec, duration: Nanos) -> Effort {
+        of(spec)
+            .map(|spec| read::effort(spec, duration))
+            .unwrap_or_default()
+    }
 }

@@ -1,0 +1,143 @@
+//! The answers to what a predicate asks of a job, read from its machines.
+
+use super::jobmanager::JobManager;
+use super::node::Machine;
+use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
+use super::rules::NO_WATERMARK;
+use super::store::Store;
+use super::task::Task;
+use super::task::chain::Link;
+use crate::kernel::World;
+use crate::scenario::Value;
+use crate::systems::Node;
+
+fn int(number: impl TryInto<i64>) -> Value {
+    Value::Int(number.try_into().unwrap_or(i64::MAX))
+}
+
+/// The machines of a world's job that run.
+fn machines(world: &World<Node>) -> impl Iterator<Item = &Machine> {
+    world.nodes().iter().filter_map(|slot| match &slot.process {
+        Node::Stream(node) => Some(node.machine()),
+        _ => None,
+    })
+}
+
+fn job_manager(world: &World<Node>) -> Option<&JobManager> {
+    machines(world).find_map(|it| match it {
+        Machine::JobManager(it) => Some(&**it),
+        _ => None,
+    })
+}
+
+/// The tasks that an operator runs in.
+fn tasks(world: &World<Node>, operator: u32) -> impl Iterator<Item = &Task> {
+    let managers = machines(world).filter_map(|it| match it {
+        Machine::TaskManager(it) => Some(it),
+        _ => None,
+    });
+    let tasks = managers.flat_map(|it| it.tasks().values());
+    tasks.filter(move |it| it.runs(operator))
+}
+
+/// The store of a sink.
+fn store(world: &World<Node>, operator: u32) -> Option<&Store> {
+    machines(world).find_map(|it| match it {
+        Machine::Store(it) if it.operator() == operator => Some(&**it),
+        _ => None,
+    })
+}
+
+/// The answer to a question.
+#[must_use]
+pub fn value(world: &World<Node>, probe: &Probe) -> Value {
+    match *probe {
+        Probe::Job(probe) => job_manager(world).map_or(Value::None, |it| of_job(world, it, probe)),
+        Probe::Operator(operator, probe) => of_operator(world, operator, probe),
+        Probe::Store(operator, probe) => {
+            store(world, operator).map_or(Value::None, |it| of_store(it, probe))
+        }
+    }
+}
+
+fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
+    match probe {
+        JobProbe::Status => Value::Word(it.status() as u8),
+        JobProbe::Attempt => int(it.attempt()),
+        JobProbe::Restarts => int(it.attempt().saturating_sub(1)),
+        JobProbe::TaskManagers => int(it.task_managers().len()),
+        JobProbe::Completed => int(it.counts().0),
+        JobProbe::Failed => int(it.counts().1),
+        JobProbe::LastCheckpoint => {
+            let last = it.completed().last();
+            last.map_or(Value::None, |it| Value::Int(it.id))
+        }
+        JobProbe::Pending => int(it.pending().len()),
+        JobProbe::Matches => {
+            let spec = &it.job().spec;
+            let stores: Vec<(u32, &Store)> = spec
+                .expected
+                .iter()
+                .filter_map(|it| Some((it.sink, store(world, it.sink)?)))
+                .collect();
+            Value::Bool(super::expected::matches(spec, &stores))
+        }
+    }
+}
+
+fn of_operator(world: &World<Node>, operator: u32, probe: OperatorProbe) -> Value {
+    let now = world.now();
+    let links = || {
+        let all = tasks(world, operator).flat_map(|it| &it.chain.links);
+        all.filter(|it| it.operator == operator)
+    };
+    let sum = |of: &dyn Fn(&Link) -> u64| int(links().map(|it| of(&it.link)).sum::<u64>());
+    let operator_of = |link: &Link, of: &dyn Fn(&super::operator::Operator) -> u64| match link {
+        Link::Operator(it) => of(it),
+        _ => 0,
+    };
+    match probe {
+        OperatorProbe::Watermark => {
+            let least = links().map(|it| it.watermark).min();
+            let least = least.filter(|it| *it != NO_WATERMARK);
+            least.map_or(Value::None, Value::Int)
+        }
+        OperatorProbe::RecordsIn => int(links().map(|it| it.records_in).sum::<u64>()),
+        OperatorProbe::RecordsOut => int(links().map(|it| it.records_out).sum::<u64>()),
+        OperatorProbe::LateDropped => sum(&|it| operator_of(it, &|it| it.late_dropped())),
+        OperatorProbe::State => sum(&|it| operator_of(it, &|it| it.size().entries)),
+        OperatorProbe::StateBytes => sum(&|it| operator_of(it, &|it| it.size().bytes)),
+        OperatorProbe::Backlog => {
+            let Some(manager) = job_manager(world) else {
+                return Value::None;
+            };
+            sum(&|it| match it {
+                Link::Source(it) => it.backlog(now, manager.job()),
+                _ => 0,
+            })
+        }
+        OperatorProbe::Running => int(tasks(world, operator).count()),
+        OperatorProbe::Busy => {
+            Value::Time(tasks(world, operator).map(|it| it.spent(now).1.busy).sum())
+        }
+        OperatorProbe::Backpressured => {
+            let held = tasks(world, operator).map(|it| it.spent(now).1.backpressured);
+            Value::Time(held.sum())
+        }
+        OperatorProbe::Blocked => {
+            let blocked = tasks(world, operator).map(|it| it.input.blocked().count());
+            int(blocked.sum::<usize>())
+        }
+    }
+}
+
+fn of_store(it: &Store, probe: StoreProbe) -> Value {
+    match probe {
+        StoreProbe::Rows => int(it.rows().len()),
+        StoreProbe::Committed => int(it.committed_rows().count()),
+        StoreProbe::Visible => int(it.visible_rows().count()),
+        StoreProbe::Duplicates => int(it.duplicates()),
+        StoreProbe::Open => int(it.open_transactions().count()),
+        StoreProbe::Aborted => int(it.aborted()),
+    }
+}

@@ -1,0 +1,271 @@
+//! Notes of a job in words: for the transcript, the timeline and "why?".
+
+use super::job::Job;
+use super::node::Machine;
+use super::note::{Note, Rule, Verdict};
+use super::probe::JOB_STATES;
+use super::protocol::{TaskEnd, TaskFailure, TaskId};
+use super::rules::{FINAL_WATERMARK, NO_WATERMARK};
+use crate::kernel::World;
+use crate::systems;
+use std::sync::Arc;
+
+/// The job of a world.
+pub(super) fn job(world: &World<systems::Node>) -> Option<&Arc<Job>> {
+    let mut nodes = world.nodes().iter();
+    nodes.find_map(|slot| match &slot.process {
+        systems::Node::Stream(node) => match node.machine() {
+            Machine::JobManager(it) => Some(it.job()),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// A task by the names of its operators and its number among the subtasks, from 1 as Flink shows it.
+#[must_use]
+pub fn task_name(job: &Job, task: TaskId) -> String {
+    let vertex = job.graph.vertices.get(task.vertex as usize);
+    let operators = vertex.map_or(&[][..], |it| &it.operators);
+    let names = operators
+        .iter()
+        .filter_map(|it| job.spec.operators.get(*it as usize));
+    let names: Vec<&str> = names.map(|it| it.name.as_str()).collect();
+    format!("{} #{}", names.join(" → "), u32::from(task.subtask) + 1)
+}
+
+/// A time of the event clock in words.
+#[must_use]
+pub fn event_time(ms: i64) -> String {
+    match ms {
+        NO_WATERMARK => "none".to_owned(),
+        FINAL_WATERMARK => "the end".to_owned(),
+        _ => {
+            let sign = if ms < 0 { "-" } else { "" };
+            let ms = ms.unsigned_abs();
+            format!("{sign}{}.{:03} s", ms / 1_000, ms % 1_000)
+        }
+    }
+}
+
+/// A rule's name, what it did (`{b}` before, `{a}` after) and its source.
+#[must_use]
+pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
+    match rule {
+        Rule::JobStatus => ("job-status", "the job is {a}", "JobStatus"),
+        Rule::CheckpointTriggered => (
+            "checkpoint-triggered",
+            "checkpoint {a} begins: the sources put its barrier into their streams",
+            "CheckpointCoordinator.triggerCheckpoint",
+        ),
+        Rule::CheckpointCompleted => (
+            "checkpoint-completed",
+            "checkpoint {a} is complete after {b} ms: every task has acknowledged it",
+            "CheckpointCoordinator.completePendingCheckpoint",
+        ),
+        Rule::CheckpointFailed => (
+            "checkpoint-failed",
+            "checkpoint {a} failed: {b}",
+            "CheckpointFailureManager",
+        ),
+        Rule::Restart => (
+            "restart",
+            "the job restarts after {b} ms, attempt {a}",
+            "RestartBackoffTimeStrategy",
+        ),
+        Rule::Restored => (
+            "restored",
+            "the job goes on from checkpoint {a}",
+            "CheckpointCoordinator.restoreLatestCheckpointedState",
+        ),
+        Rule::TaskManagers => (
+            "task-managers",
+            "{a} TaskManagers are registered (there were {b})",
+            "SlotPool",
+        ),
+        Rule::ChannelBlocked => (
+            "channel-blocked",
+            "a channel has delivered barrier {a} and is held until the others have",
+            "SingleCheckpointBarrierHandler",
+        ),
+        Rule::Snapshot => (
+            "snapshot",
+            "snapshot of {b} bytes for checkpoint {a}",
+            "SubtaskCheckpointCoordinatorImpl.checkpointState",
+        ),
+        Rule::Watermark => ("watermark", "watermark {b} → {a}", "StatusWatermarkValve"),
+        Rule::Idle => (
+            "idleness",
+            "the stream's status changed (1 active, 0 idle): {b} → {a}",
+            "WatermarksWithIdleness",
+        ),
+        Rule::AlignmentPause => (
+            "watermark-alignment",
+            "the source waits: its watermark {b} is ahead of {a}, the most that its group allows",
+            "SourceOperator.checkWatermarkAlignment",
+        ),
+        Rule::Backpressured => (
+            "backpressure",
+            "no buffer is free for the output: the task waits",
+            "RecordWriter.getAvailableFuture",
+        ),
+        Rule::StateExpired => (
+            "state-ttl",
+            "the state of {a} keys expired",
+            "StateTtlConfig",
+        ),
+        Rule::TransactionPreCommitted => (
+            "pre-commit",
+            "a transaction of {b} rows is pre-committed for checkpoint {a}",
+            "TwoPhaseCommitSinkFunction.snapshotState",
+        ),
+        Rule::TransactionCommitted => (
+            "commit",
+            "a transaction of {b} rows is committed, since checkpoint {a} is complete",
+            "TwoPhaseCommitSinkFunction.notifyCheckpointComplete",
+        ),
+        Rule::TransactionAborted => (
+            "abort",
+            "a transaction was aborted with its rows",
+            "TwoPhaseCommitSinkFunction.recoverAndAbort",
+        ),
+        Rule::TransactionDiscarded => (
+            "discard",
+            "the commit for checkpoint {a} came too late: the store had aborted the transaction, \
+             its {b} rows are lost",
+            "KafkaCommitter.commit",
+        ),
+        Rule::Fenced => (
+            "fenced",
+            "a writer of an older epoch was refused",
+            "ProducerFencedException",
+        ),
+    }
+}
+
+/// Why a task failed, as Flink's exceptions are called where they have a name.
+#[must_use]
+pub fn failure(failure: TaskFailure) -> &'static str {
+    match failure {
+        TaskFailure::UserCode => "the user's function threw an exception",
+        TaskFailure::Window => "the window operator could not go on",
+        TaskFailure::RemoteTransport => {
+            "RemoteTransportException: the connection to another TaskManager was lost"
+        }
+        TaskFailure::Restore => "its state could not be read",
+        TaskFailure::Sink => "the store refused a write or was lost",
+    }
+}
+
+/// A note's subject and what it says.
+#[must_use]
+pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (String, String) {
+    let Some(job) = job(world) else {
+        return (String::new(), String::new());
+    };
+    let operator = |number: u32| {
+        let spec = job.spec.operators.get(number as usize);
+        spec.map_or_else(String::new, |it| it.name.clone())
+    };
+    match note {
+        Note::Rule {
+            rule,
+            task,
+            operator: number,
+            before,
+            after,
+        } => {
+            let at = match (number, task) {
+                (Some(number), Some(task)) => {
+                    format!("{} #{}", operator(*number), u32::from(task.subtask) + 1)
+                }
+                (Some(number), None) => operator(*number),
+                (None, Some(task)) => task_name(job, *task),
+                (None, None) => job.spec.job_manager.clone(),
+            };
+            (at, filled(*rule, *before, *after))
+        }
+        Note::Fired {
+            operator: number,
+            subtask,
+            key,
+            window,
+        } => {
+            let at = format!("{} #{}", operator(*number), u32::from(*subtask) + 1);
+            let (start, end) = (event_time(window.start), event_time(window.end));
+            let key = job.spec.keys.name(*key);
+            (at, format!("window [{start}, {end}) of {key} fired"))
+        }
+        Note::Judged {
+            operator: number,
+            subtask,
+            key,
+            timestamp,
+            watermark,
+            verdict,
+            ..
+        } => {
+            let at = format!("{} #{}", operator(*number), u32::from(*subtask) + 1);
+            let what = match verdict {
+                Verdict::Taken => "taken",
+                Verdict::TakenLate => "late, and taken: its window fires again",
+                Verdict::SideOutput => "too late: to the side output",
+                Verdict::Dropped => "too late: dropped",
+            };
+            let (time, clock) = (event_time(*timestamp), event_time(*watermark));
+            let key = job.spec.keys.name(*key);
+            (at, format!("{key} of {time} at watermark {clock}: {what}"))
+        }
+        Note::TaskEnded { task, end } => (task_name(job, *task), ended(*end).to_owned()),
+    }
+}
+
+fn ended(end: TaskEnd) -> &'static str {
+    match end {
+        TaskEnd::Finished => "finished",
+        TaskEnd::Canceled => "was cancelled",
+        TaskEnd::Failed(why) => failure(why),
+    }
+}
+
+/// The name of the status with this number.
+fn status(number: i64) -> &'static str {
+    let at = usize::try_from(number).ok();
+    at.and_then(|at| JOB_STATES.get(at))
+        .copied()
+        .unwrap_or("unknown")
+}
+
+/// A rule's sentence with its values.
+fn filled(rule: Rule, before: i64, after: i64) -> String {
+    use super::rules::fault::checkpoint_failures::FailureReason;
+    let (_, text, _) = rule_text(rule);
+    let (before, after) = match rule {
+        Rule::Watermark | Rule::AlignmentPause => (event_time(before), event_time(after)),
+        Rule::JobStatus => (String::new(), status(after).to_owned()),
+        Rule::CheckpointFailed => (FailureReason::name_of(before).to_owned(), after.to_string()),
+        _ => (before.to_string(), after.to_string()),
+    };
+    text.replace("{b}", &before).replace("{a}", &after)
+}
+
+/// A note as a mark on the timeline, if it is worth one.
+#[must_use]
+pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
+    let worth = match note {
+        Note::Rule { rule, .. } => matches!(
+            rule,
+            Rule::CheckpointCompleted
+                | Rule::CheckpointFailed
+                | Rule::Restart
+                | Rule::Restored
+                | Rule::JobStatus
+                | Rule::TransactionDiscarded
+                | Rule::Idle
+        ),
+        Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
+        Note::Fired { .. } | Note::Judged { .. } => false,
+    };
+    let (at, text) = worth.then(|| words(note, world, &[]))?;
+    Some(format!("{at}: {text}"))
+}

@@ -1,0 +1,168 @@
+//! Messages of a job as the kernel and the transcript see them: name, size, digest, sentence.
+
+use super::protocol::{Packet, StoreRequest};
+use super::rules::barrier::channel::Item;
+use crate::kernel::{Digest, Message};
+use crate::systems::Msg;
+
+/// Bytes of a message without records.
+const CONTROL: u64 = 100;
+/// Bytes of a buffer's header.
+const HEADER: u64 = 32;
+
+/// The kinds of messages, for filters that lose some.
+pub(super) const MESSAGE_KINDS: &[&str] = &[
+    "RegisterTaskExecutor",
+    "Heartbeat",
+    "HeartbeatResponse",
+    "SubmitTask",
+    "CancelTask",
+    "TasksCanceled",
+    "TaskRunning",
+    "TaskEnded",
+    "TriggerCheckpoint",
+    "AcknowledgeCheckpoint",
+    "DeclineCheckpoint",
+    "NotifyCheckpointComplete",
+    "NotifyCheckpointAborted",
+    "ReportedWatermark",
+    "WatermarkAlignment",
+    "BufferResponse",
+    "CheckpointBarrier",
+    "EndOfPartition",
+    "AddCredit",
+    "WriteState",
+    "StateWritten",
+    "DiscardState",
+    "ReadState",
+    "StateRead",
+    "ToStore",
+    "FromStore",
+];
+
+impl From<Packet> for Msg {
+    fn from(packet: Packet) -> Self {
+        Msg::Stream(Box::new(packet))
+    }
+}
+
+impl Packet {
+    /// The request's real name.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Packet::RegisterTaskExecutor { .. } => "RegisterTaskExecutor",
+            Packet::Heartbeat => "Heartbeat",
+            Packet::HeartbeatResponse => "HeartbeatResponse",
+            Packet::SubmitTasks { .. } => "SubmitTask",
+            Packet::CancelTasks { .. } => "CancelTask",
+            Packet::TaskRunning { .. } => "TaskRunning",
+            Packet::TaskEnded { .. } => "TaskEnded",
+            Packet::TasksCanceled { .. } => "TasksCanceled",
+            Packet::TriggerCheckpoint { .. } => "TriggerCheckpoint",
+            Packet::AcknowledgeCheckpoint { .. } => "AcknowledgeCheckpoint",
+            Packet::DeclineCheckpoint { .. } => "DeclineCheckpoint",
+            Packet::NotifyCheckpointComplete { .. } => "NotifyCheckpointComplete",
+            Packet::NotifyCheckpointAborted { .. } => "NotifyCheckpointAborted",
+            Packet::ReportedWatermark { .. } => "ReportedWatermark",
+            Packet::WatermarkAlignment { .. } => "WatermarkAlignment",
+            Packet::BufferResponse { item, .. } => match item {
+                Item::Buffer { .. } => "BufferResponse",
+                Item::Barrier(_) | Item::Announcement { .. } | Item::Cancel(_) => {
+                    "CheckpointBarrier"
+                }
+                Item::End => "EndOfPartition",
+            },
+            Packet::AddCredit { .. } => "AddCredit",
+            Packet::WriteState { .. } => "WriteState",
+            Packet::StateWritten { .. } => "StateWritten",
+            Packet::DiscardState { .. } => "DiscardState",
+            Packet::ReadState { .. } => "ReadState",
+            Packet::StateRead { .. } => "StateRead",
+            Packet::ToStore { .. } => "ToStore",
+            Packet::FromStore { .. } => "FromStore",
+        }
+    }
+}
+
+impl Message for Box<Packet> {
+    fn label(&self) -> &'static str {
+        Packet::label(self)
+    }
+
+    fn bytes(&self) -> u64 {
+        match &**self {
+            Packet::BufferResponse { item, .. } => match item {
+                Item::Buffer { bytes, .. } => HEADER + u64::from(*bytes),
+                _ => HEADER,
+            },
+            _ => CONTROL,
+        }
+    }
+
+    fn fingerprint(&self, digest: &mut Digest) {
+        match &**self {
+            // The records are in the state that they came from and go to.
+            Packet::BufferResponse {
+                attempt,
+                channel,
+                item: Item::Buffer { data, bytes },
+                backlog,
+            } => {
+                digest.value(&(attempt, channel, bytes, backlog));
+                digest.word(data.len() as u64);
+            }
+            // A snapshot is the state of operators.
+            Packet::WriteState { handle, bytes, .. } => digest.value(&(handle, bytes)),
+            Packet::StateRead {
+                attempt,
+                task,
+                handle,
+                state,
+            } => {
+                digest.value(&(attempt, task, handle, state.is_some()));
+            }
+            other => digest.value(other),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let label = Packet::label(self);
+        match &**self {
+            Packet::BufferResponse { item, backlog, .. } => match item {
+                Item::Buffer { data, .. } => {
+                    format!(
+                        "{label}: {} elements, {backlog} buffers behind it",
+                        data.len()
+                    )
+                }
+                Item::Barrier(barrier) => format!("{label} {}", barrier.checkpoint),
+                _ => label.to_owned(),
+            },
+            Packet::AddCredit { credit, .. } => format!("{label}: room for {credit} buffers"),
+            Packet::TriggerCheckpoint { barrier, .. } => format!("{label} {}", barrier.checkpoint),
+            Packet::AcknowledgeCheckpoint {
+                checkpoint, handle, ..
+            } => format!("{label} {checkpoint}: {} bytes", handle.bytes),
+            Packet::DeclineCheckpoint { checkpoint, .. }
+            | Packet::NotifyCheckpointComplete { checkpoint, .. }
+            | Packet::NotifyCheckpointAborted { checkpoint, .. } => format!("{label} {checkpoint}"),
+            Packet::SubmitTasks { attempt, tasks, .. } => {
+                format!("{label}: {} tasks of attempt {attempt}", tasks.len())
+            }
+            Packet::WriteState { handle, .. } | Packet::StateWritten { handle } => {
+                format!("{label} of checkpoint {}", handle.checkpoint)
+            }
+            Packet::ToStore { order, .. } => match order {
+                StoreRequest::Append(rows)
+                | StoreRequest::Upsert(rows)
+                | StoreRequest::AppendIn(_, rows) => format!("{label}: {} rows", rows.len()),
+                StoreRequest::Commit(it) => format!("{label}: commit {}", it.id),
+                StoreRequest::Abort(it) => format!("{label}: abort {}", it.id),
+                StoreRequest::InitTransaction { id, .. } => format!("{label}: begin {id}"),
+                _ => label.to_owned(),
+            },
+            _ => label.to_owned(),
+        }
+    }
+}
