@@ -346,6 +346,9 @@ impl JobManager {
             Order::TriggerCheckpoint if self.status.is_terminal() => {
                 Some(format!("the job is {}", self.status.name()))
             }
+            Order::TriggerCheckpoint if self.rescaling.is_some() => {
+                Some("the job stops with a savepoint".to_owned())
+            }
             Order::Rescale {
                 operator,
                 parallelism,

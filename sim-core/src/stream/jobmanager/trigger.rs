@@ -70,7 +70,8 @@ impl JobManager {
     }
 
     pub(super) fn user_checkpoint(&mut self, cx: &mut StreamCx<'_>) {
-        if self.status.is_terminal() {
+        // While the job stops with a savepoint its sources read nothing, and are to stay so.
+        if self.status.is_terminal() || self.rescaling.is_some() {
             return;
         }
         let request = self.coordinator.request(false, false, now_ms(cx));

@@ -81,6 +81,10 @@ fn what_cannot_be_rescaled_is_refused() {
     it.give(Input::Order(order(None, 3)));
     let down = "not all tasks of the job are running";
     check(&it, order(None, 3), Some(down));
+    let stops = "the job stops with a savepoint";
+    check(&it, Order::TriggerCheckpoint, Some(stops));
+    it.give(Input::Order(Order::TriggerCheckpoint));
+    assert_eq!(it.manager.pending().len(), 1);
     // A forward edge that is not chained binds both ends to one parallelism.
     spec.operators[2].inputs = super::after(1, crate::stream::spec::Partitioning::Forward);
     spec.config.chaining = false;
