@@ -224,3 +224,157 @@ fn shown(spec: &JobSpec, it: &Record) -> String {
         timestamp,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Input, NodeId};
+    use crate::stream::element::Origin;
+    use crate::stream::protocol::{Packet, StoreRequest, TaskId};
+    use crate::stream::rules::assigner::Window;
+    use crate::stream::rules::join::RowKind;
+    use crate::stream::spec::{Guarantee, OperatorKind, SinkSpec};
+    use crate::stream::testing::{TestCx, job_of};
+
+    /// A row: key, value, start of a window of 10, time.
+    type Row = (u32, i64, Option<i64>, Option<i64>);
+
+    fn difference(ordered: bool, expected: &[Row], rows: &[(Row, RowKind)]) -> Option<String> {
+        let mut job = job_of(
+            OperatorKind::Sink(SinkSpec {
+                store: "out".to_owned(),
+                guarantee: Guarantee::None,
+                batch: 1,
+            }),
+            1,
+        );
+        let records = rows.iter().map(|((key, value, start, at), kind)| Record {
+            key: Key(*key),
+            timestamp: at.unwrap_or(0),
+            value: Value::Number(*value),
+            right: None,
+            kind: *kind,
+            window: start.map(|start| Window {
+                start,
+                end: start + 10,
+            }),
+            origin: Origin::default(),
+        });
+        let mut store = Store::new(&job, 0);
+        let msg = Packet::ToStore {
+            attempt: 1,
+            task: TaskId {
+                vertex: 0,
+                subtask: 0,
+            },
+            operator: 0,
+            request: 0,
+            order: StoreRequest::Append(records.collect()),
+        };
+        let from = NodeId(1);
+        store.on(Input::Message { from, msg }, &mut TestCx::default());
+        let expected = expected.iter().map(|(key, value, start, at)| ExpectedRow {
+            key: Key(*key),
+            value: Value::Number(*value),
+            right: None,
+            window: start.map(|start| (start, start + 10)),
+            timestamp: *at,
+        });
+        job.spec.keys.0 = vec!["a".to_owned()];
+        job.spec.expected = vec![ExpectedOutput {
+            sink: 0,
+            ordered,
+            rows: expected.collect(),
+        }];
+        let found = first_difference(&job.spec, &[(0, &store)]);
+        assert_eq!(matches(&job.spec, &[(0, &store)]), found.is_none());
+        found
+    }
+
+    #[test]
+    fn rows_are_compared_as_a_multiset_or_in_order() {
+        let check = |ordered, expected: &[Row], rows: &[Row], words: Option<&str>| {
+            let inserted: Vec<(Row, RowKind)> =
+                rows.iter().map(|it| (*it, RowKind::Insert)).collect();
+            let got = difference(ordered, expected, &inserted);
+            assert_eq!(got.as_deref(), words, "{expected:?} {rows:?}");
+        };
+        let (one, two) = ((0, 1, Some(0), Some(9)), (1, 2, Some(10), Some(19)));
+        check(false, &[one, two], &[two, one], None);
+        check(true, &[one, two], &[one, two], None);
+        check(
+            true,
+            &[one, two],
+            &[two, one],
+            Some("it: row 1 is key-1 = 2 in [10, 20) at 19, expected is a = 1 in [0, 10) at 9"),
+        );
+        check(
+            true,
+            &[one, two],
+            &[one],
+            Some("it: row 2, key-1 = 2 in [10, 20) at 19, is missing"),
+        );
+        check(
+            true,
+            &[],
+            &[one],
+            Some("it: a = 1 in [0, 10) at 9 is not expected"),
+        );
+        check(
+            false,
+            &[one, one],
+            &[one],
+            Some("it: a = 1 in [0, 10) at 9 is missing"),
+        );
+        check(
+            false,
+            &[one],
+            &[one, one],
+            Some("it: a = 1 in [0, 10) at 9 is not expected"),
+        );
+        check(false, &[], &[], None);
+        // What is left open may be anything, and does not take what another needs.
+        let (window, time, any) = (
+            (0, 1, Some(0), None),
+            (0, 1, None, Some(9)),
+            (0, 1, None, None),
+        );
+        let other = (0, 1, Some(10), Some(19));
+        check(false, &[any, window], &[one, other], None);
+        check(false, &[any, one], &[one, other], None);
+        let crossed = (0, 1, Some(0), Some(5));
+        check(false, &[window, time], &[one, crossed], None);
+        check(false, &[window, time, any], &[other, one, crossed], None);
+        check(
+            false,
+            &[window, time],
+            &[crossed, crossed],
+            Some("it: a = 1 at 9 is missing"),
+        );
+    }
+
+    #[test]
+    fn a_changelog_is_what_is_left_of_it() {
+        let row = |value| (0, value, None, None);
+        let rows = [
+            (row(1), RowKind::Insert),
+            (row(1), RowKind::Insert),
+            (row(1), RowKind::UpdateBefore),
+            (row(2), RowKind::UpdateAfter),
+            (row(9), RowKind::Delete),
+        ];
+        assert_eq!(difference(true, &[row(1), row(2)], &rows), None);
+    }
+
+    #[test]
+    fn a_sink_without_a_store_is_said() {
+        let mut job = job_of(OperatorKind::FlatMap { copies: 1 }, 1);
+        job.spec.expected = vec![ExpectedOutput {
+            sink: 0,
+            ordered: false,
+            rows: Vec::new(),
+        }];
+        let found = first_difference(&job.spec, &[]);
+        assert_eq!(found.as_deref(), Some("it has no store"));
+    }
+}

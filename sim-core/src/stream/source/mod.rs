@@ -231,12 +231,14 @@ impl SourceReader {
         }
     }
 
-    /// Whether a tick may move something although no record came: idleness is being waited for.
+    /// Whether a tick may move something although no record came: idleness is being waited for, or
+    /// was found and not told yet.
     #[must_use]
     pub fn needs_tick(&self) -> bool {
         let own = self.own_idleness.is_some();
-        let waits = own || self.splits.iter().any(SplitReader::waits_for_idleness);
-        !self.ended && !self.idle && waits
+        let splits = || self.splits.iter();
+        let untold = !self.idle && (own || splits().any(SplitReader::has_idleness));
+        !self.ended && (untold || splits().any(SplitReader::waits_for_idleness))
     }
 
     /// Whether it is in a watermark alignment group.

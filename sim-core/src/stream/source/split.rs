@@ -179,7 +179,12 @@ impl SplitReader {
 
     /// Whether it may become idle by the passing of time.
     pub(super) fn waits_for_idleness(&self) -> bool {
-        self.idleness.is_some() && !self.idle && !self.finished
+        self.has_idleness() && !self.idle
+    }
+
+    /// Whether it can become idle.
+    pub(super) fn has_idleness(&self) -> bool {
+        self.idleness.is_some() && !self.finished
     }
 
     /// A tick: finds out whether the split is idle, and its watermark otherwise.
