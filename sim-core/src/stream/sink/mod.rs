@@ -132,7 +132,7 @@ impl SinkWriter {
     pub fn ready(&self) -> bool {
         let room = self.desk.rows() < MAX_IN_FLIGHT;
         match &self.mode {
-            Mode::ExactlyOnce(it) => room && it.begun(),
+            Mode::ExactlyOnce(it) => room && it.is_open(),
             // Rows of complete checkpoints go out beside those that come in.
             Mode::WriteAheadLog(_) => true,
             Mode::None | Mode::AtLeastOnce | Mode::Idempotent => room,
@@ -193,6 +193,14 @@ impl SinkWriter {
                     self.desk.rows() == 0
                 }
             }
+    }
+
+    /// Whether the task may end: nothing is unanswered that a snapshot would wait for, and no commit,
+    /// since nobody would repeat it.
+    #[must_use]
+    pub fn can_finish(&self) -> bool {
+        let commits = |it| matches!(it, Asked::Commit(..) | Asked::Mark);
+        self.is_flushed() && !self.desk.any(commits)
     }
 
     /// The input has ended: the next snapshot is the last.

@@ -469,8 +469,14 @@ fn a_lost_connection_fails_those_who_wait_and_an_orderly_end_aborts() {
     rig.writers[0].finish();
     rig.snapshot(1);
     assert_eq!(rig.writers[0].transactions().count(), 1);
+    assert!(rig.writers[0].ready() && rig.writers[0].can_finish());
     rig.complete(1);
+    assert!(
+        !rig.writers[0].can_finish(),
+        "nobody would repeat the commit"
+    );
     rig.settle();
+    assert!(rig.writers[0].can_finish());
     assert_eq!(rig.visible(), [1]);
     assert!(rig.writers[0].is_done());
 }

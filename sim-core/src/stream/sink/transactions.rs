@@ -223,10 +223,13 @@ impl Transactions {
         current.map(|it| it.handle)
     }
 
-    /// Whether the current transaction has begun.
-    pub(super) fn begun(&self) -> bool {
+    /// Whether the current transaction has begun, or there will be no other.
+    pub(super) fn is_open(&self) -> bool {
         let current = self.current().and_then(|it| self.held.get(&it));
-        current.is_some_and(|it| it.epoch.is_some())
+        match current {
+            Some(it) => it.epoch.is_some(),
+            None => self.sink.is_some(),
+        }
     }
 
     /// Sends rows in the current transaction, which has begun; gives them back otherwise.

@@ -405,6 +405,15 @@ impl Chain {
         })
     }
 
+    /// Whether the sinks wait for nothing that must not be left to nobody.
+    #[must_use]
+    pub fn can_finish(&self) -> bool {
+        self.links.iter().all(|it| match &it.link {
+            Link::Sink(sink) => sink.can_finish(),
+            _ => true,
+        })
+    }
+
     /// Whether a sink may hold rows that it has not sent.
     #[must_use]
     pub fn holds_rows(&self) -> bool {

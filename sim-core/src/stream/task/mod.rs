@@ -218,7 +218,7 @@ impl Task {
     /// Whether it has done everything (FINISHED).
     #[must_use]
     pub fn has_finished(&self) -> bool {
-        self.ended && self.output.is_empty() && self.chain.is_flushed()
+        self.ended && self.output.is_empty() && self.chain.can_finish()
     }
 
     /// Whether it has a channel to or from a node.
