@@ -43,11 +43,18 @@ impl Keys {
 fn unnamed_hash(number: u32) -> i32 {
     // Of "key-".
     const BEGINS: i32 = 3_288_494;
-    let digits = (0..10).rev().map(|place| number / 10_u32.pow(place));
-    let digits = digits.skip_while(|it| *it == 0).map(|it| it % 10);
-    let zero = (number == 0).then_some(0);
-    digits.chain(zero).fold(BEGINS, |hash, digit| {
-        hash.wrapping_mul(31).wrapping_add(48 + digit as i32)
+    let (mut digits, mut left, mut number) = ([0_u8; 10], 10, number);
+    loop {
+        left -= 1;
+        digits[left] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    let digits = digits[left..].iter();
+    digits.fold(BEGINS, |hash, digit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(*digit))
     })
 }
 

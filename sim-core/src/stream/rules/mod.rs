@@ -8,6 +8,7 @@ pub mod barrier;
 pub mod fault;
 pub mod join;
 pub mod key_group;
+pub mod lsm;
 pub mod pane;
 pub mod watermark;
 pub mod watermark_alignment;
