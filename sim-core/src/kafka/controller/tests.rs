@@ -60,10 +60,10 @@ impl Quorum {
     pub(super) fn run(&mut self, until: Nanos) {
         while self.world.next_time().is_some_and(|at| at <= until) {
             let event = self.world.step(&mut self.scratch).expect("an event waits");
-            for systems::Note::Kafka(note) in &self.scratch.notes {
-                if let Note::Rule {
+            for note in &self.scratch.notes {
+                if let systems::Note::Kafka(Note::Rule {
                     node, rule, after, ..
-                } = note
+                }) = note
                 {
                     self.notes.push((event.time, *node, *rule, *after));
                 }

@@ -5,7 +5,7 @@ use crate::scenario::{Diagnostic, Raw, Reader, render};
 use crate::stream::spec::*;
 
 /// Reads a text that has a `[stream]` section.
-fn read(text: &str) -> (super::Job, Vec<Diagnostic>) {
+fn read(text: &str) -> (super::read::Job, Vec<Diagnostic>) {
     let mut reader = Reader::new(text);
     let root = reader.parse();
     let Raw::Table(fields) = &root.value else {
