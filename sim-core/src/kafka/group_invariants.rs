@@ -10,7 +10,7 @@ use super::note::{GroupNote, Note, Rule};
 use super::rules::classic_group::Name;
 use crate::kernel::{Nanos, NodeId};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen of groups.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -18,6 +18,9 @@ pub(super) struct GroupInvariants {
     /// Who first owned a partition in a generation; of the newest generation seen.
     owners: BTreeMap<(Name, TopicPartition), (i64, NodeId)>,
     committed: BTreeMap<(Name, TopicPartition), i64>,
+    /// Where an application has sought a position: it commits what it likes.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    sought: BTreeSet<(Name, TopicPartition)>,
     stops: BTreeMap<(Name, TopicPartition), Stop>,
 }
 
@@ -135,8 +138,9 @@ impl GroupInvariants {
                 }
             }
             Rule::OffsetCommitted => {
+                let sought = self.sought.contains(&key);
                 let before = self.committed.insert(key, note.after).unwrap_or(-1);
-                if note.after < before {
+                if note.after < before && !sought {
                     let text = format!("{} went back from {before} to {}", note.group, note.after);
                     return Some(("CommitMonotone", text));
                 }
@@ -144,6 +148,9 @@ impl GroupInvariants {
             // What was forgotten is not gone back from.
             Rule::OffsetExpired => {
                 self.committed.remove(&key);
+            }
+            Rule::Sought => {
+                self.sought.insert(key);
             }
             _ => {}
         }
@@ -181,5 +188,7 @@ mod tests {
         check(Rule::OffsetCommitted, 0, 4, Some("CommitMonotone"));
         check(Rule::OffsetExpired, 0, -1, None);
         check(Rule::OffsetCommitted, 0, 1, None);
+        check(Rule::Sought, 1, 0, None);
+        check(Rule::OffsetCommitted, 0, 0, None);
     }
 }

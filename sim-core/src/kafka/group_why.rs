@@ -88,6 +88,11 @@ pub(super) fn text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "ConsumerCoordinator.OffsetCommitResponseHandler",
         ),
         Rule::Modern(rule) => super::modern_why::text(rule),
+        Rule::Sought => (
+            "position-sought",
+            "the application goes from {b} to {a} (-1: where the leader says)",
+            "KafkaConsumer.seek, seekToBeginning, seekToEnd, offsetsForTimes",
+        ),
         _ => ("rule", "{b} → {a}", ""),
     }
 }

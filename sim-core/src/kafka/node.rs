@@ -119,6 +119,27 @@ pub enum Order {
         /// How many there are to be in all.
         count: u16,
     },
+    /// To a consumer: read on from somewhere else.
+    Seek {
+        /// Partition number; `None` for all that it has.
+        partition: Option<u16>,
+        /// Where.
+        to: SeekTo,
+    },
+}
+
+/// Where a consumer is to read on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum SeekTo {
+    /// `seek()`: at this offset.
+    Offset(u64),
+    /// `seekToBeginning()`.
+    Beginning,
+    /// `seekToEnd()`.
+    End,
+    /// `offsetsForTimes()` and `seek()`: at the first record that is at most this old, ms; at the
+    /// end if there is none.
+    Back(u64),
 }
 
 impl Node {
@@ -197,6 +218,7 @@ impl Node {
             Order::Poll { .. } | Order::Close => {
                 matches!(self, Node::Consumer(_) | Node::Processor(_))
             }
+            Order::Seek { .. } => matches!(self, Node::Consumer(it) if it.has_positions()),
         };
         let who = match order {
             Order::ControlledShutdown => "a broker",
@@ -208,6 +230,7 @@ impl Node {
             | Order::Reassign { .. } => "the active controller",
             Order::Send { .. } | Order::Load { .. } | Order::SetAcks { .. } => "a producer",
             Order::Poll { .. } | Order::Close => "a consumer",
+            Order::Seek { .. } => "a consumer that has positions, and no producer beside it,",
         };
         match self {
             Node::Controller(controller) if fits => controller.refuse(order),
@@ -262,6 +285,15 @@ impl Order {
             Order::Poll { on: true } => "poll again".to_owned(),
             Order::Poll { on: false } => "stop polling".to_owned(),
             Order::Close => "close the consumer".to_owned(),
+            Order::Seek { partition, to } => {
+                let what = partition.map_or_else(String::new, |it| format!(" in partition {it}"));
+                match to {
+                    SeekTo::Offset(offset) => format!("seek to offset {offset}{what}"),
+                    SeekTo::Beginning => format!("seek to the beginning{what}"),
+                    SeekTo::End => format!("seek to the end{what}"),
+                    SeekTo::Back(ms) => format!("seek to {ms} ms ago{what}"),
+                }
+            }
         }
     }
 }

@@ -174,6 +174,9 @@ pub enum Rule {
     TxnFenced,
     /// Something of a group of the consumer protocol (KIP-848).
     Modern(ModernRule),
+    /// The application of a consumer sought a position. Before: the offset; after: that sought, or
+    /// -1 if it is to be looked up.
+    Sought,
 }
 
 /// A note.

@@ -31,6 +31,7 @@ pub(in crate::kafka) use outputs::{Output, WorkOffsets};
 
 use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
 use super::config::{ConsumerConfig, OffsetReset};
+use super::group_config::GroupProtocol;
 use super::ids::{AddressBook, BrokerId, TopicId};
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::parts::Parts;
@@ -175,6 +176,12 @@ impl Consumer {
         self
     }
 
+    /// Whether its application knows of positions: that of a share consumer does not.
+    #[must_use]
+    pub fn has_positions(&self) -> bool {
+        self.config.group_protocol != GroupProtocol::Share
+    }
+
     /// The one entry.
     pub fn on(&mut self, input: KafkaInput<ConsumerTimer>, cx: &mut KafkaCx<'_>) {
         match input {
@@ -204,6 +211,7 @@ impl Consumer {
                 Some(member) => member.closing = true,
                 None => self.polling = false,
             },
+            Input::Order(Order::Seek { partition, to }) => self.seek(partition, to, cx),
             Input::Order(_) => return,
         }
         self.run(cx);

@@ -8,9 +8,10 @@ use crate::kafka::client::{NEVER, span};
 use crate::kafka::config::OffsetReset;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::node::KafkaCx;
+use crate::kafka::node::SeekTo;
 use crate::kafka::note::{Note, Rule};
 use crate::kafka::protocol::Request;
-use crate::kafka::rules::position::{FetchPosition, FetchState, Validation};
+use crate::kafka::rules::position::{FetchPosition, FetchState, LeaderAndEpoch, Validation};
 use crate::kernel::Nanos;
 use crate::log::EpochEnd;
 
@@ -113,6 +114,47 @@ impl Consumer {
         {
             assigned.asking = true;
             self.client.send(leader, request, Some(about), cx);
+        }
+    }
+
+    /// `seek()` and the like, in a partition or in all that it has.
+    pub(super) fn seek(&mut self, only: Option<u16>, to: SeekTo, cx: &mut KafkaCx<'_>) {
+        for partition in self.order.clone() {
+            let current = self.client.metadata.leader(partition);
+            let wanted = only.is_none_or(|it| it == partition);
+            let Some(assigned) = self.assigned(partition).filter(|_| wanted) else {
+                continue;
+            };
+            let before = assigned.offset();
+            (assigned.stopped, assigned.awaits_offset) = (None, false);
+            let strategy = match to {
+                SeekTo::Offset(_) => None,
+                SeekTo::Beginning => Some(OffsetReset::Earliest),
+                SeekTo::End => Some(OffsetReset::Latest),
+                SeekTo::Back(ms) => Some(OffsetReset::ByDuration(i64::try_from(ms).unwrap_or(0))),
+            };
+            let mut after = -1;
+            if let Some(strategy) = strategy {
+                assigned.position.request_reset_to(strategy);
+            } else if let SeekTo::Offset(offset) = to {
+                after = i64::try_from(offset).unwrap_or(i64::MAX);
+                assigned.position.seek(FetchPosition {
+                    offset: after,
+                    offset_epoch: None,
+                    leader: LeaderAndEpoch::UNKNOWN,
+                });
+                assigned.position.maybe_validate(current);
+            }
+            self.unsettled = true;
+            let tp = Some(self.client.metadata.tp(partition));
+            match self.group.take() {
+                Some(mut member) => {
+                    member.forget_offset(partition);
+                    self.note_member(&member, Rule::Sought, tp, before, after, cx);
+                    self.group = Some(member);
+                }
+                None => self.note_position(Rule::Sought, partition, before, after, cx),
+            }
         }
     }
 

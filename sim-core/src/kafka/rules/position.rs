@@ -111,6 +111,11 @@ impl PartitionPosition {
         true
     }
 
+    /// Asks for a reset by a strategy of the application's own (`seekToEnd()` and the like).
+    pub fn request_reset_to(&mut self, strategy: OffsetReset) {
+        self.state = FetchState::AwaitReset(strategy);
+    }
+
     /// The reset found an offset; taken only if it is still wanted. The epoch of the record before
     /// it is unknown, so it needs no validation.
     pub fn reset_to(&mut self, wanted: OffsetReset, offset: i64, leader: LeaderAndEpoch) -> bool {

@@ -3,8 +3,9 @@
 use super::settings::{Settings, put};
 use crate::kafka::config::{BrokerConfig, QuotaConfig, TopicConfig};
 use crate::kafka::ids::BrokerId;
-use crate::kafka::node::Order;
+use crate::kafka::node::{Order, SeekTo};
 use crate::kafka::spec::{ClusterSpec, TopicSpec};
+use crate::kernel::MILLISECOND;
 use crate::scenario::{
     Arg, ArgKind, Args, At, Problem, Reader, Verb, limits, needed, optional, units,
 };
@@ -38,6 +39,7 @@ const fn nodes(kind: &'static str) -> ArgKind {
 }
 
 const ACKS: &[&str] = &["0", "1", "all", "-1"];
+const ENDS: &[&str] = &["beginning", "end"];
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -176,6 +178,26 @@ pub(super) const VERBS: &[Verb] = &[
         args: &[CONSUMER],
         undo: false,
     },
+    Verb {
+        name: "seek",
+        doc: "A consumer's application reads on from somewhere else: one of `offset`, `where` and `back`.",
+        args: &[
+            CONSUMER,
+            optional(
+                "partition",
+                ArgKind::Count,
+                "The number of the partition; left out: every one that it has.",
+            ),
+            optional("offset", ArgKind::Count, "From this offset on."),
+            optional("where", ArgKind::Words(ENDS), "From there on."),
+            optional(
+                "back",
+                ArgKind::Time,
+                "From the first record on that is at most this old, or from the end.",
+            ),
+        ],
+        undo: false,
+    },
 ];
 
 /// The order of a verb.
@@ -218,6 +240,7 @@ pub(super) fn read(
         "start-polling" => Order::Poll { on: true },
         "stop-polling" => Order::Poll { on: false },
         "close-consumer" => Order::Close,
+        "seek" => seek(args, reader)?,
         _ => return None,
     })
 }
@@ -252,6 +275,33 @@ fn known_partition(
     let message = format!("the topic has no partition {number}");
     let expected = format!("a number from 0 to {}", count.saturating_sub(1));
     args.report("partition", Problem::bad_value(message, expected), reader);
+    None
+}
+
+fn seek(args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let partition = match args.count("partition") {
+        None => None,
+        Some(number) => {
+            let fits = u16::try_from(number).ok();
+            if fits.is_none() {
+                let problem = Problem::bad_value("no topic has so many partitions", "a number");
+                args.report("partition", problem, reader);
+            }
+            Some(fits?)
+        }
+    };
+    let ends = args.text("where").map(|word| match word.as_str() {
+        "end" => SeekTo::End,
+        _ => SeekTo::Beginning,
+    });
+    let back = args.time("back").map(|it| SeekTo::Back(it / MILLISECOND));
+    let offset = args.count("offset").map(SeekTo::Offset);
+    let all: Vec<SeekTo> = [offset, ends, back].into_iter().flatten().collect();
+    if let [to] = all[..] {
+        return Some(Order::Seek { partition, to });
+    }
+    let message = "a position is sought by one of `offset`, `where` and `back`";
+    args.report("node", Problem::new("contradiction", message), reader);
     None
 }
 
@@ -442,5 +492,16 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
         Order::Poll { on: true } => ("start-polling", Vec::new()),
         Order::Poll { on: false } => ("stop-polling", Vec::new()),
         Order::Close => ("close-consumer", Vec::new()),
+        Order::Seek { partition, to } => {
+            let mut args = Vec::new();
+            args.extend(partition.map(|it| ("partition", it.to_string())));
+            args.push(match to {
+                SeekTo::Offset(offset) => ("offset", offset.to_string()),
+                SeekTo::Beginning => ("where", text("beginning")),
+                SeekTo::End => ("where", text("end")),
+                SeekTo::Back(ms) => ("back", format!("\"{ms}ms\"")),
+            });
+            ("seek", args)
+        }
     }
 }

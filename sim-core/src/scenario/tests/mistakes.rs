@@ -206,6 +206,9 @@ fn in_the_timeline() {
     entry("at = \"5s\"\ndo = \"elect-unclean\"\ntopic = \"orders\"\npartition = 2", "bad-value", "2", "no partition 2");
     entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.isr\"\nvalue = 1", "unknown-key", "\"min.isr\"", "min.insync.replicas");
     entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.insync.replicas\"\nvalue = \"x\"", "bad-value", "\"x\"", "whole number");
+    let member = "[[kafka.consumer]]\nname = \"m1\"\ntopic = \"orders\"\n[[timeline]]\nat = \"5s\"\ndo = \"seek\"\nnode = \"m1\"";
+    added(&format!("{member}\noffset = 3\nwhere = \"end\""), "contradiction", "\"m1\"", "one of `offset`, `where` and `back`");
+    added(member, "contradiction", "\"m1\"", "one of `offset`, `where` and `back`");
     entry("at = \"5s\"\ndo = \"set-acks\"\nnode = \"p1\"\nacks = 3", "bad-value", "3", "one of 0, 1, all");
 }
 

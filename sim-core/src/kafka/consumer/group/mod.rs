@@ -212,6 +212,11 @@ impl Membership {
         self.awaiting_offsets.insert(partition);
     }
 
+    /// The application has sought a position: no committed offset is looked up for it.
+    pub(super) fn forget_offset(&mut self, partition: u16) {
+        self.awaiting_offsets.remove(&partition);
+    }
+
     /// Whether its thread has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.closed || self.fatal.is_some()
