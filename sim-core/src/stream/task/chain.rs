@@ -309,6 +309,16 @@ impl Chain {
 
     /// The stream into an operator became active or idle.
     pub fn status(&mut self, at: usize, active: bool, io: &mut (&Job, &mut Output, &mut Effects)) {
+        if let Some(Link::Operator(operator)) = self.links.get_mut(at).map(|it| &mut it.link) {
+            let mut outs = io.2.outs();
+            operator.on_status(active, &mut outs);
+            let passed_on = outs.status.take();
+            io.2.outs.push(outs);
+            // An operator with watermarks of its own says by itself whether it is idle.
+            if passed_on.is_none() {
+                return;
+            }
+        }
         self.status_from(at, active, io);
     }
 
@@ -322,7 +332,7 @@ impl Chain {
         for n in 0..it.chained.len() {
             let next = self.links.get(at).and_then(|it| it.chained.get(n)).copied();
             if let Some((_, next)) = next {
-                self.status_from(next as usize, active, io);
+                self.status(next as usize, active, io);
             }
         }
     }
