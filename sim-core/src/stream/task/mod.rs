@@ -629,8 +629,9 @@ impl Task {
         if self.checkpoints.is_flushing() {
             return (self.flush_at, None);
         }
-        // A thread that is held back reads nothing until it is told.
-        let arrives = self.arrives_at.filter(|_| self.doing == Doing::Idle);
+        // A thread that is held back or has stopped reads nothing until it is told.
+        let reads = self.doing == Doing::Idle && self.stopped_at.is_none() && !self.drained;
+        let arrives = self.arrives_at.filter(|_| reads);
         let first = [self.tick_at, self.flush_at, arrives];
         let first = first.into_iter().flatten().min();
         let wall = self
