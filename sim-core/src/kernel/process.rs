@@ -142,6 +142,7 @@ pub struct Cx<'a, P: Process> {
     pub(super) me: NodeId,
     pub(super) cause: EventId,
     pub(super) notes: &'a mut Vec<P::Note>,
+    pub(super) attends: bool,
 }
 
 impl<P: Process> Cx<'_, P> {
@@ -264,6 +265,11 @@ pub trait Context<M, T, N> {
     fn draw(&self, purpose: Purpose, ordinal: u64) -> u64;
     /// Leaves a note.
     fn note(&mut self, note: N);
+    /// Whether somebody looks at each record, so that notes of single records are worth their time.
+    /// It may decide nothing but which notes are left.
+    fn attends(&self) -> bool {
+        false
+    }
 }
 
 impl<P, M, T, N> Context<M, T, N> for Cx<'_, P>
@@ -314,5 +320,8 @@ where
     }
     fn note(&mut self, note: N) {
         Cx::note(self, note.into());
+    }
+    fn attends(&self) -> bool {
+        self.attends
     }
 }

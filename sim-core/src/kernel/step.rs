@@ -291,6 +291,7 @@ impl<P: Process> World<P> {
             me: node,
             cause,
             notes: &mut scratch.notes,
+            attends: scratch.record,
         };
         self.nodes[node.0 as usize].process.on(input, &mut cx);
     }

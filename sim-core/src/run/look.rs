@@ -11,13 +11,18 @@ use crate::log::RecordId;
 use crate::stream::parts::StreamParts;
 use crate::systems::{Msg, Node, Note};
 use crate::view::{
-    CompactionPass, Fact, GroupView, LedgerView, LifeStep, LineKind, LinkView, LogLine, NodeView,
-    RecordLife, Series, Shape, SpaceTimeMessage, StageQuery, StageView, StorageView, TimeMark,
-    Token,
+    CompactionPass, EventTimePlot, Fact, GroupView, JobView, LedgerView, LifeStep, LineKind,
+    LinkView, LogLine, NodeView, RecordLife, Series, Shape, SpaceTimeMessage, StageQuery,
+    StageView, StorageView, TimeMark, Token,
 };
 
 /// Most lines a transcript returns at once.
 const LINES_MAX: u32 = 5_000;
+/// Failed checkpoints that are named, and how many notes back they are looked for.
+const FAILURES_MAX: usize = 4;
+const FAILURES_BACK: usize = 20_000;
+/// Events that the plot of event time goes back.
+const PLOT_EVENTS: u64 = 10_000;
 
 impl Session {
     /// The stage.
@@ -63,6 +68,45 @@ impl Session {
     pub fn groups(&self) -> Vec<GroupView> {
         let run = self.run();
         kafka::group_view::groups(run.world(), run.invariants(), &self.scenario().nodes)
+    }
+
+    /// The stream processor's job.
+    #[must_use]
+    pub fn job(&self) -> Option<JobView> {
+        let world = self.run().world();
+        let parts = StreamParts::of(world)?;
+        let mut view = parts.job(world)?;
+        if view.checkpoints.counts.1 > 0 {
+            let rules = self
+                .history()
+                .rules_before(self.event())
+                .take(FAILURES_BACK);
+            let failed = rules.filter_map(|(_, note)| match note {
+                Note::Stream(note) => parts.failure(note),
+                Note::Kafka(_) => None,
+            });
+            view.checkpoints.failed = failed.take(FAILURES_MAX).collect();
+        }
+        Some(view)
+    }
+
+    /// Event time against processing time, told by running the last stretch again.
+    #[must_use]
+    pub fn event_times(&self) -> Option<EventTimePlot> {
+        let parts = StreamParts::of(self.run().world())?;
+        let from = self.event().saturating_sub(PLOT_EVENTS);
+        let mut plot = EventTimePlot::default();
+        self.replay(from, self.event(), |_, copy| {
+            for note in copy.notes() {
+                if let Note::Stream(note) = note {
+                    parts.plot(note, copy.run().world(), &mut plot);
+                }
+            }
+        });
+        parts.plotted(&mut plot);
+        let first = self.history().step(from).filter(|_| from > 0);
+        (plot.from, plot.to) = (first.map_or(0, |it| it.time), self.now());
+        Some(plot)
     }
 
     /// The stage with groups written onto it.

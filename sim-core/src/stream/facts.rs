@@ -16,14 +16,14 @@ fn int(number: impl TryInto<i64>) -> Value {
 }
 
 /// The machines of a world's job that run.
-fn machines(world: &World<Node>) -> impl Iterator<Item = &Machine> {
+pub(super) fn machines(world: &World<Node>) -> impl Iterator<Item = &Machine> {
     world.nodes().iter().filter_map(|slot| match &slot.process {
         Node::Stream(node) => Some(node.machine()),
         _ => None,
     })
 }
 
-fn job_manager(world: &World<Node>) -> Option<&JobManager> {
+pub(super) fn job_manager(world: &World<Node>) -> Option<&JobManager> {
     machines(world).find_map(|it| match it {
         Machine::JobManager(it) => Some(&**it),
         _ => None,

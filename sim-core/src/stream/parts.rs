@@ -13,13 +13,16 @@ use crate::apart::Apart;
 use crate::kernel::{Input, Loss, NodeId, World};
 use crate::scenario::Value;
 use crate::systems;
-use crate::view::{NodeView, StageQuery, Token};
+use crate::view::{EventTimePlot, JobView, NodeView, StageQuery, Token};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// The code.
 #[derive(Clone, Copy)]
 pub struct StreamParts(&'static Table);
+
+/// A note's machine and words.
+type Words = fn(&Note, &World<systems::Node>, &[String]) -> (String, String);
 
 struct Table {
     name: &'static str,
@@ -31,9 +34,13 @@ struct Table {
     value: fn(&World<systems::Node>, &Probe) -> Value,
     view: fn(&World<systems::Node>, NodeId, &Machine, (&str, &StageQuery)) -> NodeView,
     token: fn(&Packet, Token) -> Token,
-    words: fn(&Note, &World<systems::Node>, &[String]) -> (String, String),
+    words: Words,
     milestone: fn(&Note, &World<systems::Node>) -> Option<String>,
     offers: fn(&Machine) -> Vec<(&'static str, &'static str, Order)>,
+    job: fn(&World<systems::Node>) -> Option<JobView>,
+    plot: fn(&Note, &World<systems::Node>, &mut EventTimePlot),
+    plotted: fn(&mut EventTimePlot),
+    failure: fn(&Note) -> Option<(i64, &'static str)>,
 }
 
 static EVERYTHING: Table = Table {
@@ -49,6 +56,10 @@ static EVERYTHING: Table = Table {
     words: super::why::words,
     milestone: super::why::milestone,
     offers: super::view::offers,
+    job: super::view::job,
+    plot: super::view::plot,
+    plotted: super::view::finish,
+    failure: super::why::failed_checkpoint,
 };
 
 impl StreamParts {
@@ -91,6 +102,28 @@ impl StreamParts {
     #[must_use]
     pub fn milestone(self, note: &Note, world: &World<systems::Node>) -> Option<String> {
         (self.0.milestone)(note, world)
+    }
+
+    /// The job as a graph.
+    #[must_use]
+    pub fn job(self, world: &World<systems::Node>) -> Option<JobView> {
+        (self.0.job)(world)
+    }
+
+    /// Puts what a note says onto the plot of event time.
+    pub fn plot(self, note: &Note, world: &World<systems::Node>, plot: &mut EventTimePlot) {
+        (self.0.plot)(note, world, plot);
+    }
+
+    /// Ends a plot.
+    pub fn plotted(self, plot: &mut EventTimePlot) {
+        (self.0.plotted)(plot);
+    }
+
+    /// The checkpoint that failed by this note, and why.
+    #[must_use]
+    pub fn failure(self, note: &Note) -> Option<(i64, &'static str)> {
+        (self.0.failure)(note)
     }
 
     /// A message as a token: its shape, name and records written onto `token`.

@@ -2,6 +2,12 @@
 //!
 //! Only a projection of the machines' own state.
 
+mod job;
+mod plot;
+
+pub use job::job;
+pub use plot::{finish, plot};
+
 use super::element::Element;
 use super::jobmanager::JobManager;
 use super::node::{Machine, Order};
@@ -148,21 +154,18 @@ fn store(it: &Store, view: &mut NodeView) {
 #[must_use]
 pub fn token(packet: &Packet, token: Token) -> Token {
     let (shape, records, key) = match packet {
-        Packet::BufferResponse { item, .. } => match item {
-            Item::Buffer { data, .. } => {
-                let is_record = |it: &&Element| matches!(it, Element::Record(_));
-                let first = data.iter().find_map(|it| match it {
-                    Element::Record(record) => Some(record.key.0),
-                    _ => None,
-                });
-                (
-                    Shape::Batch,
-                    data.iter().filter(is_record).count() as u32,
-                    first,
-                )
-            }
-            _ => (Shape::Control, 0, None),
-        },
+        Packet::BufferResponse {
+            item: Item::Buffer { data, .. },
+            ..
+        } => {
+            let is_record = |it: &&Element| matches!(it, Element::Record(_));
+            let first = data.iter().find_map(|it| match it {
+                Element::Record(record) => Some(record.key.0),
+                _ => None,
+            });
+            let records = data.iter().filter(is_record).count() as u32;
+            (Shape::Batch, records, first)
+        }
         Packet::Heartbeat | Packet::HeartbeatResponse => (Shape::Heartbeat, 0, None),
         Packet::AddCredit { .. } => (Shape::Fetch, 0, None),
         Packet::AcknowledgeCheckpoint { .. } | Packet::StateWritten { .. } => (Shape::Ack, 0, None),

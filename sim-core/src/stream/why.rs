@@ -249,6 +249,21 @@ fn filled(rule: Rule, before: i64, after: i64) -> String {
     text.replace("{b}", &before).replace("{a}", &after)
 }
 
+/// The checkpoint that failed by this note, and why.
+#[must_use]
+pub fn failed_checkpoint(note: &Note) -> Option<(i64, &'static str)> {
+    use super::rules::fault::checkpoint_failures::FailureReason;
+    match note {
+        Note::Rule {
+            rule: Rule::CheckpointFailed,
+            before,
+            after,
+            ..
+        } => Some((*after, FailureReason::name_of(*before))),
+        _ => None,
+    }
+}
+
 /// A note as a mark on the timeline, if it is worth one.
 #[must_use]
 pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {

@@ -6,9 +6,11 @@
 //! offsets with marks, a token is something under way between two nodes.
 
 mod groups;
+mod job;
 mod model;
 mod storage;
 
 pub use groups::*;
+pub use job::*;
 pub use model::*;
 pub use storage::*;

@@ -34,10 +34,11 @@ pub enum Health {
 }
 
 /// The tone of a badge or mark. Never the only carrier of meaning: the text says it too.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tone {
     /// Ordinary information.
+    #[default]
     Plain,
     /// The system at work: leaders, links, focus.
     Sea,

@@ -131,6 +131,7 @@ impl TaskManager {
     /// Handles an input.
     pub fn on(&mut self, input: StreamInput<TaskManagerTimer>, cx: &mut StreamCx<'_>) {
         let mut io = Io::default();
+        io.effects.plot = cx.attends();
         let mut dirty = BTreeSet::new();
         match input {
             Input::Boot => self.register(cx),

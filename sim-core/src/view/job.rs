@@ -1,0 +1,389 @@
+//! The plain data of a stream processor's job: its graph with subtasks and channels, checkpoints,
+//! the stores outside, and the plot of event time against processing time.
+
+use super::Tone;
+use serde::Serialize;
+
+/// A time of the event clock, ms; `None` before there is one. The greatest number is the end of all
+/// time: the watermark of a stream that has ended.
+pub type EventTime = Option<i64>;
+
+/// A job at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct JobView {
+    /// The job's state, by Flink's word (`JobStatus`).
+    pub status: &'static str,
+    /// How that state is to be taken.
+    pub tone: Tone,
+    /// The attempt that runs, from 1.
+    pub attempt: u32,
+    /// TaskManagers that are registered, and how many there are.
+    pub task_managers: (u32, u32),
+    /// Vertices of the execution graph, each after those it reads from.
+    pub vertices: Vec<VertexView>,
+    /// Edges between them.
+    pub edges: Vec<JobEdge>,
+    /// Checkpoints.
+    pub checkpoints: CheckpointsView,
+    /// The stores outside, one for each sink.
+    pub stores: Vec<JobStore>,
+}
+
+/// A chain of operators with its subtasks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct VertexView {
+    /// Its number.
+    pub number: u16,
+    /// Its operators, joined by arrows.
+    pub name: String,
+    /// What the head does, e.g. `window`.
+    pub kind: &'static str,
+    /// Length of the longest way from a source to it.
+    pub depth: u32,
+    /// How many subtasks it has.
+    pub parallelism: u32,
+    /// The first of them.
+    pub subtasks: Vec<SubtaskView>,
+}
+
+/// An edge.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobEdge {
+    /// The sending vertex.
+    pub from: u16,
+    /// The receiving vertex.
+    pub to: u16,
+    /// How records are spread, by Flink's word.
+    pub partitioning: &'static str,
+    /// It carries what came too late, and not the main output.
+    pub late: bool,
+}
+
+/// A subtask.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SubtaskView {
+    /// Its vertex.
+    pub vertex: u16,
+    /// Its number, from 1.
+    pub number: u32,
+    /// The TaskManager that it runs on: node and name.
+    pub task_manager: Option<(u32, String)>,
+    /// Its state, by Flink's word (`ExecutionState`).
+    pub state: &'static str,
+    /// It runs at its TaskManager.
+    pub runs: bool,
+    /// What its thread does: idle, busy, or backpressured; empty where it does not run.
+    pub doing: &'static str,
+    /// Share of its time that it was idle, busy and backpressured in this attempt, in millionths.
+    pub time_ppm: (u32, u32, u32),
+    /// Its watermark, ms.
+    pub watermark: EventTime,
+    /// Records that it was handed (of a source: read) in this attempt.
+    pub records_in: u64,
+    /// Records that it put out in this attempt.
+    pub records_out: u64,
+    /// Records that came too late and were dropped, in this attempt.
+    pub late_dropped: u64,
+    /// Keys, windows or rows that it keeps.
+    pub state_entries: u64,
+    /// About how many bytes they take in a checkpoint.
+    pub state_bytes: u64,
+    /// Of a source: records that have arrived and were not read.
+    pub backlog: Option<u64>,
+    /// Of a source: its splits.
+    pub splits: Vec<SplitView>,
+    /// Its input channels.
+    pub channels: Vec<ChannelView>,
+    /// Its open windows, the first of them.
+    pub windows: Vec<WindowBox>,
+    /// There are more windows.
+    pub more_windows: bool,
+    /// The key of the record that it works on.
+    pub in_hand: Option<String>,
+    /// The checkpoint under way here, and what it waits for.
+    pub checkpoint: Option<(i64, &'static str)>,
+    /// Of a sink with transactions: those that it holds.
+    pub transactions: Vec<HeldTransaction>,
+}
+
+/// A split of a source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SplitView {
+    /// Its number.
+    pub number: u16,
+    /// Its next offset.
+    pub offset: u64,
+    /// Its own watermark, ms.
+    pub watermark: EventTime,
+    /// It is idle, and holds no watermark back.
+    pub idle: bool,
+}
+
+/// A channel, from the sender's queue to the receiver's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ChannelView {
+    /// The edge that it belongs to.
+    pub edge: u16,
+    /// The sending vertex and the number of its subtask, from 1.
+    pub from: (u16, u32),
+    /// Buffers that wait at the sender.
+    pub waiting: u32,
+    /// The most that may wait there before the sender takes no more.
+    pub waiting_max: u32,
+    /// Elements in the buffer that the sender fills.
+    pub filling: u32,
+    /// Buffers that the receiver has room for, as the sender knows.
+    pub credit: u32,
+    /// Checkpoints whose barriers wait at the sender.
+    pub barriers_waiting: Vec<i64>,
+    /// What crosses the network now.
+    pub crossing: Vec<Crossing>,
+    /// Buffers that wait at the receiver.
+    pub queued: u32,
+    /// Buffers that the receiver can hold of this channel alone.
+    pub queued_max: u32,
+    /// Records in them.
+    pub records: u32,
+    /// Checkpoints whose barriers wait at the receiver.
+    pub barriers: Vec<i64>,
+    /// Its barrier has come and those of others have not: nothing of it is read.
+    pub held: bool,
+    /// Its watermark, ms.
+    pub watermark: EventTime,
+}
+
+/// A buffer or a barrier on its way between two machines.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Crossing {
+    /// Of a barrier: which checkpoint.
+    pub barrier: Option<i64>,
+    /// Records in it.
+    pub records: u32,
+    /// How far it has come, in millionths of its time.
+    pub progress_ppm: u32,
+}
+
+/// An open window of a key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct WindowBox {
+    /// The key.
+    pub key: String,
+    /// Number of the key, for its colour.
+    pub key_number: u32,
+    /// First moment, ms.
+    pub start: i64,
+    /// The moment after the last, ms.
+    pub end: i64,
+    /// What it would say now.
+    pub value: String,
+    /// It has spoken, and is kept for late records.
+    pub fired: bool,
+}
+
+/// A transaction as a sink's writer holds it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HeldTransaction {
+    /// `transactional.id`.
+    pub id: String,
+    /// Rows sent in it.
+    pub rows: u32,
+    /// Open, pre-committed, or being committed.
+    pub phase: &'static str,
+    /// The checkpoint that it was pre-committed for.
+    pub checkpoint: Option<i64>,
+}
+
+/// The checkpoints of a job.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct CheckpointsView {
+    /// Those under way, by id.
+    pub under_way: Vec<CheckpointUnderWay>,
+    /// Completed ones that are kept, newest first.
+    pub completed: Vec<CheckpointDone>,
+    /// The newest that failed: id and reason.
+    pub failed: Vec<(i64, &'static str)>,
+    /// How many were completed, and failed, in this life of the JobManager.
+    pub counts: (u64, u64),
+    /// States that the storage keeps, and their bytes.
+    pub stored: (u64, u64),
+}
+
+/// A checkpoint under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CheckpointUnderWay {
+    /// Its id.
+    pub id: i64,
+    /// When it was triggered, ns.
+    pub since: u64,
+    /// Tasks that have acknowledged it.
+    pub acknowledged: u32,
+    /// Tasks that have to.
+    pub tasks: u32,
+    /// The first of those that have not, and what each waits for.
+    pub waiting: Vec<(String, &'static str)>,
+}
+
+/// A completed checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CheckpointDone {
+    /// Its id.
+    pub id: i64,
+    /// A savepoint.
+    pub savepoint: bool,
+    /// When it was complete, ns.
+    pub at: u64,
+    /// How long it took, ns.
+    pub took: u64,
+    /// Bytes of all its states.
+    pub bytes: u64,
+    /// Longest alignment of a task, ms.
+    pub alignment_ms: i64,
+    /// A task took it unaligned.
+    pub unaligned: bool,
+}
+
+/// What a sink has written, outside of the job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobStore {
+    /// Its node.
+    pub node: u32,
+    /// Its name.
+    pub name: String,
+    /// The sink's name.
+    pub sink: String,
+    /// How the sink writes, by Flink's word.
+    pub guarantee: &'static str,
+    /// The newest rows, in the order in which they were written.
+    pub rows: Vec<JobRow>,
+    /// Number of the first of them: so many older ones are not shown.
+    pub first: u64,
+    /// All rows, whatever became of them.
+    pub total: u64,
+    /// Rows that a reader with `read_committed` sees.
+    pub visible: u64,
+    /// Transactions that are open, committed and aborted.
+    pub transactions: (u64, u64, u64),
+    /// Requests that wait.
+    pub waiting: u64,
+}
+
+/// A row of a store.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobRow {
+    /// The key.
+    pub key: String,
+    /// Number of the key, for its colour.
+    pub key_number: u32,
+    /// The value.
+    pub value: String,
+    /// The window it is the result of, ms.
+    pub window: Option<(i64, i64)>,
+    /// `committed`, `open`, `aborted` or `deleted`.
+    pub state: &'static str,
+    /// A reader with `read_committed` sees it.
+    pub visible: bool,
+    /// Number of its transaction.
+    pub transaction: Option<u32>,
+}
+
+/// Event time against processing time: what became of records at the operator that judges them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct EventTimePlot {
+    /// The operator's name; empty if none judges by time.
+    pub operator: String,
+    /// The stretch of processing time that was looked at, ns.
+    pub from: u64,
+    /// Its end: now.
+    pub to: u64,
+    /// The newest records, in the order in which they were judged.
+    pub records: Vec<PlotRecord>,
+    /// Records before them that are not listed.
+    pub hidden: u64,
+    /// The watermark of each subtask: its number from 1, and (when, ns; watermark, ms).
+    pub watermarks: Vec<(u32, Vec<(u64, i64)>)>,
+    /// Windows that fired.
+    pub windows: Vec<PlotWindow>,
+}
+
+/// A record on the plot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PlotRecord {
+    /// When it was judged, ns.
+    pub at: u64,
+    /// Its event time, ms.
+    pub event_time: i64,
+    /// Its key.
+    pub key: String,
+    /// Number of the key, for its colour.
+    pub key_number: u32,
+    /// What became of it.
+    pub verdict: PlotVerdict,
+    /// Why, in a sentence.
+    pub text: String,
+}
+
+/// What became of a record that was judged by time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlotVerdict {
+    /// In time.
+    Taken,
+    /// Late, and taken all the same.
+    TakenLate,
+    /// Too late: to the side output.
+    SideOutput,
+    /// Too late: dropped.
+    Dropped,
+}
+
+/// A window that fired.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PlotWindow {
+    /// First moment, ms.
+    pub start: i64,
+    /// The moment after the last, ms.
+    pub end: i64,
+    /// When it fired first, ns.
+    pub at: u64,
+    /// How often it fired, over all keys.
+    pub times: u32,
+}
+
+impl JobView {
+    /// A vertex by its number.
+    #[must_use]
+    pub fn vertex(&self, number: u16) -> Option<&VertexView> {
+        self.vertices.iter().find(|it| it.number == number)
+    }
+}
+
+/// A time of the event clock in words.
+#[must_use]
+pub fn event_time_words(time: EventTime) -> String {
+    match time {
+        None => "none".to_owned(),
+        Some(i64::MAX) => "the end".to_owned(),
+        Some(ms) => {
+            let sign = if ms < 0 { "−" } else { "" };
+            let ms = ms.unsigned_abs();
+            let text = format!("{}.{:03}", ms / 1_000, ms % 1_000);
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            format!("{sign}{text} s")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_the_event_clock_in_words() {
+        let check = |time: EventTime, expected: &str| assert_eq!(event_time_words(time), expected);
+        check(None, "none");
+        check(Some(i64::MAX), "the end");
+        check(Some(5_999), "5.999 s");
+        check(Some(10_000), "10 s");
+        check(Some(-1_500), "−1.5 s");
+    }
+}

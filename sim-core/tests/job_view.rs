@@ -1,0 +1,211 @@
+//! The job of a stream processor as the site shows it, through a whole small story: what is shown
+//! agrees with itself at every event, and with what the scenario makes happen.
+
+use sim_core::kernel::SECOND;
+use sim_core::run::{Recipe, Session};
+use sim_core::view::{ChannelView, JobView, PlotVerdict, SubtaskView};
+
+const COUNTS: &str = r#"
+strandline = 1
+title = "Counts of ten seconds"
+seed = 7
+duration = "45s"
+
+[stream]
+task-managers = 2
+slots = 1
+config = { "execution.checkpointing.interval" = "10 s" }
+
+[[stream.source]]
+name = "clicks"
+watermark = { kind = "bounded", bound = "2s" }
+records = [
+    { at = "1s", ts = "0.5s", key = "a", value = 1 },
+    { at = "2s", ts = "3s", key = "b" },
+    { at = "5s", ts = "8s", key = "a" },
+    { at = "12s", ts = "15s", key = "a" },
+    { at = "13s", ts = "4s", key = "a" },
+    { at = "30s", ts = "30s", key = "b" },
+]
+
+[[stream.window]]
+name = "count"
+input = "clicks"
+window = { kind = "tumbling", size = "10s" }
+aggregate = "count"
+parallelism = 2
+
+[[stream.sink]]
+name = "out"
+input = "count"
+guarantee = "exactly-once"
+"#;
+
+fn open() -> Session {
+    let recipe = Recipe {
+        scenario: COUNTS.to_owned(),
+        ..Recipe::default()
+    };
+    Session::open(recipe).expect("a scenario without problems")
+}
+
+fn job(session: &Session) -> JobView {
+    session.job().expect("there is a job")
+}
+
+fn subtasks(job: &JobView) -> impl Iterator<Item = &SubtaskView> {
+    job.vertices.iter().flat_map(|it| &it.subtasks)
+}
+
+fn channels(job: &JobView) -> impl Iterator<Item = &ChannelView> {
+    subtasks(job).flat_map(|it| &it.channels)
+}
+
+/// What is true of every moment.
+fn agrees(job: &JobView, at: u64) {
+    for it in subtasks(job).filter(|it| it.runs) {
+        let (idle, busy, held) = it.time_ppm;
+        assert!(idle + busy + held <= 1_000_000, "event {at}: {it:?}");
+        assert!(it.task_manager.is_some(), "event {at}: {it:?}");
+    }
+    for it in &job.stores {
+        assert!(it.visible <= it.total, "event {at}: {it:?}");
+        let shown = it.rows.iter().filter(|it| it.visible).count() as u64;
+        assert!(shown <= it.visible, "event {at}: {it:?}");
+        assert_eq!(it.first + it.rows.len() as u64, it.total, "event {at}");
+    }
+    for it in &job.checkpoints.under_way {
+        assert!(it.acknowledged <= it.tasks, "event {at}: {it:?}");
+    }
+}
+
+#[test]
+fn the_graph_is_that_of_the_scenario_and_every_moment_agrees_with_itself() {
+    let mut session = open();
+    let (mut barriers, mut acknowledged, mut open_rows, mut hidden_rows) = (0, 0, 0, 0);
+    while session.now() < 45 * SECOND && session.step() {
+        let job = job(&session);
+        agrees(&job, session.event());
+        let crossing = channels(&job).flat_map(|it| &it.crossing);
+        barriers += crossing.filter(|it| it.barrier.is_some()).count();
+        let under_way = job.checkpoints.under_way.iter();
+        acknowledged += under_way.filter(|it| it.acknowledged > 0).count();
+        let rows = job.stores.iter().flat_map(|it| &it.rows);
+        open_rows += rows.clone().filter(|it| it.state == "open").count();
+        hidden_rows += rows.filter(|it| !it.visible).count();
+    }
+    assert!(barriers > 0, "barriers are seen on their way");
+    assert!(acknowledged > 0, "checkpoints are seen half done");
+    assert!(open_rows > 0, "rows are seen in an open transaction");
+    assert!(hidden_rows >= open_rows, "and nobody sees them yet");
+    let job = job(&session);
+    let names: Vec<_> = job.vertices.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["clicks", "count", "out"], "{job:?}");
+    let depths: Vec<_> = job.vertices.iter().map(|it| it.depth).collect();
+    assert_eq!(depths, [0, 1, 2]);
+    let edges: Vec<_> = job
+        .edges
+        .iter()
+        .map(|it| (it.from, it.to, it.partitioning))
+        .collect();
+    assert_eq!(edges, [(0, 1, "HASH"), (1, 2, "REBALANCE")]);
+    assert_eq!((job.attempt, job.task_managers), (1, (2, 2)));
+    assert!(job.checkpoints.counts.0 >= 3, "{:?}", job.checkpoints);
+    let [store] = job.stores.as_slice() else {
+        panic!("one store: {job:?}");
+    };
+    let row = |key: &str, value: &str, window| (key.to_owned(), value.to_owned(), Some(window));
+    let mut rows: Vec<_> = store
+        .rows
+        .iter()
+        .map(|it| (it.key.clone(), it.value.clone(), it.window))
+        .collect();
+    rows.sort();
+    let expected = [
+        row("a", "1", (10_000, 20_000)),
+        row("a", "2", (0, 10_000)),
+        row("b", "1", (0, 10_000)),
+        row("b", "1", (30_000, 40_000)),
+    ];
+    assert_eq!(rows, expected);
+    assert!(store.rows.iter().all(|it| it.visible), "{store:?}");
+}
+
+#[test]
+fn windows_open_fill_and_go() {
+    let mut session = open();
+    let windows = |session: &mut Session, at: u64| {
+        session.seek(at);
+        let job = job(session);
+        let all = subtasks(&job).flat_map(|it| &it.windows);
+        let all = all.map(|it| (it.key.clone(), it.start / 1_000, it.value.clone()));
+        let mut all: Vec<_> = all.collect();
+        all.sort();
+        all
+    };
+    let of = |key: &str, start: i64, value: &str| (key.to_owned(), start, value.to_owned());
+    assert_eq!(windows(&mut session, SECOND / 2), []);
+    assert_eq!(
+        windows(&mut session, 3 * SECOND),
+        [of("a", 0, "1"), of("b", 0, "1")]
+    );
+    assert_eq!(
+        windows(&mut session, 6 * SECOND),
+        [of("a", 0, "2"), of("b", 0, "1")]
+    );
+    // The watermark of 12.999 s took the first two away; the record of 4 s found them gone.
+    assert_eq!(windows(&mut session, 14 * SECOND), [of("a", 10, "1")]);
+}
+
+#[test]
+fn the_plot_says_of_each_record_what_became_of_it() {
+    let mut session = open();
+    session.seek(40 * SECOND);
+    let digest = session.digest();
+    let plot = session.event_times().expect("there is a job");
+    assert_eq!(plot.operator, "count");
+    let verdicts: Vec<_> = plot
+        .records
+        .iter()
+        .map(|it| (it.event_time, it.verdict))
+        .collect();
+    let expected = [
+        (500, PlotVerdict::Taken),
+        (3_000, PlotVerdict::Taken),
+        (8_000, PlotVerdict::Taken),
+        (15_000, PlotVerdict::Taken),
+        (4_000, PlotVerdict::Dropped),
+        (30_000, PlotVerdict::Taken),
+    ];
+    assert_eq!(verdicts, expected);
+    assert!(plot.records[4].text.contains("12.999 s"), "{plot:?}");
+    assert_eq!(plot.watermarks.len(), 2);
+    for (_, curve) in &plot.watermarks {
+        assert!(
+            curve.is_sorted_by(|a, b| a.0 <= b.0 && a.1 < b.1),
+            "{curve:?}"
+        );
+        assert_eq!(curve.last().map(|it| it.1), Some(i64::MAX));
+    }
+    let windows: Vec<_> = plot.windows.iter().map(|it| (it.start, it.times)).collect();
+    assert_eq!(windows, [(0, 2), (10_000, 1), (30_000, 1)]);
+    assert_eq!(session.digest(), digest, "looking changes nothing");
+    session.seek(29 * SECOND);
+    let late = job(&session).vertices[1]
+        .subtasks
+        .iter()
+        .map(|it| it.late_dropped)
+        .sum::<u64>();
+    assert_eq!(late, 1);
+}
+
+#[test]
+fn a_world_without_a_job_has_none() {
+    let text = include_str!("../../scenarios/quickstart.toml");
+    let recipe = Recipe {
+        scenario: text.to_owned(),
+        ..Recipe::default()
+    };
+    let session = Session::open(recipe).expect("a scenario without problems");
+    assert_eq!((session.job(), session.event_times()), (None, None));
+}
