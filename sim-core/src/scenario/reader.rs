@@ -275,11 +275,11 @@ impl<'t> Reader<'t> {
                 .all(|p| p.severity == Severity::Warning)
     }
 
-    /// Whether no error was reported inside this place.
-    pub(crate) fn good_within(&self, span: &Range<usize>) -> bool {
-        let inside = |p: &Diagnostic| span.start <= p.span.start && p.span.end <= span.end;
-        let mut errors = self.problems.iter();
-        errors.all(|p| p.severity == Severity::Warning || !inside(p))
+    /// Errors so far.
+    pub(crate) fn errors(&self) -> usize {
+        let errors = self.problems.iter();
+        let errors = errors.filter(|p| p.severity == Severity::Error).count();
+        errors + self.left_out
     }
 
     /// All problems in the order of the text.

@@ -7,7 +7,13 @@ use super::super::raw::RawScenario;
 use super::super::*;
 use crate::systems::SECTIONS;
 
-const TEXT: &str = include_str!("../../../../docs/SCENARIOS.md");
+const TEXT: &str = concat!(
+    include_str!("../../../../docs/SCENARIOS.md"),
+    include_str!("../../../../docs/STREAM.md"),
+);
+
+/// What stands before a section.
+const HEAD: &str = "strandline = 1\ntitle = \"t\"\nduration = \"40s\"\n";
 
 /// A cluster with the names that the fragments use.
 const CLUSTER: &str = "strandline = 1\ntitle = \"t\"\nduration = \"40s\"\n[kafka]\nbrokers = 3\n[[kafka.topic]]\nname = \"orders\"\nreplication-factor = 3\n[[kafka.producer]]\nname = \"shop\"\ntopic = \"orders\"\n[[kafka.consumer]]\nname = \"billing\"\ntopic = \"orders\"\n";
@@ -23,6 +29,8 @@ fn examples_are_good() {
     for block in blocks {
         let text = if block.starts_with("strandline") {
             block.to_owned()
+        } else if block.starts_with("[stream]") {
+            format!("{HEAD}{block}")
         } else {
             format!("{CLUSTER}{block}")
         };
@@ -49,7 +57,7 @@ fn said(word: &str) -> bool {
 }
 
 fn keys(keys: &[Key], missing: &mut Vec<String>) {
-    // Kafka's own settings are listed by the engine, not by the documentation.
+    // Settings of Kafka and Flink are listed by the engine, not by the documentation.
     for key in keys
         .iter()
         .filter(|key| !key.key.contains('.') && key.key != "acks" && key.key != "retries")
@@ -114,6 +122,6 @@ fn everything_is_documented() {
     missing.dedup();
     assert!(
         missing.is_empty(),
-        "docs/SCENARIOS.md does not mention {missing:?}"
+        "docs/SCENARIOS.md and docs/STREAM.md do not mention {missing:?}"
     );
 }

@@ -11,8 +11,8 @@ use crate::stream::spec::{
 };
 use std::ops::Range;
 
-/// Names that predicates use for the job itself.
-const TAKEN: &[&str] = &["job", "checkpoints", "output"];
+/// The name that predicates use for the job itself.
+const TAKEN: &str = "job";
 
 /// Names of operators begin paths of predicates.
 pub(super) fn names(drafts: &[Draft<'_>], reader: &mut Reader<'_>) {
@@ -32,7 +32,7 @@ pub(super) fn names(drafts: &[Draft<'_>], reader: &mut Reader<'_>) {
                 limits::NAME_CHARS
             );
             Problem::bad_value(format!("`{shown}` is not a name for an operator"), expected)
-        } else if TAKEN.contains(&name) || crate::scenario::RESERVED.contains(&name) {
+        } else if name == TAKEN || crate::scenario::RESERVED.contains(&name) {
             let message = format!("`{shown}` has a meaning of its own in predicates");
             Problem::bad_value(message, "another name")
         } else if drafts[..at].iter().any(|it| it.name == name) {
@@ -256,7 +256,7 @@ pub(super) fn whole(
         .iter()
         .map(|it| u64::from(it.slots))
         .sum();
-    if needed > there {
+    if there > 0 && needed > there {
         let message = format!(
             "NoResourceAvailableException: the job needs {needed} slots and there are {there}: it \
              waits for slot.request.timeout and fails"

@@ -13,7 +13,7 @@ document! {
         "task-managers" => task_managers: TaskManagers, optional, "How many TaskManagers (named tm1, tm2, …), or their names, or a table of names and slots (default 1).";
         "slots" => slots: u32, optional, "Slots of each TaskManager (taskmanager.numberOfTaskSlots, default 1).";
         "job-manager" => job_manager: String, optional, "Name of the JobManager (default jm).";
-        "storage" => storage: String, optional, "Name of the node that checkpoints are stored on (default storage).";
+        "storage" => storage: String, optional, "Name of the node that checkpoints are stored on (default checkpoints).";
         "parallelism" => parallelism: u32, optional, "Subtasks of each operator that does not say otherwise (parallelism.default, default 1).";
         "max-parallelism" => max_parallelism: u32, optional, "Key groups (pipeline.max-parallelism); left out, by each operator's parallelism as in Flink: 128 at least.";
         "config" => config: Config<JobConfig>, optional, "Settings of the job and its machines, by Flink's own keys.";
@@ -26,7 +26,7 @@ document! {
         "process" => processes: Vec<At<RawProcess>>, optional, "Keyed state that each record reads and writes.";
         "join" => joins: Vec<At<RawJoin>>, optional, "Two inputs put together.";
         "sink" => sinks: Vec<At<RawSink>>, optional, "Where records go.";
-        "expect" => expected: Vec<At<RawOutput>>, optional, "What sinks are to hold at the end: output.matches asks for it.";
+        "expect" => expected: Vec<At<RawOutput>>, optional, "What sinks are to hold at the end; job.output-as-expected asks whether they do.";
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) fn read(
             let sinks = operators
                 .iter()
                 .filter(|it| matches!(it.kind, OperatorKind::Sink(_)))
-                .map(|it| it.name.as_str());
+                .map(|it| it.name.as_str())
+                .filter(|it| !it.is_empty());
             let problem = Problem::new("unknown-name", format!("there is no sink `{shown}`"));
             reader.report(&name.span, problem.near(&name.value, sinks));
             continue;

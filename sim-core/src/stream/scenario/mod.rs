@@ -12,6 +12,7 @@ mod orders;
 mod read;
 mod settings;
 mod source;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::systems;
 use document::RawStream;
 use schemars::{Schema, SchemaGenerator};
 
+/// A question to a job.
 pub use super::probe::Probe;
 
 /// What a scenario says of this system.

@@ -1,8 +1,10 @@
 //! The verbs of a job in the timeline.
 
-use crate::scenario::{Arg, ArgKind, Args, Problem, Reader, Verb, needed, optional};
+use crate::kernel::MICROSECOND;
+use crate::scenario::{Arg, ArgKind, Args, Problem, Reader, Verb, needed, optional, units};
 use crate::stream::node::Order;
-use crate::stream::spec::JobSpec;
+use crate::stream::rules::key_group::KeyGroups;
+use crate::stream::spec::{JobSpec, OperatorKind};
 
 const MANAGER: Arg = optional(
     "node",
@@ -32,7 +34,7 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "rescale",
-        doc: "The job stops with a savepoint and goes on from it with another parallelism.",
+        doc: "The job stops with a savepoint and goes on from it with another parallelism (flink stop, flink run -s -p).",
         args: &[
             MANAGER,
             optional(
@@ -71,28 +73,49 @@ pub(super) fn read(
     match verb.name {
         "trigger-checkpoint" => Some(Order::TriggerCheckpoint),
         "fail-tasks" => Some(Order::FailTasks),
-        "set-sink-cost" => Some(Order::SetCost {
-            micros: args.time("cost")? / 1_000,
-        }),
-        "rescale" => {
-            let operator = args.text("operator");
-            if let Some(name) = &operator
-                && spec.operators.iter().all(|it| it.name != *name)
-            {
-                let message = format!("there is no operator `{name}`");
-                let known = spec.operators.iter().map(|it| it.name.as_str());
-                let problem = Problem::new("unknown-name", message).near(name, known);
-                args.report("operator", problem, reader);
-                return None;
+        "set-sink-cost" => {
+            let cost = args.time("cost")?;
+            if cost % MICROSECOND != 0 {
+                let problem = Problem::bad_value("this is finer than 1us", "whole microseconds");
+                args.report("cost", problem, reader);
             }
-            let parallelism = u32::try_from(args.count("parallelism")?).unwrap_or(u32::MAX);
-            Some(Order::Rescale {
-                operator,
-                parallelism,
+            Some(Order::SetCost {
+                micros: cost / MICROSECOND,
             })
         }
+        "rescale" => rescale(spec, args, reader),
         _ => None,
     }
+}
+
+fn rescale(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let operator = args.text("operator");
+    if let Some(name) = &operator
+        && spec.operators.iter().all(|it| it.name != *name)
+    {
+        let message = format!("there is no operator `{}`", units::shorten(name));
+        let known = spec.operators.iter().map(|it| it.name.as_str());
+        let problem = Problem::new("unknown-name", message).near(name, known);
+        args.report("operator", problem, reader);
+        return None;
+    }
+    let wanted = args.count("parallelism")?;
+    let parallelism = u32::try_from(wanted).unwrap_or(u32::MAX);
+    for it in &spec.operators {
+        let ends = matches!(it.kind, OperatorKind::Source(_) | OperatorKind::Sink(_));
+        let meant = operator.as_ref().map_or(!ends, |name| *name == it.name);
+        if let (true, Err(message)) = (meant, KeyGroups::new(it.max_parallelism, parallelism)) {
+            let name = units::shorten(&it.name);
+            let message = format!("{message}: `{name}` has {}", it.max_parallelism);
+            let expected = "1 ≤ parallelism ≤ max-parallelism";
+            args.report("parallelism", Problem::bad_value(message, expected), reader);
+            return None;
+        }
+    }
+    Some(Order::Rescale {
+        operator,
+        parallelism,
+    })
 }
 
 /// The verb and arguments that mean an order.
@@ -105,7 +128,7 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             operator,
             parallelism,
         } => {
-            let operator = operator.iter().map(|it| ("operator", format!("{it:?}")));
+            let operator = operator.iter().map(|it| ("operator", units::quote(it)));
             let parallelism = ("parallelism", parallelism.to_string());
             ("rescale", operator.chain([parallelism]).collect())
         }

@@ -7,7 +7,7 @@
 use super::document::{Common, RawStream};
 use super::items::TaskManagers;
 use super::keys::KeyTable;
-use super::{checks, expect, operators, settings, source};
+use super::{checks, expect, operators, settings, source, windows};
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::scenario::{At, Effort, NodeName, Problem, Reader, limits, units};
 use crate::stream::parts::StreamParts;
@@ -166,7 +166,7 @@ fn machines(raw: &At<RawStream>, reader: &mut Reader<'_>) -> Machines {
             slots: own.map_or(slots, |at| count(Some(&at), message, reader)),
         });
     }
-    let storage = name(doc.storage.as_ref(), "storage", "checkpoint-storage");
+    let storage = name(doc.storage.as_ref(), "checkpoints", "checkpoint-storage");
     (job_manager, task_managers, storage, nodes)
 }
 
@@ -227,7 +227,7 @@ fn drafts<'d>(
     each!(flat_maps, it, keys, reader => operators::flat_map(it, reader));
     each!(watermarks, it, keys, reader => OperatorKind::Watermarks(
         source::watermarks(it.value.watermark.as_ref(), reader)));
-    each!(windows, it, keys, reader => operators::window(it, reader));
+    each!(windows, it, keys, reader => windows::window(it, reader));
     each!(processes, it, keys, reader => operators::process(it, reader));
     each!(sinks, it, keys, reader => OperatorKind::Sink(operators::sink(it, reader)));
     for it in list(doc.joins.as_ref()) {
@@ -319,7 +319,7 @@ fn resolve(drafts: &mut [Draft<'_>], reader: &mut Reader<'_>) {
     }
 }
 
-/// The operators, each after those it reads from. Those on a cycle are reported and left out.
+/// The operators, each after those it reads from. Those on a cycle are reported and come last.
 fn order(drafts: &[Draft<'_>], reader: &mut Reader<'_>) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let mut done = vec![false; drafts.len()];
@@ -333,6 +333,8 @@ fn order(drafts: &[Draft<'_>], reader: &mut Reader<'_>) -> Vec<usize> {
         order.push(next);
     }
     checks::cycle(drafts, &done, reader);
+    // There is no such job then, but names can be looked up.
+    order.extend((0..drafts.len()).filter(|at| !done[*at]));
     order
 }
 

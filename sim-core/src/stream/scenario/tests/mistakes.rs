@@ -1,0 +1,159 @@
+//! Mistakes: each is found where it stands, with its code and a sentence that helps.
+
+use super::{BASE, read};
+use crate::scenario::render;
+
+/// What is replaced by what, and what must be said: code, the text at the place, a part of what is
+/// said. One mistake is one problem.
+fn check(from: &str, to: &str, code: &str, place: &str, said: &str) {
+    assert!(BASE.contains(from), "{from}");
+    let text = BASE.replace(from, to);
+    let (_, problems) = read(&text);
+    let shown = render(&problems, "test", &text);
+    let found = problems.iter().find(|it| it.code == code);
+    let found = found.unwrap_or_else(|| panic!("no `{code}` after {to}:\n{shown}"));
+    let at = &text[found.span.clone()];
+    let whole_table = place.starts_with("[[") && at.starts_with(place);
+    assert!(at == place || whole_table, "at {at}\n{shown}");
+    assert!(shown.contains(said), "no `{said}` in:\n{shown}");
+    assert_eq!(problems.len(), 1, "one mistake, one problem:\n{shown}");
+}
+
+const SOURCE_INPUT: &str = "input = \"clicks\"";
+const WINDOW: &str = "window = { kind = \"tumbling\", size = \"10s\" }";
+const PARALLELISM: &str = "parallelism = 2";
+const CONFIG: &str = "\"execution.checkpointing.interval\" = \"10 s\"";
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_the_graph() {
+    check(SOURCE_INPUT, "input = \"click\"", "unknown-name", "\"click\"", "did you mean `clicks`?");
+    check(SOURCE_INPUT, "input = []", "bad-value", "[]", "has no input");
+    check(SOURCE_INPUT, "input = \"clicks.late\"", "unknown-name", "\"clicks.late\"", "no side output for late records");
+    check("input = \"count\"", "input = \"count.late\"", "unknown-name", "\"count.late\"", "late = \"side-output\"");
+    check("[[stream.expect]]", "[[stream.map]]\nname = \"clicks\"\ninput = \"count\"\n[[stream.expect]]", "duplicate", "\"clicks\"", "two operators `clicks`");
+    check("[[stream.expect]]", "[[stream.map]]\nname = \"job\"\ninput = \"count\"\n[[stream.expect]]", "bad-value", "\"job\"", "meaning of its own");
+    check("[[stream.expect]]", "[[stream.map]]\nname = \"my clicks\"\ninput = \"count\"\n[[stream.expect]]", "bad-value", "\"my clicks\"", "is not a name for an operator");
+    check("[[stream.window]]\nname = \"count\"\ninput = \"clicks\"", "[[stream.map]]\nname = \"loop\"\ninput = \"count\"\n[[stream.window]]\nname = \"count\"\ninput = [\"clicks\", \"loop\"]", "cycle", "\"loop\"", "count → loop → count");
+    check(SOURCE_INPUT, "input = [\"clicks\", \"count\"]", "cycle", "\"count\"", "count → count");
+    check("input = \"count\"", "input = \"count\"\npartition = \"forward\"", "contradiction", "\"forward\"", "Forward partitioning does not allow change of parallelism. Upstream operation: count parallelism: 2, downstream operation: out parallelism: 1");
+    check(PARALLELISM, "partition = \"rebalance\"", "no-key", "\"rebalance\"", "'keyed stream'");
+    check(PARALLELISM, "key-by = false", "no-key", "false", "'keyBy()'");
+    check("input = \"count\"", "input = \"count\"\nkey-by = true\npartition = \"global\"", "contradiction", "true", "contradict each other");
+    check("{ ts = \"3s\", key = \"a\" }", "{ ts = \"3s\" }", "no-key", "\"clicks\"", "the records of `clicks` have none");
+    check(PARALLELISM, "parallelism = 200\nmax-parallelism = 128", "bad-value", "200", "must not be smaller than parallelism");
+    check(PARALLELISM, "max-parallelism = 40_000", "bad-value", "40_000", "32768");
+    check(PARALLELISM, "parallelism = 0", "bad-value", "0", "at least 1");
+    check(PARALLELISM, "parallelism = 5", "no-resource", "2", "NoResourceAvailableException: the job needs 5 slots and there are 4");
+    check("task-managers = 2", "task-managers = 0", "bad-value", "0", "at least one TaskManager");
+    check("slots = 2", "slots = 0", "bad-value", "0", "at least one slot");
+    check("guarantee = \"exactly-once\"", "guarantee = \"exactly\"", "bad-value", "\"exactly\"", "did you mean `exactly-once`?");
+    check("guarantee = \"exactly-once\"", "transaction-timeout = \"1min\"", "contradiction", "\"1min\"", "which has no transactions");
+    check("sink = \"out\"", "sink = \"ou\"", "unknown-name", "\"ou\"", "did you mean `out`?");
+    check("sink = \"out\"", "sink = \"count\"", "unknown-name", "\"count\"", "there is no sink `count`");
+    check(SOURCE_INPUT, "inptu = \"clicks\"", "unknown-key", "inptu", "did you mean `input`?");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_windows() {
+    let with = |to: &str, code: &str, place: &str, said: &str| check(WINDOW, to, code, place, said);
+    with("window = { kind = \"global\" }", "endless-window", "{ kind = \"global\" }", "NeverTrigger");
+    with("window = { kind = \"global\" }\ntrigger = { kind = \"never\" }", "endless-window", "{ kind = \"never\" }", "never speaks");
+    with("window = { kind = \"tumbling\" }", "missing-key", "{ kind = \"tumbling\" }", "`size` is missing");
+    with("window = { kind = \"tumbling\", size = \"0s\" }", "contradiction", "{ kind = \"tumbling\", size = \"0s\" }", "abs(offset) < size");
+    with("window = { kind = \"tumbling\", size = \"10s\", slide = \"1s\" }", "contradiction", "\"1s\"", "means nothing with kind = \"tumbling\"");
+    with("window = { kind = \"session\", gap = \"5s\" }\ntrigger = { kind = \"delta\", threshold = 1 }", "contradiction", "{ kind = \"delta\", threshold = 1 }", "supports merging");
+    with("window = { kind = \"tumbling\", size = \"10s\" }\nallowed-lateness = \"-1s\"", "contradiction", "\"-1s\"", "cannot be negative");
+    with("window = { kind = \"count\", count = 0 }", "bad-value", "0", "count > 0");
+    with("window = { kind = \"count\", count = 3 }\naccumulation = \"discarding\"", "contradiction", "\"discarding\"", "of its own");
+    with("window = { kind = \"tumbling\", size = \"1.5ms\" }", "bad-value", "\"1.5ms\"", "finer than a millisecond");
+    with("window = { kind = \"tumbling\", size = \"10s\" }\ntrigger = { kind = \"count\" }", "missing-key", "{ kind = \"count\" }", "`count` is missing");
+    with("window = { kind = \"tumbling\", size = \"10s\" }\nevictor = { count = 1, delta = 2 }", "contradiction", "{ count = 1, delta = 2 }", "exactly one of");
+    check("name = \"clicks\"", "name = \"clicks\"\ntime = \"none\"", "no-time", "\"count\"", "Long.MIN_VALUE timestamp (= no timestamp marker)");
+    check("watermark = { kind = \"bounded\", bound = \"2 s\" }", "bounded = false", "no-watermarks", "\"count\"", "makes no watermarks");
+    check("bound = \"2 s\"", "idleness = \"2 s\"", "missing-key", "{ kind = \"bounded\", idleness = \"2 s\" }", "`bound` is missing");
+    check("{ kind = \"bounded\", bound = \"2 s\" }", "{ kind = \"ascending\", idleness = 0 }", "bad-value", "0", "idleTimeout must be greater than zero");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_joins() {
+    let with = |join: &str, code: &str, place: &str, said: &str| {
+        let text = format!("[[stream.join]]\nname = \"j\"\n{join}\n\n[[stream.expect]]");
+        check("[[stream.expect]]", &text, code, place, said);
+    };
+    with("input = [\"clicks\"]\nkind = \"table\"", "wrong-inputs", "[\"clicks\"]", "a join has two inputs, and this names 1");
+    with("left = \"clicks\"\nkind = \"table\"", "wrong-inputs", "[[stream.join]]", "`right` is missing");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"interval\"\nlower = \"2s\"\nupper = \"1s\"", "contradiction", "\"2s\"", "lowerBound <= upperBound must be fulfilled");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"interval\"\nlower = \"0s\"", "missing-key", "[[stream.join]]", "`upper` is missing");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"interval\"\nlower = \"0s\"\nupper = \"1s\"\ntype = \"full\"", "contradiction", "\"full\"", "no such join");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"window\"", "missing-key", "[[stream.join]]", "`size` is missing");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"table\"\npartition = \"forward\"", "no-key", "\"forward\"", "needs a key");
+    with("left = \"clicks\"\nright = \"out\"\nkind = \"table\"", "contradiction", "\"out\"", "nothing comes out of it");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_sources() {
+    check("{ ts = \"3s\"", "{ tss = \"3s\"", "unknown-key", "tss", "did you mean `ts`?");
+    check("value = 7", "value = \"7\"", "bad-value", "\"7\"", "a whole number");
+    check("at = \"1s\"", "split = 2_000", "bad-value", "2_000", "from 1 to 1000");
+    check("records = [\n", "load = { rate = 1 }\nrecords = [\n", "contradiction", "{ rate = 1 }", "keep one of them");
+    check("key = \"a\", value = 1, window = [\"0s\", \"10s\"]", "key = \"a\", value = 1, window = [\"10s\", \"0s\"]", "bad-value", "[\"10s\", \"0s\"]", "ends before it starts");
+    check("window = \"0s..10s\"", "window = \"0s\"", "bad-value", "\"0s\"", "a start and an end");
+    let list = &BASE[BASE.find("records = [").unwrap()..BASE.find("[[stream.window]]").unwrap()];
+    let with = |to: &str, code: &str, place: &str, said: &str| check(list, &format!("{to}\n"), code, place, said);
+    with("", "missing-key", "[[stream.source]]", "`records` is missing");
+    with("load = { keys = 2, limit = 1 }", "missing-key", "{ keys = 2, limit = 1 }", "`rate` is missing");
+    with("load = { rate = 1, keys = 2 }\nbounded = true", "contradiction", "true", "never ends");
+    with("load = { rate = 1, keys = 3_000_000 }", "bad-value", "3_000_000", "not so many keys");
+    with("load = { rate = 1, keys = 2, gap = \"1s\" }", "contradiction", "\"1s\"", "the same thing");
+    with("records = \"\"\"\nat key valu\n1s a 1\n\"\"\"", "unknown-key", "valu", "did you mean `value`?");
+    with("records = \"\"\"\nat key\n1s a 1\n\"\"\"", "bad-value", "1s a 1", "3 cells and there are 2 columns");
+    with("records = \"\"\"\nat key value\n1s a x\n\"\"\"", "bad-value", "x", "a whole number");
+    with("records = \"\"\"\nat at\n1s 1s\n\"\"\"", "duplicate", "at", "two columns `at`");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_settings() {
+    let with = |to: &str, code: &str, place: &str, said: &str| {
+        check(CONFIG, &format!("{CONFIG}, {to}"), code, place, said);
+    };
+    const UNALIGNED: &str = "\"execution.checkpointing.unaligned.enabled\" = true";
+    with(&format!("{UNALIGNED}, \"execution.checkpointing.mode\" = \"AT_LEAST_ONCE\""), "contradiction", "true", "can only be used with checkpointing mode EXACTLY_ONCE");
+    with(&format!("{UNALIGNED}, \"execution.checkpointing.max-concurrent-checkpoints\" = 2"), "contradiction", "2", "maxConcurrentCheckpoints can't be > 1 if UnalignedCheckpoints enabled");
+    with("\"heartbeat.timeout\" = \"5 s\"", "contradiction", "\"5 s\"", "should be larger or equal than the heartbeat interval");
+    with("\"heartbeat.timeout\" = \"10 s\"", "contradiction", "\"10 s\"", "as soon as one answer is slow");
+    with("\"heartbeat.interval\" = 0", "bad-value", "0", "at least 1 ms");
+    with("\"heartbeat.intervall\" = 5", "unknown-key", "\"heartbeat.intervall\"", "did you mean `heartbeat.interval`?");
+    with("\"execution.checkpointing.timeout\" = \"soon\"", "bad-value", "\"soon\"", "a duration, e.g. 10 s or 200 ms");
+    with("\"execution.checkpointing.incremental\" = true", "contradiction", "true", "rocksdb");
+    with("\"restart-strategy.fixed-delay.attempts\" = 3", "contradiction", "3", "another `restart-strategy.type`");
+    with("\"restart-strategy.exponential-delay.max-backoff\" = 5", "contradiction", "5", "must not be smaller than the initial backoff");
+    check(CONFIG, "\"execution.checkpointing.interval\" = 5", "bad-value", "5", "larger than or equal to 10 ms");
+    check(CONFIG, "", "no-checkpoints", "\"out\"", "none are taken");
+}
+
+#[test]
+fn a_section_without_anything_says_what_is_missing() {
+    let (_, problems) = read("[stream]\n");
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].message.contains("at least one source"));
+}
+
+#[test]
+fn what_is_too_big_is_refused() {
+    let subtasks = BASE.replace(
+        "parallelism = 2",
+        "parallelism = 2000\nmax-parallelism = 4096",
+    );
+    let (_, problems) = read(&subtasks);
+    assert!(problems.iter().any(|it| it.code == "limit-subtasks"));
+    let maps: String = (0..120)
+        .map(|n| format!("[[stream.map]]\nname = \"m{n}\"\ninput = \"clicks\"\n"))
+        .collect();
+    let (_, problems) = read(&format!("{BASE}{maps}"));
+    assert!(problems.iter().any(|it| it.code == "limit-operators"));
+}
