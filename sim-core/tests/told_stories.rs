@@ -218,3 +218,31 @@ fn one_group_reads_two_topics() {
         support::holds(assignor, &story);
     }
 }
+
+/// Unkeyed records, a broker that stands still, and what was put into its queue before it was found
+/// out: with `partitioner.availability.timeout.ms` less of it waits there in vain.
+#[test]
+fn a_broker_that_takes_nothing_is_given_nothing() {
+    let failed = |timeout: u32| {
+        let config = format!(
+            "config = {{ partitioner.availability.timeout.ms = {timeout}, batch.size = 500, \
+             request.timeout.ms = 2_000, delivery.timeout.ms = 3_000, acks = 1 }}"
+        );
+        let change = [
+            ("config = {  }", &*config),
+            (
+                "config = { min.insync.replicas = 2 }",
+                "config = { broker.session.timeout.ms = 30_000 }",
+            ),
+            (
+                "assignment = [[\"b1\", \"b2\", \"b3\"]]",
+                "assignment = [[\"b1\"], [\"b2\"], [\"b3\"]]",
+            ),
+        ];
+        let pause = "[[timeline]]\nat = \"10s\"\ndo = \"pause\"\nnode = \"b1\"\nfor = \"20s\"\n";
+        let text = support::changed("paused", &format!("{CLUSTER}{pause}"), &change);
+        support::run("paused", &text).ledger.failed
+    };
+    let (never, soon) = (failed(0), failed(200));
+    assert!(never > 2 * soon && soon > 0, "{never} {soon}");
+}

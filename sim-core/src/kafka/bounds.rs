@@ -92,6 +92,7 @@ const LONG: &[&str] = &[
     "linger.ms",
     "buffer.memory",
     "max.block.ms",
+    "partitioner.availability.timeout.ms",
     "retry.backoff.ms",
     "retry.backoff.max.ms",
     "metadata.max.age.ms",

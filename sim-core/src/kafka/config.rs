@@ -213,6 +213,7 @@ settings! {
         "max.request.size" => max_request_size: u32 = 1_048_576, "Largest request.";
         "metadata.max.age.ms" => metadata_max_age_ms: i64 = 300_000, "Metadata is refreshed at least this often.";
         "partitioner.adaptive.partitioning.enable" => adaptive_partitioning: bool = true, "Unkeyed records prefer brokers with short queues.";
+        #[serde(skip)] "partitioner.availability.timeout.ms" => partition_availability_ms: i64 = 0, "Unkeyed records go to no partition whose broker could not be sent what was ready for it for this long; 0 = never so.";
         "partitioner.ignore.keys" => ignore_keys: bool = false, "Treat keyed records as unkeyed.";
         #[serde(skip)] "transactional.id" => transactional_id: String = String::new(), "Sends in transactions under this name, and fences whoever used it before; none = no transactions.";
         #[serde(skip)] "transaction.timeout.ms" => transaction_timeout_ms: i64 = 60_000, "The coordinator aborts a transaction that is open for longer.";

@@ -27,7 +27,7 @@ pub use view::Blocked;
 use super::client::{Alarm, Backoff, Client, Event, Timing, span};
 use super::config::ProducerConfig;
 use super::error::ErrorCode;
-use super::ids::{AddressBook, TopicId};
+use super::ids::{AddressBook, BrokerId, TopicId};
 use super::node::{KafkaCx, KafkaInput, Order, Timer};
 use super::parts::Parts;
 use super::protocol::{Acks, Msg};
@@ -40,6 +40,7 @@ use accumulator::Accumulator;
 use app::App;
 use load::LoadPlan;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 pub(super) use txn::TransactionPart;
 use txn::{Txn, TxnAbout};
@@ -101,6 +102,10 @@ pub struct Producer {
     client: Client<About>,
     accumulator: Accumulator,
     partitioner: BuiltInPartitioner,
+    /// When there was last something ready for a broker, and when it could last be sent, ns; with
+    /// `partitioner.availability.timeout.ms`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    latencies: BTreeMap<BrokerId, (Nanos, Nanos)>,
     views: Vec<PartitionView>,
     owner: ProducerIdAndEpoch,
     init: Init,
@@ -129,6 +134,7 @@ impl Producer {
             client: Client::new(&book, topic, timing(&config)),
             accumulator: Accumulator::new(&config),
             partitioner: partitioner(&config),
+            latencies: BTreeMap::new(),
             views: Vec::new(),
             txn: Txn::new(&config.transactional_id),
             config,
@@ -259,6 +265,7 @@ impl Producer {
         self.client = Client::new(&self.book, self.topic, timing(&self.config));
         self.accumulator = Accumulator::new(&self.config);
         self.partitioner = partitioner(&self.config);
+        self.latencies = BTreeMap::new();
         self.views = Vec::new();
         self.owner = ProducerIdAndEpoch::NONE;
         self.init = Init::Wanted { from: 0 };

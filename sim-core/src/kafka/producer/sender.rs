@@ -12,8 +12,8 @@ use crate::kafka::ids::BrokerId;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{Note, Rule};
 use crate::kafka::protocol::{Acks, Request};
-use crate::kafka::rules::partitioner::LoadStats;
-use crate::kernel::Nanos;
+use crate::kafka::rules::partitioner::{LoadStats, is_too_slow};
+use crate::kernel::{MILLISECOND, Nanos};
 
 impl Producer {
     /// One turn, until nothing more can be done now.
@@ -172,7 +172,15 @@ impl Producer {
             let mut next = ready.next_check;
             let mut sent = false;
             for broker in ready.brokers.iter().copied() {
-                if self.client.ready(broker, cx) {
+                let takes = self.client.ready(broker, cx);
+                if self.config.partition_availability_ms > 0 {
+                    // `RecordAccumulator.updateNodeLatencyStats`.
+                    let now = cx.now();
+                    let (ready, drained) = self.latencies.entry(broker).or_insert((now, now));
+                    *ready = now;
+                    *drained = if takes { now } else { *drained };
+                }
+                if takes {
                     sent |= self.send_to(broker, cx);
                 } else {
                     next = next.min(self.client.reconnect_at(Some(broker), cx.now()));
@@ -192,7 +200,18 @@ impl Producer {
             return;
         }
         let leaders = self.client.metadata.leaders();
-        let sizes = self.accumulator.queue_sizes(leaders);
+        let mut sizes = self.accumulator.queue_sizes(leaders);
+        if let Some(sizes) = sizes.as_mut().filter(|_| !self.latencies.is_empty()) {
+            let ms = |at: Nanos| i64::try_from(at / MILLISECOND).unwrap_or(i64::MAX);
+            let timeout = self.config.partition_availability_ms;
+            sizes.retain(|(partition, _)| {
+                let known = usize::try_from(*partition)
+                    .ok()
+                    .and_then(|it| leaders.get(it));
+                let latency = known.and_then(|it| self.latencies.get(&it.leader?));
+                !latency.is_some_and(|(ready, sent)| is_too_slow(ms(*ready), ms(*sent), timeout))
+            });
+        }
         let stats = sizes.and_then(|sizes| LoadStats::new(&sizes, leaders.len()));
         self.partitioner.set_load(stats, None);
     }
