@@ -4,6 +4,8 @@ use super::faults::{FaultProfile, faults, targets};
 use crate::kernel::Nanos;
 use crate::run::{Action, Bounds, Occurrence, Run, RunScratch, Stopped};
 use crate::scenario::Scenario;
+use crate::stream::delivery::{Delivered, broken, delivered};
+use crate::stream::why;
 use crate::view::{LedgerView, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,6 +82,8 @@ pub struct RunPlan {
     pub until: Option<Nanos>,
     /// What it may take at most.
     pub bounds: Bounds,
+    /// What a job delivers when nothing fails: the run is to deliver the same.
+    pub clean: Vec<Delivered>,
 }
 
 impl RunPlan {
@@ -92,6 +96,7 @@ impl RunPlan {
             actions: Vec::new(),
             until: None,
             bounds: Bounds::default(),
+            clean: Vec::new(),
         }
     }
 
@@ -106,7 +111,18 @@ impl RunPlan {
             .map(|slot| slot.process.clone())
             .collect();
         self.actions = faults(self.seed, &targets(&nodes, profile.members), profile);
+        self.clean = self.delivered_without_faults(run);
         self
+    }
+
+    /// What the scenario's job delivers if it has one, by running it to its end.
+    fn delivered_without_faults(&self, mut run: Run) -> Vec<Delivered> {
+        if why::job(run.world()).is_none() {
+            return Vec::new();
+        }
+        let mut scratch = RunScratch::default();
+        while run.step(&mut scratch).is_some() {}
+        delivered(run.world())
     }
 
     /// Runs it. `progress` is called now and then with the simulated time; it says whether to go
@@ -150,6 +166,11 @@ impl RunPlan {
         }
         if let Some(bound) = run.stopped() {
             ended = Ending::Stopped(bound);
+        }
+        if ended == Ending::Complete
+            && let Some(job) = why::job(run.world())
+        {
+            violations.extend(broken(&self.clean, &delivered(run.world()), job));
         }
         let committed = crate::kafka::facts::committed(run.world(), run.ledger());
         RunReport {

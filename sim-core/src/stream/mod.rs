@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod delivery;
 pub mod element;
 pub mod expected;
 pub mod facts;

@@ -185,15 +185,6 @@ impl Node {
         (self.parts.0.refuse)(&self.machine, order)
     }
 
-    /// Whether random faults may hit it: the job's own machines, not the stores outside.
-    #[must_use]
-    pub fn is_server(&self) -> bool {
-        matches!(
-            *self.machine,
-            Machine::JobManager(_) | Machine::TaskManager(_)
-        )
-    }
-
     /// The machine as a card.
     #[must_use]
     pub fn view(

@@ -11,7 +11,8 @@ use crate::systems;
 use std::sync::Arc;
 
 /// The job of a world.
-pub(super) fn job(world: &World<systems::Node>) -> Option<&Arc<Job>> {
+#[must_use]
+pub fn job(world: &World<systems::Node>) -> Option<&Arc<Job>> {
     let mut nodes = world.nodes().iter();
     nodes.find_map(|slot| match &slot.process {
         systems::Node::Stream(node) => match node.machine() {

@@ -75,6 +75,8 @@ pub struct Chain {
     spent: Nanos,
     /// A sink may hold rows that it has not sent.
     holds_rows: bool,
+    /// No record comes any more.
+    finished: bool,
 }
 
 impl Chain {
@@ -127,6 +129,7 @@ impl Chain {
             links: operators.iter().filter_map(link).collect(),
             spent: 0,
             holds_rows: false,
+            finished: false,
         }
     }
 
@@ -388,13 +391,14 @@ impl Chain {
         }
     }
 
-    /// Whether every sink may take a record.
+    /// Whether every sink may take a record; one that gets none any more holds nothing up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.links.iter().all(|it| match &it.link {
-            Link::Sink(sink) => sink.ready(),
-            _ => true,
-        })
+        self.finished
+            || self.links.iter().all(|it| match &it.link {
+                Link::Sink(sink) => sink.ready(),
+                _ => true,
+            })
     }
 
     /// Lets the sinks send what they hold back.
@@ -462,6 +466,7 @@ impl Chain {
 
     /// Tells the sinks that the input has ended: the next snapshot is the last.
     pub fn finish(&mut self) {
+        self.finished = true;
         self.sinks().for_each(|(_, sink)| sink.finish());
     }
 

@@ -175,6 +175,10 @@ impl TaskManager {
 
     /// The JobManager is gone, or silent: every task goes, and it is looked for again.
     fn lose_manager(&mut self, cx: &mut StreamCx<'_>) {
+        if !self.registered {
+            // It is being looked for already.
+            return;
+        }
         self.registered = false;
         self.tasks.clear();
         self.opening.clear();
