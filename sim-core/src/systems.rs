@@ -137,3 +137,14 @@ systems! {
     /// A stream processor.
     Stream in crate::stream as stream;
 }
+
+impl Note {
+    /// What a node of a Kafka cluster reports, if it is that.
+    #[must_use]
+    pub fn kafka(self) -> Option<kafka::Note> {
+        match self {
+            Note::Kafka(note) => Some(note),
+            Note::Stream(_) => None,
+        }
+    }
+}

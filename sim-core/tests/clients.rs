@@ -99,9 +99,9 @@ impl Sim {
 
     fn collect(&mut self) {
         let now = self.world.now();
-        for systems::Note::Kafka(note) in &self.scratch.notes {
-            self.notes.push((now, note.clone()));
-        }
+        let seen = self.scratch.notes.iter().cloned();
+        self.notes
+            .extend(seen.filter_map(|it| Some((now, it.kafka()?))));
     }
 
     fn run(&mut self, until: Nanos) {

@@ -72,7 +72,10 @@ impl Sim {
     fn run(&mut self, until: Nanos) {
         while self.world.next_time().is_some_and(|at| at <= until) {
             let event = self.world.step(&mut self.scratch).expect("an event waits");
-            for systems::Note::Kafka(note) in &self.scratch.notes {
+            for note in &self.scratch.notes {
+                let systems::Note::Kafka(note) = note else {
+                    continue;
+                };
                 self.notes.push((event.time, note.clone()));
             }
         }

@@ -111,7 +111,10 @@ impl Sim {
     }
 
     fn observe(&mut self) {
-        for systems::Note::Kafka(note) in &self.scratch.notes {
+        for note in &self.scratch.notes {
+            let systems::Note::Kafka(note) = note else {
+                continue;
+            };
             let broken = self.invariants.observe(note, &self.world);
             assert_eq!(broken, None, "seed {} at {}", self.seed, self.world.now());
             if let Note::Delivered {

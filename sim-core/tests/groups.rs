@@ -93,7 +93,10 @@ impl Sim {
 
     fn collect(&mut self) {
         let now = self.world.now();
-        for systems::Note::Kafka(note) in &self.scratch.notes {
+        for note in &self.scratch.notes {
+            let systems::Note::Kafka(note) = note else {
+                continue;
+            };
             self.notes.push((now, note.clone()));
         }
     }

@@ -92,7 +92,10 @@ impl Story {
     }
 
     fn take_notes(&mut self) {
-        for systems::Note::Kafka(note) in &self.scratch.notes {
+        for note in &self.scratch.notes {
+            let systems::Note::Kafka(note) = note else {
+                continue;
+            };
             self.invariants.observe(note, &self.world);
             match note {
                 Note::Acknowledged { record, offset, .. } => {
