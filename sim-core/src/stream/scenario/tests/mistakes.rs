@@ -1,7 +1,7 @@
 //! Mistakes: each is found where it stands, with its code and a sentence that helps.
 
 use super::{BASE, read};
-use crate::scenario::render;
+use crate::scenario::{parse, render};
 
 /// What is replaced by what, and what must be said: code, the text at the place, a part of what is
 /// said. One mistake is one problem.
@@ -134,6 +134,33 @@ fn in_settings() {
     with("\"restart-strategy.exponential-delay.max-backoff\" = 5", "contradiction", "5", "must not be smaller than the initial backoff");
     check(CONFIG, "\"execution.checkpointing.interval\" = 5", "bad-value", "5", "larger than or equal to 10 ms");
     check(CONFIG, "", "no-checkpoints", "\"out\"", "none are taken");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
+fn in_orders_and_predicates() {
+    let head = "strandline = 1\ntitle = \"t\"\nduration = \"40s\"\n";
+    let with = |more: &str, said: Option<(&str, &str)>| {
+        let text = format!("{head}{BASE}{more}\n");
+        let parsed = parse(&text);
+        let shown = render(&parsed.diagnostics, "test", &text);
+        match said {
+            None => assert!(parsed.diagnostics.is_empty(), "{shown}"),
+            Some((code, said)) => {
+                assert!(parsed.diagnostics.iter().any(|it| it.code == code), "{shown}");
+                assert!(shown.contains(said), "no `{said}` in:\n{shown}");
+            }
+        }
+    };
+    with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"count\"\nparallelism = 3", None);
+    with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\nparallelism = 300", Some(("bad-value", "must not be smaller than parallelism")));
+    with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"cuont\"\nparallelism = 3", Some(("unknown-name", "did you mean `count`?")));
+    with("[[timeline]]\nat = \"5s\"\ndo = \"trigger-checkpoint\"", None);
+    with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ms\"", None);
+    with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ns\"", Some(("bad-value", "finer than 1us")));
+    with("[[timeline]]\nat = \"5s\"\ndo = \"fail-tasks\"\nnode = [\"tm1\", \"tm2\"]", None);
+    with("[[expect]]\nthat = \"job.status == FINISHED and count.watermark > 0 and out-store.committed == 2\"", None);
+    with("[[expect]]\nthat = \"job.status == FINSHED\"", Some(("unknown-name", "did you mean `FINISHED`?")));
 }
 
 #[test]
