@@ -218,8 +218,15 @@ impl Session {
     /// Marks for the timeline.
     #[must_use]
     pub fn marks(&self) -> Vec<TimeMark> {
+        self.marks_after(None)
+    }
+
+    /// Those of them that lie after a time, ns.
+    #[must_use]
+    pub fn marks_after(&self, time: Option<u64>) -> Vec<TimeMark> {
         let marks = self.history().marks().iter();
         marks
+            .filter(|m| time.is_none_or(|after| m.time > after))
             .map(|m| TimeMark {
                 time: m.time,
                 kind: m.kind,

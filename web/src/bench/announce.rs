@@ -44,8 +44,8 @@ impl Telling {
         let last = self.until;
         let found = pilot.ask(|s| {
             let now = s.now();
-            let fresh = s.marks().into_iter();
-            let fresh = fresh.filter(|m| m.time > last && m.time <= now);
+            let fresh = s.marks_after(Some(last)).into_iter();
+            let fresh = fresh.filter(|m| m.time <= now);
             (now, fresh.map(|m| (m.time, m.text)).collect::<Vec<_>>())
         });
         let Some((now, fresh)) = found else {

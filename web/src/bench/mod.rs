@@ -69,6 +69,17 @@ const TOKENS_MAX: u32 = 2_000;
 /// Messages under way from which on drawing them is most of a frame's work.
 const CROWD: usize = 300;
 
+/// What of a publication is still to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    /// All has been published.
+    Nothing,
+    /// The numbers, and what follows them.
+    Numbers,
+    /// That there is something new.
+    Ticks,
+}
+
 /// A question the inspector answers: what to ask the engine, and how the panel is headed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct WhyQuestion {
@@ -95,8 +106,8 @@ pub(crate) struct Bench {
     host: StoredValue<Option<Host>, LocalStorage>,
     frame_id: StoredValue<Option<FrameId>>,
     since_publish: StoredValue<f64>,
-    /// The stage was published without its numbers.
-    numbers_due: StoredValue<bool>,
+    /// What the publication of the stage left to the next frames.
+    due: StoredValue<Due>,
     /// Where the stage leaves its drawing.
     pub(crate) frame: FrameSlot,
     /// Time, pace, counts.
@@ -154,7 +165,7 @@ impl Bench {
             host: StoredValue::new_local(None),
             frame_id: StoredValue::new(None),
             since_publish: StoredValue::new(0.0),
-            numbers_due: StoredValue::new(false),
+            due: StoredValue::new(Due::Nothing),
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
@@ -323,16 +334,24 @@ impl Bench {
         let due = moved.changed && waited.is_some_and(|w| w >= every);
         if due && !moved.halted && crowded {
             // With so many messages one frame has no time for everything: the canvas rests in the
-            // one frame that changes the stage, and the numbers follow in the next.
+            // one frame that changes the stage, the numbers follow in the next, and what asks the
+            // run itself in the one after.
             self.publish_stage();
-            self.numbers_due.try_set_value(true);
+            self.due.try_set_value(Due::Numbers);
             return self.host(|h| h.playing()).unwrap_or(false);
         }
         self.draw();
         if moved.halted || due {
             self.publish();
-        } else if self.numbers_due.try_get_value() == Some(true) {
-            self.publish_numbers();
+        } else {
+            match self.due.try_get_value() {
+                Some(Due::Numbers) => {
+                    self.publish_numbers();
+                    self.due.try_set_value(Due::Ticks);
+                }
+                Some(Due::Ticks) => self.publish_ticks(),
+                _ => {}
+            }
         }
         self.host(|h| h.playing()).unwrap_or(false)
     }
@@ -366,6 +385,7 @@ impl Bench {
     pub(crate) fn publish(self) {
         self.publish_stage();
         self.publish_numbers();
+        self.publish_ticks();
     }
 
     /// Publishes what the stage shows.
@@ -385,9 +405,8 @@ impl Bench {
         }
     }
 
-    /// Publishes clock, ledger, caption, and that there is something new.
+    /// Publishes clock, ledger and caption.
     fn publish_numbers(self) {
-        self.numbers_due.try_set_value(false);
         let Some(Some((hud, ledger, caption))) = self.host.try_with_value(|host| {
             let host = host.as_ref()?;
             let session = host.session();
@@ -399,6 +418,11 @@ impl Bench {
         set_if_new(self.hud, hud);
         set_if_new(self.ledger, ledger);
         set_if_new(self.caption, caption);
+    }
+
+    /// Publishes that there is something new.
+    fn publish_ticks(self) {
+        self.due.try_set_value(Due::Nothing);
         self.tick.try_update(|n| *n += 1);
         let now = now_ms();
         let playing = self.host(|h| h.playing()).unwrap_or(false);

@@ -23,7 +23,8 @@ const BRANCHES_DRAWN: usize = 3;
 /// What is drawn besides the present moment. The past does not change while time runs.
 #[derive(Clone, PartialEq, Default)]
 pub(crate) struct Drawing {
-    bars: Vec<u32>,
+    /// The stretches' bars, as path data: they are drawn far more often than they change.
+    bars: String,
     marks: Vec<TimeMark>,
     branches: Vec<Line>,
 }
@@ -62,7 +63,7 @@ pub(crate) fn read(pilot: &impl Pilot) -> Drawing {
         let branches = h.branches().iter().map(line).collect();
         let session = h.session();
         Drawing {
-            bars: session.density(BUCKETS),
+            bars: bars(&session.density(BUCKETS)),
             marks: session.marks(),
             branches,
         }
@@ -120,7 +121,7 @@ pub(crate) fn picture(drawing: &Drawing, hud: &Hud) -> Vec<Kid> {
         .is("preserveAspectRatio", "none")
         .style(format!("height:{}", px(high)))
         .mute()
-        .with(svg("path").class("density").is("d", bars(&drawing.bars)))
+        .with(svg("path").class("density").is("d", drawing.bars.clone()))
         .with(axis("axis", WIDTH))
         .with(axis("axis explored", x(hud.head)))
         .all(kept().take(BRANCHES_DRAWN).enumerate().map(branch));
@@ -149,10 +150,11 @@ pub(crate) fn picture(drawing: &Drawing, hud: &Hud) -> Vec<Kid> {
         .class("timeline-times")
         .mute()
         .all(times(hud.duration).map(one));
+    // Moved and not placed anew: nothing else is laid out for it.
     let at = 100.0 * hud.now as f64 / duration as f64;
     let head = el("div")
         .class("playhead")
-        .style(format!("left:{}", percent(at)))
+        .style(format!("translate:{}cqi", number(at, 3)))
         .mute();
     [picture, marks, under, head].map(Kid::from).to_vec()
 }

@@ -41,7 +41,9 @@ pub(crate) fn Transport(
 
 #[component]
 fn Controls(bench: Bench) -> impl IntoView {
-    let playing = move || bench.hud.with(|h| h.playing);
+    // The icon is made anew only when time starts or stops, not with each reading of the clock.
+    let playing = Memo::new(move |_| bench.hud.with(|h| h.playing));
+    let playing = move || playing.get();
     let button = move |id, label: &'static str, glyph, act: fn(Bench)| {
         let id: &'static str = id;
         let jump = id.ends_with("mark");
@@ -131,6 +133,7 @@ pub(super) fn Speed(bench: Bench) -> impl IntoView {
             bench.travel(|h| h.set_speed(index));
         }
     };
+    let speed = Memo::new(move |_| bench.hud.with(|h| h.speed));
     view! {
         <label class="speed">
             <span class="sr-only">"Speed: simulated time per real time"</span>
@@ -138,7 +141,7 @@ pub(super) fn Speed(bench: Bench) -> impl IntoView {
                 class="select mono"
                 data-testid="speed"
                 title="Speed ([ and ])"
-                prop:value=move || bench.hud.with(|h| h.speed.to_string())
+                prop:value=move || speed.get().to_string()
                 on:change=choose
             >
                 {SPEEDS
@@ -148,7 +151,7 @@ pub(super) fn Speed(bench: Bench) -> impl IntoView {
                         view! {
                             <option
                                 value=i.to_string()
-                                selected=move || bench.hud.with(|h| h.speed == i)
+                                selected=move || speed.get() == i
                             >
                                 {*label}
                             </option>

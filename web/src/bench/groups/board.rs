@@ -14,11 +14,15 @@ const STRIPS_MAX_PHONE: usize = 14;
 /// With more partitions than this only the lines of what is looked at are drawn.
 const LINES_MAX: usize = 48;
 /// From one tile to the next.
-const TILE: (f64, f64) = (42.0, 32.0);
+const TILE: (f64, f64) = (42.0, 35.0);
 /// Space between two tiles.
 const TILE_GAP: (f64, f64) = (3.0, 5.0);
 /// So many members have two lines each, whatever the room.
 const MEMBERS_TALL: usize = 8;
+/// So few members have room around their lines as well.
+const MEMBERS_ROOMY: usize = 5;
+/// So few strips on a side have a second line, which says their offsets in numbers.
+const STRIPS_TOLD: usize = 4;
 /// Space between two members.
 const MEMBER_GAP: f64 = 6.0;
 
@@ -31,6 +35,8 @@ pub(super) struct Board {
     pub(super) tiles: bool,
     /// Little room across: words are short.
     pub(super) narrow: bool,
+    /// Strips say their offsets in numbers.
+    pub(super) told: bool,
     /// Members have two lines.
     pub(super) tall: bool,
     /// All lines are drawn, not only those of what is looked at.
@@ -86,16 +92,24 @@ impl Board {
             1
         };
         let rows = most.div_ceil(across);
-        let row = match (tiles, rows) {
-            (true, _) => TILE.1,
-            (false, 0..=6) => 46.0,
-            (false, 7..=10) => 36.0,
-            (false, _) => 25.0,
+        let told = !tiles && rows <= STRIPS_TOLD;
+        let (row, gap) = match (tiles, rows) {
+            (true, _) => (TILE.1, TILE_GAP.1),
+            (false, 0..=1) => (112.0, 8.0),
+            (false, 2) => (94.0, 8.0),
+            (false, 3..=STRIPS_TOLD) => (80.0, 8.0),
+            (false, 5..=6) => (52.0, 5.0),
+            (false, 7..=10) => (36.0, 3.0),
+            (false, _) => (25.0, 3.0),
         };
         let tall = rows as f64 * row;
         let count = members.max(1) as f64;
-        let least = if members <= MEMBERS_TALL { 46.0 } else { 28.0 };
-        let each = ((tall + MEMBER_GAP) / count - MEMBER_GAP).clamp(least, 52.0);
+        let (least, most) = match members {
+            0..=MEMBERS_ROOMY => (56.0, 68.0),
+            n if n <= MEMBERS_TALL => (46.0, 56.0),
+            _ => (28.0, 52.0),
+        };
+        let each = ((tall + MEMBER_GAP) / count - MEMBER_GAP).clamp(least, most);
         let stack = count * (each + MEMBER_GAP) - MEMBER_GAP;
         let height = tall.max(stack);
         let member_x = if m.both { m.side + m.gutter } else { 0.0 };
@@ -111,7 +125,11 @@ impl Board {
                 Some(n) => (member_x + m.member + m.gutter, n, shares - left),
                 None => (0.0, i, left),
             };
-            let down = (height - of.div_ceil(across) as f64 * row) / 2.0;
+            // Tiles begin at the top, where one looks first; their lines come in rows anyway.
+            let down = match tiles {
+                true => 0.0,
+                false => (height - of.div_ceil(across) as f64 * row) / 2.0,
+            };
             let (column, line) = ((n % across) as f64, (n / across) as f64);
             let y = down + line * row;
             match tiles {
@@ -119,13 +137,14 @@ impl Board {
                     let (w, h) = (TILE.0 - TILE_GAP.0, TILE.1 - TILE_GAP.1);
                     Rect::new(x + column * TILE.0, y, w, h)
                 }
-                false => Rect::new(x, y, m.side, row - 3.0),
+                false => Rect::new(x, y + (gap - 3.0) / 2.0, m.side, row - gap),
             }
         };
         Board {
             height,
             tiles,
             narrow: m.side < 250.0,
+            told,
             tall: each >= 42.0,
             all_lines: shares <= LINES_MAX,
             members: (0..members).map(member).collect(),

@@ -133,9 +133,14 @@ fn lines(board: &Board, sight: &Sight<'_>) -> El {
 }
 
 fn at(it: El, rect: Rect) -> El {
+    at_with(it, rect, "")
+}
+
+/// At its place, with more style than that.
+fn at_with(it: El, rect: Rect, more: &str) -> El {
     let Rect { x, y, w, h } = rect;
     it.style(format!(
-        "left:{x:.1}px;top:{y:.1}px;width:{w:.1}px;height:{h:.1}px"
+        "left:{x:.1}px;top:{y:.1}px;width:{w:.1}px;height:{h:.1}px{more}"
     ))
 }
 
@@ -230,6 +235,9 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
     if it.idle {
         class.push_str(" idle");
     }
+    if board.told {
+        class.push_str(" told");
+    }
     if sight.meant(it) {
         class.push_str(" on");
     }
@@ -275,8 +283,44 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
         .with(bar(it, axis))
         .with(el("span").class("gb-tail").mute().with(tail))
         .with(el("span").class("gb-owner").mute().with(owner.to_owned()))
+        .all(board.told.then(|| offsets(it)))
     };
-    at(made, rect)
+    match board.tiles {
+        true => at_with(made, rect, &format!(";--lag:{:.0}%", behind(it, axis))),
+        false => at(made, rect),
+    }
+}
+
+/// How far the group is behind, in hundredths of the axis that all share.
+fn behind(it: &GroupShare, axis: i64) -> f64 {
+    let lag = it.lag.unwrap_or(0).clamp(0, axis);
+    lag as f64 * 100.0 / axis.max(1) as f64
+}
+
+/// The marks of a bar in numbers.
+fn offsets(it: &GroupShare) -> El {
+    let fact = |(name, value): (&'static str, Option<i64>)| {
+        let number = el("span").class("mono").with(lag(value?));
+        Some(el("span").with(name).with(" ").with(number))
+    };
+    let end = it.end.unwrap_or(it.high_watermark);
+    let facts = [
+        ("committed", it.committed),
+        ("position", it.position),
+        (
+            "last stable",
+            Some(it.stable).filter(|at| *at < it.high_watermark),
+        ),
+        (
+            "high watermark",
+            Some(it.high_watermark).filter(|at| *at < end),
+        ),
+        ("log end", it.end),
+    ];
+    el("span")
+        .class("gb-facts")
+        .mute()
+        .all(facts.into_iter().filter_map(fact))
 }
 
 fn lag(lag: i64) -> String {

@@ -214,7 +214,8 @@ fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>) -> impl IntoView {
     };
     let class = move || {
         laid.with(|board| match (board.tiles, board.narrow) {
-            (true, _) => "group-board tiles",
+            (true, true) => "group-board tiles narrow",
+            (true, false) => "group-board tiles",
             (false, true) => "group-board narrow",
             (false, false) => "group-board",
         })
@@ -318,7 +319,11 @@ fn step(event: &web_sys::KeyboardEvent) -> bool {
 fn Legend() -> impl IntoView {
     let row = |class: &'static str, text: &'static str| {
         view! {
-            <span class="gb-key">
+            <span class=match class {
+                "gb-lag" => "gb-key of-tiles",
+                "gb-idle" => "gb-key",
+                _ => "gb-key of-strips",
+            }>
                 <span class=format!("gb-sample {class}") aria-hidden="true"></span>
                 {text}
             </span>
@@ -329,7 +334,8 @@ fn Legend() -> impl IntoView {
             {row("gb-done", "committed")} {row("gb-read", "read, not committed")}
             {row("gb-kept", "not read yet")} {row("gb-committed", "committed offset")}
             {row("gb-position", "position")} {row("gb-hw", "high watermark")}
-            {row("gb-lso", "last stable offset")} {row("gb-idle", "nobody works on it")}
+            {row("gb-lso", "last stable offset")} {row("gb-lag", "lag, on one scale for all")}
+            {row("gb-idle", "nobody works on it")}
         </p>
     }
 }

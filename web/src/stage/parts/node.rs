@@ -70,7 +70,16 @@ fn title(scene: &NodeScene, text: String, picked: bool) -> El {
     } else {
         format!("{text}: {}", scene.aria)
     };
-    heading(scene, aria, picked).with(el("span").with(text))
+    let heading = heading(scene, aria, picked);
+    // What a client is may be small beside its name, which tells it from the others.
+    match text.split_once(' ').filter(|_| scene.kind == Kind::Client) {
+        Some((role, name)) => heading.with(
+            el("span")
+                .with(el("span").class("st-node-role").with(format!("{role} ")))
+                .with(name.to_owned()),
+        ),
+        None => heading.with(el("span").with(text)),
+    }
 }
 
 fn heading(scene: &NodeScene, aria: String, picked: bool) -> El {

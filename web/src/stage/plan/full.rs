@@ -38,8 +38,8 @@ fn measures(size: Width) -> Measures {
             pitch: 24.0,
         },
         Width::Mid => Measures {
-            side: 146.0,
-            gutter: 56.0,
+            side: 164.0,
+            gutter: 52.0,
             arcs: 56.0,
             pad: 14.0,
             card: (98.0, 124.0, 14.0),
