@@ -481,3 +481,23 @@ fn an_assigner_in_mid_graph_speaks_at_its_ticks_and_ignores_what_comes_from_befo
     });
     assert_eq!(given, [Some(4), Some(8), None]);
 }
+
+#[test]
+fn the_background_clean_up_passes_over_groups_without_entries() {
+    for function in [ProcessFunction::Count, ProcessFunction::Distinct] {
+        let job = job(process(function, Some(10)));
+        let mut rig = Rig::open(&job, 1, &[], 0);
+        // Of 16 groups two have an entry: five looks find the old one wherever it is.
+        for (time, key) in [(0, 1), (5, 2), (12, 2)] {
+            rig.on(Step::Time(time)).expect("no failure");
+            let step = Step::Record(0, record(key, time, time, 0));
+            rig.on(step).expect("no failure");
+        }
+        let left = if function == ProcessFunction::Count {
+            1
+        } else {
+            2
+        };
+        assert_eq!(rig.entries(), left, "{function:?}");
+    }
+}
