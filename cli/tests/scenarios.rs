@@ -37,7 +37,8 @@ fn every_story_ends_as_its_author_says() {
         };
         let seed = scenario.seed;
         let report = RunPlan::of(Arc::clone(&scenario), seed).run(|_, _| true);
-        if report.ledger.sent == 0 {
+        // The ledger is about what producers send; a job alone has none.
+        if report.ledger.sent == 0 && scenario.kafka().is_some() {
             wrong.push(format!("{name}: nothing was sent"));
         }
         if scenario.expectations.is_empty() {
