@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 
 /// Files for measuring and searching, which tell no story.
-const TOOLS: [&str; 2] = ["bench-cluster.toml", "sweep.toml"];
+const TOOLS: [&str; 3] = ["bench-cluster.toml", "sweep.toml", "sweep-job.toml"];
 
 #[test]
 fn every_story_comes_out_as_it_says() {
