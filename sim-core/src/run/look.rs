@@ -56,10 +56,21 @@ impl Session {
             now: self.now(),
             nodes,
             lanes: kafka::view::lane_summaries(world, names),
-            control: kafka::view::control_line(world, names),
+            control: self.control(),
             tokens,
             tokens_hidden,
             links,
+        }
+    }
+
+    /// One line on who is in control.
+    fn control(&self) -> String {
+        let world = self.run().world();
+        let is_kafka = |node: &Node| matches!(node, Node::Kafka(_));
+        let kafka = world.nodes().iter().any(|it| is_kafka(&it.process));
+        match StreamParts::of(world).filter(|_| !kafka) {
+            Some(parts) => parts.control(world),
+            None => kafka::view::control_line(world, &self.scenario().nodes),
         }
     }
 

@@ -38,6 +38,7 @@ struct Table {
     milestone: fn(&Note, &World<systems::Node>) -> Option<String>,
     offers: fn(&Machine) -> Vec<(&'static str, &'static str, Order)>,
     job: fn(&World<systems::Node>) -> Option<JobView>,
+    control: fn(&World<systems::Node>) -> String,
     plot: fn(&Note, &World<systems::Node>, &mut EventTimePlot),
     plotted: fn(&mut EventTimePlot),
     failure: fn(&Note) -> Option<(i64, &'static str)>,
@@ -57,6 +58,7 @@ static EVERYTHING: Table = Table {
     milestone: super::why::milestone,
     offers: super::view::offers,
     job: super::view::job,
+    control: super::view::control,
     plot: super::view::plot,
     plotted: super::view::finish,
     failure: super::why::failed_checkpoint,
@@ -108,6 +110,12 @@ impl StreamParts {
     #[must_use]
     pub fn job(self, world: &World<systems::Node>) -> Option<JobView> {
         (self.0.job)(world)
+    }
+
+    /// One line on the job, where no cluster stands beside it.
+    #[must_use]
+    pub fn control(self, world: &World<systems::Node>) -> String {
+        (self.0.control)(world)
     }
 
     /// Puts what a note says onto the plot of event time.

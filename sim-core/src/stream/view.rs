@@ -5,7 +5,7 @@
 mod job;
 mod plot;
 
-pub use job::job;
+pub use job::{control, job};
 pub use plot::{finish, plot};
 
 use super::element::Element;

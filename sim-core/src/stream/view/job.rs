@@ -69,6 +69,23 @@ pub fn job(world: &World<Node>) -> Option<JobView> {
     Some(view)
 }
 
+/// One line on the job.
+#[must_use]
+pub fn control(world: &World<Node>) -> String {
+    let text = job_manager(world).map(|it| {
+        let last = it.completed().last();
+        let last = last.map_or("no checkpoint yet".to_owned(), |it| {
+            format!("checkpoint {} complete", it.id)
+        });
+        format!(
+            "job {} · attempt {} · {last}",
+            it.status().name(),
+            it.attempt()
+        )
+    });
+    text.unwrap_or_default()
+}
+
 /// A watermark, if there is one yet.
 pub(super) fn event_time(watermark: i64) -> EventTime {
     (watermark != NO_WATERMARK).then_some(watermark)
