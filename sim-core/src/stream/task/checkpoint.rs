@@ -11,6 +11,7 @@ use crate::stream::element::Buffer;
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule};
 use crate::stream::protocol::{ChannelId, CheckpointMetrics, Decline, Packet, TaskFailure};
+use crate::stream::rules::FINAL_WATERMARK;
 use crate::stream::rules::barrier::channel::Item;
 use crate::stream::rules::barrier::{Action, Barrier};
 use crate::stream::snapshot::{Handle, TaskSnapshot};
@@ -71,10 +72,7 @@ impl Checkpoints {
     /// Whether no checkpoint stands between the task and its end.
     pub(super) fn is_settled(&self, is_source: bool) -> bool {
         let known = self.taken <= self.complete && self.pending.is_empty();
-        match is_source {
-            true => self.last.is_some_and(|last| last <= self.complete),
-            false => known,
-        }
+        (is_source || known) && self.last.is_some_and(|last| last <= self.complete)
     }
 
     /// Whether the thread waits for its sinks before it takes a snapshot.
@@ -209,7 +207,13 @@ impl Task {
             self.checkpoints.flushing = None;
             let operators = self.chain.snapshot(id, at.wall_ms, job, &mut io.effects);
             self.checkpoints.taken = self.checkpoints.taken.max(id);
-            if self.drained && self.checkpoints.last.is_none() {
+            // An unaligned barrier may have overtaken the last records: then it takes another one.
+            let head = self.chain.links.first();
+            let all_read = match self.is_source() {
+                true => self.drained,
+                false => head.is_some_and(|it| it.watermark == FINAL_WATERMARK),
+            };
+            if all_read && self.checkpoints.last.is_none() {
                 self.checkpoints.last = Some(id);
             }
             if let Some(pending) = self.checkpoints.pending.get_mut(&id) {
