@@ -185,7 +185,8 @@ impl Task {
                 snapshot: None,
                 inputs,
                 outputs,
-                whole: !barrier.is_unaligned() || self.is_source(),
+                // No barrier comes on a channel that has ended.
+                whole: !barrier.is_unaligned() || self.is_source() || self.input.has_ended(),
                 taken_ms: at.wall_ms,
                 writing: None,
             },

@@ -21,6 +21,10 @@ use std::sync::Arc;
 /// an answer to its registration; each try waits twice as long.
 const REGISTRATION_MS: (u64, u64) = (100, 30_000);
 
+/// How long a read of state is waited for before it is asked for again, ms, as clients of file
+/// systems do when a connection is lost without a word.
+const READ_AGAIN_MS: u64 = 10_000;
+
 /// A timer of a TaskManager.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum TaskManagerTimer {
@@ -30,6 +34,8 @@ pub enum TaskManagerTimer {
     Register,
     /// Look whether the JobManager was heard.
     Heartbeat,
+    /// Ask again for state that has not come.
+    Read,
 }
 
 /// A task whose state is being read.
@@ -37,6 +43,14 @@ pub enum TaskManagerTimer {
 struct Opening {
     restore: Vec<Handle>,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
+}
+
+impl Opening {
+    /// Whether a state is here, or was never asked for.
+    fn has(&self, handle: Handle) -> bool {
+        let here = self.read.iter().any(|(it, _)| *it == handle);
+        here || !self.restore.contains(&handle)
+    }
 }
 
 /// A TaskManager.
@@ -53,6 +67,8 @@ pub struct TaskManager {
     early: Vec<(Attempt, ChannelId, u32)>,
     /// When `Wake` fires, and the timer.
     alarm: Option<(Nanos, TimerId)>,
+    /// `Read` will fire.
+    reads: bool,
     registered: bool,
     retry_ms: u64,
     /// When the JobManager was last heard, ns.
@@ -75,6 +91,7 @@ impl TaskManager {
             tasks: BTreeMap::new(),
             early: Vec::new(),
             alarm: None,
+            reads: false,
             registered: false,
             retry_ms: REGISTRATION_MS.0,
             heard: 0,
@@ -138,6 +155,7 @@ impl TaskManager {
             Input::Timer(TaskManagerTimer::Register) if !self.registered => self.register(cx),
             Input::Timer(TaskManagerTimer::Register) => {}
             Input::Timer(TaskManagerTimer::Heartbeat) => self.check_heartbeat(cx),
+            Input::Timer(TaskManagerTimer::Read) => self.read_again(cx),
             Input::Timer(TaskManagerTimer::Wake) => {
                 self.alarm = None;
                 dirty.extend(self.tasks.keys().copied());

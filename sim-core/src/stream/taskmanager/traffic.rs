@@ -1,6 +1,6 @@
 //! What goes in and out of a TaskManager's tasks: buffers, credit, state, answers of stores.
 
-use super::{Opening, TaskManager, TaskManagerTimer};
+use super::{Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer};
 use crate::kernel::{MILLISECOND, NodeId};
 use crate::stream::node::{StreamCx, Timer};
 use crate::stream::note::Note;
@@ -36,21 +36,45 @@ impl TaskManager {
         cx: &mut StreamCx<'_>,
     ) {
         let Deployment { task, restore } = deployment;
-        for handle in &restore {
-            let (attempt, handle) = (self.attempt, *handle);
-            let read = Packet::ReadState {
-                attempt,
-                task,
-                handle,
-            };
-            cx.send(self.job.storage, read);
-        }
         let opening = Opening {
             restore,
             read: Vec::new(),
         };
         self.opening.insert(task, opening);
+        self.read(task, cx);
         self.open_if_read(task, io, dirty, cx);
+    }
+
+    /// Asks for the states of a task that are not here yet.
+    fn read(&mut self, task: TaskId, cx: &mut StreamCx<'_>) {
+        let Some(opening) = self.opening.get(&task) else {
+            return;
+        };
+        let here = |handle: &Handle| opening.read.iter().any(|(it, _)| it == handle);
+        let mut asked = false;
+        for handle in opening.restore.iter().filter(|it| !here(it)) {
+            asked = true;
+            let read = Packet::ReadState {
+                attempt: self.attempt,
+                task,
+                handle: *handle,
+            };
+            cx.send(self.job.storage, read);
+        }
+        if asked && !self.reads {
+            self.reads = true;
+            let timer = Timer::TaskManager(TaskManagerTimer::Read);
+            cx.set_timer(READ_AGAIN_MS * MILLISECOND, timer);
+        }
+    }
+
+    /// State that has not come is asked for again.
+    pub(super) fn read_again(&mut self, cx: &mut StreamCx<'_>) {
+        self.reads = false;
+        let waiting: Vec<TaskId> = self.opening.keys().copied().collect();
+        for task in waiting {
+            self.read(task, cx);
+        }
     }
 
     /// A task whose state is here begins.
@@ -161,6 +185,8 @@ impl TaskManager {
                     return;
                 }
                 match (state, self.opening.get_mut(&task)) {
+                    // It may have been asked for twice.
+                    (Some(_), Some(opening)) if opening.has(handle) => return,
                     (Some(state), Some(opening)) => opening.read.push((handle, state)),
                     _ => return self.fail(task, TaskFailure::Restore, cx),
                 }
