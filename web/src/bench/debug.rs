@@ -91,6 +91,10 @@ pub(crate) fn expose_rest(bench: Bench) {
     hooks.read("seed", move || number(bench.ask(|s| s.seed())));
     hooks.read("ledger", move || json(bench.ask(|s| s.ledger())));
     hooks.read("groups", move || json(bench.ask(|s| s.groups())));
+    hooks.read("job", move || json(bench.ask(|s| s.job()).flatten()));
+    hooks.read("eventTimes", move || {
+        json(bench.ask(|s| s.event_times()).flatten())
+    });
     hooks.read("verdicts", move || json(bench.ask(|s| s.verdicts())));
     hooks.read("fragment", move || {
         text(bench.host(|h| h.fragment().ok()).flatten())

@@ -150,7 +150,15 @@ pub(crate) fn strip(ledger: &LedgerView) -> Vec<Kid> {
 pub(crate) fn LedgerStrip() -> impl IntoView {
     let bench = use_bench();
     let list = NodeRef::<leptos::html::Dl>::new();
-    keep(list, move || bench.ledger.with(strip));
+    keep(list, move || {
+        // A job without a cluster sends no records that the ledger could follow.
+        let alone = bench.view.with(|it| it.lanes.is_empty());
+        let of_job = bench.job.with(|job| {
+            let job = job.as_ref().as_ref().filter(|_| alone);
+            job.map(super::job::counters)
+        });
+        of_job.unwrap_or_else(|| bench.ledger.with(strip))
+    });
     view! {
         <dl
             class="ledger-strip"

@@ -17,6 +17,7 @@ mod faults;
 mod full;
 mod groups;
 mod inspector;
+mod job;
 mod keys;
 mod ledger;
 mod metrics;
@@ -36,7 +37,7 @@ mod work;
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{GroupView, LedgerView, StageView};
+use sim_core::view::{GroupView, JobView, LedgerView, StageView};
 
 use crate::host::{Deed, Diagnostic, Host, Recipe, Session};
 use crate::raf::{self, FrameId};
@@ -116,6 +117,8 @@ pub(crate) struct Bench {
     pub(crate) view: RwSignal<Arc<StageView>>,
     /// The consumer groups.
     pub(crate) groups: RwSignal<Arc<Vec<GroupView>>>,
+    /// The job of a stream processor, if the scenario has one.
+    pub(crate) job: RwSignal<Arc<Option<JobView>>>,
     /// The truth ledger's counters.
     pub(crate) ledger: RwSignal<LedgerView>,
     /// The caption in force.
@@ -170,6 +173,7 @@ impl Bench {
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
             groups: RwSignal::new(Arc::default()),
+            job: RwSignal::new(Arc::default()),
             ledger: RwSignal::new(LedgerView::default()),
             caption: RwSignal::new(None),
             tick: RwSignal::new(0),
@@ -396,12 +400,13 @@ impl Bench {
             .with_untracked(|last| query(&self.zoom.get_untracked(), last));
         let seen = self.ask(|session| {
             let groups = session.groups();
-            (session.stage_of(&groups, &wanted), groups)
+            (session.stage_of(&groups, &wanted), groups, session.job())
         });
-        if let Some((view, groups)) = seen {
+        if let Some((view, groups, job)) = seen {
             // `try_set`: the page may have been left while a frame was under way.
             let _ = self.view.try_set(Arc::new(view));
             set_if_new(self.groups, Arc::new(groups));
+            set_if_new(self.job, Arc::new(job));
         }
     }
 

@@ -9,6 +9,7 @@ use sim_core::view::StageView;
 
 use super::full::Rest;
 use super::groups::{self, GroupHead, GroupStage, GroupTables, StageSwitch};
+use super::job::{JobHead, JobStage};
 use super::ledger::LedgerStrip;
 use super::transport::Transport;
 use super::{Bench, Prediction, Tab, announce, debug, use_bench};
@@ -156,9 +157,15 @@ fn StagePanel(bench: Bench) -> impl IntoView {
     on_cleanup(move || redraw.stop());
     let names = groups::names(bench);
     let group = Memo::new(move |_| bench.on_stage.get().group(&names.get()));
+    let job = Memo::new(move |_| bench.job.with(|job| job.is_some()));
+    let on_job = Memo::new(move |_| {
+        names.with(|names| job.get() && bench.on_stage.with(|on| on.job(names)))
+    });
+    let on_job = move || on_job.get();
     view! {
         <div class="stage-top">
-            <StageSwitch bench names />
+            <StageSwitch bench names job />
+            {move || on_job().then(|| view! { <JobHead bench /> })}
             {move || {
                 group
                     .get()
@@ -167,6 +174,7 @@ fn StagePanel(bench: Bench) -> impl IntoView {
         </div>
         {move || match group.get() {
             Some(name) => view! { <GroupStage bench name /> }.into_any(),
+            None if on_job() => view! { <JobStage bench /> }.into_any(),
             None => view! { <ClusterStage bench /> }.into_any(),
         }}
         <StageWords bench />

@@ -31,6 +31,8 @@ pub(crate) enum OnStage {
     Cluster,
     /// A group, by its name.
     Group(String),
+    /// The job of a stream processor.
+    Job,
 }
 
 impl OnStage {
@@ -38,8 +40,17 @@ impl OnStage {
     pub(super) fn group(&self, names: &[String]) -> Option<String> {
         match self {
             OnStage::Usual => names.first().cloned(),
-            OnStage::Cluster => None,
+            OnStage::Cluster | OnStage::Job => None,
             OnStage::Group(name) => names.iter().find(|it| *it == name).cloned(),
+        }
+    }
+
+    /// Whether the job is shown, if there is one.
+    pub(super) fn job(&self, names: &[String]) -> bool {
+        match self {
+            OnStage::Job => true,
+            OnStage::Usual => names.is_empty(),
+            OnStage::Cluster | OnStage::Group(_) => false,
         }
     }
 }
@@ -55,13 +66,21 @@ pub(super) fn names(bench: Bench) -> Memo<Vec<String>> {
 
 /// The choice between the cluster and the groups; nothing where there is no group.
 #[component]
-pub(super) fn StageSwitch(bench: Bench, names: Memo<Vec<String>>) -> impl IntoView {
-    let shown = Memo::new(move |_| bench.on_stage.get().group(&names.get()));
+pub(super) fn StageSwitch(
+    bench: Bench,
+    names: Memo<Vec<String>>,
+    job: Memo<bool>,
+) -> impl IntoView {
+    let shown = Memo::new(move |_| {
+        let (on, names) = (bench.on_stage.get(), names.get());
+        match on.group(&names) {
+            Some(name) => OnStage::Group(name),
+            None if job.get() && on.job(&names) => OnStage::Job,
+            None => OnStage::Cluster,
+        }
+    });
     let choice = move |to: OnStage, test: String, text: String| {
-        let of = match &to {
-            OnStage::Group(name) => Some(name.clone()),
-            _ => None,
-        };
+        let of = to.clone();
         view! {
             <button
                 type="button"
@@ -75,15 +94,17 @@ pub(super) fn StageSwitch(bench: Bench, names: Memo<Vec<String>>) -> impl IntoVi
     };
     move || {
         let names = names.get();
-        (!names.is_empty()).then(|| {
+        (!names.is_empty() || job.get()).then(|| {
             let groups = names.into_iter().map(|name| {
                 let (test, text) = (format!("show-{name}"), format!("Group {name}"));
                 choice(OnStage::Group(name), test, text)
             });
+            let machines = if job.get() { "Machines" } else { "Brokers" };
             view! {
                 <div class="segments stage-switch" role="group" aria-label="On the stage">
+                    {job.get().then(|| choice(OnStage::Job, "show-job".to_owned(), "Job".to_owned()))}
                     {groups.collect_view()}
-                    {choice(OnStage::Cluster, "show-cluster".to_owned(), "Brokers".to_owned())}
+                    {choice(OnStage::Cluster, "show-cluster".to_owned(), machines.to_owned())}
                 </div>
             }
         })
@@ -247,7 +268,7 @@ fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>) -> impl IntoView {
             }
             on:keydown=move |ev| {
                 let asks = ev.key() == "ContextMenu" || ev.shift_key() && ev.key() == "F10";
-                if asks && menu(bench, &ev) || step(&ev) {
+                if asks && menu(bench, &ev) || walk(&ev, ".group-board") {
                     ev.prevent_default();
                     ev.stop_propagation();
                 }
@@ -288,12 +309,12 @@ fn menu(bench: Bench, event: &web_sys::Event) -> bool {
     true
 }
 
-/// Goes to the next or the previous thing on the board; true if the key asked for that.
-fn step(event: &web_sys::KeyboardEvent) -> bool {
+/// Goes to the next or the previous thing on a board; true if the key asked for that.
+pub(super) fn walk(event: &web_sys::KeyboardEvent, board: &str) -> bool {
     let Some((here, key)) = marked(event, "data-own") else {
         return false;
     };
-    let board = here.closest(".group-board").ok().flatten();
+    let board = here.closest(board).ok().flatten();
     let list = board.map(|it| it.query_selector_all("[data-own]"));
     let Some(Ok(list)) = list else { return false };
     let all =
