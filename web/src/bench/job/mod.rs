@@ -21,6 +21,9 @@ use plan::Plan;
 
 pub(super) use strip::counters;
 
+/// What the frame of the graph keeps free on both sides, for outlines, px.
+const EDGES: f64 = 8.0;
+
 /// What is shown of a job, or nothing.
 fn with<T: Default>(bench: Bench, read: impl FnOnce(&JobView) -> T) -> T {
     bench
@@ -74,7 +77,7 @@ fn Graph(bench: Bench) -> impl IntoView {
         });
         watch.set_value(watched);
     });
-    let laid = Memo::new(move |_| with(bench, |job| Plan::new(job, width.get())));
+    let laid = Memo::new(move |_| with(bench, |job| Plan::new(job, width.get() - EDGES)));
     keep(plane, move || {
         with(bench, |job| {
             let (stop, picked) = (stop.get(), bench.selected.get());

@@ -79,7 +79,7 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
         .filter(|it| it.verdict != PlotVerdict::Taken)
         .count();
     let said = format!(
-        "Event time against processing time at {}: {} records, {late} of them late, {} windows fired.",
+        "Event time against processing time at {}: {} records, {late} of them late; windows that fired: {}.",
         plot.operator,
         plot.records.len(),
         plot.windows.len()

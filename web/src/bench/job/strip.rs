@@ -42,7 +42,7 @@ pub(crate) fn counters(job: &JobView) -> Vec<Kid> {
             false,
         ),
         (
-            "open transactions",
+            "open txns",
             "Transactions with rows that are neither committed nor aborted",
             stores().map(|it| it.transactions.0).sum(),
             false,
