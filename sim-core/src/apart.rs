@@ -9,35 +9,64 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// A value on the heap, and how it is copied.
-pub struct Apart<T> {
-    value: Box<T>,
-    copy: fn(&T) -> T,
+/// What is known of a value beside its type: how to reach it, how to copy it and (by being a trait
+/// object) how to drop it.
+trait Held<T>: Send + Sync {
+    fn get(&self) -> &T;
+    fn get_mut(&mut self) -> &mut T;
+    fn copy(&self) -> Box<dyn Held<T>>;
+    fn take(self: Box<Self>) -> T;
 }
 
-impl<T: Clone> Apart<T> {
-    /// Puts a value there.
-    #[must_use]
-    pub fn new(value: T) -> Self {
-        Apart {
-            value: Box::new(value),
-            copy: T::clone,
-        }
+struct Holder<T>(T);
+
+impl<T: Clone + Send + Sync + 'static> Held<T> for Holder<T> {
+    fn get(&self) -> &T {
+        &self.0
+    }
+
+    fn get_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
+    fn copy(&self) -> Box<dyn Held<T>> {
+        Box::new(Holder(self.0.clone()))
+    }
+
+    fn take(self: Box<Self>) -> T {
+        self.0
     }
 }
 
-impl<T: Clone + Default> Default for Apart<T> {
+/// A value on the heap that is copied, and dropped, by code that came with it. A copy shares nothing
+/// with the original that the value's own copy would not.
+pub struct Apart<T>(Box<dyn Held<T>>);
+
+impl<T: Clone + Send + Sync + 'static> Apart<T> {
+    /// Puts a value there.
+    #[must_use]
+    pub fn new(value: T) -> Self {
+        Apart(Box::new(Holder(value)))
+    }
+}
+
+impl<T: Clone + Default + Send + Sync + 'static> Default for Apart<T> {
     fn default() -> Self {
         Apart::new(T::default())
     }
 }
 
+impl<T> Apart<T> {
+    /// Takes the value out.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0.take()
+    }
+}
+
 impl<T> Clone for Apart<T> {
     fn clone(&self) -> Self {
-        Apart {
-            value: Box::new((self.copy)(&self.value)),
-            copy: self.copy,
-        }
+        Apart(self.0.copy())
     }
 }
 
@@ -45,19 +74,19 @@ impl<T> Deref for Apart<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        self.0.get()
     }
 }
 
 impl<T> DerefMut for Apart<T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
+        self.0.get_mut()
     }
 }
 
 impl<T: PartialEq> PartialEq for Apart<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
+        **self == **other
     }
 }
 
@@ -65,13 +94,13 @@ impl<T: Eq> Eq for Apart<T> {}
 
 impl<T: fmt::Debug> fmt::Debug for Apart<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
+        (**self).fmt(f)
     }
 }
 
 impl<T: Serialize> Serialize for Apart<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(serializer)
+        (**self).serialize(serializer)
     }
 }
 

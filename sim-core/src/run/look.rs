@@ -443,7 +443,7 @@ fn token(under_way: &InFlight<'_, Msg>, parts: Option<StreamParts>) -> Token {
     };
     match (under_way.msg, parts) {
         (Msg::Kafka(msg), _) => kafka::view::token(msg, token),
-        (Msg::Stream(packet), Some(parts)) => parts.token(packet, token),
+        (Msg::Stream(msg), Some(parts)) => parts.token(msg.packet(), token),
         (Msg::Stream(_), None) => token,
     }
 }

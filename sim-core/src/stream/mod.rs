@@ -39,5 +39,4 @@ pub use node::{Order, StreamCx, Timer};
 pub use note::Note;
 pub use parts::Node;
 
-/// A message between the machines of a job.
-pub type Msg = Box<protocol::Packet>;
+pub use wire::Msg;

@@ -9,6 +9,7 @@ use super::note::Note;
 use super::protocol::Packet;
 use super::scenario::Probe;
 use super::spec::JobSpec;
+use super::wire::Msg;
 use crate::apart::Apart;
 use crate::kernel::{Input, Loss, NodeId, World};
 use crate::scenario::Value;
@@ -165,10 +166,13 @@ impl Node {
     }
 
     /// Handles an input.
-    pub fn on(&mut self, input: Input<Box<Packet>, Timer, Order>, cx: &mut StreamCx<'_>) {
+    pub fn on(&mut self, input: Input<Msg, Timer, Order>, cx: &mut StreamCx<'_>) {
         let input = match input {
             Input::Boot => Input::Boot,
-            Input::Message { from, msg } => Input::Message { from, msg: *msg },
+            Input::Message { from, msg } => Input::Message {
+                from,
+                msg: msg.into_packet(),
+            },
             Input::Timer(timer) => Input::Timer(timer),
             Input::Disconnected(peer) => Input::Disconnected(peer),
             Input::Order(order) => Input::Order(order),

@@ -2,8 +2,11 @@
 
 use super::protocol::{Packet, StoreRequest};
 use super::rules::barrier::channel::Item;
+use crate::apart::Apart;
 use crate::kernel::{Digest, Message};
-use crate::systems::Msg;
+use crate::systems;
+use serde::{Serialize, Serializer};
+use std::fmt;
 
 /// Bytes of a message without records.
 const CONTROL: u64 = 100;
@@ -40,9 +43,97 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "FromStore",
 ];
 
+/// A message between the machines of a job, with the code that knows it: a world without a job
+/// links none of it.
+#[derive(Clone)]
+pub struct Msg {
+    packet: Apart<Packet>,
+    code: &'static Code,
+}
+
+struct Code {
+    label: fn(&Packet) -> &'static str,
+    bytes: fn(&Packet) -> u64,
+    fingerprint: fn(&Packet, &mut Digest),
+    describe: fn(&Packet) -> String,
+    same: fn(&Packet, &Packet) -> bool,
+}
+
+static CODE: Code = Code {
+    label: Packet::label,
+    bytes: Packet::bytes,
+    fingerprint: Packet::fingerprint,
+    describe: Packet::describe,
+    same: |a, b| a == b,
+};
+
+impl Msg {
+    /// What it says.
+    #[must_use]
+    pub fn packet(&self) -> &Packet {
+        &self.packet
+    }
+
+    /// Takes what it says out.
+    #[must_use]
+    pub(super) fn into_packet(self) -> Packet {
+        self.packet.into_inner()
+    }
+}
+
 impl From<Packet> for Msg {
     fn from(packet: Packet) -> Self {
-        Msg::Stream(Box::new(packet))
+        Msg {
+            packet: Apart::new(packet),
+            code: &CODE,
+        }
+    }
+}
+
+impl From<Packet> for systems::Msg {
+    fn from(packet: Packet) -> Self {
+        systems::Msg::Stream(packet.into())
+    }
+}
+
+impl PartialEq for Msg {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code.same)(&self.packet, &other.packet)
+    }
+}
+
+impl Eq for Msg {}
+
+impl fmt::Debug for Msg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&(self.code.describe)(&self.packet))
+    }
+}
+
+impl Serialize for Msg {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What tells it from others, as the run's digest has it.
+        let mut digest = Digest::default();
+        (self.code.fingerprint)(&self.packet, &mut digest);
+        serializer.serialize_u64(digest.finish())
+    }
+}
+
+impl Message for Msg {
+    fn label(&self) -> &'static str {
+        (self.code.label)(&self.packet)
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.code.bytes)(&self.packet)
+    }
+
+    fn fingerprint(&self, digest: &mut Digest) {
+        (self.code.fingerprint)(&self.packet, digest);
+    }
+
+    fn describe(&self) -> String {
+        (self.code.describe)(&self.packet)
     }
 }
 
@@ -83,15 +174,9 @@ impl Packet {
             Packet::FromStore { .. } => "FromStore",
         }
     }
-}
-
-impl Message for Box<Packet> {
-    fn label(&self) -> &'static str {
-        Packet::label(self)
-    }
 
     fn bytes(&self) -> u64 {
-        match &**self {
+        match self {
             Packet::BufferResponse { item, .. } => match item {
                 Item::Buffer { bytes, .. } => HEADER + u64::from(*bytes),
                 _ => HEADER,
@@ -101,7 +186,7 @@ impl Message for Box<Packet> {
     }
 
     fn fingerprint(&self, digest: &mut Digest) {
-        match &**self {
+        match self {
             // The records are in the state that they came from and go to.
             Packet::BufferResponse {
                 attempt,
@@ -127,8 +212,8 @@ impl Message for Box<Packet> {
     }
 
     fn describe(&self) -> String {
-        let label = Packet::label(self);
-        match &**self {
+        let label = self.label();
+        match self {
             Packet::BufferResponse { item, backlog, .. } => match item {
                 Item::Buffer { data, .. } => {
                     format!(

@@ -18,6 +18,7 @@ mod windows;
 mod tests;
 
 use super::spec::JobSpec;
+use crate::apart::Apart;
 use crate::kernel::{Nanos, NodeId};
 use crate::scenario::{
     Args, At, Effort, Item, Key, Property, Raw, Reader, Section, SystemSection, Table, Verb,
@@ -30,7 +31,7 @@ use schemars::{Schema, SchemaGenerator};
 pub use super::probe::Probe;
 
 /// What a scenario says of this system.
-pub type Spec = JobSpec;
+pub type Spec = Apart<JobSpec>;
 
 /// The schema of the table.
 pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
@@ -70,7 +71,7 @@ impl SystemSection for Language {
     fn read(&self, raw: &At<Raw>, reader: &mut Reader<'_>) -> Section {
         let (spec, nodes) = read(raw, reader);
         Section {
-            spec: systems::Spec::Stream(Box::new(spec)),
+            spec: systems::Spec::Stream(Box::new(Apart::new(spec))),
             nodes,
         }
     }

@@ -160,7 +160,7 @@ fn under_way(world: &World<Node>) -> UnderWay {
         let Msg::Stream(packet) = it.msg else {
             continue;
         };
-        let Packet::BufferResponse { channel, item, .. } = &**packet else {
+        let Packet::BufferResponse { channel, item, .. } = packet.packet() else {
             continue;
         };
         let (barrier, records) = match item {
