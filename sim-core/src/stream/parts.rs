@@ -4,12 +4,12 @@
 //! through [`StreamParts`] alone, which only the reader of scenarios names. State lies
 //! [`Apart`](crate::apart::Apart) for the same reason.
 
-use super::node::{Machine, Order, StreamCx, Timer};
+use super::node::{Machine, Order, Timer};
 use super::note::Note;
 use super::protocol::Packet;
 use super::scenario::Probe;
 use super::spec::JobSpec;
-use super::wire::Msg;
+use super::wire::{Msg, WireCx};
 use crate::apart::Apart;
 use crate::kernel::{Input, Loss, NodeId, World};
 use crate::scenario::Value;
@@ -28,7 +28,7 @@ type Words = fn(&Note, &World<systems::Node>, &[String]) -> (String, String);
 struct Table {
     name: &'static str,
     populate: fn(&JobSpec, &mut World<systems::Node>),
-    on: fn(&mut Machine, Input<Packet, Timer, Order>, &mut StreamCx<'_>),
+    on: fn(&mut Machine, Input<Msg, Timer, Order>, &mut WireCx<'_>),
     crash: fn(&mut Machine, Loss),
     weight: fn(&Machine) -> usize,
     refuse: fn(&Machine, &Order) -> Option<String>,
@@ -48,7 +48,7 @@ struct Table {
 static EVERYTHING: Table = Table {
     name: "everything",
     populate: super::cluster::populate,
-    on: Machine::on,
+    on: super::wire::deliver,
     crash: Machine::crash,
     weight: Machine::weight,
     refuse: Machine::refuse,
@@ -166,17 +166,7 @@ impl Node {
     }
 
     /// Handles an input.
-    pub fn on(&mut self, input: Input<Msg, Timer, Order>, cx: &mut StreamCx<'_>) {
-        let input = match input {
-            Input::Boot => Input::Boot,
-            Input::Message { from, msg } => Input::Message {
-                from,
-                msg: msg.into_packet(),
-            },
-            Input::Timer(timer) => Input::Timer(timer),
-            Input::Disconnected(peer) => Input::Disconnected(peer),
-            Input::Order(order) => Input::Order(order),
-        };
+    pub fn on(&mut self, input: Input<Msg, Timer, Order>, cx: &mut WireCx<'_>) {
         (self.parts.0.on)(&mut self.machine, input, cx);
     }
 

@@ -1,10 +1,11 @@
 //! Messages of a job as the kernel and the transcript see them: name, size, digest, sentence.
 
+use super::node::{Machine, Order, Timer};
+use super::note::Note;
 use super::protocol::{Packet, StoreRequest};
 use super::rules::barrier::channel::Item;
 use crate::apart::Apart;
-use crate::kernel::{Digest, Message};
-use crate::systems;
+use crate::kernel::{Context, Digest, EventId, Input, Message, Nanos, NodeId, Purpose, TimerId};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -90,12 +91,6 @@ impl From<Packet> for Msg {
     }
 }
 
-impl From<Packet> for systems::Msg {
-    fn from(packet: Packet) -> Self {
-        systems::Msg::Stream(packet.into())
-    }
-}
-
 impl PartialEq for Msg {
     fn eq(&self, other: &Self) -> bool {
         (self.code.same)(&self.packet, &other.packet)
@@ -134,6 +129,78 @@ impl Message for Msg {
 
     fn describe(&self) -> String {
         (self.code.describe)(&self.packet)
+    }
+}
+
+/// The context of a job's machines as the world gives it: messages are sealed.
+pub(super) type WireCx<'a> = dyn Context<Msg, Timer, Note> + 'a;
+
+/// The same with messages open, as the machines know it.
+struct Unsealed<'a, 'c>(&'a mut WireCx<'c>);
+
+/// Hands a machine what came for it, with its messages open.
+pub(super) fn deliver(machine: &mut Machine, input: Input<Msg, Timer, Order>, cx: &mut WireCx<'_>) {
+    let input = match input {
+        Input::Boot => Input::Boot,
+        Input::Message { from, msg } => Input::Message {
+            from,
+            msg: msg.into_packet(),
+        },
+        Input::Timer(timer) => Input::Timer(timer),
+        Input::Disconnected(peer) => Input::Disconnected(peer),
+        Input::Order(order) => Input::Order(order),
+    };
+    machine.on(input, &mut Unsealed(cx));
+}
+
+impl Context<Packet, Timer, Note> for Unsealed<'_, '_> {
+    fn me(&self) -> NodeId {
+        self.0.me()
+    }
+    fn now(&self) -> Nanos {
+        self.0.now()
+    }
+    fn wall_ms(&self) -> i64 {
+        self.0.wall_ms()
+    }
+    fn event(&self) -> EventId {
+        self.0.event()
+    }
+    fn send(&mut self, to: NodeId, packet: Packet) {
+        self.0.send(to, packet.into());
+    }
+    fn send_at(&mut self, at: Nanos, to: NodeId, packet: Packet) {
+        self.0.send_at(at, to, packet.into());
+    }
+    fn set_timer(&mut self, delay: Nanos, timer: Timer) -> TimerId {
+        self.0.set_timer(delay, timer)
+    }
+    fn cancel(&mut self, timer: TimerId) {
+        self.0.cancel(timer);
+    }
+    fn disconnect(&mut self, peer: NodeId) {
+        self.0.disconnect(peer);
+    }
+    fn close(&mut self, peer: NodeId) {
+        self.0.close(peer);
+    }
+    fn disk_write(&mut self, bytes: u64) -> Nanos {
+        self.0.disk_write(bytes)
+    }
+    fn disk_read(&mut self, bytes: u64) -> Nanos {
+        self.0.disk_read(bytes)
+    }
+    fn exit(&mut self) {
+        self.0.exit();
+    }
+    fn draw(&self, purpose: Purpose, ordinal: u64) -> u64 {
+        self.0.draw(purpose, ordinal)
+    }
+    fn note(&mut self, note: Note) {
+        self.0.note(note);
+    }
+    fn attends(&self) -> bool {
+        self.0.attends()
     }
 }
 
