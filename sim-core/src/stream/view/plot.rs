@@ -97,15 +97,15 @@ fn watermark(plot: &mut EventTimePlot, subtask: u32, moment: (u64, i64)) {
     let Some((_, curve)) = plot.watermarks.get_mut(at) else {
         return;
     };
-    curve.push(moment);
-    if curve.len() >= 2 * MOMENTS {
-        // Every second one goes: the curve stays whole.
+    if curve.len() + 1 >= 2 * MOMENTS {
+        // Every second one goes, and the newest comes after: the curve stays whole.
         let mut keep = false;
         curve.retain(|_| {
             keep = !keep;
             keep
         });
     }
+    curve.push(moment);
 }
 
 fn fired(plot: &mut EventTimePlot, (start, end): (i64, i64), at: u64) {
