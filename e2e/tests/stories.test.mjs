@@ -43,11 +43,19 @@ for (const story of STORIES) {
         verdicts.map((verdict) => verdict.state.toLowerCase()),
         told.verdicts.map((verdict) => verdict.state),
       );
-      // What the page says in words is what its engine says.
-      await page.waitForFunction((lost) => {
-        const text = document.querySelector("[data-testid=count-lost]").textContent;
-        return Number(text.replace(/\D/g, "")) === lost;
-      }, told.ledger.lost);
+      // What the page says in words is what its engine says: of a job, what its stores show.
+      const job = await page.evaluate(() => window.strandline.job());
+      const visible = job ? job.stores.reduce((sum, store) => sum + store.visible, 0) : null;
+      await page.waitForFunction(([lost, visible]) => {
+        const strip = document.querySelector("[data-testid=ledger]");
+        const number = (cell) => Number(cell.textContent.replace(/\D/g, ""));
+        if (visible === null) {
+          return number(strip.querySelector("[data-testid=count-lost]")) === lost;
+        }
+        const rows = [...strip.querySelectorAll("div")];
+        const row = rows.find((it) => it.querySelector("dt").textContent === "rows visible");
+        return number(row.querySelector("dd")) === visible;
+      }, [told.ledger.lost, visible]);
       assert.equal((await engine(page)).digest, told.digest, "looking changes nothing");
     });
   });
