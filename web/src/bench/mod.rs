@@ -75,10 +75,20 @@ const CROWD: usize = 300;
 enum Due {
     /// All has been published.
     Nothing,
-    /// The numbers, and what follows them.
+    /// What the stage shows, which has been asked for.
+    Stage,
+    /// A frame for the canvas, then the numbers.
+    Canvas,
+    /// The numbers, and that there is something new.
     Numbers,
-    /// That there is something new.
-    Ticks,
+}
+
+/// What is published of the run for the stage.
+#[derive(Clone)]
+struct Shown {
+    view: Arc<StageView>,
+    groups: Arc<Vec<GroupView>>,
+    job: Arc<Option<JobView>>,
 }
 
 /// A question the inspector answers: what to ask the engine, and how the panel is headed.
@@ -109,6 +119,8 @@ pub(crate) struct Bench {
     since_publish: StoredValue<f64>,
     /// What the publication of the stage left to the next frames.
     due: StoredValue<Due>,
+    /// What the stage is to show, from the question to the next frame.
+    asked: StoredValue<Option<Shown>>,
     /// Where the stage leaves its drawing.
     pub(crate) frame: FrameSlot,
     /// Time, pace, counts.
@@ -169,6 +181,7 @@ impl Bench {
             frame_id: StoredValue::new(None),
             since_publish: StoredValue::new(0.0),
             due: StoredValue::new(Due::Nothing),
+            asked: StoredValue::new(None),
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
@@ -336,25 +349,37 @@ impl Bench {
             PUBLISH_EVERY_MS
         };
         let due = moved.changed && waited.is_some_and(|w| w >= every);
-        if due && !moved.halted && crowded {
-            // With so many messages one frame has no time for everything: the canvas rests in the
-            // one frame that changes the stage, the numbers follow in the next, and what asks the
-            // run itself in the one after.
-            self.publish_stage();
-            self.due.try_set_value(Due::Numbers);
-            return self.host(|h| h.playing()).unwrap_or(false);
-        }
-        self.draw();
-        if moved.halted || due {
-            self.publish();
-        } else {
-            match self.due.try_get_value() {
-                Some(Due::Numbers) => {
-                    self.publish_numbers();
-                    self.due.try_set_value(Due::Ticks);
+        // With so many messages one frame has no time for everything: the run is asked in one, the
+        // stage changes in the next and the numbers in the one but next. The canvas rests in the two
+        // that change the page, one frame apart, which is not seen as a halt.
+        let step = match self.due.try_get_value() {
+            _ if moved.halted || (due && !crowded) => None,
+            // What was begun is ended first: where frames are slow the next publication is due.
+            step => step,
+        };
+        match step {
+            None => {
+                self.draw();
+                self.publish();
+            }
+            Some(Due::Nothing) => {
+                self.draw();
+                if due {
+                    self.ask_for_stage();
+                    self.due.try_set_value(Due::Stage);
                 }
-                Some(Due::Ticks) => self.publish_ticks(),
-                _ => {}
+            }
+            Some(Due::Stage) => {
+                self.show_asked();
+                self.due.try_set_value(Due::Canvas);
+            }
+            Some(Due::Canvas) => {
+                self.draw();
+                self.due.try_set_value(Due::Numbers);
+            }
+            Some(Due::Numbers) => {
+                self.publish_numbers();
+                self.publish_ticks();
             }
         }
         self.host(|h| h.playing()).unwrap_or(false)
@@ -394,19 +419,35 @@ impl Bench {
 
     /// Publishes what the stage shows.
     fn publish_stage(self) {
+        self.ask_for_stage();
+        self.show_asked();
+    }
+
+    /// Asks the run what the stage is to show.
+    fn ask_for_stage(self) {
         self.since_publish.try_set_value(0.0);
         let wanted = self
             .view
             .with_untracked(|last| query(&self.zoom.get_untracked(), last));
-        let seen = self.ask(|session| {
+        let shown = self.ask(|session| {
             let groups = session.groups();
-            (session.stage_of(&groups, &wanted), groups, session.job())
+            Shown {
+                view: Arc::new(session.stage_of(&groups, &wanted)),
+                groups: Arc::new(groups),
+                job: Arc::new(session.job()),
+            }
         });
-        if let Some((view, groups, job)) = seen {
+        self.asked.try_set_value(shown);
+    }
+
+    /// Shows what was asked for.
+    fn show_asked(self) {
+        let asked = self.asked.try_update_value(Option::take).flatten();
+        if let Some(Shown { view, groups, job }) = asked {
             // `try_set`: the page may have been left while a frame was under way.
-            let _ = self.view.try_set(Arc::new(view));
-            set_if_new(self.groups, Arc::new(groups));
-            set_if_new(self.job, Arc::new(job));
+            let _ = self.view.try_set(view);
+            set_if_new(self.groups, groups);
+            set_if_new(self.job, job);
         }
     }
 
