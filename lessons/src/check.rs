@@ -8,7 +8,7 @@ use serde::Serialize;
 use sim_core::run::{Recipe, Session, Stop, value_words};
 use sim_core::scenario;
 use sim_core::scenario::units::parse_time;
-use sim_core::view::{LedgerView, LineKind, TimeMark, VerdictState};
+use sim_core::view::{JobStore, LedgerView, LineKind, TimeMark, VerdictState};
 use std::collections::BTreeMap;
 
 /// What came out when a lesson was run.
@@ -33,6 +33,8 @@ pub struct Ran {
     pub description: String,
     /// Ledger at the end.
     pub ledger: LedgerView,
+    /// What a job's sinks have written at the end.
+    pub stores: Vec<JobStore>,
     /// Deeds and captions on the way.
     pub marks: Vec<TimeMark>,
     /// Digest at the end.
@@ -171,6 +173,7 @@ fn run_scenario(lesson: &Lesson, name: &str) -> Result<Ran, Vec<Problem>> {
         title: session.title().to_owned(),
         description: session.scenario().description.clone(),
         ledger: session.ledger(),
+        stores: session.job().map(|job| job.stores).unwrap_or_default(),
         marks: session
             .marks()
             .into_iter()

@@ -1,5 +1,5 @@
 //! `lessons compile --out DIR`: checks the course against the engine and writes its pages and data.
-//! `lessons check`: only checks.
+//! `lessons check [NAME...]`: only checks, all lessons or those named.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("en");
     let result = match words.as_slice() {
         ["compile", "--out", out] => lessons::compile(&folder, &PathBuf::from(out)),
-        ["check"] => check(&folder),
+        ["check", names @ ..] => check(&folder, names),
         _ => {
-            eprintln!("usage: lessons compile --out DIR | lessons check");
+            eprintln!("usage: lessons compile --out DIR | lessons check [NAME...]");
             return ExitCode::from(2);
         }
     };
@@ -35,9 +35,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(folder: &Path) -> Result<Vec<lessons::Entry>, Vec<lessons::Problem>> {
+fn check(folder: &Path, names: &[&str]) -> Result<Vec<lessons::Entry>, Vec<lessons::Problem>> {
     let mut entries = Vec::new();
-    for lesson in lessons::read_course(folder)? {
+    let course = lessons::read_course(folder)?;
+    let named = |it: &lessons::Lesson| names.is_empty() || names.contains(&&*it.slug);
+    for lesson in course.into_iter().filter(named) {
         let checked = lessons::check_lesson(&lesson)?;
         entries.push(checked.entry(&lesson));
     }

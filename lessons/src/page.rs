@@ -165,17 +165,31 @@ fn figure(out: &mut String, ran: &Ran) {
             escape(&mark.text)
         );
     }
-    let _ = write!(
-        out,
-        "</ol><p>{} sent, {} acknowledged, {} delivered · {} lost, {} duplicated, {} \
-         reordered</p></figure>",
-        ledger.sent,
-        ledger.acknowledged,
-        ledger.delivered,
-        ledger.lost,
-        ledger.duplicated,
-        ledger.reordered
-    );
+    out.push_str("</ol>");
+    for it in &ran.stores {
+        let _ = write!(
+            out,
+            "<p>{}: {} rows written, {} visible to a reader with read_committed</p>",
+            escape(&it.name),
+            it.total,
+            it.visible
+        );
+    }
+    // Records that were sent are Kafka's; a job by itself has none.
+    if ran.stores.is_empty() || ledger.sent > 0 {
+        let _ = write!(
+            out,
+            "<p>{} sent, {} acknowledged, {} delivered · {} lost, {} duplicated, {} \
+             reordered</p>",
+            ledger.sent,
+            ledger.acknowledged,
+            ledger.delivered,
+            ledger.lost,
+            ledger.duplicated,
+            ledger.reordered
+        );
+    }
+    out.push_str("</figure>");
 }
 
 fn list(out: &mut String, title: &str, items: &[String]) {

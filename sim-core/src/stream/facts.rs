@@ -4,6 +4,7 @@ use super::jobmanager::JobManager;
 use super::node::Machine;
 use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
 use super::rules::NO_WATERMARK;
+use super::rules::window::aggregate::Value as Said;
 use super::store::Store;
 use super::task::Task;
 use super::task::chain::Link;
@@ -139,5 +140,39 @@ fn of_store(it: &Store, probe: StoreProbe) -> Value {
         StoreProbe::Duplicates => int(it.duplicates()),
         StoreProbe::Open => int(it.open_transactions().count()),
         StoreProbe::Aborted => int(it.aborted()),
+        StoreProbe::Total => {
+            let rows = it.committed_rows().map(|it| total(&it.record.value));
+            Value::Int(rows.fold(0, i64::saturating_add))
+        }
+        StoreProbe::Last => match it.committed_rows().last().map(|it| &it.record.value) {
+            Some(Said::Number(it)) => Value::Int(*it),
+            _ => Value::None,
+        },
+    }
+}
+
+/// What a row's value adds to a sum.
+fn total(value: &Said) -> i64 {
+    match value {
+        Said::Nothing => 0,
+        Said::Number(it) => *it,
+        Said::Values(all) => all.iter().fold(0, |sum, it| sum.saturating_add(*it)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_adds_its_number_or_all_of_its_numbers() {
+        for (value, expect) in [
+            (Said::Nothing, 0),
+            (Said::Number(-3), -3),
+            (Said::Values(vec![1, 2, 4]), 7),
+            (Said::Values(vec![i64::MAX, 1]), i64::MAX),
+        ] {
+            assert_eq!(total(&value), expect, "{value:?}");
+        }
     }
 }
