@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{assert_good, changed, sweep};
+use support::{assert_good, changed, expecting, holds, sweep};
 
 const SWEEP: &str = include_str!("../../scenarios/sweep-job.toml");
 
@@ -46,4 +46,32 @@ fn a_transaction_timeout_shorter_than_an_outage_is_found() {
         .into_iter()
         .find(|report| !report.violations.is_empty());
     assert!(found.is_some(), "no seed loses a transaction");
+}
+
+/// A write-ahead sink whose job stops with a savepoint while it writes: tasks end when the rows are
+/// there and marked, so none is written again by the job that goes on.
+#[test]
+fn a_write_ahead_sink_repeats_nothing_when_its_job_is_stopped() {
+    let story = include_str!("../../scenarios/job-write-ahead-log.toml");
+    let from = story.find("[[caption]]").expect("captions");
+    for at in ["9900ms", "10s", "10700ms", "16s", "29s"] {
+        let stop = [
+            (
+                "do = \"fail-tasks\"\nnode = \"tm1\"",
+                "do = \"rescale\"\nparallelism = 1",
+            ),
+            ("at = \"16s\"", &format!("at = \"{at}\"")),
+            (
+                "[stream.config]",
+                "[stream.config]\n\"strandline.sink.cost-us\" = 500_000",
+            ),
+        ];
+        let text = changed("stopped", &story[..from], &stop);
+        let expect = [
+            "logged-store.rows == 5 and logged-store.duplicates == 0",
+            "plain-store.duplicates == 0 and job.output-as-expected",
+            "job.restarts == 1",
+        ];
+        holds(at, &(text + &expecting(&expect)));
+    }
 }

@@ -153,7 +153,7 @@ crate::settings! {
         "restart-strategy.exponential-delay.reset-backoff-threshold" => backoff_reset: Millis = Millis(3_600_000), "After so long without failure the delay begins anew.";
         "restart-strategy.exponential-delay.jitter-factor" => backoff_jitter: Ratio = Ratio(100_000), "Share by which each delay varies.";
         "restart-strategy.exponential-delay.attempts-before-reset-backoff" => backoff_attempts: u32 = 2_147_483_647, "Restarts in a row before the job fails for good.";
-        "jobmanager.execution.failover-strategy" => failover: FailoverStrategy = FailoverStrategy::Region, "Which tasks restart after a failure; so far all of them in both cases.";
+        "jobmanager.execution.failover-strategy" => failover: FailoverStrategy = FailoverStrategy::Region, "Which tasks restart when one fails: those that channels connect to it, or all.";
         "high-availability.type" => high_availability: HighAvailability = HighAvailability::None, "Whether a restarted JobManager still knows the completed checkpoints; without it the job begins anew.";
         "heartbeat.interval" => heartbeat_interval: Millis = Millis(10_000), "Time between two heartbeats.";
         "heartbeat.timeout" => heartbeat_timeout: Millis = Millis(50_000), "A TaskManager that is silent for so long is taken for dead.";

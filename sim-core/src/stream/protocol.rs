@@ -23,7 +23,8 @@ pub struct TaskId {
     pub subtask: u16,
 }
 
-/// One attempt to run the job: greater after each restart. What belongs to another is ignored.
+/// One attempt to run tasks of the job: greater after each restart, of all or of a region, so that
+/// the tasks of a region are always of one. What belongs to another is ignored.
 pub type Attempt = u32;
 
 /// A channel: an edge of the graph between two subtasks.
@@ -105,6 +106,8 @@ pub enum Packet {
     SubmitTasks {
         /// Of which attempt.
         attempt: Attempt,
+        /// The oldest attempt of which any task of the job is to run still.
+        oldest: Attempt,
         /// What this TaskManager runs.
         tasks: Vec<Deployment>,
         /// Where everything runs.
@@ -112,10 +115,14 @@ pub enum Packet {
         /// Operators' parallelism in this attempt (it changes when the job is rescaled).
         parallelism: Arc<Vec<u32>>,
     },
-    /// JobManager → TaskManager: end every task of this and of older attempts (`cancelTask`).
+    /// JobManager → TaskManager: end tasks of this and of older attempts (`cancelTask`).
     CancelTasks {
         /// The newest of them.
         attempt: Attempt,
+        /// The restart that they are canceled for.
+        restart: u32,
+        /// Which; all if none are named.
+        tasks: Option<Vec<TaskId>>,
     },
     /// TaskManager → JobManager: a task runs (`updateTaskExecutionState`).
     TaskRunning {
@@ -133,10 +140,10 @@ pub enum Packet {
         /// How.
         end: TaskEnd,
     },
-    /// TaskManager → JobManager: all tasks of the attempt and of older ones are gone.
+    /// TaskManager → JobManager: the tasks that it was to cancel are gone.
     TasksCanceled {
-        /// The newest of them.
-        attempt: Attempt,
+        /// For which restart.
+        restart: u32,
     },
     /// JobManager → TaskManager: begin a checkpoint at these tasks (`triggerCheckpoint`): sources,
     /// and tasks all of whose inputs have finished.
@@ -181,6 +188,9 @@ pub enum Packet {
         attempt: Attempt,
         /// Which.
         checkpoint: i64,
+        /// It is the savepoint that the job stops with: tasks end once they have done what they do
+        /// at a complete checkpoint.
+        stop: bool,
     },
     /// JobManager → TaskManager: the checkpoint will not be complete.
     NotifyCheckpointAborted {

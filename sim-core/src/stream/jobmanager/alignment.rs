@@ -26,22 +26,28 @@ pub(super) fn group(spec: &JobSpec) -> Option<AlignmentGroup<TaskId>> {
 }
 
 impl JobManager {
-    /// A new attempt: readers start anew.
-    pub(super) fn begin_alignment(&mut self, cx: &mut StreamCx<'_>) {
-        self.alignment = group(&self.job.spec);
+    /// These tasks were deployed: their readers start anew.
+    pub(super) fn begin_alignment(&mut self, tasks: &BTreeSet<TaskId>, cx: &mut StreamCx<'_>) {
+        match &mut self.alignment {
+            Some(known) if tasks.len() < self.executions.len() => {
+                tasks.iter().for_each(|it| known.remove(it));
+            }
+            known => *known = group(&self.job.spec),
+        }
         if self.alignment.is_some() {
+            self.aligned = self.attempt;
             self.set_alignment_timer(cx);
         }
     }
 
     fn set_alignment_timer(&self, cx: &mut StreamCx<'_>) {
-        let attempt = self.attempt;
+        let attempt = self.aligned;
         let every = self.job.spec.config.alignment_interval.0.max(1);
         self.set_timer(ms(every), JobManagerTimer::Alignment { attempt }, cx);
     }
 
     pub(super) fn watermark_reported(&mut self, attempt: Attempt, task: TaskId, watermark: i64) {
-        if attempt == self.attempt
+        if self.runs_in(task, attempt)
             && let Some(group) = &mut self.alignment
         {
             group.report(task, watermark);
@@ -53,7 +59,7 @@ impl JobManager {
         let Some(group) = &self.alignment else {
             return;
         };
-        if attempt != self.attempt || !self.deployed {
+        if attempt != self.aligned {
             return;
         }
         let max_allowed = group.max_allowed();
@@ -64,11 +70,11 @@ impl JobManager {
             head.is_some_and(|it| max_drift(it).is_some())
         };
         let tasks = self.executions.iter().filter(|(task, _)| aligned(task));
-        let nodes: BTreeSet<NodeId> = tasks
+        let nodes: BTreeSet<(NodeId, Attempt)> = tasks
             .filter(|(_, it)| !it.state.is_terminal())
-            .filter_map(|(_, it)| it.node)
+            .filter_map(|(_, it)| Some((it.node?, it.attempt)))
             .collect();
-        for node in nodes {
+        for (node, attempt) in nodes {
             cx.send(
                 node,
                 Packet::WatermarkAlignment {

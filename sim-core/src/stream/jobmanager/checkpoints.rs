@@ -43,15 +43,15 @@ fn reason_of(decline: Decline) -> FailureReason {
 impl JobManager {
     pub(super) fn acknowledged(
         &mut self,
-        attempt: Attempt,
+        (attempt, task): (Attempt, TaskId),
         checkpoint: i64,
-        task: TaskId,
         handle: Handle,
         metrics: CheckpointMetrics,
         cx: &mut StreamCx<'_>,
     ) {
+        let current = self.runs_in(task, attempt);
         let pending = self.coordinator.pending.get_mut(&checkpoint);
-        let Some(pending) = pending.filter(|_| attempt == self.attempt) else {
+        let Some(pending) = pending.filter(|_| current) else {
             // It comes late: nobody will use that state.
             let known = |it: &Completed| it.id == checkpoint;
             let kept = self.coordinator.completed.iter().any(known)
@@ -136,13 +136,14 @@ impl JobManager {
             took as i64,
             checkpoint,
         ));
-        let attempt = self.attempt;
-        for node in self.nodes() {
+        let stop = self.stops_with(checkpoint);
+        for (node, attempt) in self.nodes() {
             cx.send(
                 node,
                 Packet::NotifyCheckpointComplete {
                     attempt,
                     checkpoint,
+                    stop,
                 },
             );
         }
@@ -158,8 +159,8 @@ impl JobManager {
         for id in older {
             self.abort(id, FailureReason::CheckpointSubsumed, false, cx);
         }
-        if self.stops_with(checkpoint) {
-            self.restart_after(0, cx);
+        if stop {
+            self.await_end(cx);
         } else {
             self.run_queue(cx);
         }
@@ -167,12 +168,12 @@ impl JobManager {
 
     pub(super) fn declined(
         &mut self,
-        attempt: Attempt,
+        (attempt, task): (Attempt, TaskId),
         checkpoint: i64,
         decline: Decline,
         cx: &mut StreamCx<'_>,
     ) {
-        if attempt == self.attempt {
+        if self.runs_in(task, attempt) {
             self.give_up(checkpoint, reason_of(decline), true, cx);
         }
     }
@@ -235,8 +236,7 @@ impl JobManager {
             reason as i64,
             checkpoint,
         ));
-        let attempt = self.attempt;
-        for node in self.nodes() {
+        for (node, attempt) in self.nodes() {
             cx.send(
                 node,
                 Packet::NotifyCheckpointAborted {
@@ -253,9 +253,9 @@ impl JobManager {
             by_task,
         });
         if self.stops_with(checkpoint) {
-            self.fail(Cause::StopWithSavepoint, cx);
+            self.fail(Cause::StopWithSavepoint, &BTreeSet::new(), cx);
         } else if fails {
-            self.fail(Cause::Checkpoint(reason), cx);
+            self.fail(Cause::Checkpoint(reason), &BTreeSet::new(), cx);
         }
     }
 
@@ -286,11 +286,12 @@ impl JobManager {
         }
     }
 
-    /// The TaskManagers that run tasks of this attempt.
-    fn nodes(&self) -> BTreeSet<NodeId> {
-        let nodes = self.executions.values().filter_map(|it| it.node);
+    /// The TaskManagers that run tasks, with the attempts of those.
+    fn nodes(&self) -> BTreeSet<(NodeId, Attempt)> {
+        let placed = self.executions.values();
+        let nodes = placed.filter_map(|it| Some((it.node?, it.attempt)));
         nodes
-            .filter(|it| self.task_managers.contains_key(it))
+            .filter(|it| self.task_managers.contains_key(&it.0))
             .collect()
     }
 }

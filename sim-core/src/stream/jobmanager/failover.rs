@@ -1,18 +1,24 @@
-//! Failures: cancel every task, wait, and begin a new attempt, or give the job up.
+//! Failures: cancel tasks, wait, and deploy them in a new attempt, or give the job up.
 //!
-//! Follows `ExecutionFailureHandler` and `DefaultScheduler.restartTasksWithDelay`. The delay runs
-//! while tasks are being canceled; the job restarts when it is over and every TaskManager that
-//! lives has said that its tasks are gone. What fails meanwhile is part of the same failure.
+//! Follows `ExecutionFailureHandler`, `RestartPipelinedRegionFailoverStrategy` and
+//! `DefaultScheduler.restartTasksWithDelay`. With `region` the tasks restart that channels connect
+//! to the failed one, and the others go on; what fails the job as a whole (too many failed
+//! checkpoints, a savepoint that it was to stop with) restarts all. Each region that a machine takes
+//! with it is a failure of its own to the restart strategy. The delay runs while tasks are being
+//! canceled; they are deployed when it is over and every TaskManager that lives has said that they
+//! are gone. What fails among them meanwhile is part of the same failure. As all exchanges are
+//! pipelined, no region waits for another's results.
 
 use super::{ExecutionState, JobManager, JobManagerTimer, JobStatus, ms, now_ms};
 use crate::kernel::{NodeId, Purpose};
-use crate::stream::config::{JobConfig, RestartType};
+use crate::stream::config::{FailoverStrategy as Failover, JobConfig, RestartType};
 use crate::stream::node::StreamCx;
 use crate::stream::note::{Note, Rule};
-use crate::stream::protocol::{Attempt, Packet, TaskFailure, TaskId};
+use crate::stream::protocol::{Packet, TaskFailure, TaskId};
 use crate::stream::rules::fault::checkpoint_failures::FailureReason;
 use crate::stream::rules::fault::restart::{ExponentialDelay, RestartStrategy};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Draws of the restart delay's jitter.
 const JITTER: Purpose = Purpose::named("stream.restart.jitter");
@@ -59,51 +65,123 @@ pub(super) fn strategy(config: &JobConfig) -> RestartStrategy {
     }
 }
 
+/// Tasks that restart together.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Restart {
+    /// Tells it from others.
+    number: u32,
+    /// Which; all if none are named.
+    tasks: Option<BTreeSet<TaskId>>,
+    /// The delay before it is not over.
+    delayed: bool,
+    /// TaskManagers that have not said yet that the tasks are gone.
+    canceling: BTreeSet<NodeId>,
+}
+
+impl Restart {
+    fn has(&self, task: TaskId) -> bool {
+        self.tasks.as_ref().is_none_or(|it| it.contains(&task))
+    }
+}
+
 impl JobManager {
-    /// The job failed: it restarts, or it ends.
-    pub(super) fn fail(&mut self, cause: Cause, cx: &mut StreamCx<'_>) {
-        if self.status != JobStatus::Running {
+    /// These tasks failed, or the job as a whole: what is to restart does, or the job ends.
+    pub(super) fn fail(&mut self, cause: Cause, tasks: &BTreeSet<TaskId>, cx: &mut StreamCx<'_>) {
+        let of_tasks = matches!(
+            cause,
+            Cause::Task(..) | Cause::TaskManagerLost(_) | Cause::NoResourceAvailable
+        );
+        let open = match self.status {
+            JobStatus::Running => true,
+            // Another region is restarting.
+            JobStatus::Restarting => of_tasks,
+            _ => false,
+        };
+        if !open {
             return;
         }
         self.cause = Some(cause);
-        self.rescaling = None;
-        let draw = cx.draw(JITTER, self.failures);
-        self.failures += 1;
-        let now = now_ms(cx);
-        self.strategy.on_failure(now, draw);
-        let delay = self.strategy.backoff_ms(now).unwrap_or(0);
-        if self.strategy.can_restart(now) {
-            self.restart_after(delay, cx);
-        } else {
+        let stopping = self.rescaling.take().is_some();
+        let whole = !of_tasks || stopping || self.job.spec.config.failover == Failover::Full;
+        let restarting = match whole {
+            true => vec![None],
+            false => self.regions_of(tasks),
+        };
+        for tasks in restarting {
+            let draw = cx.draw(JITTER, self.failures);
+            self.failures += 1;
+            let now = now_ms(cx);
+            self.strategy.on_failure(now, draw);
+            let delay = self.strategy.backoff_ms(now).unwrap_or(0);
+            if self.strategy.can_restart(now) {
+                self.restart_after(delay, tasks, cx);
+                continue;
+            }
             self.set_status(JobStatus::Failing, cx);
             self.stop_checkpoints(cx);
-            self.cancel_tasks(cx);
+            self.cancel_tasks(None, false, cx);
             self.proceed(cx);
+            return;
         }
     }
 
-    /// Cancels all tasks and begins a new attempt after so long, ms.
-    pub(super) fn restart_after(&mut self, delay: i64, cx: &mut StreamCx<'_>) {
+    /// The pipelined regions that these tasks are in; all tasks if that is one of them.
+    fn regions_of(&self, tasks: &BTreeSet<TaskId>) -> Vec<Option<BTreeSet<TaskId>>> {
+        let region = self.job.graph.regions(&self.parallelism);
+        let failed: BTreeSet<u32> = tasks
+            .iter()
+            .filter_map(|it| region.get(it))
+            .copied()
+            .collect();
+        let members = |wanted: u32| {
+            let of_region = region.iter().filter(|(_, it)| **it == wanted);
+            let tasks: BTreeSet<TaskId> = of_region.map(|(task, _)| *task).collect();
+            (tasks.len() < region.len()).then_some(tasks)
+        };
+        failed.into_iter().map(members).collect()
+    }
+
+    /// Cancels tasks, or all, and deploys them anew after so long, ms.
+    pub(super) fn restart_after(
+        &mut self,
+        delay: i64,
+        tasks: Option<BTreeSet<TaskId>>,
+        cx: &mut StreamCx<'_>,
+    ) {
         self.set_status(JobStatus::Restarting, cx);
         let next = i64::from(self.attempt) + 1;
         cx.note(Note::rule(Rule::Restart, None, delay, next));
         self.stop_checkpoints(cx);
-        self.cancel_tasks(cx);
-        self.delayed = true;
-        let attempt = self.attempt;
-        self.set_timer(ms(delay), JobManagerTimer::Restart { attempt }, cx);
+        let restart = self.cancel_tasks(tasks, true, cx);
+        self.set_timer(ms(delay), JobManagerTimer::Restart { restart }, cx);
     }
 
-    fn cancel_tasks(&mut self, cx: &mut StreamCx<'_>) {
-        if let Some(timer) = self.slot_timer.take() {
-            cx.cancel(timer);
+    /// Cancels tasks, or all; the number of what is to be awaited.
+    fn cancel_tasks(
+        &mut self,
+        tasks: Option<BTreeSet<TaskId>>,
+        delayed: bool,
+        cx: &mut StreamCx<'_>,
+    ) -> u32 {
+        self.restarts_ever += 1;
+        let mut restart = Restart {
+            number: self.restarts_ever,
+            tasks,
+            delayed,
+            canceling: BTreeSet::new(),
+        };
+        if restart.tasks.is_none() {
+            // Every other restart is part of this one.
+            self.restarts.clear();
         }
-        self.canceling.clear();
-        for it in self.executions.values_mut() {
+        for (task, it) in &mut self.executions {
+            if !restart.has(*task) {
+                continue;
+            }
             if let Some(node) = it.node
                 && self.task_managers.contains_key(&node)
             {
-                self.canceling.insert(node);
+                restart.canceling.insert(node);
             }
             if it.state.is_terminal() {
                 continue;
@@ -113,53 +191,78 @@ impl JobManager {
                 None => ExecutionState::Canceled,
             };
         }
-        let attempt = self.attempt;
-        for node in &self.canceling {
-            cx.send(*node, Packet::CancelTasks { attempt });
+        self.slots_awaited(cx);
+        for node in &restart.canceling {
+            let cancel = Packet::CancelTasks {
+                attempt: self.attempt,
+                restart: restart.number,
+                tasks: restart
+                    .tasks
+                    .as_ref()
+                    .map(|it| it.iter().copied().collect()),
+            };
+            cx.send(*node, cancel);
         }
+        self.restarts.push(restart);
+        self.restarts_ever
     }
 
-    pub(super) fn tasks_canceled(&mut self, from: NodeId, attempt: Attempt, cx: &mut StreamCx<'_>) {
-        if attempt != self.attempt || !self.canceling.contains(&from) {
+    pub(super) fn tasks_canceled(&mut self, from: NodeId, number: u32, cx: &mut StreamCx<'_>) {
+        let found = self.restarts.iter_mut().find(|it| it.number == number);
+        let Some(restart) = found.filter(|it| it.canceling.contains(&from)) else {
             return;
-        }
-        for it in self.executions.values_mut() {
-            if it.node == Some(from) && it.state == ExecutionState::Canceling {
+        };
+        for (task, it) in &mut self.executions {
+            if it.node == Some(from) && it.state == ExecutionState::Canceling && restart.has(*task)
+            {
                 it.state = ExecutionState::Canceled;
             }
         }
-        self.canceled(from, cx);
+        restart.canceling.remove(&from);
+        self.proceed(cx);
     }
 
-    /// A TaskManager runs no task any more.
+    /// A TaskManager is gone, and with it what was being canceled there.
     pub(super) fn canceled(&mut self, node: NodeId, cx: &mut StreamCx<'_>) {
-        if self.canceling.remove(&node) {
+        let mut waited = false;
+        for restart in &mut self.restarts {
+            waited |= restart.canceling.remove(&node);
+        }
+        if waited {
             self.proceed(cx);
         }
     }
 
-    pub(super) fn delay_over(&mut self, attempt: Attempt, cx: &mut StreamCx<'_>) {
-        if attempt == self.attempt && self.status == JobStatus::Restarting {
-            self.delayed = false;
+    pub(super) fn delay_over(&mut self, number: u32, cx: &mut StreamCx<'_>) {
+        if let Some(it) = self.restarts.iter_mut().find(|it| it.number == number) {
+            it.delayed = false;
             self.proceed(cx);
         }
     }
 
-    /// Goes on when nothing is waited for any more.
-    pub(super) fn proceed(&mut self, cx: &mut StreamCx<'_>) {
-        if !self.canceling.is_empty() {
-            return;
-        }
-        match self.status {
-            JobStatus::Restarting if !self.delayed => {
-                self.finish_rescale();
-                self.begin_attempt(cx);
+    /// Whether tasks are to be deployed anew, and are not yet.
+    pub(super) fn is_restarting(&self) -> bool {
+        !self.restarts.is_empty()
+    }
+
+    /// Goes on with the restarts for which nothing is waited any more.
+    fn proceed(&mut self, cx: &mut StreamCx<'_>) {
+        let ready = |it: &Restart| !it.delayed && it.canceling.is_empty();
+        while let Some(at) = self.restarts.iter().position(ready) {
+            let restart = self.restarts.remove(at);
+            match self.status {
+                JobStatus::Restarting => {
+                    if restart.tasks.is_none() {
+                        self.finish_rescale();
+                    }
+                    self.begin_attempt(restart.tasks.as_ref(), cx);
+                }
+                JobStatus::Failing => {
+                    self.set_status(JobStatus::Failed, cx);
+                    self.end_checkpoints(cx);
+                }
+                _ => {}
             }
-            JobStatus::Failing => {
-                self.set_status(JobStatus::Failed, cx);
-                self.end_checkpoints(cx);
-            }
-            _ => {}
         }
     }
 }

@@ -7,10 +7,8 @@
 //! parallelism, [`alignment`] holds back fast sources. What is to be done is decided by
 //! [`super::rules::fault`]; here it is carried out.
 //!
-//! Left out: the failover of single regions (every failure restarts all tasks, as with
-//! `jobmanager.execution.failover-strategy: full`), the ResourceManager and the dispatcher, other
-//! schedulers, a standby JobManager, retained checkpoints after the job's end, and the reports with
-//! which heartbeats reconcile what is deployed.
+//! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager, retained
+//! checkpoints after the job's end, and the reports with which heartbeats reconcile what is deployed.
 
 mod alignment;
 mod checkpoints;
@@ -34,9 +32,10 @@ use super::rules::fault::restart::RestartStrategy;
 use super::rules::watermark_alignment::AlignmentGroup;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use coordinator::Coordinator;
+use failover::Restart;
 use rescale::Rescaling;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// `JobStatus`, in its order.
@@ -130,6 +129,8 @@ pub struct Execution {
     pub state: ExecutionState,
     /// Where it runs; none before it is deployed.
     pub node: Option<NodeId>,
+    /// Since which attempt of the job: not the newest if other tasks have restarted without it.
+    pub attempt: Attempt,
 }
 
 /// A registered TaskManager.
@@ -158,14 +159,11 @@ pub enum JobManagerTimer {
         registration: u32,
     },
     /// Slots were waited for long enough.
-    SlotRequest {
-        /// For which attempt.
-        attempt: Attempt,
-    },
+    SlotRequest,
     /// The delay before a restart is over.
     Restart {
-        /// After which attempt.
-        attempt: Attempt,
+        /// Its number.
+        restart: u32,
     },
     /// It is time for a periodic checkpoint.
     Checkpoint,
@@ -200,22 +198,22 @@ pub struct JobManager {
     /// Registrations ever.
     registrations: u32,
     executions: BTreeMap<TaskId, Execution>,
-    /// The tasks of the attempt were submitted.
-    deployed: bool,
     slot_timer: Option<TimerId>,
-    /// Where the slots were when the job was deployed last.
-    slots: Vec<NodeId>,
+    /// Where each slot is, or was last.
+    slots: Vec<Option<NodeId>>,
     strategy: RestartStrategy,
     /// Failures that the strategy was told of: the ordinal of its draws.
     failures: u64,
-    /// The delay before the restart is not over.
-    delayed: bool,
-    /// TaskManagers that have not said yet that their tasks are gone.
-    canceling: BTreeSet<NodeId>,
+    /// Tasks that are being canceled or wait, to be deployed anew.
+    restarts: Vec<Restart>,
+    /// Restarts ever.
+    restarts_ever: u32,
     cause: Option<Cause>,
     coordinator: Coordinator,
     rescaling: Option<Rescaling>,
     alignment: Option<AlignmentGroup<TaskId>>,
+    /// The attempt in which its timer was set.
+    aligned: Attempt,
 }
 
 impl JobManager {
@@ -229,17 +227,17 @@ impl JobManager {
             task_managers: BTreeMap::new(),
             registrations: 0,
             executions: BTreeMap::new(),
-            deployed: false,
             slot_timer: None,
             slots: Vec::new(),
             strategy: failover::strategy(&job.spec.config),
             failures: 0,
-            delayed: false,
-            canceling: BTreeSet::new(),
+            restarts: Vec::new(),
+            restarts_ever: 0,
             cause: None,
             coordinator: Coordinator::new(&job.spec.config),
             rescaling: None,
             alignment: alignment::group(&job.spec),
+            aligned: 0,
             job,
         }
     }
@@ -269,20 +267,20 @@ impl JobManager {
             Packet::TaskEnded { attempt, task, end } => {
                 self.task_ended(from, attempt, task, end, cx)
             }
-            Packet::TasksCanceled { attempt } => self.tasks_canceled(from, attempt, cx),
+            Packet::TasksCanceled { restart } => self.tasks_canceled(from, restart, cx),
             Packet::AcknowledgeCheckpoint {
                 attempt,
                 checkpoint,
                 task,
                 handle,
                 metrics,
-            } => self.acknowledged(attempt, checkpoint, task, handle, metrics, cx),
+            } => self.acknowledged((attempt, task), checkpoint, handle, metrics, cx),
             Packet::DeclineCheckpoint {
                 attempt,
                 checkpoint,
+                task,
                 reason,
-                ..
-            } => self.declined(attempt, checkpoint, reason, cx),
+            } => self.declined((attempt, task), checkpoint, reason, cx),
             Packet::StateWritten { handle } if handle.task.is_none() => {
                 self.metadata_written(handle.checkpoint, cx);
             }
@@ -301,8 +299,8 @@ impl JobManager {
             JobManagerTimer::HeartbeatTimeout { node, registration } => {
                 self.heartbeat_timeout(node, registration, cx);
             }
-            JobManagerTimer::SlotRequest { attempt } => self.slots_timeout(attempt, cx),
-            JobManagerTimer::Restart { attempt } => self.delay_over(attempt, cx),
+            JobManagerTimer::SlotRequest => self.slots_timeout(cx),
+            JobManagerTimer::Restart { restart } => self.delay_over(restart, cx),
             JobManagerTimer::Checkpoint => self.periodic_checkpoint(cx),
             JobManagerTimer::CheckpointExpired { checkpoint } => self.expired(checkpoint, cx),
             JobManagerTimer::PointerStored { checkpoint } => self.complete(checkpoint, cx),
@@ -317,6 +315,7 @@ impl JobManager {
         let mut fresh = JobManager::new(self.job.clone());
         fresh.attempt = self.attempt;
         fresh.registrations = self.registrations;
+        fresh.restarts_ever = self.restarts_ever;
         if self.is_highly_available() && loss != Loss::Disk {
             fresh.coordinator.recover(&self.coordinator);
             // What a savepoint was taken for is not known any more, but with which parallelism the
@@ -367,7 +366,7 @@ impl JobManager {
             return;
         }
         self.set_status(JobStatus::Created, cx);
-        self.begin_attempt(cx);
+        self.begin_attempt(None, cx);
     }
 
     fn set_status(&mut self, status: JobStatus, cx: &mut StreamCx<'_>) {

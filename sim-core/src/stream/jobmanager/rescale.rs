@@ -2,12 +2,14 @@
 //!
 //! Follows `flink stop` and `flink run -s … -p` (`StopWithSavepointTerminationManager`): periodic
 //! checkpoints stop, sources read nothing after the savepoint's barrier, sinks commit when it is
-//! complete, then the tasks end and the job is deployed anew. In Flink that is two jobs, the first
-//! FINISHED and the second CREATED; here it is one that restarts. If the savepoint fails, its tasks
-//! fail (`StreamTask.notifyCheckpointAbortAsync`) and the restart strategy decides.
+//! complete, tasks end once that is done, and when all have FINISHED the job is deployed anew. In
+//! Flink that is two jobs, the first FINISHED and the second CREATED; here it is one that restarts.
+//! If the savepoint fails, its tasks fail (`StreamTask.notifyCheckpointAbortAsync`) and the restart
+//! strategy decides; so it does if a task fails instead of ending, and the job goes on from the
+//! savepoint as it was (`StopWithSavepointStoppingException`).
 
 use super::failover;
-use super::{JobManager, JobStatus};
+use super::{ExecutionState, JobManager, JobStatus};
 use crate::stream::node::StreamCx;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{OperatorKind, Partitioning};
@@ -21,6 +23,8 @@ pub(super) struct Rescaling {
     parallelism: Arc<Vec<u32>>,
     /// The savepoint, once it is triggered.
     pub(super) savepoint: Option<i64>,
+    /// It is complete: what is left is that the tasks end.
+    stopping: bool,
 }
 
 impl JobManager {
@@ -86,6 +90,7 @@ impl JobManager {
         self.rescaling = Some(Rescaling {
             parallelism: Arc::new(after),
             savepoint: None,
+            stopping: false,
         });
         let id = self.stop_with_savepoint(cx);
         match (&mut self.rescaling, id) {
@@ -101,6 +106,24 @@ impl JobManager {
     pub(super) fn stops_with(&self, checkpoint: i64) -> bool {
         let stop = self.rescaling.as_ref().and_then(|it| it.savepoint);
         stop == Some(checkpoint)
+    }
+
+    /// The savepoint is complete: the tasks end by themselves.
+    pub(super) fn await_end(&mut self, cx: &mut StreamCx<'_>) {
+        if let Some(it) = &mut self.rescaling {
+            it.stopping = true;
+        }
+        self.go_on_if_stopped(cx);
+    }
+
+    /// Begins anew if the job was to stop and all tasks have ended. False if it is not to stop.
+    pub(super) fn go_on_if_stopped(&mut self, cx: &mut StreamCx<'_>) -> bool {
+        let stopping = self.rescaling.as_ref().is_some_and(|it| it.stopping);
+        let mut all = self.executions.values();
+        if stopping && all.all(|it| it.state == ExecutionState::Finished) {
+            self.restart_after(0, None, cx);
+        }
+        stopping
     }
 
     /// The tasks are gone: if that was for rescaling, the job is submitted with its new parallelism.

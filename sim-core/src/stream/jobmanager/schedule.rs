@@ -16,8 +16,14 @@ use crate::stream::protocol::{Attempt, Deployment, Packet, TaskEnd, TaskId};
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::snapshot::Handle;
 use crate::stream::spec::{Guarantee, JoinSpec, OperatorKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Where slots are, and which slot each subtask of each vertex has.
+struct Seats {
+    slots: Vec<Option<NodeId>>,
+    groups: Vec<Vec<u32>>,
+}
 
 impl JobManager {
     pub(super) fn register(&mut self, node: NodeId, slots: u32, cx: &mut StreamCx<'_>) {
@@ -105,108 +111,175 @@ impl JobManager {
         let before = self.task_managers.len() as i64;
         self.task_managers.remove(&node);
         cx.note(Note::rule(Rule::TaskManagers, None, before, before - 1));
-        let mut lost = false;
-        for it in self.executions.values_mut() {
+        let mut lost = BTreeSet::new();
+        for (task, it) in &mut self.executions {
             if it.node != Some(node) || it.state.is_terminal() {
                 continue;
             }
             // What was being canceled is gone as wanted.
             let canceling = it.state == ExecutionState::Canceling;
-            lost |= !canceling;
+            lost.extend((!canceling).then_some(*task));
             it.state = match canceling {
                 true => ExecutionState::Canceled,
                 false => ExecutionState::Failed,
             };
         }
-        if lost {
-            self.fail(Cause::TaskManagerLost(node), cx);
+        if !lost.is_empty() {
+            self.fail(Cause::TaskManagerLost(node), &lost, cx);
         }
         self.canceled(node, cx);
     }
 
-    /// Begins an attempt: slots are wanted, and what is deployed when they are there is known.
-    pub(super) fn begin_attempt(&mut self, cx: &mut StreamCx<'_>) {
+    /// Begins an attempt, with all tasks or with some: slots are wanted, and what is deployed when
+    /// they are there is known.
+    pub(super) fn begin_attempt(
+        &mut self,
+        tasks: Option<&BTreeSet<TaskId>>,
+        cx: &mut StreamCx<'_>,
+    ) {
         self.attempt += 1;
-        self.deployed = false;
-        let tasks = self.job.graph.tasks(&self.parallelism);
         let scheduled = Execution {
             state: ExecutionState::Scheduled,
             node: None,
+            attempt: self.attempt,
         };
-        self.executions = tasks.map(|task| (task, scheduled)).collect();
-        self.set_status(JobStatus::Running, cx);
-        self.start_checkpoints(cx);
-        let attempt = self.attempt;
-        let timeout = ms(self.job.spec.config.slot_timeout.0);
-        let timer = self.set_timer(timeout, JobManagerTimer::SlotRequest { attempt }, cx);
-        self.slot_timer = Some(timer);
+        match tasks {
+            None => {
+                let all = self.job.graph.tasks(&self.parallelism);
+                self.executions = all.map(|task| (task, scheduled)).collect();
+            }
+            Some(tasks) => self
+                .executions
+                .extend(tasks.iter().map(|it| (*it, scheduled))),
+        }
+        if !self.is_restarting() {
+            self.set_status(JobStatus::Running, cx);
+            self.start_checkpoints(cx);
+        }
+        // Of several regions that wait the first one's time counts.
+        if self.slot_timer.is_none() {
+            let timeout = ms(self.job.spec.config.slot_timeout.0);
+            self.slot_timer = Some(self.set_timer(timeout, JobManagerTimer::SlotRequest, cx));
+        }
         self.try_deploy(cx);
     }
 
-    pub(super) fn slots_timeout(&mut self, attempt: Attempt, cx: &mut StreamCx<'_>) {
-        if attempt == self.attempt && self.status == JobStatus::Running && !self.deployed {
-            self.slot_timer = None;
-            self.fail(Cause::NoResourceAvailable, cx);
+    /// Tasks that wait for their slots.
+    fn scheduled(&self) -> impl Iterator<Item = (TaskId, Attempt)> + '_ {
+        let all = self.executions.iter();
+        let waiting = all.filter(|(_, it)| it.state == ExecutionState::Scheduled);
+        waiting.map(|(task, it)| (*task, it.attempt))
+    }
+
+    /// Whether slots are waited for still is looked at.
+    pub(super) fn slots_awaited(&mut self, cx: &mut StreamCx<'_>) {
+        if self.scheduled().next().is_none()
+            && let Some(timer) = self.slot_timer.take()
+        {
+            cx.cancel(timer);
         }
     }
 
-    /// Deploys every task if all slots are there.
-    fn try_deploy(&mut self, cx: &mut StreamCx<'_>) {
-        if self.status != JobStatus::Running || self.deployed {
-            return;
+    pub(super) fn slots_timeout(&mut self, cx: &mut StreamCx<'_>) {
+        self.slot_timer = None;
+        let waiting: BTreeSet<TaskId> = self.scheduled().map(|it| it.0).collect();
+        if !waiting.is_empty() {
+            self.fail(Cause::NoResourceAvailable, &waiting, cx);
         }
-        let (groups, wanted) = slots::sharing_groups(&self.job.graph, &self.parallelism);
+    }
+
+    /// Deploys the tasks of each attempt for which all slots are there.
+    fn try_deploy(&mut self, cx: &mut StreamCx<'_>) {
+        let waiting: BTreeSet<Attempt> = self.scheduled().map(|it| it.1).collect();
+        for attempt in waiting {
+            self.deploy(attempt, cx);
+        }
+        self.slots_awaited(cx);
+    }
+
+    /// Where the slots are when those of these tasks are there; slots in use stay.
+    fn slots_with(&self, tasks: &BTreeSet<TaskId>) -> Option<Seats> {
+        let (groups, many) = slots::sharing_groups(&self.job.graph, &self.parallelism);
+        let config = &self.job.spec.config;
+        let (mut needed, mut before) = (vec![false; many as usize], vec![None; many as usize]);
+        if config.local_recovery {
+            before
+                .iter_mut()
+                .zip(&self.slots)
+                .for_each(|(it, was)| *it = *was);
+        }
+        for (task, it) in &self.executions {
+            let of_vertex = groups.get(usize::from(task.vertex));
+            let group = of_vertex.and_then(|it| it.get(usize::from(task.subtask)));
+            let group = group.copied().unwrap_or(0) as usize;
+            let used = it.node.filter(|_| !it.state.is_terminal());
+            if used.is_some() || tasks.contains(task) {
+                needed.get_mut(group).into_iter().for_each(|it| *it = true);
+            }
+            if used.is_some() {
+                before.get_mut(group).into_iter().for_each(|it| *it = used);
+            }
+        }
         let offered: Vec<(NodeId, u32)> = self
             .task_managers
             .iter()
             .map(|(node, it)| (*node, it.slots))
             .collect();
-        let config = &self.job.spec.config;
-        let before: &[NodeId] = match config.local_recovery {
-            true => &self.slots,
-            false => &[],
-        };
-        let Some(slots) = slots::place(wanted, &offered, config.load_balance, before) else {
+        let slots = slots::place(&needed, &offered, config.load_balance, &before)?;
+        Some(Seats { slots, groups })
+    }
+
+    fn deploy(&mut self, attempt: Attempt, cx: &mut StreamCx<'_>) {
+        let waiting = self.scheduled().filter(|it| it.1 == attempt);
+        let tasks: BTreeSet<TaskId> = waiting.map(|it| it.0).collect();
+        let Some(Seats { slots, groups }) = self.slots_with(&tasks) else {
             return;
         };
-        if let Some(timer) = self.slot_timer.take() {
-            cx.cancel(timer);
-        }
         let placement = Arc::new(slots::placement(&groups, &slots));
         self.slots = slots;
-        self.deployed = true;
         let mut of_node: BTreeMap<NodeId, Vec<Deployment>> = BTreeMap::new();
-        for (task, node) in slots::tasks(&placement) {
-            let restore = self.restore(task);
-            of_node
-                .entry(node)
-                .or_default()
-                .push(Deployment { task, restore });
+        for task in &tasks {
+            let Some(node) = slots::node_of(&placement, *task) else {
+                continue;
+            };
+            let restore = self.restore(*task);
+            let deployments = of_node.entry(node).or_default();
+            deployments.push(Deployment {
+                task: *task,
+                restore,
+            });
             self.executions.insert(
-                task,
+                *task,
                 Execution {
                     state: ExecutionState::Deploying,
                     node: Some(node),
+                    attempt,
                 },
             );
         }
         let latest = self.coordinator.latest().map(|it| it.id);
-        if latest.is_some() || self.attempt > 1 {
+        if latest.is_some() || attempt > 1 {
             let after = latest.unwrap_or(-1);
             cx.note(Note::rule(Rule::Restored, None, 0, after));
         }
+        let live = self
+            .executions
+            .values()
+            .filter(|it| !it.state.is_terminal());
+        let oldest = live.map(|it| it.attempt).min().unwrap_or(attempt);
         for (node, tasks) in of_node {
             cx.send(
                 node,
                 Packet::SubmitTasks {
-                    attempt: self.attempt,
+                    attempt,
+                    oldest,
                     tasks,
                     placement: placement.clone(),
                     parallelism: self.parallelism.clone(),
                 },
             );
         }
-        self.begin_alignment(cx);
+        self.begin_alignment(&tasks, cx);
     }
 
     /// What a task is restored from (`StateAssignmentOperation`): its own state, or after rescaling
@@ -266,10 +339,17 @@ impl JobManager {
         })
     }
 
-    /// Whether a report about a task is about the present attempt, and from where that task runs.
+    /// Whether a task's present attempt is this one.
+    pub(super) fn runs_in(&self, task: TaskId, attempt: Attempt) -> bool {
+        let execution = self.executions.get(&task);
+        execution.is_some_and(|it| it.attempt == attempt)
+    }
+
+    /// Whether a report about a task is about its present attempt, and from where it runs.
     fn is_current(&self, from: NodeId, attempt: Attempt, task: TaskId) -> bool {
         let placed = self.executions.get(&task).and_then(|it| it.node);
-        attempt == self.attempt && placed == Some(from) && self.task_managers.contains_key(&from)
+        let known = placed == Some(from) && self.task_managers.contains_key(&from);
+        known && self.runs_in(task, attempt)
     }
 
     pub(super) fn task_running(&mut self, from: NodeId, attempt: Attempt, task: TaskId) {
@@ -306,7 +386,9 @@ impl JobManager {
             TaskEnd::Failed(_) => ExecutionState::Failed,
         };
         match end {
-            TaskEnd::Failed(failure) if !canceling => self.fail(Cause::Task(task, failure), cx),
+            TaskEnd::Failed(failure) if !canceling => {
+                self.fail(Cause::Task(task, failure), &BTreeSet::from([task]), cx);
+            }
             TaskEnd::Finished if !canceling => self.task_finished(task, cx),
             _ => {}
         }
@@ -317,6 +399,9 @@ impl JobManager {
             group.remove(&task);
         }
         self.leaves_checkpoints(task, cx);
+        if self.go_on_if_stopped(cx) {
+            return;
+        }
         let mut all = self.executions.values();
         if self.status == JobStatus::Running && all.all(|it| it.state == ExecutionState::Finished) {
             self.set_status(JobStatus::Finished, cx);

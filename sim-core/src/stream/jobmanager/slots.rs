@@ -57,26 +57,32 @@ pub(super) fn sharing_groups(graph: &Graph, parallelism: &[u32]) -> (Vec<Vec<u32
     (of, groups.len() as u32)
 }
 
-/// The TaskManager of each of so many slots; `None` while there are not enough. `before` says where
-/// each was, which is preferred.
+/// The TaskManager of each slot that is needed; `None` while there are not enough. `before` says
+/// where a slot is or was, which is preferred: one that is in use stays.
 pub(super) fn place(
-    wanted: u32,
+    needed: &[bool],
     task_managers: &[(NodeId, u32)],
     mode: LoadBalance,
-    before: &[NodeId],
-) -> Option<Vec<NodeId>> {
+    before: &[Option<NodeId>],
+) -> Option<Vec<Option<NodeId>>> {
     let mut used = vec![0_u32; task_managers.len()];
     let mut found: Vec<Option<NodeId>> = Vec::new();
-    for slot in 0..wanted as usize {
-        let old = before.get(slot);
-        let at = task_managers.iter().position(|(node, _)| Some(node) == old);
+    for (slot, needed) in needed.iter().enumerate() {
+        let old = before.get(slot).copied().flatten().filter(|_| *needed);
+        let at = task_managers
+            .iter()
+            .position(|(node, _)| Some(*node) == old);
         let at = at.filter(|at| used[*at] < task_managers[*at].1);
         if let Some(at) = at {
             used[at] += 1;
         }
         found.push(at.map(|at| task_managers[at].0));
     }
-    for slot in found.iter_mut().filter(|it| it.is_none()) {
+    for (slot, _) in found
+        .iter_mut()
+        .zip(needed)
+        .filter(|(it, needed)| it.is_none() && **needed)
+    {
         let mut free = (0..used.len()).filter(|at| used[*at] < task_managers[*at].1);
         let at = match mode {
             LoadBalance::None => free.next(),
@@ -92,21 +98,19 @@ pub(super) fn place(
         used[at] += 1;
         *slot = Some(task_managers[at].0);
     }
-    found.into_iter().collect()
+    Some(found)
 }
 
-/// Where every task runs: for each vertex the node of each subtask.
-pub(super) fn placement(groups: &[Vec<u32>], slots: &[NodeId]) -> Vec<Vec<u32>> {
-    let node = |group: &u32| slots.get(*group as usize).map_or(0, |it| it.0);
+/// Where every task runs: for each vertex the node of each subtask. What has no slot is nowhere.
+pub(super) fn placement(groups: &[Vec<u32>], slots: &[Option<NodeId>]) -> Vec<Vec<u32>> {
+    let slot = |group: &u32| slots.get(*group as usize).copied().flatten();
+    let node = |group: &u32| slot(group).map_or(u32::MAX, |it| it.0);
     let of_vertex = |it: &Vec<u32>| it.iter().map(node).collect();
     groups.iter().map(of_vertex).collect()
 }
 
-/// The tasks of a placement, with their nodes.
-pub(super) fn tasks(placement: &[Vec<u32>]) -> impl Iterator<Item = (TaskId, NodeId)> + '_ {
-    (0_u16..).zip(placement).flat_map(|(vertex, nodes)| {
-        (0_u16..)
-            .zip(nodes)
-            .map(move |(subtask, node)| (TaskId { vertex, subtask }, NodeId(*node)))
-    })
+/// The node of a task in a placement.
+pub(super) fn node_of(placement: &[Vec<u32>], task: TaskId) -> Option<NodeId> {
+    let vertex = placement.get(usize::from(task.vertex))?;
+    vertex.get(usize::from(task.subtask)).map(|it| NodeId(*it))
 }

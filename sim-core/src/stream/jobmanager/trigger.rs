@@ -12,7 +12,7 @@ use super::{ExecutionState, JobManager, JobManagerTimer, JobStatus, ms, now_ms};
 use crate::kernel::{MILLISECOND, Nanos, NodeId, Purpose, below};
 use crate::stream::node::StreamCx;
 use crate::stream::note::{Note, Rule};
-use crate::stream::protocol::{Packet, TaskId, alignment};
+use crate::stream::protocol::{Attempt, Packet, TaskId, alignment};
 use crate::stream::rules::barrier::{Alignment, Barrier};
 use crate::stream::rules::fault::checkpoint_failures::{FailureReason, Taken};
 use crate::stream::rules::fault::checkpoint_trigger::{Decision, Dropped, Request};
@@ -194,7 +194,7 @@ impl JobManager {
         };
         let mut waiting = BTreeSet::new();
         let mut handles = BTreeMap::new();
-        let mut triggered: BTreeMap<NodeId, Vec<TaskId>> = BTreeMap::new();
+        let mut triggered: BTreeMap<(NodeId, Attempt), Vec<TaskId>> = BTreeMap::new();
         for (task, it) in &self.executions {
             if it.state == ExecutionState::Finished {
                 let last = self.coordinator.latest();
@@ -205,7 +205,7 @@ impl JobManager {
             }
             waiting.insert(*task);
             if let Some(node) = it.node.filter(|_| self.is_triggered(*task)) {
-                triggered.entry(node).or_default().push(*task);
+                triggered.entry((node, it.attempt)).or_default().push(*task);
             }
         }
         let timeout = ms(config.checkpoint_timeout.0);
@@ -221,8 +221,7 @@ impl JobManager {
         };
         self.coordinator.pending.insert(checkpoint, pending);
         cx.note(Note::rule(Rule::CheckpointTriggered, None, 0, checkpoint));
-        let attempt = self.attempt;
-        for (node, tasks) in triggered {
+        for ((node, attempt), tasks) in triggered {
             cx.send(
                 node,
                 Packet::TriggerCheckpoint {

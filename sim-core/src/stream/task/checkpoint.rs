@@ -301,8 +301,11 @@ impl Task {
         }
     }
 
-    /// The JobManager says that a checkpoint is complete.
-    pub fn complete(&mut self, checkpoint: i64, at: Moment, io: &mut Io) {
+    /// The JobManager says that a checkpoint is complete. With `stop` it is the savepoint that the
+    /// job stops with (`StreamTask.notifyCheckpointComplete`): the task ends once its sinks have done
+    /// what that brings about.
+    pub fn complete(&mut self, (checkpoint, stop): (i64, bool), at: Moment, io: &mut Io) {
+        self.stopping |= stop;
         self.checkpoints.complete = self.checkpoints.complete.max(checkpoint);
         self.chain.complete(checkpoint, at.wall_ms, &mut io.effects);
     }

@@ -87,6 +87,8 @@ pub struct Task {
     arrives_at: Option<Nanos>,
     /// The savepoint that it stopped with: it reads nothing more.
     stopped_at: Option<i64>,
+    /// That savepoint is complete: it does nothing more but wait for its stores.
+    stopping: bool,
     /// It has read all there is.
     drained: bool,
     /// It has ended its output.
@@ -163,6 +165,7 @@ impl Task {
             flush_at: None,
             arrives_at: None,
             stopped_at: None,
+            stopping: false,
             drained: false,
             ended: false,
             doing: Doing::Idle,
@@ -217,7 +220,14 @@ impl Task {
     /// Whether it has done everything (FINISHED).
     #[must_use]
     pub fn has_finished(&self) -> bool {
-        self.ended && self.output.is_empty() && self.chain.can_finish()
+        let ended = self.stopping || self.ended && self.output.is_empty();
+        ended && self.chain.can_finish()
+    }
+
+    /// Whether it ends with a savepoint before it has read all.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping && !self.ended
     }
 
     /// Whether it has a channel to or from a node.
@@ -246,6 +256,9 @@ impl Task {
     ///
     /// What the task fails with.
     pub fn advance(&mut self, job: &Job, at: Moment, io: &mut Io) -> Result<(), TaskFailure> {
+        if self.stopping {
+            return Ok(());
+        }
         if self.flush_at.is_some_and(|due| due <= at.now) {
             self.flush_at = None;
             self.output.flush();
@@ -401,6 +414,9 @@ impl Task {
     /// When it wants to be called again: ns of the engine, and ms of its wall clock.
     #[must_use]
     pub fn wakes(&self, now: Nanos) -> (Option<Nanos>, Option<i64>) {
+        if self.stopping {
+            return (None, None);
+        }
         if self.in_hand.is_some() || self.doing == Doing::Busy {
             // The thread does nothing else meanwhile; what is written is sent by another.
             let first = [Some(self.busy_until.max(now)), self.flush_at];

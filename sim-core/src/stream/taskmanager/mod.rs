@@ -41,6 +41,7 @@ pub enum TaskManagerTimer {
 /// A task whose state is being read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Opening {
+    attempt: Attempt,
     restore: Vec<Handle>,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
 }
@@ -58,6 +59,7 @@ impl Opening {
 pub struct TaskManager {
     job: Arc<Job>,
     slots: u32,
+    /// The newest attempt that tasks were submitted of.
     attempt: Attempt,
     placement: Arc<Vec<Vec<u32>>>,
     parallelism: Arc<Vec<u32>>,
@@ -251,6 +253,7 @@ impl TaskManager {
             }
             Packet::SubmitTasks {
                 attempt,
+                oldest,
                 tasks,
                 placement,
                 parallelism,
@@ -258,7 +261,7 @@ impl TaskManager {
                 if attempt < self.attempt {
                     return;
                 }
-                self.drop_older(attempt);
+                self.drop_older(oldest);
                 self.attempt = attempt;
                 self.placement = placement;
                 self.parallelism = parallelism;
@@ -266,17 +269,26 @@ impl TaskManager {
                     self.deploy(deployment, io, dirty, cx);
                 }
             }
-            Packet::CancelTasks { attempt } => {
+            Packet::CancelTasks {
+                attempt,
+                restart,
+                tasks,
+            } => {
+                let goes = |id: TaskId| tasks.as_ref().is_none_or(|it| it.contains(&id));
                 for (id, mut task) in std::mem::take(&mut self.tasks) {
-                    if task.attempt > attempt {
+                    if task.attempt > attempt || !goes(id) {
                         self.tasks.insert(id, task);
                         continue;
                     }
                     task.chain.close(&mut io.effects);
-                    self.carry(id, io, dirty, cx);
+                    self.carry((id, task.attempt), io, dirty, cx);
                 }
-                self.drop_older(attempt.saturating_add(1));
-                cx.send(from, Packet::TasksCanceled { attempt });
+                let stays = |id: TaskId, of: Attempt| of > attempt || !goes(id);
+                self.opening.retain(|id, it| stays(*id, it.attempt));
+                if tasks.is_none() {
+                    self.drop_older(attempt.saturating_add(1));
+                }
+                cx.send(from, Packet::TasksCanceled { restart });
             }
             Packet::TriggerCheckpoint {
                 attempt,
@@ -300,7 +312,7 @@ impl TaskManager {
                         continue;
                     };
                     let done = task.trigger((barrier, stop), &job, at, io);
-                    self.carry(id, io, dirty, cx);
+                    self.carry((id, attempt), io, dirty, cx);
                     if let Err(failure) = done {
                         self.fail(id, failure, cx);
                     }
@@ -310,12 +322,13 @@ impl TaskManager {
             Packet::NotifyCheckpointComplete {
                 attempt,
                 checkpoint,
+                stop,
             } => {
                 for id in self.of_attempt(attempt) {
                     if let Some(task) = self.tasks.get_mut(&id) {
-                        task.complete(checkpoint, at, io);
+                        task.complete((checkpoint, stop), at, io);
                     }
-                    self.carry(id, io, dirty, cx);
+                    self.carry((id, attempt), io, dirty, cx);
                     dirty.insert(id);
                 }
             }

@@ -20,8 +20,8 @@ impl TaskManager {
     /// Ends every task of an attempt before this one.
     pub(super) fn drop_older(&mut self, attempt: Attempt) {
         self.tasks.retain(|_, it| it.attempt >= attempt);
+        self.opening.retain(|_, it| it.attempt >= attempt);
         if self.attempt < attempt {
-            self.opening.clear();
             self.reported.clear();
         }
         self.early.retain(|(of, ..)| *of >= attempt);
@@ -36,7 +36,9 @@ impl TaskManager {
         cx: &mut StreamCx<'_>,
     ) {
         let Deployment { task, restore } = deployment;
+        self.reported.remove(&task);
         let opening = Opening {
+            attempt: self.attempt,
             restore,
             read: Vec::new(),
         };
@@ -55,7 +57,7 @@ impl TaskManager {
         for handle in opening.restore.iter().filter(|it| !here(it)) {
             asked = true;
             let read = Packet::ReadState {
-                attempt: self.attempt,
+                attempt: opening.attempt,
                 task,
                 handle: *handle,
             };
@@ -102,19 +104,19 @@ impl TaskManager {
         let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
         let mut task = Task::open(
             &job,
-            (id, self.attempt),
+            (id, opening.attempt),
             (&self.parallelism, &self.placement),
             (&states, checkpoint),
             at,
         );
-        let attempt = self.attempt;
+        let attempt = opening.attempt;
         task.start(at, io);
         for (_, channel, credit) in self.early.iter().filter(|it| it.0 == attempt) {
             task.output.credit(*channel, *credit);
         }
         self.tasks.insert(id, task);
         cx.send(job.job_manager, Packet::TaskRunning { attempt, task: id });
-        self.carry(id, io, dirty, cx);
+        self.carry((id, attempt), io, dirty, cx);
         dirty.insert(id);
     }
 
@@ -161,7 +163,7 @@ impl TaskManager {
                 if let Some(task) = self.running(id, attempt) {
                     task.output.credit(channel, credit);
                     dirty.insert(id);
-                } else if attempt >= self.attempt {
+                } else if attempt >= self.attempt || self.opens(id, attempt) {
                     self.early.push((attempt, channel, credit));
                 }
             }
@@ -171,7 +173,8 @@ impl TaskManager {
                 };
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.written(handle, at, io);
-                    self.carry(id, io, dirty, cx);
+                    let attempt = task.attempt;
+                    self.carry((id, attempt), io, dirty, cx);
                     dirty.insert(id);
                 }
             }
@@ -181,7 +184,7 @@ impl TaskManager {
                 handle,
                 state,
             } => {
-                if attempt != self.attempt || !self.opening.contains_key(&task) {
+                if !self.opens(task, attempt) {
                     return;
                 }
                 match (state, self.opening.get_mut(&task)) {
@@ -203,7 +206,7 @@ impl TaskManager {
                     return;
                 };
                 let done = task.answer(operator, (request, &answer), at, io);
-                self.carry(id, io, dirty, cx);
+                self.carry((id, attempt), io, dirty, cx);
                 if let Err(failure) = done {
                     self.fail(id, failure, cx);
                 }
@@ -237,6 +240,12 @@ impl TaskManager {
 
     fn running(&mut self, id: TaskId, attempt: Attempt) -> Option<&mut Task> {
         self.tasks.get_mut(&id).filter(|it| it.attempt == attempt)
+    }
+
+    /// Whether a task's state is being read for this attempt.
+    fn opens(&self, id: TaskId, attempt: Attempt) -> bool {
+        let opening = self.opening.get(&id);
+        opening.is_some_and(|it| it.attempt == attempt)
     }
 
     /// A peer is gone: what depended on the connection fails.
@@ -288,10 +297,10 @@ impl TaskManager {
     }
 
     fn end(&mut self, task: TaskId, end: TaskEnd, cx: &mut StreamCx<'_>) {
-        self.tasks.remove(&task);
-        self.opening.remove(&task);
+        let running = self.tasks.remove(&task).map(|it| it.attempt);
+        let opening = self.opening.remove(&task).map(|it| it.attempt);
         cx.note(Note::TaskEnded { task, end });
-        let attempt = self.attempt;
+        let attempt = running.or(opening).unwrap_or(self.attempt);
         let ended = Packet::TaskEnded { attempt, task, end };
         cx.send(self.job.job_manager, ended);
     }
@@ -309,8 +318,12 @@ impl TaskManager {
                 continue;
             };
             let done = task.advance(&job, at, io);
-            let finished = task.has_finished();
-            self.carry(id, io, dirty, cx);
+            let (finished, attempt) = (task.has_finished(), task.attempt);
+            if finished && task.is_stopping() {
+                // No final snapshot was its last: what it began after the savepoint is aborted.
+                task.chain.close(&mut io.effects);
+            }
+            self.carry((id, attempt), io, dirty, cx);
             match done {
                 Err(failure) => self.fail(id, failure, cx),
                 Ok(()) if finished => self.end(id, TaskEnd::Finished, cx),
@@ -324,12 +337,12 @@ impl TaskManager {
     /// added to `dirty`.
     pub(super) fn carry(
         &mut self,
-        id: TaskId,
+        (id, attempt): (TaskId, Attempt),
         io: &mut Io,
         dirty: &mut BTreeSet<TaskId>,
         cx: &mut StreamCx<'_>,
     ) {
-        let (me, attempt) = (cx.me().0, self.attempt);
+        let me = cx.me().0;
         io.effects.notes.drain(..).for_each(|note| cx.note(note));
         for report in io.reports.drain(..) {
             cx.send(self.job.job_manager, report);
@@ -407,7 +420,7 @@ impl TaskManager {
 
     /// Tells the JobManager the watermarks of sources in an alignment group.
     fn report_watermarks(&mut self, cx: &mut StreamCx<'_>) {
-        let (attempt, job) = (self.attempt, Arc::clone(&self.job));
+        let job = Arc::clone(&self.job);
         for (id, task) in &mut self.tasks {
             let Some(source) = task.chain.source().filter(|it| it.is_aligned(&job)) else {
                 continue;
@@ -415,7 +428,7 @@ impl TaskManager {
             let watermark = source.reported();
             if self.reported.insert(*id, watermark) != Some(watermark) {
                 let report = Packet::ReportedWatermark {
-                    attempt,
+                    attempt: task.attempt,
                     task: *id,
                     watermark,
                 };

@@ -32,9 +32,9 @@ fn subtasks_share_slots_with_what_they_read_from() {
 fn slots_are_used_up_one_task_manager_after_the_other_or_evenly() {
     let check = |slots: &[u32], mode, before: &[u32], wanted, expect: Option<&[u32]>| {
         let offered: Vec<_> = (1..).map(NodeId).zip(slots.iter().copied()).collect();
-        let before: Vec<_> = before.iter().copied().map(NodeId).collect();
-        let found = place(wanted, &offered, mode, &before);
-        let found = found.map(|it| it.iter().map(|node| node.0).collect::<Vec<_>>());
+        let before: Vec<_> = before.iter().copied().map(NodeId).map(Some).collect();
+        let found = place(&vec![true; wanted], &offered, mode, &before);
+        let found = found.map(|it| it.iter().flatten().map(|node| node.0).collect::<Vec<_>>());
         assert_eq!(found.as_deref(), expect, "{slots:?} {mode:?}");
     };
     use LoadBalance::{None as Packed, Slots};
@@ -44,7 +44,7 @@ fn slots_are_used_up_one_task_manager_after_the_other_or_evenly() {
     check(&[2, 2], Packed, &[], 5, None);
     check(&[2, 2], Packed, &[2, 1], 2, Some(&[2, 1]));
     check(&[2, 2], Packed, &[9, 2, 2], 3, Some(&[1, 2, 2]));
-    let nodes = [NodeId(7), NodeId(8)];
+    let nodes = [Some(NodeId(7)), Some(NodeId(8))];
     assert_eq!(
         placement(&[vec![0, 1], vec![1]], &nodes),
         [vec![7, 8], vec![8]]

@@ -93,6 +93,8 @@ struct Cluster {
     silent: BTreeSet<NodeId>,
     /// Tasks that do not acknowledge.
     stuck: BTreeSet<TaskId>,
+    /// Tasks that do not end when the job stops with a savepoint.
+    lingering: BTreeSet<TaskId>,
     /// From the trigger to the acknowledgements.
     duration: Nanos,
     /// Whether the storage answers.
@@ -194,6 +196,7 @@ impl Cluster {
             job,
             silent: BTreeSet::new(),
             stuck: BTreeSet::new(),
+            lingering: BTreeSet::new(),
             duration: 0,
             storage_answers: true,
             log: Vec::new(),
@@ -249,10 +252,10 @@ impl Cluster {
                     self.later(0, to, Packet::TaskRunning { attempt, task });
                 }
             }
-            Packet::CancelTasks { attempt } => self.later(0, to, Packet::TasksCanceled { attempt }),
-            Packet::TriggerCheckpoint {
-                attempt, barrier, ..
-            } => {
+            Packet::CancelTasks { restart, .. } => {
+                self.later(0, to, Packet::TasksCanceled { restart });
+            }
+            Packet::TriggerCheckpoint { barrier, .. } => {
                 // The barrier passes through everything; whoever is triggered first stands for all.
                 for (task, it) in self.manager.executions().clone() {
                     let Some(node) = it.node.filter(|_| !self.stuck.contains(&task)) else {
@@ -265,13 +268,26 @@ impl Cluster {
                         bytes: 10,
                     };
                     let ack = Packet::AcknowledgeCheckpoint {
-                        attempt,
+                        attempt: it.attempt,
                         checkpoint,
                         task,
                         handle,
                         metrics: CheckpointMetrics::default(),
                     };
                     self.later(self.duration, node, ack);
+                }
+            }
+            Packet::NotifyCheckpointComplete {
+                attempt,
+                stop: true,
+                ..
+            } => {
+                for (task, it) in self.manager.executions().clone() {
+                    let ends = it.node == Some(to) && it.attempt == attempt;
+                    if ends && !self.lingering.contains(&task) {
+                        let end = TaskEnd::Finished;
+                        self.later(0, to, Packet::TaskEnded { attempt, task, end });
+                    }
                 }
             }
             Packet::WriteState { handle, .. } if self.storage_answers => {
@@ -321,14 +337,14 @@ impl Cluster {
     fn fail(&mut self, task: TaskId) {
         let node = self.manager.executions()[&task].node.expect("deployed");
         let end = TaskEnd::Failed(TaskFailure::UserCode);
-        let attempt = self.manager.attempt();
+        let attempt = self.manager.executions()[&task].attempt;
         self.say(node, Packet::TaskEnded { attempt, task, end });
     }
 
     fn finish(&mut self, task: TaskId) {
         let node = self.manager.executions()[&task].node.expect("deployed");
         let end = TaskEnd::Finished;
-        let attempt = self.manager.attempt();
+        let attempt = self.manager.executions()[&task].attempt;
         self.say(node, Packet::TaskEnded { attempt, task, end });
     }
 

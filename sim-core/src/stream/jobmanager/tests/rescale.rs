@@ -122,3 +122,30 @@ fn a_rescaled_job_waits_for_slots() {
     it.run(40);
     assert_eq!(it.manager.cause(), Some(Cause::NoResourceAvailable));
 }
+
+#[test]
+fn a_job_that_stops_waits_until_its_tasks_have_ended() {
+    let set = [("restart-strategy.type", "fixed-delay")];
+    let check = |fails: bool, parallelism: [u32; 3]| {
+        let mut it = Cluster::running(spec([2, 2, 2], &[3], &set));
+        it.run(1);
+        it.lingering.insert(task(2, 1));
+        it.give(Input::Order(order(None, 3)));
+        it.run(5);
+        assert_eq!(it.manager.completed().len(), 1);
+        let now = (it.manager.status(), it.manager.attempt());
+        assert_eq!(now, (JobStatus::Running, 1), "its sink writes still");
+        match fails {
+            true => it.fail(task(2, 1)),
+            false => it.finish(task(2, 1)),
+        }
+        it.run(8);
+        let now = (it.manager.status(), it.manager.attempt());
+        assert_eq!(now, (JobStatus::Running, 2));
+        assert_eq!(it.manager.parallelism(), parallelism);
+        let after = it.rule(Rule::Restored).last().map(|it| it.2);
+        assert_eq!(after, Some(1), "from the savepoint in any case");
+    };
+    check(false, [2, 3, 2]);
+    check(true, [2, 2, 2]);
+}
