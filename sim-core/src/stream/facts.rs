@@ -4,6 +4,7 @@ use super::jobmanager::JobManager;
 use super::node::Machine;
 use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
 use super::rules::NO_WATERMARK;
+use super::rules::join::RowKind;
 use super::rules::window::aggregate::Value as Said;
 use super::store::Store;
 use super::task::Task;
@@ -141,8 +142,10 @@ fn of_store(it: &Store, probe: StoreProbe) -> Value {
         StoreProbe::Open => int(it.open_transactions().count()),
         StoreProbe::Aborted => int(it.aborted()),
         StoreProbe::Total => {
-            let rows = it.committed_rows().map(|it| total(&it.record.value));
-            Value::Int(rows.fold(0, i64::saturating_add))
+            let rows = it
+                .committed_rows()
+                .map(|it| (it.record.kind, &it.record.value));
+            Value::Int(total(rows))
         }
         StoreProbe::Last => match it.committed_rows().last().map(|it| &it.record.value) {
             Some(Said::Number(it)) => Value::Int(*it),
@@ -151,13 +154,20 @@ fn of_store(it: &Store, probe: StoreProbe) -> Value {
     }
 }
 
-/// What a row's value adds to a sum.
-fn total(value: &Said) -> i64 {
-    match value {
-        Said::Nothing => 0,
-        Said::Number(it) => *it,
-        Said::Values(all) => all.iter().fold(0, |sum, it| sum.saturating_add(*it)),
-    }
+/// The sum of the values of rows; rows that take others back count against it.
+fn total<'r>(rows: impl Iterator<Item = (RowKind, &'r Said)>) -> i64 {
+    let add = |sum: i64, (kind, value): (RowKind, &Said)| {
+        let value = match value {
+            Said::Nothing => 0,
+            Said::Number(it) => *it,
+            Said::Values(all) => all.iter().fold(0_i64, |sum, it| sum.saturating_add(*it)),
+        };
+        match kind.is_accumulate() {
+            true => sum.saturating_add(value),
+            false => sum.saturating_sub(value),
+        }
+    };
+    rows.fold(0_i64, add)
 }
 
 #[cfg(test)]
@@ -165,14 +175,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_adds_its_number_or_all_of_its_numbers() {
-        for (value, expect) in [
-            (Said::Nothing, 0),
-            (Said::Number(-3), -3),
-            (Said::Values(vec![1, 2, 4]), 7),
-            (Said::Values(vec![i64::MAX, 1]), i64::MAX),
-        ] {
-            assert_eq!(total(&value), expect, "{value:?}");
-        }
+    fn rows_add_their_numbers_and_take_back_what_was_said() {
+        let check = |rows: &[(RowKind, Said)], expect| {
+            let rows = rows.iter().map(|(kind, value)| (*kind, value));
+            assert_eq!(total(rows), expect);
+        };
+        let row = |kind, value| (kind, Said::Number(value));
+        check(&[], 0);
+        check(&[(RowKind::Insert, Said::Nothing)], 0);
+        check(&[(RowKind::Insert, Said::Values(vec![1, 2, 4]))], 7);
+        check(
+            &[row(RowKind::Insert, i64::MAX), row(RowKind::Insert, 1)],
+            i64::MAX,
+        );
+        let corrected = [
+            row(RowKind::Insert, 15),
+            row(RowKind::UpdateBefore, 15),
+            row(RowKind::UpdateAfter, 27),
+        ];
+        check(&corrected, 27);
+        check(&[row(RowKind::Insert, 3), row(RowKind::Delete, 3)], 0);
     }
 }

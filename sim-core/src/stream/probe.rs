@@ -85,7 +85,7 @@ probes! {
         Duplicates = "duplicates": Type::Int, "Committed rows beyond the first of the same origin, key, window and value.";
         Open = "open-transactions": Type::Int, "Transactions that are open.";
         Aborted = "aborted-transactions": Type::Int, "Transactions that were aborted.";
-        Total = "total": Type::Int, "The sum of the values of its committed rows.";
+        Total = "total": Type::Int, "The sum of the values of its committed rows; rows that take others back count against it.";
         Last = "last-value": Type::Int, "The value of the last committed row; none without one, or if it is no number.";
     }
 }

@@ -30,9 +30,24 @@ pub(crate) const GLOSSARY: &[Entry] = &[
         "How many copies a producer waits for: 0 none, 1 the leader alone, all every replica in the ISR.",
     ),
     e(
+        "alignment",
+        "alignment",
+        "A subtask of a job holds the channels whose barrier has come until the barriers of all others are there too. What waits behind a barrier belongs to the next checkpoint.",
+    ),
+    e(
         "alter-partition",
         "AlterPartition",
         "The request by which a leader asks the controller to change the ISR. Growth counts for the high watermark before it is granted, shrinking only after.",
+    ),
+    e(
+        "backpressure",
+        "backpressure",
+        "A task that finds no free buffer for what it puts out stops, and so on back to the source. Nothing is dropped; what is not read waits outside.",
+    ),
+    e(
+        "barrier",
+        "barrier",
+        "A mark that sources put among their records when a checkpoint begins. What is before it belongs to the checkpoint, what is behind it does not.",
     ),
     e(
         "batch",
@@ -50,6 +65,11 @@ pub(crate) const GLOSSARY: &[Entry] = &[
         "A number given to a broker each time it registers, so that requests of its former life can be told apart.",
     ),
     e(
+        "checkpoint",
+        "checkpoint",
+        "A job's state and the positions of its sources, cut by barriers so that they belong together. It is complete when every task has acknowledged it.",
+    ),
+    e(
         "controller",
         "controller",
         "The member of the KRaft quorum that decides who leads each partition and who is in its ISR.",
@@ -58,6 +78,11 @@ pub(crate) const GLOSSARY: &[Entry] = &[
         "elr",
         "ELR",
         "Eligible leader replicas (KIP-966): replicas that left the ISR while it was below the minimum and still hold everything committed, so they may lead without loss.",
+    ),
+    e(
+        "event-time",
+        "event time",
+        "When something happened, as its record says; not when the record came.",
     ),
     e(
         "fencing",
@@ -130,9 +155,24 @@ pub(crate) const GLOSSARY: &[Entry] = &[
         "Memory in which the operating system keeps what was written until it is flushed. A killed process keeps it; a power loss does not.",
     ),
     e(
+        "pane",
+        "pane",
+        "What a window puts out each time that it speaks: early, on time or late.",
+    ),
+    e(
         "partition",
         "partition",
         "One ordered log of a topic; the unit of order, of leadership and of parallel work. (Also: a network partition, a cut between nodes.)",
+    ),
+    e(
+        "pre-commit",
+        "pre-commit",
+        "The first of two phases: a sink flushes its transaction when the barrier comes, and puts the handle into its snapshot. It commits when the checkpoint is complete.",
+    ),
+    e(
+        "processing-time",
+        "processing time",
+        "What the clock of the machine says when a record is worked on.",
     ),
     e(
         "purgatory",
@@ -140,6 +180,11 @@ pub(crate) const GLOSSARY: &[Entry] = &[
         "Where a broker keeps requests that wait for something: acks=all writes for the high watermark, fetches for data.",
     ),
     e("replica", "replica", "A copy of a partition on one broker."),
+    e(
+        "session",
+        "session",
+        "A window that records make themselves: it ends when none has come for the length of a gap. Windows that meet are merged.",
+    ),
     e(
         "split-brain",
         "split brain",
@@ -151,14 +196,29 @@ pub(crate) const GLOSSARY: &[Entry] = &[
         "The high watermark as this site draws it: what the tide leaves on the beach. Left of it records are solid, right of it the next failover may take them.",
     ),
     e(
+        "trigger",
+        "trigger",
+        "What decides when a window speaks. By default it does once, when the watermark passes its last millisecond.",
+    ),
+    e(
         "truncation",
         "truncation",
         "A follower cuts off the end of its log where it parts from the new leader's. Records cut off above the high watermark were never promised.",
     ),
     e(
+        "unaligned",
+        "unaligned",
+        "A checkpoint whose barriers overtake the records under way and take a copy of them along.",
+    ),
+    e(
         "unclean",
         "unclean leader election",
         "Choosing a leader outside ISR and ELR. The partition is available again, and acknowledged records may be gone.",
+    ),
+    e(
+        "watermark",
+        "watermark",
+        "A bound that goes through a job among the records: a watermark of t says that no more records with a time of t or before will come. It is a guess where records may be late.",
     ),
     e(
         "zombie",
