@@ -1,11 +1,12 @@
-//! Two runs side by side at the same moment: their stages, their ledgers, and the first event at
-//! which they part. Twins of lessons and branches of the learner are compared the same way.
+//! Two runs side by side at the same moment: their stages, their ledgers (of a job: its stores and
+//! counters), and the first event at which they part. Twins of lessons and branches of the learner are compared the same way.
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{LedgerView, LineKind, LogLine, StageView};
+use sim_core::view::{JobView, LedgerView, LineKind, LogLine, StageView};
 
+use super::job::{self, Beside};
 use super::ledger::counters;
 use super::{Bench, use_bench};
 use crate::format::{clock, count};
@@ -23,17 +24,40 @@ struct Side {
     session: StoredValue<Option<Session>, LocalStorage>,
     view: RwSignal<Arc<StageView>>,
     ledger: RwSignal<LedgerView>,
+    /// The job, where there is no cluster whose records a ledger could follow.
+    job: RwSignal<Arc<Option<JobView>>>,
     frame: FrameSlot,
+}
+
+/// A run's job, if it is all that there is.
+fn job_alone(session: &Session, view: &StageView) -> Option<JobView> {
+    session.job().filter(|_| view.lanes.is_empty())
 }
 
 impl Side {
     fn open(recipe: Recipe) -> Side {
+        let session = open_session(recipe).ok();
+        let job = session.as_ref().and_then(|it| {
+            let view = it.stage(&query(&crate::stage::Zoom::All, &StageView::default()));
+            job_alone(it, &view)
+        });
         Side {
-            session: StoredValue::new_local(open_session(recipe).ok()),
+            session: StoredValue::new_local(session),
             view: RwSignal::new(Arc::default()),
             ledger: RwSignal::new(LedgerView::default()),
+            job: RwSignal::new(Arc::new(job)),
             frame: StoredValue::new_local(None),
         }
+    }
+
+    fn is_job(self) -> bool {
+        self.job.with_untracked(|it| it.is_some())
+    }
+
+    /// The counters, as a table shows them.
+    fn counters(self) -> Vec<(&'static str, u64, bool)> {
+        let of_job = self.job.with(|it| it.as_ref().as_ref().map(job::values));
+        of_job.unwrap_or_else(|| self.ledger.with(counters))
     }
 
     fn show(self, ns: u64) {
@@ -43,9 +67,11 @@ impl Side {
         let state = self.session.try_update_value(|s| {
             let session = s.as_mut()?;
             session.seek(ns);
-            Some((session.stage(&wanted), session.ledger()))
+            let view = session.stage(&wanted);
+            let job = job_alone(session, &view);
+            Some((view, session.ledger(), job))
         });
-        if let Some(Some((view, ledger))) = state {
+        if let Some(Some((view, ledger, job))) = state {
             self.frame.try_update_value(|draw| {
                 if let Some(draw) = draw {
                     draw(&Frame {
@@ -58,6 +84,7 @@ impl Side {
             });
             self.view.set(Arc::new(view));
             self.ledger.set(ledger);
+            self.job.set(Arc::new(job));
         }
     }
 }
@@ -160,16 +187,17 @@ fn Compared(bench: Bench, sides: [(String, Recipe); 2]) -> impl IntoView {
                 <OneStage bench name=left_name.clone() side=a />
                 <OneStage bench name=right_name.clone() side=b />
             </div>
-            <Ledgers left=left_name right=right_name a=a.ledger b=b.ledger />
+            <Ledgers left=left_name right=right_name a b />
         </div>
     }
 }
 
 #[component]
 fn OneStage(bench: Bench, name: String, side: Side) -> impl IntoView {
-    view! {
-        <section class="compare-stage">
-            <h3>{name}</h3>
+    let stage = if side.is_job() {
+        view! { <Beside job=side.job /> }.into_any()
+    } else {
+        view! {
             <Stage
                 view=side.view
                 frame=side.frame
@@ -183,6 +211,13 @@ fn OneStage(bench: Bench, name: String, side: Side) -> impl IntoView {
                         );
                 })
             />
+        }
+        .into_any()
+    };
+    view! {
+        <section class="compare-stage">
+            <h3>{name}</h3>
+            {stage}
         </section>
     }
 }
@@ -235,16 +270,12 @@ fn Parted(bench: Bench, parted: RwSignal<Option<Option<Divergence>>>) -> impl In
 }
 
 #[component]
-fn Ledgers(
-    left: String,
-    right: String,
-    a: RwSignal<LedgerView>,
-    b: RwSignal<LedgerView>,
-) -> impl IntoView {
+fn Ledgers(left: String, right: String, a: Side, b: Side) -> impl IntoView {
+    let title = if a.is_job() { "Counters" } else { "Ledger" };
     let rows = move || {
-        let (a, b) = (counters(&a.get()), counters(&b.get()));
-        a.into_iter()
-            .zip(b)
+        a.counters()
+            .into_iter()
+            .zip(b.counters())
             .map(|((name, x, harm), (_, y, _))| {
                 view! {
                     <tr class:is-now=x != y>
@@ -265,7 +296,7 @@ fn Ledgers(
             <table class="table">
                 <thead>
                     <tr>
-                        <th scope="col">"Ledger"</th>
+                        <th scope="col">{title}</th>
                         <th scope="col" class="num">
                             {left}
                         </th>

@@ -3,6 +3,7 @@
 //!
 //! It says no more than the engine's [`JobView`] and [`EventTimePlot`], and decides nothing.
 
+mod beside;
 mod draw;
 mod plan;
 mod plot;
@@ -19,6 +20,7 @@ use crate::stage::{Selection, Watch, on_resize};
 use crate::ui::keep;
 use plan::Plan;
 
+pub(super) use beside::{Beside, values};
 pub(super) use strip::counters;
 
 /// What the frame of the graph keeps free on both sides, for outlines, px.

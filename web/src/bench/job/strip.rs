@@ -5,8 +5,17 @@ use sim_core::view::JobView;
 use crate::format::count;
 use crate::tree::{Kid, el};
 
-/// The row of counters.
-pub(crate) fn counters(job: &JobView) -> Vec<Kid> {
+/// A counter: its name, what it says, its value, and whether it should be zero.
+type Counter = (&'static str, &'static str, u64, bool);
+
+/// Names and values of all counters, and whether they should be zero, for tables that compare runs.
+pub(crate) fn values(job: &JobView) -> Vec<(&'static str, u64, bool)> {
+    let each = cells(job).into_iter();
+    each.map(|(name, _, value, harm)| (name, value, harm))
+        .collect()
+}
+
+fn cells(job: &JobView) -> [Counter; 8] {
     let tasks = || job.vertices.iter().flat_map(|it| &it.subtasks);
     let sources = job.vertices.iter().filter(|it| it.kind == "source");
     let read: u64 = sources
@@ -16,7 +25,7 @@ pub(crate) fn counters(job: &JobView) -> Vec<Kid> {
     let late: u64 = tasks().map(|it| it.late_dropped).sum();
     let stores = || job.stores.iter();
     let (done, failed) = job.checkpoints.counts;
-    let cells = [
+    [
         (
             "read",
             "Records that the sources read in this attempt",
@@ -55,8 +64,12 @@ pub(crate) fn counters(job: &JobView) -> Vec<Kid> {
         ),
         ("checkpoints", "Checkpoints that are complete", done, false),
         ("failed", "Checkpoints that failed", failed, true),
-    ];
-    let cell = |(name, help, value, harm): (&'static str, &'static str, u64, bool)| {
+    ]
+}
+
+/// The row of counters.
+pub(crate) fn counters(job: &JobView) -> Vec<Kid> {
+    let cell = |(name, help, value, harm): Counter| {
         let class = match (harm, value) {
             (true, 0) => "count is-proven",
             (true, _) => "count is-harm",
@@ -72,5 +85,5 @@ pub(crate) fn counters(job: &JobView) -> Vec<Kid> {
             .with(number.with(count(value)))
             .into()
     };
-    cells.into_iter().map(cell).collect()
+    cells(job).into_iter().map(cell).collect()
 }
