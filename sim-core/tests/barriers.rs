@@ -226,6 +226,7 @@ impl Job {
             checkpoint,
             created_ms,
             alignment: self.alignment(),
+            savepoint: false,
         };
         self.snapshot(source, barrier);
         self.subtasks[source].whole.insert(checkpoint);

@@ -6,6 +6,9 @@ use support::{assert_good, changed, expecting, holds, sweep};
 
 const SWEEP: &str = include_str!("../../scenarios/sweep-job.toml");
 
+const ROCKSDB: &str = include_str!("../../scenarios/sweep-job-rocksdb.toml");
+const REGIONS: &str = include_str!("../../scenarios/sweep-job-regions.toml");
+
 /// What every sweep of a job has to reach to be worth something.
 const REACHED: &[&str] = &[
     "restart",
@@ -16,6 +19,7 @@ const REACHED: &[&str] = &[
     "checkpoint-completed",
     "checkpoint-failed",
     "window-fired",
+    "state-compared",
 ];
 
 #[test]
@@ -31,6 +35,19 @@ fn exactly_once_holds_with_unaligned_checkpoints() {
     )];
     let text = changed("unaligned", SWEEP, &unaligned);
     assert_good(&sweep(&text, 24..32, |it| it), REACHED);
+}
+
+/// Files that checkpoints share, local copies, and key groups that move: what is restored is what was
+/// checkpointed, or the sweep says so.
+#[test]
+fn exactly_once_holds_with_shared_files_and_rescaling() {
+    assert_good(&sweep(ROCKSDB, 0..8, |it| it), REACHED);
+}
+
+#[test]
+fn exactly_once_holds_when_regions_restart_by_themselves() {
+    let text = REGIONS.to_owned() + &expecting(&["job.regions == 3"]);
+    assert_good(&sweep(&text, 0..8, |it| it), REACHED);
 }
 
 /// A check that cannot fail is worth nothing: a store that aborts transactions before an outage is

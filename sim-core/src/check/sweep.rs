@@ -5,6 +5,7 @@ use crate::kernel::Nanos;
 use crate::run::{Action, Bounds, Occurrence, Run, RunScratch, Stopped};
 use crate::scenario::Scenario;
 use crate::stream::delivery::{Delivered, broken, delivered};
+use crate::stream::restored::RestoreCheck;
 use crate::stream::why;
 use crate::view::{LedgerView, Verdict};
 use serde::Serialize;
@@ -134,6 +135,7 @@ impl RunPlan {
         let mut violations = Vec::new();
         let mut refused = Vec::new();
         let mut reached = Tally::default();
+        let mut restored = RestoreCheck::default();
         let mut steps = 0_u64;
         let mut ended = Ending::Complete;
         while !run.finished() {
@@ -153,8 +155,11 @@ impl RunPlan {
             if run.step(&mut scratch).is_none() {
                 break;
             }
-            for note in scratch.kernel.notes.iter().filter(|note| note.is_rule()) {
-                reached.count(note.rule_name());
+            for note in &scratch.kernel.notes {
+                if note.is_rule() {
+                    reached.count(note.rule_name());
+                }
+                violations.extend(restored.on(note, run.world()));
             }
             for occurrence in scratch.occurrences.drain(..) {
                 match occurrence {
@@ -184,7 +189,13 @@ impl RunPlan {
             invariants_judged: self.scenario.judges_invariants(),
             verdicts: run.judge().view(&self.scenario),
             refused,
-            reached: reached.sum(),
+            reached: {
+                let mut sum = reached.sum();
+                if restored.compared() > 0 {
+                    sum.insert("state-compared", restored.compared());
+                }
+                sum
+            },
         }
     }
 }

@@ -43,6 +43,37 @@ impl SettingValue for Millis {
     }
 }
 
+/// A number of bytes as Flink writes it (`MemorySize`): `64 mb`, `4kb`; a bare number is bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Bytes(pub u64);
+
+impl SettingValue for Bytes {
+    const EXPECTED: &'static str = "a size, e.g. 64 mb or 4 kb";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim().to_ascii_lowercase();
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim() {
+            "" | "b" | "bytes" => Some(0),
+            "k" | "kb" | "kibibytes" => Some(10),
+            "m" | "mb" | "mebibytes" => Some(20),
+            "g" | "gb" | "gibibytes" => Some(30),
+            _ => None,
+        };
+        let bytes = shift.and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift));
+        // No more than any disk has, so that it can be counted with.
+        bytes
+            .filter(|it| *it <= 1 << 50)
+            .map(Bytes)
+            .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
+    }
+
+    fn show(&self) -> String {
+        format!("{} bytes", self.0)
+    }
+}
+
 /// `execution.checkpointing.mode`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum CheckpointingMode {
@@ -167,16 +198,51 @@ crate::settings! {
         "taskmanager.network.memory.buffer-debloat.target" => debloat_target: Millis = Millis(1_000), "Time in which buffered data is to be consumed.";
         "taskmanager.network.memory.buffer-debloat.period" => debloat_period: Millis = Millis(200), "Time between two calculations of the size.";
         "state.backend.type" => backend: StateBackend = StateBackend::HashMap, "Where keyed state lives.";
-        "state.backend.local-recovery" => local_recovery: bool = false, "TaskManagers keep a copy of their state on the local disk.";
+        "state.backend.rocksdb.writebuffer.size" => rocksdb_write_buffer: Bytes = Bytes(64 << 20), "With rocksdb: a write buffer of this size becomes a file.";
+        "state.backend.rocksdb.compaction.level.target-file-size-base" => rocksdb_target_file: Bytes = Bytes(64 << 20), "With rocksdb: size of the files that merging makes.";
+        "state.backend.rocksdb.compaction.level.max-size-level-base" => rocksdb_level_base: Bytes = Bytes(256 << 20), "With rocksdb: what level 1 holds at most; each further one ten times as much.";
+        "execution.checkpointing.local-backup.enabled" => local_backup: bool = false, "TaskManagers keep a copy of the states that they upload on the local disk.";
+        "execution.state-recovery.from-local" => from_local: bool = false, "A task that restarts on the same TaskManager reads the copy there, and not the checkpoint storage.";
+        "state.backend.local-recovery" => local_recovery: bool = false, "The older name of both: keep a local copy, and recover from it.";
         "strandline.record-bytes" => record_bytes: u32 = 100, "Bytes of a serialized record.";
         "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";
+        "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";
+        "strandline.heap.copy-ns" => heap_copy_ns: u64 = 0, "With hashmap: what a snapshot costs the thread for each entry, ns.";
         "strandline.sink.cost-us" => store_cost_us: u64 = 0, "What a row costs the store outside, µs.";
+    }
+}
+
+impl JobConfig {
+    /// Whether TaskManagers keep copies of the states that they upload.
+    #[must_use]
+    pub fn backs_up_locally(&self) -> bool {
+        self.local_backup || self.local_recovery
+    }
+
+    /// Whether tasks read such copies.
+    #[must_use]
+    pub fn recovers_locally(&self) -> bool {
+        self.from_local || self.local_recovery
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_as_flink_reads_them() {
+        let check = |text: &str, expect: Option<u64>| {
+            assert_eq!(Bytes::parse(text).ok().map(|it| it.0), expect, "{text}");
+        };
+        check("200", Some(200));
+        check("64 mb", Some(64 << 20));
+        check("4KB", Some(4_096));
+        check("1 g", Some(1 << 30));
+        for bad in ["", "mb", "-1 kb", "1.5 mb", "1 parsec", "99999999999999 gb"] {
+            check(bad, None);
+        }
+    }
 
     #[test]
     fn durations_are_read_as_flink_reads_them() {

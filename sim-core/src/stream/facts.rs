@@ -1,6 +1,6 @@
 //! The answers to what a predicate asks of a job, read from its machines.
 
-use super::jobmanager::JobManager;
+use super::jobmanager::{Completed, JobManager};
 use super::node::Machine;
 use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
 use super::rules::NO_WATERMARK;
@@ -12,6 +12,7 @@ use super::task::chain::Link;
 use crate::kernel::World;
 use crate::scenario::Value;
 use crate::systems::Node;
+use std::collections::BTreeSet;
 
 fn int(number: impl TryInto<i64>) -> Value {
     Value::Int(number.try_into().unwrap_or(i64::MAX))
@@ -74,6 +75,23 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
             let last = it.completed().last();
             last.map_or(Value::None, |it| Value::Int(it.id))
         }
+        JobProbe::Regions => {
+            let regions = it.job().graph.regions(it.parallelism());
+            int(regions.values().collect::<BTreeSet<_>>().len())
+        }
+        JobProbe::CheckpointBytes => last_checkpoint(it, |it| int(it.bytes().1)),
+        JobProbe::CheckpointUploaded => last_checkpoint(it, |it| int(it.bytes().0)),
+        JobProbe::CheckpointTook => {
+            last_checkpoint(it, |it| Value::Time(it.span.1.saturating_sub(it.span.0)))
+        }
+        JobProbe::Stored => {
+            let mut all = machines(world);
+            let found = all.find_map(|it| match it {
+                Machine::Storage(it) => Some(it.bytes()),
+                _ => None,
+            });
+            found.map_or(Value::None, int)
+        }
         JobProbe::Pending => int(it.pending().len()),
         JobProbe::Matches => {
             let spec = &it.job().spec;
@@ -85,6 +103,11 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
             Value::Bool(super::expected::matches(spec, &stores))
         }
     }
+}
+
+/// Of the newest completed checkpoint.
+fn last_checkpoint(it: &JobManager, of: fn(&Completed) -> Value) -> Value {
+    it.completed().last().map_or(Value::None, of)
 }
 
 fn of_operator(world: &World<Node>, operator: u32, probe: OperatorProbe) -> Value {

@@ -19,6 +19,7 @@ pub mod operator;
 pub mod parts;
 pub mod probe;
 pub mod protocol;
+pub mod restored;
 pub mod rules;
 pub mod scenario;
 pub mod sink;

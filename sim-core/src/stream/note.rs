@@ -2,6 +2,7 @@
 //! transcript, the timeline and the event-time plot are made from them.
 
 use super::element::{Key, Origin};
+use super::operator::KeyedState;
 use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
 
@@ -109,6 +110,15 @@ pub enum Note {
         /// What became of it.
         verdict: Verdict,
     },
+    /// A task has its state of a checkpoint, and has not begun: what is checked.
+    Restored {
+        /// Which.
+        task: TaskId,
+        /// The checkpoint that it was given state of.
+        checkpoint: i64,
+        /// Its keyed state: operator, key group, what is there.
+        state: Vec<(u32, u32, KeyedState)>,
+    },
     /// A task ended.
     TaskEnded {
         /// Which.
@@ -147,7 +157,7 @@ impl Note {
             Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
             Note::Fired { .. } => "window-fired",
             Note::TaskEnded { .. } => "task-ended",
-            Note::Judged { .. } => "",
+            Note::Judged { .. } | Note::Restored { .. } => "",
         }
     }
 }

@@ -55,6 +55,11 @@ probes! {
         Failed = "checkpoints-failed": Type::Int, "Checkpoints that failed so far.";
         LastCheckpoint = "last-checkpoint": Type::Int, "The newest completed checkpoint; none without one.";
         Pending = "checkpoints-pending": Type::Int, "Checkpoints under way.";
+        Regions = "regions": Type::Int, "Pipelined regions: sets of tasks that channels connect.";
+        CheckpointBytes = "last-checkpoint-bytes": Type::Int, "Bytes of all states of the newest completed checkpoint: what a restore reads.";
+        CheckpointUploaded = "last-checkpoint-uploaded": Type::Int, "Bytes that were written for the newest completed checkpoint.";
+        CheckpointTook = "last-checkpoint-took": Type::Time, "From the trigger of the newest completed checkpoint to its end.";
+        Stored = "stored-bytes": Type::Int, "Bytes in the checkpoint storage.";
         Matches = "output-as-expected": Type::Bool, "Whether every `[[stream.expect]]` holds now.";
     }
 }

@@ -10,7 +10,8 @@ use super::element::{Buffer, Record};
 use super::rules::barrier::channel::Item;
 use super::rules::barrier::{Alignment, Barrier, Declined};
 use super::rules::fault::transactional_ids::Ownership;
-use super::snapshot::{Handle, TaskSnapshot};
+use super::rules::lsm::registry::Discarded;
+use super::snapshot::{BackendFiles, Handle, TaskSnapshot};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub struct CheckpointMetrics {
     pub async_ms: i64,
     /// Bytes of in-flight data that are part of it.
     pub persisted_bytes: u64,
+    /// Bytes that were written for it (`checkpointedSize`): not those of files that were there.
+    pub checkpointed_bytes: u64,
     /// Whether it was taken unaligned.
     pub unaligned: bool,
 }
@@ -170,6 +173,8 @@ pub enum Packet {
         handle: Handle,
         /// How it went.
         metrics: CheckpointMetrics,
+        /// The files that it shares with other checkpoints.
+        files: Arc<Vec<BackendFiles>>,
     },
     /// TaskManager → JobManager (`declineCheckpoint`).
     DeclineCheckpoint {
@@ -253,6 +258,12 @@ pub enum Packet {
     DiscardState {
         /// Every state of this checkpoint.
         checkpoint: i64,
+    },
+    /// JobManager → storage: files that no checkpoint uses any more
+    /// (`SharedStateRegistry.unregisterUnusedState`).
+    DiscardFiles {
+        /// Which.
+        files: Vec<Discarded>,
     },
     /// TaskManager → storage.
     ReadState {

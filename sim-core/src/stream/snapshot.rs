@@ -7,6 +7,7 @@
 use super::element::{Buffer, Record};
 use super::operator::KeyedState;
 use super::protocol::{ChannelId, StoreTransaction, TaskId};
+use super::rules::lsm::SstFile;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -76,6 +77,19 @@ pub struct OperatorSnapshot {
     pub list: Vec<ListItem>,
 }
 
+/// Files of an LSM backend in a checkpoint (`IncrementalRemoteKeyedStateHandle`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BackendFiles {
+    /// Of which operator.
+    pub operator: u32,
+    /// Of which backend.
+    pub backend: u32,
+    /// Those that this checkpoint uploads.
+    pub new: Vec<SstFile>,
+    /// Those that an earlier one has uploaded.
+    pub reused: Vec<SstFile>,
+}
+
 /// A subtask's state.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct TaskSnapshot {
@@ -85,4 +99,6 @@ pub struct TaskSnapshot {
     pub input_channels: Vec<(ChannelId, Buffer)>,
     /// Buffers that had not left this subtask.
     pub output_channels: Vec<(ChannelId, Buffer)>,
+    /// Where the keyed state lies in files that checkpoints share: those of each backend.
+    pub files: Arc<Vec<BackendFiles>>,
 }

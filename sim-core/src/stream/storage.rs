@@ -3,9 +3,10 @@
 //! Follows `FsCheckpointStorageAccess` as far as a job sees it: a state is there once all its bytes
 //! are written, each TaskManager writes and reads one after the other at
 //! `strandline.storage.bytes-per-second`, and what is there survives every crash but that of the
-//! disk; a write under way is lost with a crash. Left out: files that several checkpoints share (of
-//! incremental snapshots only the new bytes are written and counted), listing, and storage inlined
-//! in metadata.
+//! disk; a write under way is lost with a crash. Files that incremental checkpoints share are kept
+//! one by one until the JobManager says that nobody uses them; a state whose files are not all there
+//! cannot be read. What was uploaded and never acknowledged stays, as it does in Flink. Left out:
+//! listing, and storage inlined in metadata.
 
 use super::job::Job;
 use super::node::{StreamCx, StreamInput, Timer};
@@ -24,7 +25,7 @@ const SECOND: u128 = 1_000_000_000;
 pub struct Kept {
     /// What; none for a checkpoint's metadata.
     pub state: Option<Arc<TaskSnapshot>>,
-    /// Bytes that were written for it.
+    /// Bytes that were written for it alone.
     pub bytes: u64,
     /// Since when it is there, ns.
     pub since: Nanos,
@@ -54,6 +55,8 @@ pub struct StorageTimer(u64);
 pub struct Storage {
     bytes_per_second: u64,
     kept: BTreeMap<Handle, Kept>,
+    /// Files that checkpoints share: of which backend, which, by which checkpoint; with their bytes.
+    files: BTreeMap<(u32, u64, i64), u64>,
     bytes: u64,
     /// Until when each machine is served, ns.
     busy: BTreeMap<NodeId, Nanos>,
@@ -68,6 +71,7 @@ impl Storage {
         Storage {
             bytes_per_second: job.spec.config.storage_speed,
             kept: BTreeMap::new(),
+            files: BTreeMap::new(),
             bytes: 0,
             busy: BTreeMap::new(),
             under_way: BTreeMap::new(),
@@ -115,6 +119,12 @@ impl Storage {
                 self.begin(from, work, if there { handle.bytes } else { 0 }, cx);
             }
             Packet::DiscardState { checkpoint } => self.discard(checkpoint),
+            Packet::DiscardFiles { files } => {
+                for it in files {
+                    let key = (it.key.backend, it.key.file, it.uploaded_by);
+                    self.bytes -= self.files.remove(&key).unwrap_or(0);
+                }
+            }
             _ => {}
         }
     }
@@ -147,13 +157,14 @@ impl Storage {
                 bytes,
             } => {
                 let since = cx.now();
+                let shared = self.keep_files(handle.checkpoint, state.as_deref());
                 let kept = Kept {
                     state,
-                    bytes,
+                    bytes: bytes.saturating_sub(shared),
                     since,
                 };
+                self.bytes = self.bytes.saturating_add(kept.bytes);
                 let before = self.kept.insert(handle, kept);
-                self.bytes = self.bytes.saturating_add(bytes);
                 self.bytes -= before.map_or(0, |it| it.bytes);
                 cx.send(node, Packet::StateWritten { handle });
             }
@@ -163,6 +174,7 @@ impl Storage {
                 handle,
             } => {
                 let state = self.kept.get(&handle).and_then(|it| it.state.clone());
+                let state = state.filter(|it| self.has_files(it));
                 let packet = Packet::StateRead {
                     attempt,
                     task,
@@ -172,6 +184,41 @@ impl Storage {
                 cx.send(node, packet);
             }
         }
+    }
+
+    /// Keeps the files that a checkpoint uploads; how many bytes they have.
+    fn keep_files(&mut self, checkpoint: i64, state: Option<&TaskSnapshot>) -> u64 {
+        let mut bytes = 0;
+        for it in state.into_iter().flat_map(|it| it.files.iter()) {
+            for file in &it.new {
+                let before = self
+                    .files
+                    .insert((it.backend, file.id, checkpoint), file.bytes);
+                self.bytes = self.bytes.saturating_add(file.bytes) - before.unwrap_or(0);
+                bytes += file.bytes;
+            }
+        }
+        bytes
+    }
+
+    /// Whether every file of a state is there.
+    fn has_files(&self, state: &TaskSnapshot) -> bool {
+        state.files.iter().all(|it| {
+            let mut all = it.new.iter().chain(&it.reused);
+            all.all(|file| {
+                let (first, last) = (
+                    (it.backend, file.id, i64::MIN),
+                    (it.backend, file.id, i64::MAX),
+                );
+                self.files.range(first..=last).next().is_some()
+            })
+        })
+    }
+
+    /// Files that checkpoints share, and their bytes.
+    #[must_use]
+    pub fn shared(&self) -> (u64, u64) {
+        (self.files.len() as u64, self.files.values().sum())
     }
 
     /// Drops every state of a checkpoint, also what is being written.
@@ -194,13 +241,15 @@ impl Storage {
         self.busy.clear();
         if loss == Loss::Disk {
             self.kept.clear();
+            self.files.clear();
             self.bytes = 0;
         }
     }
 
     /// About how many bytes a copy takes: states are shared.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.kept.len() * size_of::<(Handle, Kept)>()
+        let files = self.files.len() * size_of::<(u32, u64, i64, u64)>();
+        size_of::<Self>() + self.kept.len() * size_of::<(Handle, Kept)>() + files
     }
 
     /// What is kept, by checkpoint and task.

@@ -217,6 +217,12 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             let key = job.spec.keys.name(*key);
             (at, format!("{key} of {time} at watermark {clock}: {what}"))
         }
+        Note::Restored {
+            task, checkpoint, ..
+        } => (
+            task_name(job, *task),
+            format!("it has its state of checkpoint {checkpoint}"),
+        ),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(*end).to_owned()),
     }
 }
@@ -280,7 +286,7 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::Idle
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
-        Note::Fired { .. } | Note::Judged { .. } => false,
+        Note::Fired { .. } | Note::Judged { .. } | Note::Restored { .. } => false,
     };
     let (at, text) = worth.then(|| words(note, world, &[]))?;
     Some(format!("{at}: {text}"))

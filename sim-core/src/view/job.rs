@@ -236,6 +236,8 @@ pub struct CheckpointDone {
     pub took: u64,
     /// Bytes of all its states.
     pub bytes: u64,
+    /// Bytes that were written for it: fewer with incremental checkpoints.
+    pub uploaded: u64,
     /// Longest alignment of a task, ms.
     pub alignment_ms: i64,
     /// A task took it unaligned.

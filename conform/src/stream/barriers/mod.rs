@@ -215,6 +215,7 @@ fn word(case: &Case, word: &str, index: u64, now: i64) -> Checked<(u32, Item<u64
                 checkpoint,
                 created_ms: now,
                 alignment: alignment(case)?,
+                savepoint: false,
             };
             (channel, Item::Barrier(barrier))
         }

@@ -97,6 +97,7 @@ impl<'a> Rig<'a> {
             checkpoint: offset(setting(step, &["checkpoint", "cp", "id"]))?,
             created_ms: created,
             alignment,
+            savepoint: false,
         })
     }
 

@@ -16,8 +16,10 @@ use crate::stream::note::{Note, Rule};
 use crate::stream::protocol::{Attempt, CheckpointMetrics, Decline, Packet, TaskId};
 use crate::stream::rules::barrier::Declined;
 use crate::stream::rules::fault::checkpoint_failures::{CheckpointFailure, FailureReason, Taken};
-use crate::stream::snapshot::Handle;
+use crate::stream::rules::lsm::registry::Discarded;
+use crate::stream::snapshot::{BackendFiles, Handle};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// About how much of a checkpoint's metadata one handle takes, bytes.
 const METADATA_PER_HANDLE: u64 = 256;
@@ -45,10 +47,22 @@ impl JobManager {
         &mut self,
         (attempt, task): (Attempt, TaskId),
         checkpoint: i64,
-        handle: Handle,
+        (handle, files): (Handle, Arc<Vec<BackendFiles>>),
         metrics: CheckpointMetrics,
         cx: &mut StreamCx<'_>,
     ) {
+        // Shared files are registered whatever becomes of the checkpoint.
+        let registered = self.coordinator.register(checkpoint, &files);
+        self.discard_files(registered.discarded, cx);
+        if registered.missing {
+            self.give_up(
+                checkpoint,
+                FailureReason::CheckpointAsyncException,
+                true,
+                cx,
+            );
+            return;
+        }
         let current = self.runs_in(task, attempt);
         let pending = self.coordinator.pending.get_mut(&checkpoint);
         let Some(pending) = pending.filter(|_| current) else {
@@ -67,6 +81,9 @@ impl JobManager {
         }
         pending.handles.insert(task, handle);
         pending.metrics.insert(task, metrics);
+        if !files.is_empty() {
+            pending.files.insert(task, files);
+        }
         if pending.waiting.is_empty() {
             let bytes = METADATA_PER_HANDLE * (1 + pending.handles.len() as u64);
             cx.send(
@@ -123,6 +140,7 @@ impl JobManager {
                 savepoint: pending.taken != Taken::Checkpoint,
                 span: (pending.triggered, now),
                 handles: pending.handles,
+                files: pending.files,
                 metrics: pending.metrics,
                 parallelism: self.parallelism.clone(),
             },
@@ -130,6 +148,7 @@ impl JobManager {
         self.coordinator.last_completion_ms = now_ms(cx);
         self.coordinator.failures.on_success(checkpoint);
         self.coordinator.counts.0 += 1;
+        self.coordinator.confirm(checkpoint);
         cx.note(Note::rule(
             Rule::CheckpointCompleted,
             None,
@@ -148,9 +167,7 @@ impl JobManager {
             );
         }
         let kept = self.job.spec.config.checkpoint_retained.max(1);
-        for checkpoint in self.coordinator.drop_subsumed(kept as usize) {
-            cx.send(self.job.storage, Packet::DiscardState { checkpoint });
-        }
+        self.drop_subsumed(kept as usize, cx);
         let older = self.coordinator.pending.range(..checkpoint);
         let older: Vec<i64> = older
             .filter(|(_, it)| it.taken == Taken::Checkpoint)
@@ -267,8 +284,21 @@ impl JobManager {
     /// The job has ended: no checkpoint is needed any more.
     pub(super) fn end_checkpoints(&mut self, cx: &mut StreamCx<'_>) {
         self.abort_all(FailureReason::CheckpointCoordinatorShutdown, cx);
-        for checkpoint in self.coordinator.drop_subsumed(0) {
+        self.drop_subsumed(0, cx);
+    }
+
+    /// Keeps so many completed checkpoints, and has what nobody needs any more deleted.
+    fn drop_subsumed(&mut self, kept: usize, cx: &mut StreamCx<'_>) {
+        for checkpoint in self.coordinator.drop_subsumed(kept) {
             cx.send(self.job.storage, Packet::DiscardState { checkpoint });
+        }
+        let unused = self.coordinator.unused_files();
+        self.discard_files(unused, cx);
+    }
+
+    fn discard_files(&self, files: Vec<Discarded>, cx: &mut StreamCx<'_>) {
+        if !files.is_empty() {
+            cx.send(self.job.storage, Packet::DiscardFiles { files });
         }
     }
 

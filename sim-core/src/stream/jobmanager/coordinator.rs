@@ -12,7 +12,8 @@ use crate::stream::rules::fault::checkpoint_failures::{FailureManager, Taken};
 use crate::stream::rules::fault::checkpoint_trigger::{
     MAX_QUEUED, Request, RequestDecider, Situation,
 };
-use crate::stream::snapshot::Handle;
+use crate::stream::rules::lsm::registry::{Discarded, SharedKey, SharedStateRegistry};
+use crate::stream::snapshot::{BackendFiles, Handle};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Pending {
     pub waiting: BTreeSet<TaskId>,
     /// Where tasks' state lies.
     pub handles: BTreeMap<TaskId, Handle>,
+    /// The files of their backends.
+    pub files: BTreeMap<TaskId, Arc<Vec<BackendFiles>>>,
     /// What tasks said of it.
     pub metrics: BTreeMap<TaskId, CheckpointMetrics>,
     pub(super) timer: TimerId,
@@ -44,10 +47,21 @@ pub struct Completed {
     pub span: (Nanos, Nanos),
     /// Where tasks' state lies.
     pub handles: BTreeMap<TaskId, Handle>,
+    /// The files of their backends.
+    pub files: BTreeMap<TaskId, Arc<Vec<BackendFiles>>>,
     /// What tasks said of it.
     pub metrics: BTreeMap<TaskId, CheckpointMetrics>,
     /// The parallelism of each operator when it was taken.
     pub parallelism: Arc<Vec<u32>>,
+}
+
+impl Completed {
+    /// Bytes that were written for it, and bytes of all its states.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        let new = self.metrics.values().map(|it| it.checkpointed_bytes);
+        (new.sum(), self.handles.values().map(|it| it.bytes).sum())
+    }
 }
 
 /// What the coordinator remembers.
@@ -62,6 +76,8 @@ pub(super) struct Coordinator {
     pub(super) pending: BTreeMap<i64, Pending>,
     /// By id.
     pub(super) completed: Vec<Completed>,
+    /// The files that checkpoints share.
+    pub(super) registry: SharedStateRegistry,
     /// Checkpoints completed, and failed, ever.
     pub(super) counts: (u64, u64),
     /// Checkpoints that are not kept any more, and of which some state is used still.
@@ -91,6 +107,7 @@ impl Coordinator {
             last_id: 0,
             pending: BTreeMap::new(),
             completed: Vec::new(),
+            registry: SharedStateRegistry::default(),
             counts: (0, 0),
             subsumed: BTreeSet::new(),
             last_completion_ms: i64::MIN,
@@ -107,6 +124,7 @@ impl Coordinator {
         self.last_id = other.last_id;
         self.completed.clone_from(&other.completed);
         self.subsumed.clone_from(&other.subsumed);
+        self.registry.clone_from(&other.registry);
         self.starts = other.starts;
     }
 
@@ -169,6 +187,61 @@ impl Coordinator {
         let unused: Vec<i64> = self.subsumed.difference(&used).copied().collect();
         self.subsumed.retain(|it| used.contains(it));
         unused
+    }
+}
+
+/// What the registry says of a task's files.
+#[derive(Debug, Default)]
+pub(super) struct Registered {
+    /// Uploads that another one makes needless.
+    pub(super) discarded: Vec<Discarded>,
+    /// A file that is to be there already is not known.
+    pub(super) missing: bool,
+}
+
+impl Coordinator {
+    /// A task's snapshot has these files, whatever becomes of the checkpoint
+    /// (`registerSharedStates`).
+    pub(super) fn register(&mut self, checkpoint: i64, files: &[BackendFiles]) -> Registered {
+        let mut done = Registered::default();
+        for it in files {
+            let key = |file: u64| SharedKey {
+                backend: it.backend,
+                file,
+            };
+            for new in &it.new {
+                let goes = self
+                    .registry
+                    .register_new(key(new.id), new.bytes, checkpoint);
+                done.discarded.extend(goes);
+            }
+            for reused in &it.reused {
+                done.missing |= !self.registry.register_reused(key(reused.id), checkpoint);
+            }
+        }
+        done
+    }
+
+    /// A checkpoint is complete: its files are used by it, also those of tasks that had finished.
+    pub(super) fn confirm(&mut self, checkpoint: i64) {
+        let found = self.completed.iter().find(|it| it.id == checkpoint);
+        let files = found.into_iter().flat_map(|it| it.files.values());
+        for it in files.flat_map(|it| it.iter()) {
+            for file in it.new.iter().chain(&it.reused) {
+                let key = SharedKey {
+                    backend: it.backend,
+                    file: file.id,
+                };
+                self.registry.register_reused(key, checkpoint);
+            }
+        }
+        self.registry.on_completed(checkpoint);
+    }
+
+    /// The files that no kept checkpoint and no later one uses.
+    pub(super) fn unused_files(&mut self) -> Vec<Discarded> {
+        let lowest = self.completed.first().map_or(i64::MAX, |it| it.id);
+        self.registry.unregister_unused(lowest)
     }
 }
 

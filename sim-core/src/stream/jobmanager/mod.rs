@@ -274,7 +274,8 @@ impl JobManager {
                 task,
                 handle,
                 metrics,
-            } => self.acknowledged((attempt, task), checkpoint, handle, metrics, cx),
+                files,
+            } => self.acknowledged((attempt, task), checkpoint, (handle, files), metrics, cx),
             Packet::DeclineCheckpoint {
                 attempt,
                 checkpoint,

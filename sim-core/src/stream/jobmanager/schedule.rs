@@ -202,7 +202,7 @@ impl JobManager {
         let (groups, many) = slots::sharing_groups(&self.job.graph, &self.parallelism);
         let config = &self.job.spec.config;
         let (mut needed, mut before) = (vec![false; many as usize], vec![None; many as usize]);
-        if config.local_recovery {
+        if config.recovers_locally() {
             before
                 .iter_mut()
                 .zip(&self.slots)

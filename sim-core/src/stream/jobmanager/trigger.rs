@@ -17,6 +17,7 @@ use crate::stream::rules::barrier::{Alignment, Barrier};
 use crate::stream::rules::fault::checkpoint_failures::{FailureReason, Taken};
 use crate::stream::rules::fault::checkpoint_trigger::{Decision, Dropped, Request};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Draws of the time until the first periodic checkpoint.
 const FIRST: Purpose = Purpose::named("stream.checkpoint.first");
@@ -191,9 +192,11 @@ impl JobManager {
                 true => Alignment::Aligned,
                 false => alignment(is_unaligned(config), config.aligned_timeout.0),
             },
+            savepoint: request.savepoint,
         };
         let mut waiting = BTreeSet::new();
         let mut handles = BTreeMap::new();
+        let mut files = BTreeMap::new();
         let mut triggered: BTreeMap<(NodeId, Attempt), Vec<TaskId>> = BTreeMap::new();
         for (task, it) in &self.executions {
             if it.state == ExecutionState::Finished {
@@ -201,6 +204,9 @@ impl JobManager {
                 let last = last.filter(|it| it.parallelism == self.parallelism);
                 let last = last.and_then(|it| it.handles.get(task));
                 handles.extend(last.map(|it| (*task, *it)));
+                let last = self.coordinator.latest();
+                let last = last.and_then(|it| it.files.get(task));
+                files.extend(last.map(|it| (*task, Arc::clone(it))));
                 continue;
             }
             waiting.insert(*task);
@@ -216,6 +222,7 @@ impl JobManager {
             triggered: cx.now(),
             waiting,
             handles,
+            files,
             metrics: BTreeMap::new(),
             timer,
         };

@@ -320,6 +320,12 @@ impl Operator {
         }
     }
 
+    /// Whether it has keyed state.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        !matches!(self, Operator::Plain(_) | Operator::Watermarks(_))
+    }
+
     /// What a checkpoint holds of it; shares its pieces.
     #[must_use]
     pub fn snapshot(&mut self, _job: &Job) -> OperatorSnapshot {

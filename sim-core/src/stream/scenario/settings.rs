@@ -30,6 +30,15 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("taskmanager.network.memory.max-buffers-per-channel", 1),
     ("taskmanager.network.memory.buffer-debloat.target", 1),
     ("taskmanager.network.memory.buffer-debloat.period", 1),
+    ("state.backend.rocksdb.writebuffer.size", 1),
+    (
+        "state.backend.rocksdb.compaction.level.target-file-size-base",
+        1,
+    ),
+    (
+        "state.backend.rocksdb.compaction.level.max-size-level-base",
+        1,
+    ),
     ("strandline.record-bytes", 1),
     ("strandline.storage.bytes-per-second", 1),
 ];

@@ -4,6 +4,7 @@
 //! statuses follow behind it, and what leaves the chain is written to the task's output. Each
 //! operator's time is charged where the record meets it.
 
+use super::backend::Backend;
 use super::output::Output;
 use crate::kernel::Nanos;
 use crate::stream::element::{Element, Record};
@@ -37,6 +38,8 @@ pub struct ChainLink {
     pub operator: u32,
     /// What it is.
     pub link: Link,
+    /// Where its keyed state lives, if not on the heap.
+    pub backend: Option<Box<Backend>>,
     /// What a record costs, ns.
     cost: Nanos,
     /// The operators chained to it: which output, and their places.
@@ -117,6 +120,7 @@ impl Chain {
             Some(ChainLink {
                 operator: *operator,
                 link,
+                backend: None,
                 cost: spec.cost,
                 chained: chained(job, operators, *operator),
                 writes: writes(&job.graph, task.vertex, *operator),
@@ -183,7 +187,12 @@ impl Chain {
             }
             Link::Operator(operator) => {
                 let mut outs = io.2.outs();
+                let before = it.backend.as_ref().map(|_| operator.size());
                 let done = operator.on_record(input, record, io.0, &mut outs);
+                if let (Some(backend), Some(before)) = (&mut it.backend, before) {
+                    let cost = backend.access(before, operator.size());
+                    self.spent = self.spent.saturating_add(cost);
+                }
                 self.spread(at, outs, io)?;
                 done
             }

@@ -3,7 +3,9 @@
 //! Follows `SubtaskCheckpointCoordinatorImpl.checkpointState`: sinks send what they hold, the barrier
 //! is emitted, every operator of the chain gives its snapshot while the thread stands still, and the
 //! state is written beside the thread. An unaligned checkpoint is written once every channel's
-//! barrier is there, with the records that were overtaken. A source whose input has ended takes part
+//! barrier is there, with the records that were overtaken. One with a timeout is written once its
+//! barrier has left every output; a barrier that waits there for longer than the timeout overtakes
+//! (`registerAlignmentTimer`, `PipelinedSubpartition.alignedBarrierTimeout`). A source whose input has ended takes part
 //! in one more checkpoint before it ends (FLIP-147).
 
 use super::{Io, Moment, Task};
@@ -14,7 +16,7 @@ use crate::stream::protocol::{ChannelId, CheckpointMetrics, Decline, Packet, Tas
 use crate::stream::rules::FINAL_WATERMARK;
 use crate::stream::rules::barrier::channel::Item;
 use crate::stream::rules::barrier::{Action, Barrier};
-use crate::stream::snapshot::{Handle, TaskSnapshot};
+use crate::stream::snapshot::{BackendFiles, Handle, TaskSnapshot};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +28,10 @@ struct Pending {
     metrics: CheckpointMetrics,
     /// The snapshot, once it was taken.
     snapshot: Option<TaskSnapshot>,
+    /// Bytes to be written, and those of the whole, when it was taken.
+    bytes: (u64, u64),
+    /// The files of its backends, as they are acknowledged.
+    files: Arc<Vec<BackendFiles>>,
     inputs: Vec<(ChannelId, Buffer)>,
     outputs: Vec<(ChannelId, Buffer)>,
     /// Every channel's barrier is there, or need not be.
@@ -183,6 +189,8 @@ impl Task {
                 barrier,
                 metrics,
                 snapshot: None,
+                bytes: (0, 0),
+                files: Arc::default(),
                 inputs,
                 outputs,
                 // No barrier comes on a channel that has ended.
@@ -207,6 +215,12 @@ impl Task {
             }
             self.checkpoints.flushing = None;
             let operators = self.chain.snapshot(id, at.wall_ms, job, &mut io.effects);
+            let savepoint = self.checkpoints.pending.get(&id);
+            let savepoint = savepoint.is_some_and(|it| it.barrier.savepoint);
+            let config = &job.spec.config;
+            let (files, pause) = self.chain.snapshot_files((id, savepoint), config);
+            let bytes = self.chain.checkpoint_bytes(&files);
+            self.busy_until = self.busy_until.max(at.now.saturating_add(pause));
             self.checkpoints.taken = self.checkpoints.taken.max(id);
             // An unaligned barrier may have overtaken the last records: then it takes another one.
             let head = self.chain.links.first();
@@ -219,8 +233,11 @@ impl Task {
             }
             if let Some(pending) = self.checkpoints.pending.get_mut(&id) {
                 pending.taken_ms = at.wall_ms;
+                pending.bytes = bytes;
+                pending.files = Arc::new(files);
                 pending.snapshot = Some(TaskSnapshot {
                     operators,
+                    files: Arc::clone(&pending.files),
                     ..TaskSnapshot::default()
                 });
             }
@@ -229,12 +246,33 @@ impl Task {
         Ok(true)
     }
 
+    /// When a barrier that waits in an output is to overtake, and whose: ms of the wall clock.
+    pub(super) fn output_timeout(&self) -> Option<(i64, i64)> {
+        let pending = self.checkpoints.pending.values();
+        let timed = pending.filter_map(|it| Some((it.barrier, it.barrier.timeout_ms()?)));
+        let waiting = timed.filter(|(it, _)| self.output.holds_barrier(it.checkpoint));
+        let due = waiting.map(|(it, wait)| (it.created_ms.saturating_add(wait), it.checkpoint));
+        due.min()
+    }
+
+    /// A barrier has waited in an output for too long.
+    pub(super) fn time_out(&mut self, checkpoint: i64) {
+        let overtaken = self.output.time_out(checkpoint);
+        if let Some(it) = self.checkpoints.pending.get_mut(&checkpoint) {
+            it.metrics.unaligned = true;
+            it.outputs.extend(overtaken);
+        }
+    }
+
     /// Writes every snapshot that is whole.
-    fn write(&mut self, job: &Job, io: &mut Io) {
+    pub(super) fn write(&mut self, job: &Job, io: &mut Io) {
+        if self.checkpoints.pending.is_empty() {
+            return;
+        }
         let record_bytes = u64::from(job.spec.config.record_bytes);
-        let size = self.chain.size();
         for (id, it) in &mut self.checkpoints.pending {
-            if !it.whole || it.writing.is_some() {
+            let timed = it.barrier.timeout_ms().is_some();
+            if !it.whole || it.writing.is_some() || timed && self.output.holds_barrier(*id) {
                 continue;
             }
             let Some(mut state) = it.snapshot.take() else {
@@ -245,11 +283,12 @@ impl Task {
             let in_flight = state.input_channels.iter().chain(&state.output_channels);
             let records: u64 = in_flight.map(|(_, data)| data.len() as u64).sum();
             it.metrics.persisted_bytes = records.saturating_mul(record_bytes);
-            let bytes = size.bytes.saturating_add(it.metrics.persisted_bytes);
+            let bytes = it.bytes.0.saturating_add(it.metrics.persisted_bytes);
+            it.metrics.checkpointed_bytes = bytes;
             let handle = Handle {
                 checkpoint: *id,
                 task: Some(self.id),
-                bytes,
+                bytes: it.bytes.1.saturating_add(it.metrics.persisted_bytes),
             };
             it.writing = Some(handle);
             let note = Note::rule(Rule::Snapshot, Some(self.id), bytes as i64, *id);
@@ -278,6 +317,7 @@ impl Task {
             task: self.id,
             handle,
             metrics: it.metrics,
+            files: it.files,
         });
     }
 
@@ -308,11 +348,13 @@ impl Task {
         self.stopping |= stop;
         self.checkpoints.complete = self.checkpoints.complete.max(checkpoint);
         self.chain.complete(checkpoint, at.wall_ms, &mut io.effects);
+        self.chain.backends().for_each(|it| it.complete(checkpoint));
     }
 
     /// The JobManager says that a checkpoint will not be complete, or the barriers do.
     pub fn abort(&mut self, checkpoint: i64) {
         self.checkpoints.pending.remove(&checkpoint);
+        self.chain.backends().for_each(|it| it.abort(checkpoint));
         if self.stopped_at == Some(checkpoint) {
             self.stopped_at = None;
         }

@@ -7,6 +7,7 @@
 //! while the output has no buffer. Left out: several inputs of one edge with selection
 //! (`InputSelectable`), async I/O, and splitting a record's work at a full output.
 
+pub mod backend;
 pub mod chain;
 mod checkpoint;
 pub mod input;
@@ -149,10 +150,13 @@ impl Task {
             both.register(1);
             both
         });
+        let mut chain = Chain::open(job, id, parallelism, restored, (checkpoint, at.wall_ms));
+        let seat = (id.subtask, attempt);
+        chain.open_backends(&job.spec.config, seat, (restored, checkpoint));
         Task {
             id,
             attempt,
-            chain: Chain::open(job, id, parallelism, restored, (checkpoint, at.wall_ms)),
+            chain,
             input,
             output,
             reading: None,
@@ -284,6 +288,9 @@ impl Task {
                 doing = Doing::Backpressured;
                 break;
             }
+            if self.busy_until > at.now {
+                continue;
+            }
             if self.timers(job, at, io)? {
                 continue;
             }
@@ -340,6 +347,12 @@ impl Task {
         if self.input.timer_ms().is_some_and(|due| due <= at.wall_ms) {
             self.input.on_timer(at.wall_ms, &mut io.actions);
             self.barriers(job, at, io)?;
+            worked = true;
+        }
+        if let Some((due, checkpoint)) = self.output_timeout()
+            && due <= at.wall_ms
+        {
+            self.time_out(checkpoint);
             worked = true;
         }
         if self.tick_at.is_some_and(|due| due <= at.now) {
@@ -408,6 +421,8 @@ impl Task {
             self.flush_at = Some(at.now.saturating_add(wait));
         }
         self.output.send(&mut io.sendings);
+        // Snapshots may have waited for their barriers to leave.
+        self.write(job, io);
         self.input.announce(&mut io.credits);
     }
 
@@ -435,6 +450,7 @@ impl Task {
             .next_timer()
             .into_iter()
             .chain(self.input.timer_ms())
+            .chain(self.output_timeout().map(|it| it.0))
             .min();
         (first, wall)
     }

@@ -8,7 +8,7 @@
 //! while a subpartition holds `max-buffers-per-channel` buffers or the pool (two for each
 //! subpartition and eight) is empty; what one record brings about is always taken, where Flink has
 //! five overdraft buffers and then blocks inside the record. Left out: records that span buffers,
-//! bounded partitions, and the aligned timeout of barriers that wait in an output.
+//! bounded partitions.
 
 use crate::kernel::{Purpose, below, draw};
 use crate::stream::element::{Buffer, Element, Key, Record};
@@ -297,6 +297,38 @@ impl Output {
         overtaken
     }
 
+    /// Whether a checkpoint's barrier waits behind what it does not overtake.
+    #[must_use]
+    pub fn holds_barrier(&self, checkpoint: i64) -> bool {
+        let waits = |it: &Item<Buffer>| is_aligned(it, checkpoint);
+        self.all().any(|it| it.queue.iter().any(waits))
+    }
+
+    /// The alignment of a checkpoint has taken too long (`alignedBarrierTimeout`): where its barrier
+    /// waits it overtakes, and what it overtakes is returned. Where it has left it stays aligned.
+    pub fn time_out(&mut self, checkpoint: i64) -> Vec<(ChannelId, Buffer)> {
+        let mut overtaken = Vec::new();
+        for it in self.all_mut() {
+            let Some(at) = it.queue.iter().position(|it| is_aligned(it, checkpoint)) else {
+                continue;
+            };
+            let Some(Item::Barrier(barrier)) = it.queue.remove(at) else {
+                continue;
+            };
+            for item in it.queue.iter().take(at) {
+                if let Item::Buffer { data, .. } = item {
+                    overtaken.push((it.channel, Arc::clone(data)));
+                }
+            }
+            let events = it.queue.iter().take(at);
+            let place = events.take_while(|it| !matches!(it, Item::Buffer { .. }));
+            let place = place.count();
+            it.queue
+                .insert(place, Item::Barrier(barrier.as_unaligned()));
+        }
+        overtaken
+    }
+
     /// Ends every buffer that is being filled.
     pub fn flush(&mut self) {
         self.all_mut().for_each(Subpartition::finish);
@@ -368,9 +400,103 @@ impl Output {
     }
 }
 
+/// Whether an item is a checkpoint's barrier that overtakes nothing.
+fn is_aligned(item: &Item<Buffer>, checkpoint: i64) -> bool {
+    matches!(item, Item::Barrier(it) if it.checkpoint == checkpoint && !it.is_unaligned())
+}
+
 /// The subtask that owns a key.
 fn owner(groups: Option<&KeyGroups>, key: Key, job: &Job) -> u32 {
     groups.map_or(0, |groups| {
         groups.operator_index(groups.group_of(job.spec.keys.hash_code(key)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::rules::barrier::Alignment;
+    use crate::stream::spec::{MapFunction, OperatorKind};
+    use crate::stream::testing::job_of;
+
+    const CHANNEL: ChannelId = ChannelId {
+        edge: 0,
+        from: 0,
+        to: 0,
+    };
+
+    fn buffer(value: i64) -> Item<Buffer> {
+        Item::Buffer {
+            data: Arc::new(vec![Element::Watermark(value)]),
+            bytes: 1,
+        }
+    }
+
+    /// What waits, in short: buffers by their number, barriers with how they are.
+    fn shown(it: &Output) -> Vec<String> {
+        let items = it.all().flat_map(|it| it.queue.iter());
+        let each = items.map(|it| match it {
+            Item::Buffer { data, .. } => match data.first() {
+                Some(Element::Watermark(value)) => value.to_string(),
+                _ => "?".to_owned(),
+            },
+            Item::Barrier(it) if it.is_unaligned() => format!("!{}", it.checkpoint),
+            Item::Barrier(it) => format!("|{}", it.checkpoint),
+            _ => "end".to_owned(),
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn a_barrier_that_waits_for_too_long_overtakes() {
+        let job = job_of(OperatorKind::Map(MapFunction::Identity), 1);
+        let source = TaskId {
+            vertex: 0,
+            subtask: 0,
+        };
+        let mut it = Output::new(&job, source, &job.parallelism(), &[vec![1], vec![1]]);
+        it.partitions = vec![Partition {
+            edge: 0,
+            operator: 0,
+            side: Side::Main,
+            partitioning: Partitioning::Forward,
+            groups: None,
+            turn: 0,
+            written: 0,
+            subpartitions: vec![Subpartition {
+                channel: CHANNEL,
+                node: 1,
+                queue: [buffer(1), buffer(2)].into(),
+                filling: Vec::new(),
+                filling_bytes: 0,
+                credit: 0,
+                requested: true,
+            }],
+        }];
+        let barrier = Barrier {
+            checkpoint: 7,
+            created_ms: 0,
+            alignment: Alignment::AlignedWithTimeout { timeout_ms: 100 },
+            savepoint: false,
+        };
+        assert!(it.barrier(barrier).is_empty());
+        it.partitions[0].subpartitions[0].queue.push_back(buffer(3));
+        assert_eq!(shown(&it), ["1", "2", "|7", "3"]);
+        assert!(it.holds_barrier(7) && !it.holds_barrier(6));
+        let overtaken: Vec<_> = it.time_out(7).into_iter().map(|it| it.1).collect();
+        let expected = vec![
+            Arc::new(vec![Element::Watermark(1)]),
+            Arc::new(vec![Element::Watermark(2)]),
+        ];
+        assert_eq!(overtaken, expected);
+        assert_eq!(shown(&it), ["!7", "1", "2", "3"]);
+        assert!(!it.holds_barrier(7) && it.time_out(7).is_empty());
+        let mut sent = Vec::new();
+        it.send(&mut sent);
+        assert_eq!(
+            (sent.len(), shown(&it).len()),
+            (1, 3),
+            "an event needs no credit"
+        );
+    }
 }

@@ -2,8 +2,10 @@
 //!
 //! Follows `TaskExecutor` of Flink 2.x: it registers with the JobManager, answers its heartbeats and
 //! gives up its tasks when it hears none for `heartbeat.timeout`. Buffers between tasks of one
-//! TaskManager do not cross the network. Left out: memory, slots of several jobs, local recovery,
-//! the partition tracker; a task that is cancelled is gone at once.
+//! TaskManager do not cross the network. With a local backup (`TaskLocalStateStoreImpl`) it keeps a
+//! copy of every state that it uploads, and with local recovery reads that rather than the storage;
+//! the copies are gone with the process. Left out: memory, slots of several jobs, what writing the
+//! copies costs, the partition tracker; a task that is cancelled is gone at once.
 
 mod traffic;
 
@@ -36,6 +38,15 @@ pub enum TaskManagerTimer {
     Heartbeat,
     /// Ask again for state that has not come.
     Read,
+    /// A state was read from the local disk.
+    Local {
+        /// For which attempt.
+        attempt: Attempt,
+        /// Of which task.
+        task: TaskId,
+        /// Which.
+        handle: Handle,
+    },
 }
 
 /// A task whose state is being read.
@@ -77,6 +88,8 @@ pub struct TaskManager {
     heard: Nanos,
     /// Watermarks that were reported for alignment.
     reported: BTreeMap<TaskId, i64>,
+    /// Copies of states on the local disk: those of the last complete checkpoint and later ones.
+    local: BTreeMap<Handle, Arc<TaskSnapshot>>,
 }
 
 impl TaskManager {
@@ -98,6 +111,7 @@ impl TaskManager {
             retry_ms: REGISTRATION_MS.0,
             heard: 0,
             reported: BTreeMap::new(),
+            local: BTreeMap::new(),
         }
     }
 
@@ -158,6 +172,11 @@ impl TaskManager {
             Input::Timer(TaskManagerTimer::Register) => {}
             Input::Timer(TaskManagerTimer::Heartbeat) => self.check_heartbeat(cx),
             Input::Timer(TaskManagerTimer::Read) => self.read_again(cx),
+            Input::Timer(TaskManagerTimer::Local {
+                attempt,
+                task,
+                handle,
+            }) => self.read_locally((attempt, task), handle, &mut io, &mut dirty, cx),
             Input::Timer(TaskManagerTimer::Wake) => {
                 self.alarm = None;
                 dirty.extend(self.tasks.keys().copied());
@@ -324,6 +343,7 @@ impl TaskManager {
                 checkpoint,
                 stop,
             } => {
+                self.local.retain(|it, _| it.checkpoint >= checkpoint);
                 for id in self.of_attempt(attempt) {
                     if let Some(task) = self.tasks.get_mut(&id) {
                         task.complete((checkpoint, stop), at, io);

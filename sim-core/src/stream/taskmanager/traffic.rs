@@ -2,6 +2,7 @@
 
 use super::{Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer};
 use crate::kernel::{MILLISECOND, NodeId};
+use crate::stream::config::StateBackend;
 use crate::stream::node::{StreamCx, Timer};
 use crate::stream::note::Note;
 use crate::stream::protocol::{Attempt, Deployment, Packet, TaskEnd, TaskFailure, TaskId};
@@ -53,8 +54,29 @@ impl TaskManager {
             return;
         };
         let here = |handle: &Handle| opening.read.iter().any(|(it, _)| it == handle);
+        let config = &self.job.spec.config;
         let mut asked = false;
         for handle in opening.restore.iter().filter(|it| !here(it)) {
+            let own = handle.task == Some(task) && opening.restore.len() == 1;
+            if config.recovers_locally() && own && self.local.contains_key(handle) {
+                // Files of an LSM tree are linked, and not copied.
+                let bytes = match config.backend {
+                    StateBackend::HashMap => handle.bytes,
+                    StateBackend::RocksDb => 0,
+                };
+                let done = if bytes == 0 {
+                    cx.now()
+                } else {
+                    cx.disk_read(bytes)
+                };
+                let local = TaskManagerTimer::Local {
+                    attempt: opening.attempt,
+                    task,
+                    handle: *handle,
+                };
+                cx.set_timer(done.saturating_sub(cx.now()), Timer::TaskManager(local));
+                continue;
+            }
             asked = true;
             let read = Packet::ReadState {
                 attempt: opening.attempt,
@@ -67,6 +89,30 @@ impl TaskManager {
             self.reads = true;
             let timer = Timer::TaskManager(TaskManagerTimer::Read);
             cx.set_timer(READ_AGAIN_MS * MILLISECOND, timer);
+        }
+    }
+
+    /// A state has been read from the local disk.
+    pub(super) fn read_locally(
+        &mut self,
+        (attempt, task): (Attempt, TaskId),
+        handle: Handle,
+        io: &mut Io,
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let state = self.local.get(&handle).map(Arc::clone);
+        let opening = self.opening.get_mut(&task);
+        let Some(it) = opening.filter(|it| it.attempt == attempt && !it.has(handle)) else {
+            return;
+        };
+        match state {
+            Some(state) => {
+                it.read.push((handle, state));
+                self.open_if_read(task, io, dirty, cx);
+            }
+            // It was given up meanwhile: the storage has it.
+            None => self.read(task, cx),
         }
     }
 
@@ -113,6 +159,14 @@ impl TaskManager {
         task.start(at, io);
         for (_, channel, credit) in self.early.iter().filter(|it| it.0 == attempt) {
             task.output.credit(*channel, *credit);
+        }
+        if let Some(checkpoint) = checkpoint {
+            let state = task.chain.keyed(&job);
+            cx.note(Note::Restored {
+                task: id,
+                checkpoint,
+                state,
+            });
         }
         self.tasks.insert(id, task);
         cx.send(job.job_manager, Packet::TaskRunning { attempt, task: id });
@@ -216,6 +270,7 @@ impl TaskManager {
                 attempt,
                 checkpoint,
             } => {
+                self.local.retain(|it, _| it.checkpoint != checkpoint);
                 for id in self.of_attempt(attempt) {
                     if let Some(task) = self.tasks.get_mut(&id) {
                         task.abort(checkpoint);
@@ -348,6 +403,12 @@ impl TaskManager {
             cx.send(self.job.job_manager, report);
         }
         for upload in io.uploads.drain(..) {
+            if let Packet::WriteState { handle, state, .. } = &upload
+                && self.job.spec.config.backs_up_locally()
+                && let Some(state) = state
+            {
+                self.local.insert(*handle, Arc::clone(state));
+            }
             cx.send(self.job.storage, upload);
         }
         for (operator, request, order) in io.effects.requests.drain(..) {

@@ -446,7 +446,8 @@ impl<'w> Look<'w> {
             savepoint: it.savepoint,
             at: it.span.1,
             took: it.span.1.saturating_sub(it.span.0),
-            bytes: it.handles.values().map(|it| it.bytes).sum(),
+            bytes: it.bytes().1,
+            uploaded: it.bytes().0,
             alignment_ms: it
                 .metrics
                 .values()

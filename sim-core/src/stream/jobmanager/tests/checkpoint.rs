@@ -9,6 +9,7 @@ use crate::stream::protocol::{CheckpointMetrics, Decline, Packet};
 use crate::stream::rules::barrier::Alignment;
 use crate::stream::rules::fault::checkpoint_failures::FailureReason;
 use crate::stream::snapshot::Handle;
+use std::sync::Arc;
 
 const EVERY_10_S: (&str, &str) = ("execution.checkpointing.interval", "10 s");
 
@@ -172,6 +173,7 @@ fn what_comes_late_is_discarded() {
             task: task(1, 0),
             handle,
             metrics: CheckpointMetrics::default(),
+            files: Arc::default(),
         },
     );
     assert_eq!(it.discarded(), [1, 1]);

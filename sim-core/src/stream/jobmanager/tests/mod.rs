@@ -273,6 +273,7 @@ impl Cluster {
                         task,
                         handle,
                         metrics: CheckpointMetrics::default(),
+                        files: Arc::default(),
                     };
                     self.later(self.duration, node, ack);
                 }

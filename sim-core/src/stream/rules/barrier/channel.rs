@@ -238,6 +238,7 @@ mod tests {
             checkpoint,
             created_ms: 0,
             alignment,
+            savepoint: false,
         })
     }
 

@@ -258,6 +258,7 @@ mod tests {
             checkpoint,
             created_ms: 0,
             alignment,
+            savepoint: false,
         })
     }
 

@@ -521,6 +521,7 @@ mod tests {
             checkpoint,
             created_ms: 0,
             alignment,
+            savepoint: false,
         }
     }
 
@@ -572,10 +573,8 @@ mod tests {
         assert!(inputs.storing.is_none() && inputs.blocked.is_empty());
         assert_eq!(out.len(), 2, "{out:?}");
         // The next begins aligned again.
-        let two = Barrier {
-            created_ms: 102,
-            ..barrier(2, WITHIN)
-        };
+        let mut two = barrier(2, WITHIN);
+        two.created_ms = 102;
         handler.on_barrier(0, two, 103, &mut inputs, &mut out);
         assert!(inputs.storing.is_none() && inputs.blocked.contains(&0));
     }

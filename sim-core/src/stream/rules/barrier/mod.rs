@@ -41,6 +41,8 @@ pub struct Barrier {
     pub created_ms: i64,
     /// How it is to be aligned.
     pub alignment: Alignment,
+    /// It is a savepoint's (`SnapshotType.isSavepoint`), which shares no files.
+    pub savepoint: bool,
 }
 
 impl Barrier {

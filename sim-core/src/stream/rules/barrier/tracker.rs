@@ -232,6 +232,7 @@ mod tests {
             checkpoint,
             created_ms: 0,
             alignment: Alignment::Aligned,
+            savepoint: false,
         }
     }
 

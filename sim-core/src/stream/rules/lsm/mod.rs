@@ -124,6 +124,11 @@ impl Lsm {
             .sort_unstable_by_key(|it| (it.level, it.span, it.id));
     }
 
+    /// Files have numbers from this one on.
+    pub fn number_from(&mut self, id: u64) {
+        self.next_id = self.next_id.max(id);
+    }
+
     fn number(&mut self) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
