@@ -14,6 +14,9 @@ const SEEKS = quick ? 10 : 40;
 const FRAMES = quick ? 120 : 600;
 const SEEK_RUN_EVENTS = 500_000;
 const SECOND = 1e9;
+// Of bench-job.toml, and from when on job-keys.toml has its keys.
+const JOB_RECORDS = 1_000_000;
+const KEYS_FROM = 9 * SECOND;
 const CANDIDATES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"];
 
 const say = (text) => process.stderr.write(`${text} …\n`);
@@ -91,16 +94,19 @@ async function open(page, toml, speed) {
   if (!opened) throw new Error("the page refused the scenario");
 }
 
-function native_rate() {
-  const options = ["bench", "--quick", "--json", "--only", "the same with 1,000 keys"];
-  const told = execFileSync(native, options, { stdio: ["ignore", "pipe", "ignore"] });
-  return JSON.parse(told).at(-1).engine_m_per_s;
+function told_natively(only) {
+  const options = ["bench", "--quick", "--json", "--only", only];
+  return JSON.parse(execFileSync(native, options, { stdio: ["ignore", "pipe", "ignore"] })).at(-1);
 }
 
-/** The bare engine in wasm, each round beside one of the native engine. */
-async function engine(cluster) {
+/** The bare engine in wasm, each round beside one of the native engine; in events, or in `records`. */
+async function engine(scenario, only, records) {
+  const native_rate = () => {
+    const told = told_natively(only);
+    return records ? told.records_m_per_s : told.engine_m_per_s;
+  };
   return fresh("run", async (page) => {
-    await open(page, cluster, 1);
+    await open(page, scenario, 1);
     const rounds = [];
     // The first is for the compiler: Chromium tiers up while it runs.
     for (let round = 0; round <= ROUNDS; round++) {
@@ -109,11 +115,11 @@ async function engine(cluster) {
         const events = window.strandline.runThrough();
         return { events, ms: performance.now() - began };
       });
-      const wasm = events / ms / 1e3;
+      const wasm = (records ?? events) / ms / 1e3;
       if (round > 0) rounds.push({ events, wasm, native: native_rate() });
     }
     return {
-      events: rounds[0].events,
+      events: records ?? rounds[0].events,
       wasm_m_per_s: at(rounds.map((r) => r.wasm), 0.5),
       native_m_per_s: at(rounds.map((r) => r.native), 0.5),
       ratio: at(rounds.map((r) => r.wasm / r.native), 0.5),
@@ -121,12 +127,12 @@ async function engine(cluster) {
   });
 }
 
-/** Seeks to random points of a run that has been explored to its end. */
-async function seeks(cluster) {
+/** Seeks to random points, from a time on, of a run that has been explored. */
+async function seeks(scenario, from) {
   return fresh("run", async (page) => {
-    await open(page, cluster, 1);
+    await open(page, scenario, 1);
     return page.evaluate(
-      async ([events_wanted, count, second]) => {
+      async ([events_wanted, count, second, from]) => {
         const { strandline, __bench } = window;
         const bytes = () => __bench.memory?.buffer.byteLength ?? 0;
         const task = () =>
@@ -148,7 +154,7 @@ async function seeks(cluster) {
         const next = () => (state = (state * 48271) % 2147483647) / 2147483647;
         const [done, painted] = [[], []];
         for (let i = 0; i < count; i++) {
-          const to = Math.floor(next() * head);
+          const to = Math.floor(from + next() * (head - from));
           const began = performance.now();
           strandline.seek(to);
           await task();
@@ -161,7 +167,7 @@ async function seeks(cluster) {
         const weight = strandline.keyframesWeight();
         return { events, keyframes, weight, before, explored, after: bytes(), done, painted };
       },
-      [SEEK_RUN_EVENTS, SEEKS, SECOND],
+      [SEEK_RUN_EVENTS, SEEKS, SECOND, from],
     );
   }).then(({ done, painted, ...rest }) => ({ ...rest, done: spread(done), painted: spread(painted) }));
 }
@@ -212,17 +218,23 @@ async function visits() {
 
 try {
   const cluster = await text_of("../scenarios/bench-cluster.toml");
+  const job = await text_of("../scenarios/bench-job.toml");
+  const keys = await text_of("../cli/src/bench/job-keys.toml");
   const busy = await text_of("bench-tokens.toml");
   say("first load");
   const first_ms = await visits();
   say("engine");
-  const engine_figures = await engine(cluster);
+  const engine_figures = await engine(cluster, "the same with 1,000 keys");
+  say("job");
+  const job_figures = await engine(job, "job of 4 sources", JOB_RECORDS);
   say("seeks");
-  const seek = await seeks(cluster);
+  const seek = await seeks(cluster, 0);
+  say("seeks with a million keys");
+  const keyed = await seeks(keys, KEYS_FROM);
   say("frames");
   const slow = await frames(busy, 0.02);
   const fast = await frames(busy, 1);
-  const figures = { chromium: browser.version(), node: process.version, first_ms, engine: engine_figures, seek, frames: [slow, fast] };
+  const figures = { chromium: browser.version(), node: process.version, first_ms, engine: engine_figures, job: job_figures, seek, keyed, frames: [slow, fast] };
   console.log(JSON.stringify(figures));
 } finally {
   await browser.close();

@@ -6,6 +6,7 @@
 mod assignors;
 mod cluster;
 mod groups;
+mod job;
 mod mm1;
 mod ping_pong;
 
@@ -26,6 +27,14 @@ struct Figure {
     ratio: Option<f64>,
     /// What an assignor takes at each of [`assignors::SIZES`], ms.
     sizes_ms: Option<[f64; 3]>,
+    /// Records that a job read.
+    records: Option<u64>,
+    /// Millions of records per second of a job.
+    records_m_per_s: Option<f64>,
+    /// What a record costs here ÷ what it costs in the line before.
+    growth: Option<f64>,
+    /// Median, 95th percentile and greatest time of a seek, ms.
+    seek_ms: Option<[f64; 3]>,
 }
 
 /// Measures and prints.
@@ -64,6 +73,13 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
             }
         }
     }
+    match job::measure(if args.quick { 1 } else { 5 }, wanted) {
+        Ok(of_jobs) => figures.extend(of_jobs),
+        Err(problem) => {
+            eprintln!("{problem}");
+            return Outcome::BadInput;
+        }
+    }
     for (name, ms) in assignors::measure(rounds, wanted) {
         figures.push(Figure {
             name,
@@ -86,7 +102,8 @@ fn print(figures: &[Figure]) {
     crate::say!("| what | events | loop, M events/s | engine, M events/s | engine ÷ loop |");
     crate::say!("|---|---|---|---|---|");
     let show = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
-    for f in figures.iter().filter(|f| f.sizes_ms.is_none()) {
+    let is_row = |f: &&Figure| f.engine_m_per_s.is_some();
+    for f in figures.iter().filter(is_row) {
         crate::say!(
             "| {} | {} | {} | {} | {} |",
             f.name,
@@ -96,12 +113,35 @@ fn print(figures: &[Figure]) {
             show(f.ratio)
         );
     }
+    print_jobs(figures);
     let [small, middle, large] = assignors::SIZES.map(|(m, p)| format!("{m} × {p}"));
     crate::say!("\n| assignor, members × partitions | {small}, ms | {middle}, ms | {large}, ms |");
     crate::say!("|---|---|---|---|");
     for f in figures {
         if let Some([small, middle, large]) = f.sizes_ms {
             crate::say!("| {} | {small:.3} | {middle:.2} | {large:.1} |", f.name);
+        }
+    }
+}
+
+fn print_jobs(figures: &[Figure]) {
+    crate::say!("\n| job | records | events | M records/s | a record's cost ÷ the line before |");
+    crate::say!("|---|---|---|---|---|");
+    for f in figures {
+        if let (Some(records), Some(rate)) = (f.records, f.records_m_per_s) {
+            let growth = f
+                .growth
+                .map_or_else(|| "–".to_owned(), |it| format!("{it:.2}"));
+            let (name, events) = (f.name, f.events);
+            crate::say!("| {name} | {records} | {events} | {rate:.2} | {growth} |");
+        }
+    }
+    crate::say!("\n| seek | events | p50, ms | p95, ms | max, ms |");
+    crate::say!("|---|---|---|---|---|");
+    for f in figures {
+        if let Some([p50, p95, max]) = f.seek_ms {
+            let (name, events) = (f.name, f.events);
+            crate::say!("| {name} | {events} | {p50:.1} | {p95:.1} | {max:.1} |");
         }
     }
 }
@@ -135,7 +175,7 @@ fn compare(case: &Case, rounds: u32, events: u64) -> Figure {
         loop_m_per_s: Some(median(&mut loops)),
         engine_m_per_s: Some(median(&mut engines)),
         ratio: Some(median(&mut ratios)),
-        sizes_ms: None,
+        ..Figure::default()
     }
 }
 

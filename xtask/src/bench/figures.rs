@@ -15,6 +15,14 @@ pub(super) struct Native {
     pub(super) ratio: Option<f64>,
     /// What an assignor takes for 10 members × 100 partitions, 100 × 1,000 and 1,000 × 10,000, ms.
     pub(super) sizes_ms: Option<[f64; 3]>,
+    /// Records that a job read.
+    pub(super) records: Option<u64>,
+    /// Million records per second of a job.
+    pub(super) records_m_per_s: Option<f64>,
+    /// What a record costs ÷ what it costs in the line before.
+    pub(super) growth: Option<f64>,
+    /// Median, 95th percentile and greatest time of a seek, ms.
+    pub(super) seek_ms: Option<[f64; 3]>,
 }
 
 /// Everything that `e2e/bench.mjs` measures.
@@ -25,7 +33,11 @@ pub(super) struct Browser {
     /// From the start of the navigation to the first frame that shows simulated time, ms.
     pub(super) first_ms: Spread,
     pub(super) engine: Engine,
+    /// The busy job, in records.
+    pub(super) job: Engine,
     pub(super) seek: Seek,
+    /// The same in a job that keeps 1,000,000 keys.
+    pub(super) keyed: Seek,
     pub(super) frames: Vec<Frames>,
 }
 
@@ -38,7 +50,7 @@ pub(super) struct Spread {
     pub(super) max: f64,
 }
 
-/// The busy cluster in wasm, each round beside a native one.
+/// The busy cluster, or the busy job, in wasm, each round beside a native one.
 #[derive(Deserialize)]
 pub(super) struct Engine {
     pub(super) events: u64,

@@ -88,6 +88,9 @@ fn native_row(n: &Native) -> Row {
     if let Some(sizes) = n.sizes_ms {
         return assignor_row(&n.name, sizes);
     }
+    if let Some(row) = job_row(n) {
+        return row;
+    }
     let (rate, events) = (n.engine_m_per_s.unwrap_or_default(), n.events);
     let measured = format!("{rate:.2} M events/s ({events} events)");
     match (n.ratio, n.loop_m_per_s) {
@@ -116,6 +119,35 @@ fn native_row(n: &Native) -> Row {
     }
 }
 
+/// A job's rate, what its cost grows with, or its seeks.
+fn job_row(n: &Native) -> Option<Row> {
+    if let Some([p50, p95, max]) = n.seek_ms {
+        let measured = format!("p50 {p50:.1} ms, p95 {p95:.1} ms, max {max:.1} ms");
+        let what = format!("{}, native", n.name);
+        return Some(row(&what, "p95 ≤ 100 ms", measured, p95 <= 100.0));
+    }
+    let (rate, records) = (n.records_m_per_s?, n.records?);
+    let measured = format!(
+        "{rate:.2} M records/s ({records} records, {} events)",
+        n.events
+    );
+    Some(match n.growth {
+        Some(growth) => row(
+            &format!("… {}", n.name),
+            "a record costs ≤ 1.5 times as much",
+            format!("{growth:.2} times: {measured}"),
+            growth <= 1.5,
+        ),
+        None if n.name.starts_with("job of") => row(
+            &format!("{}, digest and causes on, native", n.name),
+            "≥ 0.3 M records/s",
+            measured,
+            rate >= 0.3,
+        ),
+        None => row(&n.name, NO_TARGET, measured, true),
+    })
+}
+
 /// Tenfold members and partitions: tenfold time is linear, a hundredfold quadratic.
 fn assignor_row(name: &str, [small, middle, large]: [f64; 3]) -> Row {
     let growth = large / middle.max(f64::MIN_POSITIVE);
@@ -141,6 +173,24 @@ fn browser_rows(b: &Browser, sizes: &Sizes) -> Vec<Row> {
                 e.ratio, e.wasm_m_per_s, e.native_m_per_s, e.events
             ),
             e.ratio >= 0.5,
+        ),
+        row(
+            "the job in wasm ÷ native, rounds side by side",
+            "≥ 0.5",
+            format!(
+                "{:.2} ({:.2} of {:.2} M records/s, {} records)",
+                b.job.ratio, b.job.wasm_m_per_s, b.job.native_m_per_s, b.job.events
+            ),
+            b.job.ratio >= 0.5,
+        ),
+        row(
+            &format!(
+                "seek to a random point of {} events of a job that keeps 1,000,000 keys",
+                b.keyed.events
+            ),
+            "p95 ≤ 100 ms",
+            spread(&b.keyed.done),
+            b.keyed.done.p95 <= 100.0,
         ),
         row(
             &format!("seek to a random point of {} events", b.seek.events),
@@ -276,6 +326,10 @@ mod tests {
             engine_m_per_s: Some(rate),
             sizes_ms: None,
             ratio,
+            records: None,
+            records_m_per_s: None,
+            growth: None,
+            seek_ms: None,
         }
     }
 
@@ -296,6 +350,31 @@ mod tests {
             assert!(text.contains("load average was 9.5"), "{text}");
             assert!(text.contains("The site was not measured"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_job_is_judged_by_its_records_its_growth_and_its_seeks() {
+        let check = |name: &str, (rate, growth), seek_ms, expect: Option<bool>| {
+            let figure = Native {
+                name: name.to_owned(),
+                records: Some(1),
+                records_m_per_s: rate,
+                growth,
+                seek_ms,
+                ..native(None, 0.0)
+            };
+            let row = native_row(&figure);
+            let met = (row.target != NO_TARGET).then_some(row.met);
+            assert_eq!(met, expect, "{}", row.what);
+        };
+        let job = "job of 4 sources × 8 windows × 4 sinks";
+        check(job, (Some(0.31), None), None, Some(true));
+        check(job, (Some(0.29), None), None, Some(false));
+        check("as the busy job is", (Some(0.1), None), None, None);
+        check("over more time", (Some(0.1), Some(1.4)), None, Some(true));
+        check("over more time", (Some(0.1), Some(1.6)), None, Some(false));
+        check("seek", (None, None), Some([1.0, 99.0, 200.0]), Some(true));
+        check("seek", (None, None), Some([1.0, 101.0, 200.0]), Some(false));
     }
 
     #[test]
