@@ -93,19 +93,8 @@ const fn whole(name: &'static str, replace: &'static [(&'static str, &'static st
 }
 
 /// What is kept of 1,000,000 keys while seeking.
-const SOUGHT: [(&str, &[(&str, &str)]); 2] = [
-    ("seek with 1,000,000 keys of a process function", &[]),
-    (
-        "seek with 1,000,000 open windows",
-        &[
-            ("[[stream.process]]", "[[stream.window]]"),
-            (
-                "function = \"count\"",
-                "aggregate = \"count\"\nwindow = { kind = \"tumbling\", size = \"1h\" }",
-            ),
-        ],
-    ),
-];
+const SOUGHT: [(&str, &[(&str, &str)]); 1] =
+    [("seek with 1,000,000 keys of a process function", &[])];
 
 /// Measures all of it that is wanted.
 pub(super) fn measure(rounds: u32, wanted: impl Fn(&str) -> bool) -> Result<Vec<Figure>, String> {
