@@ -40,10 +40,13 @@ pub(crate) enum Command {
     /// Run conformance cases: what the real systems' own tests expect, asked of the engine.
     Conform(ConformArgs),
     /// Print the JSON Schema of scenario files.
+    #[command(after_help = "Examples:\n  strandline schema > scenario.schema.json")]
     Schema,
     /// Measure the engine beside a hand-written loop, in one run.
     Bench(BenchArgs),
     /// Print completions for a shell.
+    #[command(after_help = "Examples:\n  strandline completions bash > \
+                      ~/.local/share/bash-completion/completions/strandline")]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -76,6 +79,11 @@ pub(crate) struct RunArgs {
 
 /// `strandline check`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Of a folder, all .toml files that have the key `strandline` are checked. Exit status \
+                  2 when one is bad.\n\nExamples:\n  strandline check story.toml\n  strandline check \
+                  scenarios lessons"
+)]
 pub(crate) struct CheckArgs {
     /// Scenario files or folders.
     #[arg(required = true)]
@@ -84,6 +92,11 @@ pub(crate) struct CheckArgs {
 
 /// `strandline replay`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Exit status 1 when the digests differ.\n\nExamples:\n  strandline run story.toml \
+                  --record story.replay.json\n  strandline replay story.replay.json\n  echo \
+                  'https://…/run/#run=r1.…' | strandline replay -"
+)]
 pub(crate) struct ReplayArgs {
     /// A file written by `run --record`, or a file that holds a link (or its part after `#`).
     pub(crate) file: PathBuf,
@@ -92,7 +105,8 @@ pub(crate) struct ReplayArgs {
 /// `strandline sweep`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  strandline sweep scenarios/quickstart.toml --seeds 0..10000\n  \
+    after_help = "Exit status 1 when a seed was bad, or when the sweep was interrupted (what was found \
+                  is printed).\n\nExamples:\n  strandline sweep scenarios/quickstart.toml --seeds 0..10000\n  \
                         strandline sweep scenarios/quickstart.toml --seeds 0..10000 --shard 1/4 \
                         --json\n  strandline sweep scenarios/sweep-groups.toml --seeds 0..10000 \
                         --members"
@@ -112,7 +126,8 @@ pub(crate) struct SweepArgs {
     /// Random faults per run; 0 = only what the file scripts.
     #[arg(long, default_value_t = 6)]
     pub(crate) faults: u32,
-    /// Let machines lose power too, with all that was not flushed.
+    /// Let machines lose power too, with all that was not flushed: Kafka does not flush before it
+    /// acknowledges, so several machines at once may lose what was acknowledged.
     #[arg(long)]
     pub(crate) power: bool,
     /// Let members of consumer groups fail too, as servers do.
@@ -131,6 +146,11 @@ pub(crate) struct SweepArgs {
 
 /// `strandline trace`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Exit status 1 when the run was stopped or interrupted.\n\nExamples:\n  strandline \
+                  trace story.toml --from 9s --until 11s\n  strandline trace story.toml --format \
+                  perfetto > story.json   # opens in ui.perfetto.dev"
+)]
 pub(crate) struct TraceArgs {
     /// Scenario file.
     pub(crate) file: PathBuf,
@@ -180,6 +200,9 @@ pub(crate) enum Format {
 
 /// `strandline bench`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  strandline bench --quick\n  strandline bench --only groups --json"
+)]
 pub(crate) struct BenchArgs {
     /// Shorter runs.
     #[arg(long)]

@@ -13,22 +13,37 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads a text file, `-` being standard input.
 pub(crate) fn text(path: &Path) -> Result<String, Outcome> {
-    let read = || -> std::io::Result<String> {
-        let mut text = String::new();
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut text = Vec::new();
         if path.as_os_str() == "-" {
             std::io::stdin()
                 .lock()
                 .take(FILE_BYTES_MAX)
-                .read_to_string(&mut text)?;
+                .read_to_end(&mut text)?;
         } else {
             std::fs::File::open(path)?
                 .take(FILE_BYTES_MAX)
-                .read_to_string(&mut text)?;
+                .read_to_end(&mut text)?;
         }
         Ok(text)
     };
-    read().map_err(|error| {
+    let bytes = read().map_err(|error| {
         eprintln!("cannot read {}: {error}", path.display());
+        Outcome::BadInput
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let (good, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let good = String::from_utf8_lossy(good);
+        let (line, before) = match good.rsplit_once('\n') {
+            Some((above, before)) => (above.matches('\n').count() + 2, before),
+            None => (1, &*good),
+        };
+        eprintln!(
+            "{}:{line}:{}: this is no UTF-8 text (byte 0x{:02x} after {before:?}): save the file as UTF-8",
+            path.display(),
+            before.chars().count() + 1,
+            rest.first().copied().unwrap_or_default(),
+        );
         Outcome::BadInput
     })
 }

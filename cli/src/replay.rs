@@ -40,77 +40,85 @@ impl Recording {
             link: recipe.to_fragment(digest).unwrap_or_default(),
         }
     }
+
+    /// Refuses a recording whose parts tell different things of the run.
+    fn agrees(&self, time: u64, digest: Option<&str>) -> Result<(), Outcome> {
+        let said = [
+            // A link of another engine is refused before.
+            (
+                "engine",
+                self.engine.to_string(),
+                Some(ENGINE_VERSION.to_string()),
+            ),
+            ("time", self.time.to_string(), Some(time.to_string())),
+            ("digest", self.digest.clone(), digest.map(str::to_owned)),
+        ];
+        for (field, own, in_link) in said {
+            if let Some(in_link) = in_link.filter(|it| *it != own) {
+                return Err(refuse(&format!(
+                    "the recording says {field} {own}, its link {in_link}: one of them was changed"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Replays a file and says whether the digests agree.
 pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
-    let text = match input::text(&args.file) {
-        Ok(text) => text,
-        Err(outcome) => return outcome,
-    };
-    let link = match serde_json::from_str::<Recording>(&text) {
-        Ok(recording) if recording.strandline_replay > 1 => {
-            eprintln!(
-                "this recording is of format {}, newer than this program knows (1): install a newer strandline",
-                recording.strandline_replay
-            );
-            return Outcome::BadInput;
+    match try_replay(args) {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+fn refuse(problem: &str) -> Outcome {
+    eprintln!("{problem}");
+    Outcome::BadInput
+}
+
+fn try_replay(args: &ReplayArgs) -> Result<Outcome, Outcome> {
+    let text = input::text(&args.file)?;
+    let recording = serde_json::from_str::<Recording>(&text).ok();
+    if let Some(recording) = &recording {
+        let format = recording.strandline_replay;
+        if format > 1 {
+            return Err(refuse(&format!(
+                "this recording is of format {format}, newer than this program knows (1): install a newer strandline"
+            )));
         }
-        Ok(recording) => recording.link,
-        Err(_) => text
-            .trim()
-            // The site writes `…/run/#run=r1.…`.
-            .rsplit(['#', '='])
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+    }
+    let link = match &recording {
+        Some(recording) => recording.link.as_str(),
+        // The site writes `…/run/#run=r1.…`.
+        None => text.trim().rsplit(['#', '=']).next().unwrap_or_default(),
     };
-    let opened = match Recipe::from_fragment(&link) {
-        Ok(opened) => opened,
-        Err(problem) => {
-            eprintln!("{problem}");
-            return Outcome::BadInput;
-        }
-    };
-    let wanted = opened.digest;
+    let opened = Recipe::from_fragment(link).map_err(|problem| refuse(&problem.to_string()))?;
+    let in_link = opened.digest.map(|digest| format!("{digest:016x}"));
     let time = opened.recipe.time;
+    if let Some(recording) = &recording {
+        recording.agrees(time, in_link.as_deref())?;
+    }
     let scenario = opened.recipe.scenario.clone();
-    let mut session = match Session::open(opened.recipe) {
-        Ok(session) => session,
-        Err(problems) => {
-            eprint!(
-                "{}",
-                sim_core::scenario::render(&problems, "the link's scenario", &scenario)
-            );
-            return Outcome::BadInput;
-        }
-    };
+    let mut session = Session::open(opened.recipe).map_err(|problems| {
+        let shown = sim_core::scenario::render(&problems, "the link's scenario", &scenario);
+        eprint!("{shown}");
+        Outcome::BadInput
+    })?;
     session.seek(time);
     let got = session.digest();
-    match wanted.map(|digest| format!("{digest:016x}")) {
+    let (title, at) = (session.title(), span_words(time));
+    Ok(match recording.map(|it| it.digest).or(in_link) {
         None => {
-            crate::say!(
-                "{} at {}: digest {got} (the link holds none to compare)",
-                session.title(),
-                span_words(time)
-            );
+            crate::say!("{title} at {at}: digest {got} (the link holds none to compare)");
             Outcome::Held
         }
         Some(wanted) if wanted == got => {
-            crate::say!(
-                "{} at {}: digest {got}, as recorded",
-                session.title(),
-                span_words(time)
-            );
+            crate::say!("{title} at {at}: digest {got}, as recorded");
             Outcome::Held
         }
         Some(wanted) => {
-            crate::say!(
-                "{} at {}: digest {got}, but {wanted} was recorded",
-                session.title(),
-                span_words(time)
-            );
+            crate::say!("{title} at {at}: digest {got}, but {wanted} was recorded");
             Outcome::Broken
         }
-    }
+    })
 }

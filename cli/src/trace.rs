@@ -29,11 +29,12 @@ fn try_trace(args: &TraceArgs) -> Result<Outcome, Outcome> {
     let mut scratch = RunScratch::default();
     scratch.kernel.record = true;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let (mut lines, mut cut) = (0, false);
+    let (mut lines, mut cut, mut interrupted) = (0, false, false);
     let mut write = || -> std::io::Result<()> {
         begin(args.format, &names, &mut out)?;
         while let Some(at) = run.peek() {
-            if until.is_some_and(|until| at > until) || stop::wanted() {
+            interrupted = stop::wanted();
+            if interrupted || until.is_some_and(|until| at > until) {
                 break;
             }
             if lines >= args.limit {
@@ -72,6 +73,13 @@ fn try_trace(args: &TraceArgs) -> Result<Outcome, Outcome> {
     match run.stopped() {
         Some(bound) => {
             eprintln!("{bound}");
+            Ok(Outcome::Broken)
+        }
+        None if interrupted => {
+            eprintln!(
+                "interrupted: the trace ends at {}",
+                span_words(run.world().now())
+            );
             Ok(Outcome::Broken)
         }
         None => Ok(Outcome::Held),

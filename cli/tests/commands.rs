@@ -248,3 +248,95 @@ fn nobody_has_to_read_to_the_end() {
         assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
     }
 }
+
+/// A folder of files for one test, removed at its end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("strandline-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("it can be made");
+        Folder(path)
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).expect("it can be written");
+        path.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_replay_verifies_what_its_recording_says() {
+    let folder = Folder::new("replay");
+    let recorded = folder.file("run.json", "");
+    let said = strandline(&["run", "-", "--record", &recorded], GOOD);
+    assert_eq!(said.status, Some(0), "{}", said.err);
+    let text = std::fs::read_to_string(&recorded).expect("it was written");
+    let whole: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let check = |field: &str, value: serde_json::Value, status, words: &str| {
+        let mut changed = whole.clone();
+        changed[field] = value;
+        let said = strandline(&["replay", "-"], &changed.to_string());
+        assert_eq!(
+            said.status,
+            Some(status),
+            "{field}: {}{}",
+            said.out,
+            said.err
+        );
+        assert!(
+            format!("{}{}", said.out, said.err).contains(words),
+            "{}{}",
+            said.out,
+            said.err
+        );
+    };
+    let same = whole["digest"].clone();
+    check("digest", same, 0, "as recorded");
+    check(
+        "digest",
+        "0123456789abcdef".into(),
+        2,
+        "one of them was changed",
+    );
+    check("time", 1.into(), 2, "one of them was changed");
+    check("engine", 99.into(), 2, "one of them was changed");
+    check(
+        "strandline_replay",
+        2.into(),
+        2,
+        "install a newer strandline",
+    );
+}
+
+#[test]
+fn a_folder_is_checked_for_its_scenarios() {
+    let folder = Folder::new("check");
+    let check = |status, words: &str| {
+        let said = strandline(&["check", &folder.0.display().to_string()], "");
+        assert_eq!(said.status, Some(status), "{}{}", said.out, said.err);
+        assert!(
+            format!("{}{}", said.out, said.err).contains(words),
+            "{}{}",
+            said.out,
+            said.err
+        );
+    };
+    check(2, "no scenario in");
+    folder.file("Cargo.toml", "[package]\nname = \"other\"\n");
+    check(2, "no scenario in");
+    folder.file("good.toml", GOOD);
+    check(0, "1 checked, 0 bad, 1 .toml passed over");
+    folder.file("latin.toml", [GOOD.as_bytes(), b"# gr\xfc\xdfe"].concat());
+    check(
+        2,
+        "latin.toml:16:5: this is no UTF-8 text (byte 0xfc after \"# gr\")",
+    );
+}

@@ -2,7 +2,9 @@
 
 use super::session::Session;
 use crate::kafka;
-use crate::kernel::{Deed, MILLISECOND, MessageDeed, NodeId};
+use crate::kernel::{
+    Deed, EventId, FilterRule, LinkChange, MILLISECOND, Message, MessageDeed, NodeId,
+};
 use crate::systems::{Node, Order};
 
 /// What a palette or menu was opened on.
@@ -31,6 +33,10 @@ pub struct Offer {
 
 /// A slow disk of the palette, bytes per second.
 const SLOW_DISK: u64 = 20_000;
+/// A tenth of the messages, per million.
+const TENTH: u32 = 100_000;
+/// A fast clock of the palette, parts per billion.
+const FAST_CLOCK: i64 = 10_000_000;
 
 impl Session {
     /// Everything that can be done to a target, in a stable order.
@@ -38,32 +44,7 @@ impl Session {
     pub fn offers(&self, target: Target) -> Vec<Offer> {
         let list = match target {
             Target::Node(node) => self.node_offers(NodeId(node)),
-            Target::Link(a, b) => {
-                let (a, b) = (NodeId(a), NodeId(b));
-                let slow = crate::kernel::LinkChange {
-                    slow_by: Some(200 * MILLISECOND),
-                    ..Default::default()
-                };
-                let lossy = crate::kernel::LinkChange {
-                    loss_ppm: Some(100_000),
-                    ..Default::default()
-                };
-                vec![
-                    ("cut", "Cut the link", Deed::Cut(a, b)),
-                    (
-                        "cut-one-way",
-                        "Cut this direction only",
-                        Deed::Link(a, b, cut()),
-                    ),
-                    ("slow-link", "Slow it by 200 ms", Deed::Link(a, b, slow)),
-                    (
-                        "lossy-link",
-                        "Lose 10 % of messages",
-                        Deed::Link(a, b, lossy),
-                    ),
-                    ("heal", "Heal the link", Deed::Heal(a, b)),
-                ]
-            }
+            Target::Link(a, b) => link_offers(NodeId(a), NodeId(b)),
             Target::Message(id) => vec![
                 (
                     "drop",
@@ -82,14 +63,47 @@ impl Session {
                 ),
             ],
         };
-        list.into_iter()
+        let list = list
+            .into_iter()
+            .map(|(id, label, deed)| (id, label.to_owned(), deed));
+        list.chain(self.kind_offer(target))
             .map(|(id, label, deed)| Offer {
                 id,
-                label: label.to_owned(),
+                label,
                 disabled_because: self.refusal(&deed).map(|refusal| refusal.0),
                 deed,
             })
             .collect()
+    }
+
+    /// To lose all messages like this one on its way, besides those that are lost there already.
+    fn kind_offer(&self, target: Target) -> Option<(&'static str, String, Deed<Order>)> {
+        let Target::Message(id) = target else {
+            return None;
+        };
+        let world = self.run().world();
+        let message = world
+            .in_flight()
+            .into_iter()
+            .find(|it| it.id == EventId(id))?;
+        let label = message.msg.label();
+        let link = world.link(message.from, message.to)?;
+        let mut filters = link.fault.filters.clone();
+        if filters.iter().all(|filter| filter.label != label) {
+            filters.push(FilterRule {
+                label: label.to_owned(),
+            });
+        }
+        let change = LinkChange {
+            filters: Some(filters),
+            ..LinkChange::default()
+        };
+        let words = format!("Lose every {label} on this way");
+        Some((
+            "lose-kind",
+            words,
+            Deed::Link(message.from, message.to, change),
+        ))
     }
 
     fn node_offers(&self, node: NodeId) -> Vec<(&'static str, &'static str, Deed<Order>)> {
@@ -125,6 +139,9 @@ impl Session {
                 "Clock 1 h ahead",
                 Deed::Skew(node, 3_600_000_000_000),
             ),
+            ("drift", "Clock 1 % fast", Deed::Drift(node, FAST_CLOCK)),
+            ("true-clock", "Clock set right", Deed::Skew(node, 0)),
+            ("true-rate", "Clock at the right rate", Deed::Drift(node, 0)),
             (
                 "wipe",
                 "Replace its disk by an empty one",
@@ -149,9 +166,100 @@ impl Session {
     }
 }
 
-fn cut() -> crate::kernel::LinkChange {
-    crate::kernel::LinkChange {
+fn link_offers(a: NodeId, b: NodeId) -> Vec<(&'static str, &'static str, Deed<Order>)> {
+    let one_way = |change: LinkChange| Deed::Link(a, b, change);
+    let cut = LinkChange {
         cut: Some(true),
-        ..Default::default()
+        ..LinkChange::default()
+    };
+    let slow = LinkChange {
+        slow_by: Some(200 * MILLISECOND),
+        ..LinkChange::default()
+    };
+    let lossy = LinkChange {
+        loss_ppm: Some(TENTH),
+        ..LinkChange::default()
+    };
+    let twice = LinkChange {
+        duplicate_ppm: Some(TENTH),
+        ..LinkChange::default()
+    };
+    let disorder = LinkChange {
+        reorder_ppm: Some(TENTH),
+        ..LinkChange::default()
+    };
+    vec![
+        ("cut", "Cut the link", Deed::Cut(a, b)),
+        ("cut-one-way", "Cut this direction only", one_way(cut)),
+        ("slow-link", "Slow it by 200 ms", one_way(slow)),
+        ("lossy-link", "Lose 10 % of messages", one_way(lossy)),
+        (
+            "duplicating-link",
+            "Deliver 10 % of messages twice",
+            one_way(twice),
+        ),
+        (
+            "reordering-link",
+            "Let 10 % of messages be overtaken",
+            one_way(disorder),
+        ),
+        ("heal", "Heal the link", Deed::Heal(a, b)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::SECOND;
+    use crate::run::Recipe;
+
+    const STORY: &str = include_str!("../../../scenarios/quickstart.toml");
+
+    fn offer(session: &Session, target: Target, id: &str) -> Offer {
+        let mut offers = session.offers(target);
+        offers.retain(|offer| offer.id == id);
+        offers.pop().expect("it is offered")
+    }
+
+    #[test]
+    fn what_is_offered_can_be_done_and_taken_back() {
+        let check = |target: Target, harm: &str, cure: &str| {
+            let mut session = Session::open(Recipe::of(STORY)).expect("a good story");
+            session.seek(5 * SECOND);
+            for id in [harm, cure] {
+                let found = offer(&session, target, id);
+                assert_eq!(found.disabled_because, None, "{id}");
+                session
+                    .act(found.deed)
+                    .expect("what is offered can be done");
+            }
+            let links = session.run().world().links();
+            assert!(links.into_iter().all(|(_, link)| link.fault.is_none()));
+        };
+        let (node, link) = (Target::Node(0), Target::Link(0, 1));
+        check(node, "skew", "true-clock");
+        check(node, "drift", "true-rate");
+        check(link, "cut", "heal");
+        check(link, "duplicating-link", "heal");
+        check(link, "reordering-link", "heal");
+    }
+
+    #[test]
+    fn a_kind_of_message_is_lost_from_one_way() {
+        let mut session = Session::open(Recipe::of(STORY)).expect("a good story");
+        let under_way = |at: u64| {
+            session.seek(at);
+            session.tokens(100).0.first().map(|token| token.id)
+        };
+        let mut moments = (0..).map(|i| 5 * SECOND + i * MILLISECOND);
+        let id = moments.find_map(under_way).expect("something is under way");
+        let found = offer(&session, Target::Message(id), "lose-kind");
+        let Deed::Link(from, to, _) = found.deed.clone() else {
+            panic!("it changes one way: {found:?}");
+        };
+        session.act(found.deed).expect("it can be done");
+        let link = session.run().world().link(from, to).expect("it is used");
+        assert_eq!(link.fault.filters.len(), 1);
+        assert!(found.label.contains(&link.fault.filters[0].label));
     }
 }

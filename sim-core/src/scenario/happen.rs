@@ -370,18 +370,21 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
             self.reader
                 .report(&end.span, Problem::new("never", message));
         }
-        let last = match word {
-            MomentText::At(at) => at,
-            _ => after.max(if doc.by.is_some() { by } else { 0 }),
+        let late =
+            |given: &Option<At<Time>>| given.as_ref().is_some_and(|at| at.value.0 > self.duration);
+        let too_late = match (word, &doc.at) {
+            (MomentText::At(at), Some(given)) if at > self.duration => Some(&given.span),
+            (MomentText::At(_), _) => None,
+            _ => [&doc.after, &doc.by]
+                .into_iter()
+                .filter(|given| late(given))
+                .find_map(|given| given.as_ref().map(|at| &at.span)),
         };
-        if last > self.duration
-            && let Some(at) = doc.at.as_ref()
-        {
-            let message = format!(
-                "the run ends at {}, before this",
-                units::show_time(self.duration)
-            );
-            self.reader.report(&at.span, Problem::new("never", message));
+        if let Some(span) = too_late {
+            let ends = units::show_time(self.duration);
+            let problem = Problem::new("never", format!("the run ends at {ends}, before this"))
+                .expected(format!("a time up to {ends}"));
+            self.reader.report(span, problem);
         }
         match word {
             MomentText::End => Moment::End,

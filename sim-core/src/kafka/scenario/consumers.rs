@@ -198,10 +198,11 @@ pub(super) fn read(
     let topic = topic_of(doc.topic.as_ref(), spec, reader);
     let mut partitions: Vec<u16> = Vec::new();
     for given in list(doc.partitions.as_ref()) {
-        let count = topic.map_or(usize::MAX, |topic| topic.assignment.len());
-        if usize::from(given.value) >= count {
+        // A topic without any is bad itself, and that was said.
+        let count = topic.map_or(0, |topic| topic.assignment.len());
+        if count > 0 && usize::from(given.value) >= count {
             let message = format!("the topic has no partition {}", given.value);
-            let expected = format!("a number from 0 to {}", count.saturating_sub(1));
+            let expected = format!("a number from 0 to {}", count - 1);
             reader.report(&given.span, Problem::bad_value(message, expected));
         } else if partitions.contains(&given.value) {
             let message = format!("partition {} stands twice", given.value);

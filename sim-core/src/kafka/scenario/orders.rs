@@ -272,8 +272,10 @@ fn known_partition(
     if number < count as u64 {
         return u16::try_from(number).ok();
     }
+    // A topic without any is bad itself, or unknown, and that was said.
+    let last = count.checked_sub(1)?;
     let message = format!("the topic has no partition {number}");
-    let expected = format!("a number from 0 to {}", count.saturating_sub(1));
+    let expected = format!("a number from 0 to {last}");
     args.report("partition", Problem::bad_value(message, expected), reader);
     None
 }

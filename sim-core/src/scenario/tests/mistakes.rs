@@ -71,6 +71,7 @@ fn in_the_cluster() {
     with("partitions = 2", "partitions = 400", "limit-replicas", "400", "at most 1000");
     with("partitions = 2", "partitons = 2", "unknown-key", "partitons", "`partitions`");
     with("replication-factor = 3", "replication-factor = 4", "bad-value", "4", "do not fit on 3 brokers");
+    check(&BASE.replace("replication-factor = 3", "replication-factor = 4").replace("name = \"r1\"", "name = \"r1\"\npartitions = [0]"), "bad-value", "4", "do not fit on 3 brokers");
     with("replication-factor = 3", "assignment = [[\"b1\"]]", "contradiction", "2", "follows from `assignment`");
     with("partitions = 2\nreplication-factor = 3", "assignment = [[\"b1\", \"b7\"]]", "unknown-name", "\"b7\"", "there is no broker `b7`");
     with("partitions = 2\nreplication-factor = 3", "assignment = [[\"b1\", \"b1\"]]", "duplicate", "\"b1\"", "twice");
@@ -188,6 +189,8 @@ fn in_the_timeline() {
     entry(&format!("every = \"1s\"\nafter = \"9s\"\nuntil = \"8s\"\n{crash}"), "never", "\"8s\"", "ends before it begins");
     added("[[expect]]\nthat = \"b1.fenced\"\nat = \"always\"\nafter = \"9s\"\nuntil = \"8s\"", "never", "\"8s\"", "ends before it begins");
     added("[[expect]]\nthat = \"b1.fenced\"\nat = \"eventually\"\nafter = \"9s\"\nby = \"8s\"", "never", "\"8s\"", "ends before it begins");
+    added("[[expect]]\nthat = \"b1.fenced\"\nat = \"eventually\"\nby = \"1h\"", "never", "\"1h\"", "a time up to 20s");
+    added("[[expect]]\nthat = \"b1.fenced\"\nat = \"21s\"", "never", "\"21s\"", "a time up to 20s");
     entry(&format!("every = \"1ms\"\n{crash}"), "limit-timeline", "[[timeline]]", "fires 20000 times");
     entry("at = \"5s\"\ndo = \"wipe-disk\"\nnode = \"b1\"\nfor = \"1s\"", "contradiction", "\"1s\"", "nothing takes back");
     entry("at = \"5s\"\ndo = \"cut\"\nfrom = \"b1\"\nto = \"b1\"", "bad-value", "[[timeline]]", "no link to itself");
