@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use sim_core::stream::rules::FINAL_WATERMARK;
 use sim_core::stream::rules::assigner::Assigner;
 use sim_core::stream::rules::window::aggregate::{Aggregate, Value as Said};
-use sim_core::stream::rules::window::operator::{Element, Failure, Out, Settings, WindowOperator};
+use sim_core::stream::rules::window::operator::{
+    Element, Failure, Out, Refine, Settings, WindowOperator,
+};
 use sim_core::stream::rules::window::trigger::{TimeDomain, Trigger};
 
 /// An operator under test, with what its case's words mean.
@@ -57,6 +59,7 @@ fn settings(config: &Value, gaps: &Gaps) -> Checked<Settings> {
         evictor: evictor(config)?,
         allowed_lateness: lateness(config)?,
         late_output: true,
+        refine: Refine::default(),
     })
 }
 

@@ -66,4 +66,11 @@ impl Facts for RunFacts<'_> {
             }
         }
     }
+
+    fn reason(&self, probe: &Probe) -> Option<String> {
+        let Probe::System(systems::Probe::Stream(probe)) = probe else {
+            return None;
+        };
+        StreamParts::of(self.world)?.reason(self.world, probe)
+    }
 }

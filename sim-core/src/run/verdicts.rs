@@ -152,10 +152,12 @@ impl Judge {
         }
         standing.state = state;
         standing.at = Some(now);
-        if state == VerdictState::Broken
-            && let Some((left, right)) = expectation.predicate.sides(facts)
-        {
-            standing.detail = super::words::sides(&left, &right);
+        if state == VerdictState::Broken {
+            let sides = expectation.predicate.sides(facts);
+            let sides = sides.map(|(left, right)| super::words::sides(&left, &right));
+            let mut probes = expectation.predicate.probes().into_iter();
+            let detail = sides.or_else(|| probes.find_map(|it| facts.reason(&it)));
+            standing.detail = detail.unwrap_or_default();
         }
         self.open.retain(|open| *open != number);
         out.push(Occurrence::Decided(number, state));

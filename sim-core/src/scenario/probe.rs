@@ -223,4 +223,11 @@ pub enum Probe {
 pub trait Facts {
     /// The present value.
     fn value(&self, probe: &Probe) -> Value;
+
+    /// Why the present value is not what a reader hopes for, in words, where a value alone says too
+    /// little.
+    fn reason(&self, probe: &Probe) -> Option<String> {
+        let _ = probe;
+        None
+    }
 }

@@ -7,6 +7,7 @@
 
 use super::rules::assigner::Window;
 use super::rules::join::RowKind;
+use super::rules::pane::Timing;
 use super::rules::window::aggregate::Value;
 use serde::Serialize;
 
@@ -43,6 +44,9 @@ pub struct Record {
     pub kind: RowKind,
     /// The window that it is the result of.
     pub window: Option<Window>,
+    /// When that window said it, seen from its end. It decides nothing.
+    #[serde(skip)]
+    pub timing: Option<Timing>,
     /// The newest source record it goes back to. It decides nothing; the stage and the ledger ask.
     pub origin: Origin,
 }

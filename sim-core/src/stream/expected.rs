@@ -4,18 +4,15 @@
 //! takes another back takes it away. What an expected row leaves open may be anything, and each
 //! expected row stands for one row.
 
-use super::element::{Key, Record};
+use super::element::{Key, NO_TIMESTAMP, Record};
+use super::rules::assigner::Window;
+use super::rules::join::RowKind;
+use super::rules::pane::Timing;
 use super::rules::window::aggregate::Value;
 use super::spec::{ExpectedOutput, ExpectedRow, JobSpec};
 use super::store::Store;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// Whether all sinks hold what is expected. `stores` are the stores by their sinks' operators.
-#[must_use]
-pub fn matches(spec: &JobSpec, stores: &[(u32, &Store)]) -> bool {
-    first_difference(spec, stores).is_none()
-}
 
 /// The first difference between what is expected and what is there, in words.
 #[must_use]
@@ -27,7 +24,7 @@ pub fn first_difference(spec: &JobSpec, stores: &[(u32, &Store)]) -> Option<Stri
         let Some((_, store)) = store else {
             return Some(format!("{name} has no store"));
         };
-        let held = held(store);
+        let held = found(store, expected.changelog);
         let difference = match expected.ordered {
             true => in_order(spec, expected, &held),
             false => in_any_order(spec, expected, &held),
@@ -36,17 +33,29 @@ pub fn first_difference(spec: &JobSpec, stores: &[(u32, &Store)]) -> Option<Stri
     })
 }
 
-/// The rows that a store holds for a `read_committed` reader, with those gone that were taken back.
-#[must_use]
-pub fn held(store: &Store) -> Vec<&Record> {
-    let mut rows: Vec<&Record> = Vec::new();
+/// A row of a store.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    record: &'a Record,
+    /// How many results of the same key and window were written before it.
+    pane: u32,
+}
+
+/// What a `read_committed` reader finds in a store: all rows, or those that were not taken back.
+fn found(store: &Store, changelog: bool) -> Vec<Found<'_>> {
+    let mut panes: BTreeMap<(Key, Option<Window>), u32> = BTreeMap::new();
+    let mut rows: Vec<Found<'_>> = Vec::new();
     for row in store.visible_rows() {
         let it = &row.record;
-        if it.kind.is_accumulate() {
-            rows.push(it);
+        let next = panes.entry((it.key, it.window)).or_default();
+        let pane = *next;
+        *next += u32::from(it.kind.is_accumulate());
+        if it.kind.is_accumulate() || changelog {
+            rows.push(Found { record: it, pane });
             continue;
         }
-        let same = |row: &&Record| {
+        let same = |row: &Found<'_>| {
+            let row = row.record;
             (row.key, &row.value, &row.right, row.window)
                 == (it.key, &it.value, &it.right, it.window)
         };
@@ -57,7 +66,8 @@ pub fn held(store: &Store) -> Vec<&Record> {
     rows
 }
 
-fn fits(expected: &ExpectedRow, row: &Record) -> bool {
+fn fits(expected: &ExpectedRow, found: &Found<'_>) -> bool {
+    let row = found.record;
     let window = row.window.map(|it| (it.start, it.end));
     let right = expected.right.as_ref();
     expected.key == row.key
@@ -65,9 +75,12 @@ fn fits(expected: &ExpectedRow, row: &Record) -> bool {
         && right.is_none_or(|it| row.right.as_ref() == Some(it))
         && expected.window.is_none_or(|it| window == Some(it))
         && expected.timestamp.is_none_or(|it| row.timestamp == it)
+        && expected.kind.is_none_or(|it| row.kind == it)
+        && expected.pane.is_none_or(|it| found.pane == it)
+        && expected.timing.is_none_or(|it| row.timing == Some(it))
 }
 
-fn in_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> Option<String> {
+fn in_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -> Option<String> {
     for (number, row) in (1..).zip(&expected.rows) {
         match held.get(number - 1) {
             None => return Some(format!("row {number}, {}, is missing", wanted(spec, row))),
@@ -82,14 +95,15 @@ fn in_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> Opti
     more.map(|it| format!("{} is not expected", shown(spec, it)))
 }
 
-fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> Option<String> {
-    type Group<'a> = (Vec<&'a ExpectedRow>, Vec<&'a Record>);
+fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -> Option<String> {
+    type Group<'a> = (Vec<&'a ExpectedRow>, Vec<Found<'a>>);
     let mut groups: BTreeMap<(Key, &Value), Group<'_>> = BTreeMap::new();
     for row in &expected.rows {
         groups.entry((row.key, &row.value)).or_default().0.push(row);
     }
     for row in held {
-        groups.entry((row.key, &row.value)).or_default().1.push(row);
+        let of = (row.record.key, &row.record.value);
+        groups.entry(of).or_default().1.push(*row);
     }
     let mut surplus = None;
     for (wanted_rows, found) in groups.values_mut() {
@@ -99,6 +113,9 @@ fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> 
                 it.right.is_none(),
                 it.window.is_none(),
                 it.timestamp.is_none(),
+                it.kind.is_none(),
+                it.pane.is_none(),
+                it.timing.is_none(),
             ];
             open.iter().filter(|it| **it).count()
         });
@@ -109,7 +126,7 @@ fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[&Record]) -> 
         let free = pairs.taken_by.iter().position(Option::is_none);
         surplus = surplus.or_else(|| free.and_then(|at| found.get(at).copied()));
     }
-    surplus.map(|it| format!("{} is not expected", shown(spec, it)))
+    surplus.map(|it| format!("{} is not expected", shown(spec, &it)))
 }
 
 /// Which row is taken by which expected one: as many pairs as there can be, by paths along which
@@ -121,13 +138,13 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn of(expected: &[&ExpectedRow], found: &[&Record]) -> Self {
+    fn of(expected: &[&ExpectedRow], found: &[Found<'_>]) -> Self {
         let mut pairs = Pairs {
             taken_by: vec![None; found.len()],
             without: None,
         };
         for at in 0..expected.len() {
-            let free = |(place, row): (usize, &&Record)| {
+            let free = |(place, row): (usize, &Found<'_>)| {
                 (pairs.taken_by[place].is_none() && fits(expected[at], row)).then_some(place)
             };
             let free = found.iter().enumerate().find_map(free);
@@ -142,7 +159,7 @@ impl Pairs {
     }
 
     /// Finds a row for an expected one by giving others another: breadth first, from that one.
-    fn change(&mut self, at: usize, expected: &[&ExpectedRow], found: &[&Record]) -> bool {
+    fn change(&mut self, at: usize, expected: &[&ExpectedRow], found: &[Found<'_>]) -> bool {
         let mut came_from: Vec<Option<usize>> = vec![None; found.len()];
         let mut queue = vec![at];
         let mut head = 0;
@@ -185,44 +202,74 @@ fn value(value: &Value) -> String {
     }
 }
 
-fn row(
-    spec: &JobSpec,
-    (key, main, right): (Key, &Value, Option<&Value>),
+/// What is said of a row.
+struct Words<'a> {
+    key: Key,
+    value: &'a Value,
+    right: Option<&'a Value>,
     window: Option<(i64, i64)>,
     timestamp: Option<i64>,
-) -> String {
-    let mut text = format!("{} = {}", spec.keys.name(key), value(main));
-    // Writing to a text does not fail.
-    if let Some(right) = right {
-        let _ = write!(text, " with {}", value(right));
+    kind: Option<RowKind>,
+    pane: Option<u32>,
+    timing: Option<Timing>,
+}
+
+impl Words<'_> {
+    fn text(&self, spec: &JobSpec) -> String {
+        let kind = self
+            .kind
+            .map_or_else(String::new, |it| format!("{} ", it.short()));
+        let mut text = format!("{kind}{} = {}", spec.keys.name(self.key), value(self.value));
+        // Writing to a text does not fail.
+        if let Some(right) = self.right {
+            let _ = write!(text, " with {}", value(right));
+        }
+        if let Some((start, end)) = self.window {
+            let _ = write!(text, " in [{start}, {end})");
+        }
+        if let Some(timestamp) = self.timestamp {
+            let _ = write!(text, " at {timestamp}");
+        }
+        if let Some(pane) = self.pane {
+            let _ = write!(text, ", pane {pane}");
+        }
+        let timing = self.timing.map(|it| match it {
+            Timing::Early => ", early",
+            Timing::OnTime => ", on time",
+            Timing::Late => ", late",
+        });
+        text + timing.unwrap_or_default()
     }
-    if let Some((start, end)) = window {
-        let _ = write!(text, " in [{start}, {end})");
-    }
-    if let Some(timestamp) = timestamp {
-        let _ = write!(text, " at {timestamp}");
-    }
-    text
 }
 
 fn wanted(spec: &JobSpec, it: &ExpectedRow) -> String {
-    row(
-        spec,
-        (it.key, &it.value, it.right.as_ref()),
-        it.window,
-        it.timestamp,
-    )
+    let words = Words {
+        key: it.key,
+        value: &it.value,
+        right: it.right.as_ref(),
+        window: it.window,
+        timestamp: it.timestamp,
+        kind: it.kind,
+        pane: it.pane,
+        timing: it.timing,
+    };
+    words.text(spec)
 }
 
-fn shown(spec: &JobSpec, it: &Record) -> String {
-    let window = it.window.map(|it| (it.start, it.end));
-    let timestamp = Some(it.timestamp).filter(|it| *it != super::element::NO_TIMESTAMP);
-    row(
-        spec,
-        (it.key, &it.value, it.right.as_ref()),
-        window,
-        timestamp,
-    )
+fn shown(spec: &JobSpec, found: &Found<'_>) -> String {
+    let it = found.record;
+    // Of the rows of a window alone there may be several.
+    let words = Words {
+        key: it.key,
+        value: &it.value,
+        right: it.right.as_ref(),
+        window: it.window.map(|it| (it.start, it.end)),
+        timestamp: Some(it.timestamp).filter(|it| *it != NO_TIMESTAMP),
+        kind: Some(it.kind).filter(|it| *it != RowKind::Insert),
+        pane: it.window.map(|_| found.pane),
+        timing: it.timing,
+    };
+    words.text(spec)
 }
 
 #[cfg(test)]
@@ -231,8 +278,6 @@ mod tests {
     use crate::kernel::{Input, NodeId};
     use crate::stream::element::Origin;
     use crate::stream::protocol::{Packet, StoreRequest, TaskId};
-    use crate::stream::rules::assigner::Window;
-    use crate::stream::rules::join::RowKind;
     use crate::stream::spec::{Guarantee, OperatorKind, SinkSpec};
     use crate::stream::testing::{TestCx, job_of};
 
@@ -258,6 +303,7 @@ mod tests {
                 start,
                 end: start + 10,
             }),
+            timing: None,
             origin: Origin::default(),
         });
         let mut store = Store::new(&job, 0);
@@ -279,15 +325,18 @@ mod tests {
             right: None,
             window: start.map(|start| (start, start + 10)),
             timestamp: *at,
+            kind: None,
+            pane: None,
+            timing: None,
         });
         job.spec.keys.0 = vec!["a".to_owned()];
         job.spec.expected = vec![ExpectedOutput {
             sink: 0,
             ordered,
+            changelog: false,
             rows: expected.collect(),
         }];
         let found = first_difference(&job.spec, &[(0, &store)]);
-        assert_eq!(matches(&job.spec, &[(0, &store)]), found.is_none());
         found
     }
 
@@ -306,7 +355,9 @@ mod tests {
             true,
             &[one, two],
             &[two, one],
-            Some("it: row 1 is key-1 = 2 in [10, 20) at 19, expected is a = 1 in [0, 10) at 9"),
+            Some(
+                "it: row 1 is key-1 = 2 in [10, 20) at 19, pane 0, expected is a = 1 in [0, 10) at 9",
+            ),
         );
         check(
             true,
@@ -318,7 +369,7 @@ mod tests {
             true,
             &[],
             &[one],
-            Some("it: a = 1 in [0, 10) at 9 is not expected"),
+            Some("it: a = 1 in [0, 10) at 9, pane 0 is not expected"),
         );
         check(
             false,
@@ -330,7 +381,7 @@ mod tests {
             false,
             &[one],
             &[one, one],
-            Some("it: a = 1 in [0, 10) at 9 is not expected"),
+            Some("it: a = 1 in [0, 10) at 9, pane 1 is not expected"),
         );
         check(false, &[], &[], None);
         // What is left open may be anything, and does not take what another needs.
@@ -372,6 +423,7 @@ mod tests {
         job.spec.expected = vec![ExpectedOutput {
             sink: 0,
             ordered: false,
+            changelog: false,
             rows: Vec::new(),
         }];
         let found = first_difference(&job.spec, &[]);

@@ -93,15 +93,25 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
             found.map_or(Value::None, int)
         }
         JobProbe::Pending => int(it.pending().len()),
-        JobProbe::Matches => {
-            let spec = &it.job().spec;
-            let stores: Vec<(u32, &Store)> = spec
-                .expected
-                .iter()
-                .filter_map(|it| Some((it.sink, store(world, it.sink)?)))
-                .collect();
-            Value::Bool(super::expected::matches(spec, &stores))
-        }
+        JobProbe::Matches => Value::Bool(difference(world, it).is_none()),
+    }
+}
+
+/// The first difference between what sinks hold and what is expected of them, in words.
+fn difference(world: &World<Node>, it: &JobManager) -> Option<String> {
+    let spec = &it.job().spec;
+    let expected = spec.expected.iter();
+    let stores = expected.filter_map(|it| Some((it.sink, store(world, it.sink)?)));
+    let stores: Vec<(u32, &Store)> = stores.collect();
+    super::expected::first_difference(spec, &stores)
+}
+
+/// Why an answer is not the one hoped for, in words.
+#[must_use]
+pub fn reason(world: &World<Node>, probe: &Probe) -> Option<String> {
+    match probe {
+        Probe::Job(JobProbe::Matches) => difference(world, job_manager(world)?),
+        _ => None,
     }
 }
 

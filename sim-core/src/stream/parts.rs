@@ -33,6 +33,7 @@ struct Table {
     weight: fn(&Machine) -> usize,
     refuse: fn(&Machine, &Order) -> Option<String>,
     value: fn(&World<systems::Node>, &Probe) -> Value,
+    reason: fn(&World<systems::Node>, &Probe) -> Option<String>,
     view: fn(&World<systems::Node>, NodeId, &Machine, (&str, &StageQuery)) -> NodeView,
     token: fn(&Packet, Token) -> Token,
     words: Words,
@@ -53,6 +54,7 @@ static EVERYTHING: Table = Table {
     weight: Machine::weight,
     refuse: Machine::refuse,
     value: super::facts::value,
+    reason: super::facts::reason,
     view: super::view::node,
     token: super::view::token,
     words: super::why::words,
@@ -88,6 +90,12 @@ impl StreamParts {
     #[must_use]
     pub fn value(self, world: &World<systems::Node>, probe: &Probe) -> Value {
         (self.0.value)(world, probe)
+    }
+
+    /// Why that answer is not the one hoped for, in words.
+    #[must_use]
+    pub fn reason(self, world: &World<systems::Node>, probe: &Probe) -> Option<String> {
+        (self.0.reason)(world, probe)
     }
 
     /// A note's machine and words.

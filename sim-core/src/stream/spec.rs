@@ -7,10 +7,12 @@
 
 use super::config::JobConfig;
 use super::parts::StreamParts;
+use super::rules::join::RowKind;
 use super::rules::join::interval::IntervalBounds;
 use super::rules::join::temporal::TemporalRules;
 use super::rules::join::window::JoinType;
 use super::rules::key_group::string_hash;
+use super::rules::pane::Timing;
 use super::rules::window::operator::Settings as WindowSettings;
 use crate::kernel::Nanos;
 use serde::Serialize;
@@ -314,6 +316,10 @@ pub struct InputRecord {
     pub key: super::element::Key,
     /// Its value.
     pub value: i64,
+    /// The watermark that the data set gives behind it, ms.
+    pub watermark: Option<i64>,
+    /// There is no record: only the watermark.
+    pub only_watermark: bool,
 }
 
 /// Records made by rule; the same offset always gives the same record.
@@ -354,6 +360,8 @@ pub enum WatermarkStrategy {
     Bounded(i64),
     /// At each record: its time − 1 (a punctuated generator).
     Punctuated,
+    /// Those that the data set gives with its records (a punctuated generator that reads markers).
+    Listed,
 }
 
 /// A sink.
@@ -393,6 +401,9 @@ pub struct ExpectedOutput {
     pub sink: u32,
     /// Whether the order of rows counts too.
     pub ordered: bool,
+    /// Whether the rows are all that was written, those that take others back too; otherwise they are
+    /// what is left then.
+    pub changelog: bool,
     /// The rows.
     pub rows: Vec<ExpectedRow>,
 }
@@ -410,6 +421,12 @@ pub struct ExpectedRow {
     pub window: Option<(i64, i64)>,
     /// Its event time, ms.
     pub timestamp: Option<i64>,
+    /// What it does.
+    pub kind: Option<RowKind>,
+    /// How many results of the same key and window were written before it.
+    pub pane: Option<u32>,
+    /// When its window said it.
+    pub timing: Option<Timing>,
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ impl Results<'_> {
             right: (!alone).then(|| right.map_or(Value::Nothing, |it| it.value)),
             kind: row.kind,
             window,
+            timing: None,
             origin,
         });
     }

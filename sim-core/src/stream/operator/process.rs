@@ -6,7 +6,9 @@
 //! read, and in the background as by `cleanupIncrementally(5, false)`: each record looks at some
 //! further entries. So state that no record comes near stays, however old. Entries of a map expire
 //! one by one, a list as a whole, since it is put back as a whole. The RocksDB backend's clean-up at
-//! compaction is left out. Rows of a changelog that take others back are records like any other.
+//! compaction is left out. A row of a changelog that
+//! takes another back is taken off counts and sums, as by an aggregate of Flink SQL; other functions
+//! see a record like any other.
 
 use super::groups::Groups;
 use super::state::Pieces;
@@ -16,6 +18,7 @@ use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
+use crate::stream::rules::join::RowKind;
 use crate::stream::rules::window::aggregate::Value;
 use crate::stream::spec::{ProcessFunction, ProcessSpec};
 use serde::Serialize;
@@ -125,10 +128,16 @@ impl ProcessTask {
             expired += self.expire_for(at, record.key, value, now);
         }
         let said = self
-            .write(at, record.key, value, now)
+            .write(at, &record, value, now)
             .ok_or(TaskFailure::UserCode)?;
         if let Some(value) = said {
             record.value = value;
+            if matches!(
+                self.spec.function,
+                ProcessFunction::Count | ProcessFunction::Sum
+            ) {
+                record.kind = RowKind::Insert;
+            }
             outs.main.push(record);
         }
         if self.spec.ttl_ms.is_some() {
@@ -190,16 +199,23 @@ impl ProcessTask {
     }
 
     /// Puts a value into the state of its key; what comes out. `None` if the group is not there.
-    fn write(&mut self, at: u32, key: Key, value: i64, now: i64) -> Option<Option<Value>> {
+    fn write(
+        &mut self,
+        at: u32,
+        record: &Record,
+        value: i64,
+        now: i64,
+    ) -> Option<Option<Value>> {
+        let sign = if record.kind.is_accumulate() { 1 } else { -1 };
         let written = self.spec.ttl_ms.map_or(0, |_| now);
         let piece = self.groups.write(at, Piece::default)?;
         let keys = piece.len();
         let function = self.spec.function;
-        let kept = piece.write(key, || begin(function));
+        let kept = piece.write(record.key, || begin(function));
         let before = entries_of(kept);
         let said = match (&mut kept.state, function) {
             (KeyState::Number(count), ProcessFunction::Count) => {
-                *count = count.wrapping_add(1);
+                *count = count.wrapping_add(sign);
                 Some(Value::Number(*count))
             }
             (KeyState::Number(most), ProcessFunction::Max) => {
@@ -207,7 +223,7 @@ impl ProcessTask {
                 Some(Value::Number(*most))
             }
             (KeyState::Number(sum), _) => {
-                *sum = sum.wrapping_add(value);
+                *sum = sum.wrapping_add(value.wrapping_mul(sign));
                 Some(Value::Number(*sum))
             }
             (KeyState::Seen(seen), _) => {

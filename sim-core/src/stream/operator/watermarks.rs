@@ -32,7 +32,9 @@ impl WatermarkTask {
     pub(super) fn open(spec: &WatermarkSpec, site: Site, job: &Job, now: i64) -> Self {
         let bounded = match spec.strategy {
             WatermarkStrategy::Bounded(bound) => Some(BoundedOutOfOrderness::new(bound)),
-            WatermarkStrategy::None | WatermarkStrategy::Punctuated => None,
+            WatermarkStrategy::None | WatermarkStrategy::Punctuated | WatermarkStrategy::Listed => {
+                None
+            }
         };
         let interval = job.spec.config.watermark_interval.0;
         let ticks = interval > 0 && (bounded.is_some() || spec.idleness_ms.is_some());

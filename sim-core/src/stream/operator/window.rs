@@ -11,7 +11,6 @@ use crate::stream::job::Job;
 use crate::stream::note::{Note, Verdict};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
-use crate::stream::rules::join::RowKind;
 use crate::stream::rules::window::machine::{Scratch, Windows};
 use crate::stream::rules::window::operator::{Element, Fate, Out, Settings, WindowState};
 use crate::stream::rules::window::trigger::TimeDomain;
@@ -161,6 +160,8 @@ impl WindowTask {
                     window,
                     value,
                     mark,
+                    kind,
+                    timing,
                 } => {
                     outs.notes.push(Note::Fired {
                         operator: self.site.operator,
@@ -173,8 +174,9 @@ impl WindowTask {
                         timestamp: window.max_timestamp(),
                         value,
                         right: None,
-                        kind: RowKind::Insert,
+                        kind,
                         window: Some(window),
+                        timing: Some(timing),
                         origin: mark,
                     });
                 }

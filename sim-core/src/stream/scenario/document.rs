@@ -1,6 +1,10 @@
 //! The `[stream]` section as it stands in the document.
 
-use super::items::{KeyName, Millis, Names, RowValue, RowWindow, Rows, TaskManagers};
+use super::expected_words::RawOutput;
+use super::items::{KeyName, Millis, Names, Rows, TaskManagers};
+use super::window_words::{
+    Accumulation, AggregateWord, ClockWord, LateWord, RawAssigner, RawEvictor, RawTrigger,
+};
 use crate::scenario::{At, Config, Milli, Rate, Time, choice, document};
 use crate::stream::config::JobConfig;
 use crate::stream::rules::join::window::JoinType;
@@ -184,6 +188,7 @@ document! {
         "ts" => ts: Millis, optional, "Its event time (default: when it can be read).";
         "key" => key: KeyName, optional, "Its key (default none).";
         "value" => value: i64, optional, "Its value (default 1).";
+        "watermark" => watermark: Millis, optional, "With watermark kind = \"listed\": the watermark behind it; a line with nothing else but `at` and `split` is no record.";
     }
 }
 
@@ -216,6 +221,7 @@ choice! {
         "bounded" => Bounded, "The greatest time so far − bound − 1 ms (forBoundedOutOfOrderness).";
         "ascending" => Ascending, "The greatest time so far − 1 ms (forMonotonousTimestamps).";
         "punctuated" => Punctuated, "At each record: its time − 1 ms.";
+        "listed" => Listed, "Those that the records bring themselves, in `watermark`.";
         "none" => None, "None (noWatermarks).";
     }
 }
@@ -277,108 +283,11 @@ operator! { required,
         "time" => time: ClockWord, optional, "By which clock they are (default event).";
         "trigger" => trigger: RawTrigger, optional, "When they speak (default: at their end; global windows: never).";
         "accumulation" => accumulation: Accumulation, optional, "What a window keeps when it has spoken (default accumulating).";
+        "empty-panes" => empty: bool, optional, "Whether a window that kept nothing speaks at its end all the same (default false).";
         "evictor" => evictor: RawEvictor, optional, "What leaves a window when it speaks.";
         "allowed-lateness" => lateness: Millis, optional, "How long after its end a window still takes records (default 0s).";
         "late" => late: LateWord, optional, "What becomes of records that are too late (default drop).";
         "aggregate" => aggregate: AggregateWord, optional, "What a window says of its records (default sum).";
-    }
-}
-
-document! {
-    /// Which windows there are.
-    pub(crate) struct RawAssigner {
-        "kind" => kind: AssignerKind, required, "The assigner.";
-        "size" => size: Millis, optional, "With tumbling, sliding and cumulate: length of a window.";
-        "slide" => slide: Millis, optional, "With sliding: a window begins this often.";
-        "step" => step: Millis, optional, "With cumulate: by how much windows grow.";
-        "gap" => gap: Millis, optional, "With session: silence that ends a session.";
-        "offset" => offset: Millis, optional, "With tumbling, sliding and cumulate: windows begin this long after multiples of their size (default 0s).";
-        "count" => count: u64, optional, "With count: so many records make a window.";
-        "every" => every: u64, optional, "With count: the window speaks at every so many records and slides (countWindow(count, every)).";
-    }
-}
-
-choice! {
-    /// An assigner.
-    pub(crate) enum AssignerKind {
-        "tumbling" => Tumbling, "Windows of one size, one after the other.";
-        "sliding" => Sliding, "Windows of one size that begin every slide.";
-        "cumulate" => Cumulate, "Windows that grow by steps up to a size, then begin anew.";
-        "session" => Session, "Records that are less than a gap apart.";
-        "global" => Global, "One window for all.";
-        "count" => Count, "So many records of a key (countWindow).";
-    }
-}
-
-choice! {
-    /// A clock.
-    pub(crate) enum ClockWord {
-        "event" => Event, "The watermark.";
-        "processing" => Processing, "The wall clock.";
-    }
-}
-
-document! {
-    /// When a window speaks.
-    pub(crate) struct RawTrigger {
-        "kind" => kind: TriggerKind, required, "The trigger.";
-        "count" => count: i64, optional, "With count: at every so many records.";
-        "interval" => interval: Millis, optional, "With the continuous ones: at each multiple of this.";
-        "threshold" => threshold: i64, optional, "With delta: when a value is more than this above the one at the last firing.";
-        "timeout" => timeout: Millis, optional, "It also speaks when this much processing time has passed (ProcessingTimeoutTrigger).";
-        "timeout-reset" => reset: bool, optional, "Whether each record begins the timeout anew (default false).";
-        "timeout-clear" => clear: bool, optional, "Whether a timeout forgets what the trigger knows (default true).";
-    }
-}
-
-choice! {
-    /// A trigger.
-    pub(crate) enum TriggerKind {
-        "event-time" => EventTime, "When the watermark passes the end of the window, and at each late record.";
-        "processing-time" => ProcessingTime, "When the wall clock passes the end of the window.";
-        "count" => Count, "At every so many records.";
-        "continuous-event-time" => ContinuousEventTime, "At each multiple of an interval in event time, and at the end.";
-        "continuous-processing-time" => ContinuousProcessingTime, "At each multiple of an interval in processing time.";
-        "delta" => Delta, "When a value is more than a threshold above the one at the last firing.";
-        "end-of-stream" => EndOfStream, "At the end of the input.";
-        "never" => Never, "Never.";
-    }
-}
-
-choice! {
-    /// What a window keeps when it has spoken.
-    pub(crate) enum Accumulation {
-        "accumulating" => Accumulating, "Everything: later results include earlier ones.";
-        "discarding" => Discarding, "Nothing (PurgingTrigger): each result has only what is new.";
-    }
-}
-
-document! {
-    /// What leaves a window when it speaks; exactly one of count, time and delta.
-    pub(crate) struct RawEvictor {
-        "count" => count: u64, optional, "All but the last so many.";
-        "time" => time: Millis, optional, "Those this much older than the newest, or more.";
-        "delta" => delta: i64, optional, "Those whose value is this far from the last one's, or more.";
-        "after" => after: bool, optional, "Whether they leave after the window has spoken (default false: before).";
-    }
-}
-
-choice! {
-    /// What becomes of records that are too late for all their windows.
-    pub(crate) enum LateWord {
-        "drop" => Drop, "They are counted and dropped.";
-        "side-output" => SideOutput, "They are put out as NAME.late (sideOutputLateData).";
-    }
-}
-
-choice! {
-    /// What a window says of its records.
-    pub(crate) enum AggregateWord {
-        "sum" => Sum, "The sum of their values.";
-        "count" => Count, "How many there are.";
-        "min" => Min, "The least value.";
-        "max" => Max, "The greatest value.";
-        "elements" => Elements, "All values, in the order of their arrival (ProcessWindowFunction).";
     }
 }
 
@@ -474,25 +383,5 @@ choice! {
         "idempotent" => Idempotent, "The same, to a store that keeps one row for each key and window.";
         "write-ahead-log" => WriteAheadLog, "Rows wait in the sink's state until their checkpoint is complete (GenericWriteAheadSink).";
         "exactly-once" => ExactlyOnce, "Two-phase commit with transactions of the store.";
-    }
-}
-
-document! {
-    /// What a sink is to hold at the end.
-    pub(crate) struct RawOutput {
-        "sink" => sink: String, required, "The sink.";
-        "ordered" => ordered: bool, optional, "Whether the order of rows counts too (default false).";
-        "rows" => rows: Rows<RawExpectedRow>, required, "The rows that are committed then: all of them and no others.";
-    }
-}
-
-document! {
-    /// A row that a sink is to hold. What is left out may be anything, but the key: left out, there is none.
-    pub(crate) struct RawExpectedRow {
-        "key" => key: KeyName, optional, "Its key.";
-        "value" => value: RowValue, required, "Its value: a number, a list of them, or \"null\".";
-        "right" => right: RowValue, optional, "The right side's value, in what a join puts out.";
-        "window" => window: RowWindow, optional, "Start and end of its window.";
-        "ts" => ts: Millis, optional, "Its event time.";
     }
 }

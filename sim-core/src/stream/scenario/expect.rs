@@ -1,6 +1,6 @@
 //! What sinks are to hold at the end.
 
-use super::document::{RawExpectedRow, RawOutput};
+use super::expected_words::{RawExpectedRow, RawOutput};
 use super::keys::KeyTable;
 use super::read::list;
 use crate::scenario::{At, Problem, Reader, units};
@@ -35,11 +35,23 @@ pub(super) fn read(
             reader.report(&name.span, Problem::new("duplicate", message));
             continue;
         }
-        let rows = doc.rows.iter().flat_map(|rows| &rows.value.0);
+        let changelog = doc.changelog.as_ref().is_some_and(|at| at.value);
+        let rows = || doc.rows.iter().flat_map(|rows| &rows.value.0);
+        if let Some(at) = rows().find_map(|row| row.value.kind.as_ref())
+            && !changelog
+        {
+            let message = "a row that was taken back is not there at the end";
+            let problem = Problem::new("contradiction", message);
+            reader.report(
+                &at.span,
+                problem.help("say changelog = true, or leave `kind` out"),
+            );
+        }
         expected.push(ExpectedOutput {
             sink,
             ordered: doc.ordered.as_ref().is_some_and(|at| at.value),
-            rows: rows.filter_map(|it| row(&it.value, keys)).collect(),
+            changelog,
+            rows: rows().filter_map(|it| row(&it.value, keys)).collect(),
         });
     }
     expected
@@ -55,5 +67,8 @@ fn row(doc: &RawExpectedRow, keys: &mut KeyTable) -> Option<ExpectedRow> {
             .as_ref()
             .map(|at| (at.value.0.start, at.value.0.end)),
         timestamp: doc.ts.as_ref().map(|at| at.value.0),
+        kind: doc.kind.as_ref().map(|at| at.value.rule()),
+        pane: doc.pane.as_ref().map(|at| at.value),
+        timing: doc.timing.as_ref().map(|at| at.value.rule()),
     })
 }

@@ -17,7 +17,8 @@ pub(crate) struct Millis(pub(crate) i64);
 
 impl Item for Millis {
     fn expected() -> String {
-        "a time such as \"10s\", \"1min\" or \"-300ms\", or a number of milliseconds".to_owned()
+        "a time such as \"10s\", \"1min\", \"-300ms\" or \"12:07:26\", or a number of milliseconds"
+            .to_owned()
     }
 
     fn read(raw: &At<Raw>, reader: &mut Reader<'_>) -> Option<Self> {
@@ -26,6 +27,9 @@ impl Item for Millis {
             Raw::Text(text) => text,
             _ => return wrong_kind(raw, reader),
         };
+        if let Some(ms) = of_clock(text.trim()) {
+            return Some(Millis(ms));
+        }
         // Flink writes a blank before the unit.
         let text: String = text.chars().filter(|c| *c != ' ').collect();
         let wrong = match units::parse_signed_time(&text) {
@@ -36,6 +40,28 @@ impl Item for Millis {
         reader.report(&raw.span, Problem::bad_value(wrong, Self::expected()));
         None
     }
+}
+
+/// A time of day such as `12:07`, `12:07:26` or `12:07:26.500`, in milliseconds since midnight.
+fn of_clock(text: &str) -> Option<i64> {
+    let number = |part: &str, digits: usize| {
+        let plain = part.len() <= digits && part.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| part.parse::<i64>().ok()).flatten()
+    };
+    let mut parts = text.split(':');
+    let (hours, minutes) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?);
+    let (seconds, fraction) = match parts.next() {
+        None => (0, 0),
+        Some(rest) => match rest.split_once('.') {
+            None => (number(rest, 2)?, 0),
+            Some((seconds, part)) => {
+                let scale = 10_i64.pow(3_u32.checked_sub(part.len() as u32)?);
+                (number(seconds, 2)?, number(part, 3)? * scale)
+            }
+        },
+    };
+    let legal = parts.next().is_none() && minutes < 60 && seconds < 60;
+    legal.then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000 + fraction)
 }
 
 impl JsonSchema for Millis {

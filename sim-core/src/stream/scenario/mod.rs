@@ -4,6 +4,7 @@
 mod checks;
 mod document;
 mod expect;
+mod expected_words;
 mod items;
 mod keys;
 mod names;
@@ -12,6 +13,7 @@ mod orders;
 mod read;
 mod settings;
 mod source;
+mod window_words;
 mod windows;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::keys::KeyTable;
 use super::operators::span_ms;
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::scenario::{At, Problem, Reader, Table, limits};
+use crate::stream::element::Key;
 use crate::stream::spec::{
     Generated, InputRecord, SourceSpec, SourceTime, SplitSpec, WatermarkSpec, WatermarkStrategy,
 };
@@ -41,9 +42,11 @@ pub(super) fn read(
         Some(at) => at.value,
         None => !endless,
     };
+    let watermarks = watermarks(doc.watermark.as_ref(), reader);
+    listed(raw, &splits, watermarks.strategy, reader);
     let spec = SourceSpec {
         splits,
-        watermarks: watermarks(doc.watermark.as_ref(), reader),
+        watermarks,
         time: match doc.time.as_ref().map(|at| at.value) {
             None | Some(TimeWord::Event) => SourceTime::Event,
             Some(TimeWord::Ingestion) => SourceTime::Ingestion,
@@ -52,6 +55,37 @@ pub(super) fn read(
         bounded,
     };
     ReadSource { spec, keyed }
+}
+
+/// Whether watermarks that stand among the records are asked for, and those asked for are there.
+fn listed(
+    raw: &At<RawSource>,
+    splits: &[SplitSpec],
+    strategy: WatermarkStrategy,
+    reader: &mut Reader<'_>,
+) {
+    let doc = &raw.value;
+    let of_splits = super::read::list(doc.split.as_ref()).iter();
+    let of_splits = of_splits.filter_map(|it| it.value.records.as_ref());
+    let rows = || doc.records.iter().chain(of_splits.clone());
+    let mut rows = rows().flat_map(|it| &it.value.0);
+    let first = rows.find_map(|it| it.value.watermark.as_ref());
+    let wanted = strategy == WatermarkStrategy::Listed;
+    match (first, &doc.watermark) {
+        (Some(at), _) if !wanted => {
+            let message = "the source does not read watermarks out of its records";
+            let problem = Problem::new("contradiction", message);
+            let help = "write watermark = { kind = \"listed\" }, or leave this out";
+            reader.report(&at.span, problem.help(help));
+        }
+        (None, Some(at)) if wanted && !splits.is_empty() => {
+            let message = "no record brings a watermark";
+            let problem = Problem::new("contradiction", message);
+            let help = "give records a `watermark`, or the source another kind of them";
+            reader.report(&at.span, problem.help(help));
+        }
+        _ => {}
+    }
 }
 
 fn splits(
@@ -174,13 +208,20 @@ fn of_records(
         let before = splits[split].last().map_or(0, |it| it.arrives);
         let arrives = doc.at.as_ref().map_or(before, |at| at.value.0);
         let key = doc.key.as_ref().map(|at| at.value.0.as_str());
-        *keyed &= key.is_some();
+        let says = [key.is_some(), doc.ts.is_some(), doc.value.is_some()];
+        let only_watermark = doc.watermark.is_some() && says == [false; 3];
+        *keyed &= key.is_some() || only_watermark;
         let arrival_ms = (arrives / MILLISECOND) as i64;
         splits[split].push(InputRecord {
             arrives,
             timestamp: doc.ts.as_ref().map_or(arrival_ms, |at| at.value.0),
-            key: keys.key(key),
+            key: match only_watermark {
+                true => Key(0),
+                false => keys.key(key),
+            },
             value: doc.value.as_ref().map_or(1, |at| at.value),
+            watermark: doc.watermark.as_ref().map(|at| at.value.0),
+            only_watermark,
         });
     }
     let ordered = |mut records: Vec<InputRecord>| {
@@ -295,6 +336,7 @@ pub(super) fn watermarks(raw: Option<&At<RawWatermark>>, reader: &mut Reader<'_>
         None | Some(WatermarkKind::None) => WatermarkStrategy::None,
         Some(WatermarkKind::Ascending) => WatermarkStrategy::Bounded(0),
         Some(WatermarkKind::Punctuated) => WatermarkStrategy::Punctuated,
+        Some(WatermarkKind::Listed) => WatermarkStrategy::Listed,
         Some(WatermarkKind::Bounded) => {
             if !doc.has("bound") {
                 let problem = Problem::new("missing-key", "`bound` is missing")

@@ -1,16 +1,17 @@
 //! Windows: assigners, triggers, evictors, and what of them makes no sense together.
 
-use super::document::{
-    Accumulation, AggregateWord, AssignerKind, ClockWord, LateWord, RawAssigner, RawEvictor,
-    RawTrigger, RawWindow, TriggerKind,
-};
+use super::document::RawWindow;
 use super::items::Millis;
 use super::operators::{foreign, needed};
+use super::window_words::{
+    Accumulation, AggregateWord, AssignerKind, ClockWord, LateWord, RawAssigner, RawEvictor,
+    RawFirings, RawTrigger, TriggerKind,
+};
 use crate::scenario::{At, Problem, Reader, Table};
 use crate::stream::rules::assigner::Assigner;
 use crate::stream::rules::window::aggregate::Aggregate;
 use crate::stream::rules::window::evictor::{Evictor, Keep};
-use crate::stream::rules::window::operator::Settings;
+use crate::stream::rules::window::operator::{Refine, Settings};
 use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
 use crate::stream::spec::OperatorKind;
 
@@ -32,7 +33,13 @@ pub(super) fn window(raw: &At<RawWindow>, reader: &mut Reader<'_>) -> OperatorKi
         foreign(doc.accumulation.as_ref(), "accumulation", why, reader);
         foreign(doc.evictor.as_ref(), "evictor", why, reader);
     }
-    let discards = doc.accumulation.as_ref().map(|at| at.value) == Some(Accumulation::Discarding);
+    let accumulation = doc.accumulation.as_ref().map(|at| at.value);
+    let discards = accumulation == Some(Accumulation::Discarding);
+    let retracting = accumulation == Some(Accumulation::Retracting);
+    if retracting {
+        let why = "retracting panes: no window of Flink SQL has one";
+        foreign(doc.evictor.as_ref(), "evictor", why, reader);
+    }
     let (trigger, evictor) = match of_count {
         Some(own) => own,
         None => {
@@ -63,6 +70,10 @@ pub(super) fn window(raw: &At<RawWindow>, reader: &mut Reader<'_>) -> OperatorKi
         evictor,
         allowed_lateness: doc.lateness.as_ref().map_or(0, |at| at.value.0),
         late_output: doc.late.as_ref().map(|at| at.value) == Some(LateWord::SideOutput),
+        refine: Refine {
+            retracting,
+            empty_on_time: doc.empty.as_ref().is_some_and(|at| at.value),
+        },
     };
     let whole = doc.window.as_ref().is_some_and(whole_assigner)
         && doc
@@ -130,6 +141,25 @@ fn whole_trigger(raw: &At<RawTrigger>) -> bool {
         ("interval", doc.interval.is_some()),
         ("threshold", doc.threshold.is_some()),
         ("timeout", doc.timeout.is_some()),
+        (
+            "early",
+            doc.early.as_ref().is_some_and(|it| whole_firings(it)),
+        ),
+        (
+            "late",
+            doc.late.as_ref().is_some_and(|it| whole_firings(it)),
+        ),
+    ];
+    read.iter().all(|(key, there)| *there || !doc.has(key))
+}
+
+/// Whether everything that was written of early or late firings could be read.
+fn whole_firings(raw: &At<RawFirings>) -> bool {
+    let doc = &raw.value;
+    let read = [
+        ("count", doc.count.is_some()),
+        ("delay", doc.delay.is_some()),
+        ("every", doc.every.is_some()),
     ];
     read.iter().all(|(key, there)| *there || !doc.has(key))
 }
@@ -274,7 +304,16 @@ fn trigger(raw: &At<RawTrigger>, reader: &mut Reader<'_>) -> Trigger {
         false => foreign(doc.threshold.as_ref(), "threshold", "this trigger", reader),
     }
     let interval = doc.interval.as_ref().map_or(0, |at| at.value.0);
+    let (early, late) = (doc.early.as_ref(), doc.late.as_ref());
+    if kind != Kind::EventTime {
+        let why = "a trigger that is not kind = \"event-time\"";
+        foreign(early, "early", why, reader);
+        foreign(late, "late", why, reader);
+    }
+    let mut boxed = |it: &At<RawFirings>| firings(it, reader).map(Box::new);
+    let (early, late) = (early.and_then(&mut boxed), late.and_then(&mut boxed));
     let trigger = match kind {
+        Kind::EventTime if early.is_some() || late.is_some() => Trigger::AfterEnd { early, late },
         Kind::EventTime => Trigger::EventTime,
         Kind::ProcessingTime => Trigger::ProcessingTime,
         Kind::Count => Trigger::Count(doc.count.as_ref().map_or(0, |at| at.value)),
@@ -299,6 +338,35 @@ fn trigger(raw: &At<RawTrigger>, reader: &mut Reader<'_>) -> Trigger {
             trigger
         }
     }
+}
+
+/// Firings before the end of a window, or after it.
+fn firings(raw: &At<RawFirings>, reader: &mut Reader<'_>) -> Option<Trigger> {
+    let doc = &raw.value;
+    let aligned = doc.aligned.as_ref().is_some_and(|at| at.value);
+    let periodic = |at: &At<Millis>, each_pane| Trigger::Periodic {
+        interval: at.value.0,
+        aligned,
+        each_pane,
+    };
+    let ways = [
+        doc.count.as_ref().map(|at| Trigger::Count(at.value)),
+        doc.delay.as_ref().map(|at| periodic(at, true)),
+        doc.every.as_ref().map(|at| periodic(at, false)),
+    ];
+    let mut given = ways.into_iter().flatten();
+    let (first, second) = (given.next(), given.next());
+    let written = ["count", "delay", "every"].iter().any(|key| doc.has(key));
+    if second.is_some() || !written {
+        let problem = Problem::new("contradiction", "these firings have one rule");
+        let expected = "exactly one of count, delay, every";
+        reader.report(&raw.span, problem.expected(expected));
+        return None;
+    }
+    if matches!(first, Some(Trigger::Count(_))) {
+        foreign(doc.aligned.as_ref(), "aligned", "`count`", reader);
+    }
+    first
 }
 
 fn evictor(raw: &At<RawEvictor>, reader: &mut Reader<'_>) -> Option<Evictor> {

@@ -26,6 +26,7 @@ fn record(value: i64) -> Record {
         right: None,
         kind: RowKind::Insert,
         window: None,
+        timing: None,
         origin: Origin {
             offset: value.unsigned_abs(),
             ..Origin::default()

@@ -16,7 +16,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use super::element::Record;
+use super::element::{NO_TIMESTAMP, Record};
 use super::job::Job;
 use super::operator::Site;
 use super::rules::FINAL_WATERMARK;
@@ -33,6 +33,8 @@ use split::{Place, SplitReader};
 pub enum Polled {
     /// A record. What moved with it is told by [`SourceReader::after_record`].
     Record(Record),
+    /// No record, but a watermark that the data set gives.
+    Moved(Tick),
     /// Nothing has arrived; the next arrival, ns, if there will be one.
     Wait(Option<Nanos>),
     /// The reader ran ahead of its alignment group.
@@ -154,10 +156,14 @@ impl SourceReader {
                 held = true;
             } else if arrives > now {
                 next = Some(next.map_or(arrives, |it: Nanos| it.min(arrives)));
-            } else if let Some(record) = split.take(place, wall_ms, source) {
+            } else if let Some(taken) = split.take(place, wall_ms, source) {
                 self.turn = (at + 1) % many;
+                let timestamp = taken.as_ref().map_or(NO_TIMESTAMP, |it| it.timestamp);
+                self.on_event(at as usize, timestamp);
+                let Some(record) = taken else {
+                    return Polled::Moved(self.after_record());
+                };
                 self.emitted += 1;
-                self.on_event(at as usize, record.timestamp);
                 return Polled::Record(record);
             }
         }

@@ -30,6 +30,8 @@ enum Generator {
     None,
     Bounded(BoundedOutOfOrderness),
     Punctuated,
+    /// Gives what the record just read brings.
+    Listed(Option<i64>),
 }
 
 /// What every record of a source has to know of its place.
@@ -79,6 +81,7 @@ impl SplitReader {
             WatermarkStrategy::None => Generator::None,
             WatermarkStrategy::Bounded(ms) => Generator::Bounded(BoundedOutOfOrderness::new(ms)),
             WatermarkStrategy::Punctuated => Generator::Punctuated,
+            WatermarkStrategy::Listed => Generator::Listed(None),
         };
         let mut it = SplitReader {
             number,
@@ -119,13 +122,13 @@ impl SplitReader {
         arrived.saturating_sub(self.offset)
     }
 
-    /// Reads the next record.
+    /// Reads what is next: a record, or none if only a watermark stands there.
     pub(super) fn take(
         &mut self,
         place: Place,
         wall_ms: i64,
         source: &SourceSpec,
-    ) -> Option<Record> {
+    ) -> Option<Option<Record>> {
         let input = match source.splits.get(usize::from(self.number))? {
             SplitSpec::Records(records) => *at(records, self.offset)?,
             SplitSpec::Generated(it) => {
@@ -140,7 +143,13 @@ impl SplitReader {
         };
         self.offset += 1;
         self.finished = source.bounded && self.arrival(source).is_none();
-        Some(Record {
+        if let Generator::Listed(next) = &mut self.generator {
+            *next = input.watermark;
+        }
+        if input.only_watermark {
+            return Some(None);
+        }
+        Some(Some(Record {
             key: input.key,
             timestamp: match source.time {
                 SourceTime::Event => input.timestamp,
@@ -151,8 +160,9 @@ impl SplitReader {
             right: None,
             kind: RowKind::Insert,
             window: None,
+            timing: None,
             origin,
-        })
+        }))
     }
 
     /// A record was read: whether its watermark is to be combined at once.
@@ -162,16 +172,20 @@ impl SplitReader {
             idleness.activity();
             self.idle = false;
         }
+        let given = match &mut self.generator {
+            Generator::Punctuated => Some(timestamp.saturating_sub(1)),
+            Generator::Listed(next) => next.take(),
+            _ => None,
+        };
         match &mut self.generator {
             Generator::None => woken,
             Generator::Bounded(it) => {
                 it.on_event(timestamp);
                 woken
             }
-            Generator::Punctuated => {
-                let watermark = timestamp.saturating_sub(1);
-                let grown = watermark > self.watermark;
-                self.watermark = self.watermark.max(watermark);
+            Generator::Punctuated | Generator::Listed(_) => {
+                let grown = given.is_some_and(|it| it > self.watermark);
+                self.watermark = self.watermark.max(given.unwrap_or(self.watermark));
                 woken || grown
             }
         }
@@ -252,5 +266,7 @@ fn generated(
         timestamp: arrives_ms - late,
         key: Key(key),
         value: offset as i64,
+        watermark: None,
+        only_watermark: false,
     })
 }

@@ -20,6 +20,8 @@ fn records(all: &[(u64, i64)]) -> SplitSpec {
         timestamp: *timestamp,
         key: Key(0),
         value: *timestamp,
+        watermark: None,
+        only_watermark: false,
     });
     SplitSpec::Records(Arc::new(each.collect()))
 }

@@ -22,6 +22,7 @@ fn row(value: i64) -> Record {
         right: None,
         kind: RowKind::Insert,
         window: None,
+        timing: None,
         origin: Origin {
             offset: value.unsigned_abs(),
             ..Origin::default()

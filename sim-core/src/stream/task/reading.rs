@@ -101,6 +101,11 @@ impl Task {
                 }
                 Ok(true)
             }
+            Polled::Moved(tick) => {
+                self.arm_tick(job, at.now);
+                self.moved(tick, job, io)?;
+                Ok(true)
+            }
             Polled::Wait(next) => {
                 self.arrives_at = next;
                 Ok(false)

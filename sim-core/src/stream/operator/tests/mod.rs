@@ -16,7 +16,7 @@ use crate::stream::rules::join::temporal::TemporalRules;
 use crate::stream::rules::join::window::JoinType;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::rules::window::aggregate::Aggregate;
-use crate::stream::rules::window::operator::Settings;
+use crate::stream::rules::window::operator::{Refine, Settings};
 use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
 use crate::stream::spec::{
     InputSpec, JobSpec, JoinSpec, Keys, OperatorSpec, Output, Partitioning, ProcessFunction,
@@ -83,6 +83,7 @@ fn record(key: u32, timestamp: i64, value: i64, offset: u64) -> Record {
         right: None,
         kind: RowKind::Insert,
         window: None,
+        timing: None,
         origin: Origin {
             source: 0,
             split: 0,
@@ -212,6 +213,7 @@ fn windows(assigner: Assigner, trigger: Trigger, aggregate: Aggregate) -> Settin
         evictor: None,
         allowed_lateness: 0,
         late_output: false,
+        refine: Refine::default(),
     }
 }
 
@@ -346,6 +348,7 @@ fn state_expires_some_time_after_it_was_written_and_then_goes_unread_too() {
 fn a_window_carries_the_newest_record_and_hands_late_ones_on() {
     let settings = Settings {
         late_output: true,
+        refine: Refine::default(),
         allowed_lateness: 5,
         ..windows(TUMBLING, Trigger::EventTime, Aggregate::Sum)
     };

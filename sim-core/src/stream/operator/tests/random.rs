@@ -33,6 +33,7 @@ fn kinds() -> Vec<OperatorKind> {
         }),
         allowed_lateness: 7,
         late_output: true,
+        refine: Refine::default(),
         ..all[2].clone()
     });
     all.push(Settings {

@@ -90,6 +90,15 @@ impl Aggregate {
         }
     }
 
+    /// The contents of a window without elements; `buffered` as with [`Aggregate::add`].
+    #[must_use]
+    pub fn of_nothing(self, buffered: bool) -> Contents {
+        match buffered || self == Aggregate::Elements {
+            true => Contents::Records(Vec::new()),
+            false => Contents::Folded(0),
+        }
+    }
+
     /// Adds an element to what is there.
     pub fn add_to(self, contents: &mut Contents, record: Record) {
         match contents {

@@ -10,6 +10,9 @@ use super::merging::Merge;
 use super::operator::{Element, Failure, Fate, Kept, Out, Settings, WindowState};
 use super::trigger::{Ask, Context, TimeDomain, Trigger, TriggerState, Verdict};
 use crate::stream::rules::assigner::Window;
+use crate::stream::rules::join::RowKind;
+use crate::stream::rules::pane::Timing;
+use std::cmp::Ordering;
 
 /// See [`Failure::TooManyFirings`].
 const FIRINGS_MAX: i64 = 100_000;
@@ -176,9 +179,13 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
                 Some(all) => {
                     let mut contents = Some(all.contents);
                     self.settings.aggregate.merge(&mut contents, part.contents);
+                    let mut said = all.said;
+                    said.extend(part.said);
                     Kept {
                         contents: contents.unwrap_or(Contents::Records(Vec::new())),
                         mark: all.mark.max(part.mark),
+                        said,
+                        empty: all.empty && part.empty,
                     }
                 }
             });
@@ -191,22 +198,29 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
 
     /// Puts an element into a window that is not late.
     fn add(&mut self, at: &At<'_, K>, record: Record, mark: M, outs: &mut Vec<Out<K, M>>) {
-        let (aggregate, evicts) = (self.settings.aggregate, self.settings.evictor.is_some());
+        let (aggregate, buffers) = (self.settings.aggregate, self.settings.buffers());
         let kept = self.state.contents.entry((at.key.clone(), at.kept));
         let kept = kept
             .and_modify(|kept| {
                 aggregate.add_to(&mut kept.contents, record);
                 kept.mark = kept.mark.max(mark);
+                kept.empty = false;
             })
             .or_insert_with(|| Kept {
-                contents: aggregate.begin(record, evicts),
+                contents: aggregate.begin(record, buffers),
                 mark,
+                said: Vec::new(),
+                empty: false,
             });
         self.state.buffered += u64::from(matches!(kept.contents, Contents::Records(_)));
         let verdict = self.with_trigger(at.key, at.window, |trigger, ctx| {
             trigger.on_element(record.value, record.timestamp, ctx)
         });
-        self.obey(verdict, at, outs);
+        let timing = match self.clock() < at.window.max_timestamp() {
+            true => Timing::Early,
+            false => Timing::Late,
+        };
+        self.obey(verdict, at, timing, outs);
         let cleanup = self.settings.cleanup_time(&at.window);
         if cleanup < i64::MAX {
             let timers = self.state.of_clock(self.settings.cleanup_domain());
@@ -258,7 +272,13 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
     }
 
     /// Speaks and forgets as the trigger says. A window without contents stays silent.
-    fn obey(&mut self, verdict: Verdict, at: &At<'_, K>, outs: &mut Vec<Out<K, M>>) {
+    fn obey(
+        &mut self,
+        verdict: Verdict,
+        at: &At<'_, K>,
+        timing: Timing,
+        outs: &mut Vec<Out<K, M>>,
+    ) {
         if !verdict.fire && !verdict.purge {
             return;
         }
@@ -266,22 +286,74 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         let mut empty = false;
         if verdict.fire
             && let Some(kept) = self.state.contents.get_mut(&under)
+            && (!kept.empty || timing == Timing::OnTime)
         {
-            let before = kept.contents.buffered();
+            let (before, mark) = (kept.contents.buffered(), kept.mark);
             let value = speak(self.settings, &mut kept.contents);
-            outs.push(Out::Result {
-                key: at.key.clone(),
-                window: at.window,
-                value,
-                mark: kept.mark,
-            });
+            let mut put = |window, value, kind| {
+                outs.push(Out::Result {
+                    key: at.key.clone(),
+                    window,
+                    value,
+                    mark,
+                    kind,
+                    timing,
+                });
+            };
+            if !self.settings.refine.retracting {
+                put(at.window, value, RowKind::Insert);
+            } else if kept.said.as_slice() != [(at.window, value.clone())] {
+                let kind = match kept.said.is_empty() {
+                    true => RowKind::Insert,
+                    false => RowKind::UpdateAfter,
+                };
+                for (window, old) in kept.said.drain(..) {
+                    put(window, old, RowKind::UpdateBefore);
+                }
+                put(at.window, value.clone(), kind);
+                kept.said.push((at.window, value));
+            }
             let left = kept.contents.buffered();
             let gone = before.saturating_sub(left);
             self.state.buffered = self.state.buffered.saturating_sub(gone);
             empty = kept.contents == Contents::Records(Vec::new());
         }
-        if verdict.purge || empty {
-            self.forget(&under);
+        let keeps = self.settings.refine.empty_on_time;
+        match verdict.purge || empty {
+            true if keeps => self.empty(&under),
+            true => self.forget(&under),
+            false => {}
+        }
+    }
+
+    /// Forgets the elements of a window that has something to say still.
+    fn empty(&mut self, under: &(K, Window)) {
+        let aggregate = self.settings.aggregate;
+        if let Some(kept) = self.state.contents.get_mut(under) {
+            let gone = kept.contents.buffered();
+            self.state.buffered = self.state.buffered.saturating_sub(gone);
+            kept.contents = aggregate.of_nothing(self.settings.buffers());
+            kept.empty = true;
+        }
+    }
+
+    /// The clock that windows end by.
+    fn clock(&self) -> i64 {
+        match self.settings.time {
+            TimeDomain::Event => self.watermark,
+            TimeDomain::Processing => self.now,
+        }
+    }
+
+    /// When a timer of a window goes off, seen from its end.
+    fn timing(&self, domain: TimeDomain, at: i64, window: &Window) -> Timing {
+        let end = window.max_timestamp();
+        // Timers go off in their order, while their clock may be far ahead.
+        let own = domain == self.settings.time;
+        match if own { at } else { self.clock() }.cmp(&end) {
+            Ordering::Less => Timing::Early,
+            Ordering::Equal if own => Timing::OnTime,
+            Ordering::Equal | Ordering::Greater => Timing::Late,
         }
     }
 
@@ -348,7 +420,8 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         let verdict = self.with_trigger(key, window, |trigger, ctx| {
             trigger.on_timer(domain, at, ctx)
         });
-        self.obey(verdict, &At { key, window, kept }, outs);
+        let timing = self.timing(domain, at, &window);
+        self.obey(verdict, &At { key, window, kept }, timing, outs);
         if domain == self.settings.cleanup_domain() && at == self.settings.cleanup_time(&window) {
             self.forget(&(key.clone(), kept));
             self.with_trigger(key, window, |trigger, ctx| trigger.clear(ctx));

@@ -10,6 +10,8 @@ use super::merging::MergingWindowSet;
 use super::trigger::{TimeDomain, Trigger, TriggerState};
 use crate::stream::rules::NO_WATERMARK;
 use crate::stream::rules::assigner::{Assigner, Window};
+use crate::stream::rules::join::RowKind;
+use crate::stream::rules::pane::Timing;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +32,19 @@ pub struct Settings {
     pub allowed_lateness: i64,
     /// Whether late elements are handed out rather than counted.
     pub late_output: bool,
+    /// What becomes of results that were said before, and of empty ones.
+    pub refine: Refine,
+}
+
+/// How the results of a window refine each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Refine {
+    /// Each result takes back the one before it (`-U`, `+U`), as a window of Flink SQL with early or
+    /// late firings does and the Dataflow paper's accumulating and retracting panes; one that says the
+    /// same again is not said.
+    pub retracting: bool,
+    /// What the end of the window brings is said even if it is nothing (Beam's `FIRE_ALWAYS`).
+    pub empty_on_time: bool,
 }
 
 impl Settings {
@@ -70,6 +85,13 @@ impl Settings {
             false => window.max_timestamp(),
         }
     }
+
+    /// Whether windows keep their elements as such.
+    pub(super) fn buffers(&self) -> bool {
+        // There is no number for the least of no elements.
+        let nothing = matches!(self.aggregate, Aggregate::Min | Aggregate::Max);
+        self.evictor.is_some() || self.refine.empty_on_time && nothing
+    }
 }
 
 /// An element on its way into windows. `M` is what it carries that decides nothing; a window's result
@@ -101,6 +123,10 @@ pub enum Out<K, M = ()> {
         value: Value,
         /// The greatest of what its elements carried.
         mark: M,
+        /// Whether it says something, or takes it back.
+        kind: RowKind,
+        /// When it came, seen from the end of the window.
+        timing: Timing,
     },
     /// An element that came too late for all its windows, on the side output.
     Late {
@@ -144,6 +170,12 @@ pub enum Failure {
 pub(super) struct Kept<M> {
     pub(super) contents: Contents,
     pub(super) mark: M,
+    /// What was said and not taken back: of a session, by the windows that are one now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) said: Vec<(Window, Value)>,
+    /// No element came since it was emptied.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) empty: bool,
 }
 
 /// What an operator keeps, and a checkpoint holds.

@@ -3,10 +3,11 @@
 use super::aggregate::{Aggregate, Value};
 use super::evictor::{Evictor, Keep};
 use super::merging::Merging;
-use super::operator::{Element, Failure, Out, Settings, WindowOperator};
+use super::operator::{Element, Failure, Out, Refine, Settings, WindowOperator};
 use super::trigger::{TimeDomain, Trigger};
 use crate::stream::rules::FINAL_WATERMARK;
 use crate::stream::rules::assigner::{Assigner, Window};
+use crate::stream::rules::pane::Timing;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ fn settings(assigner: Assigner) -> Settings {
         evictor: None,
         allowed_lateness: 0,
         late_output: false,
+        refine: Refine::default(),
     }
 }
 
@@ -135,6 +137,138 @@ fn an_evictor_takes_elements_out_for_good() {
         let mut operator = WindowOperator::new(evicting, 0);
         let outs = (0..6).flat_map(|at| said(operator.on_element(element(1, 1, at))));
         assert!(outs.eq(expected.map(Value::Number)));
+    }
+}
+
+/// What windows said: kind, start of the window, value, when.
+fn told(outs: Result<Vec<Out<u32>>, Failure>) -> Vec<(&'static str, i64, Value, Timing)> {
+    let outs = outs.expect("no failure").into_iter();
+    let told = outs.filter_map(|it| match it {
+        Out::Result {
+            window,
+            value,
+            kind,
+            timing,
+            ..
+        } => Some((kind.short(), window.start, value, timing)),
+        Out::Late { .. } => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_result_takes_back_the_one_before_it_and_is_not_said_twice() {
+    use Timing::{Early, Late, OnTime};
+    let n = Value::Number;
+    let after = |early, late| Trigger::AfterEnd { early, late };
+    let count = |many| Some(Box::new(Trigger::Count(many)));
+    let retracting = Settings {
+        trigger: after(count(2), count(2)),
+        allowed_lateness: 100,
+        refine: Refine {
+            retracting: true,
+            empty_on_time: false,
+        },
+        ..settings(Assigner::Session { gap: 10 })
+    };
+    let mut it = WindowOperator::new(retracting, 0);
+    let mut put = |at, value| told(it.on_element(element(1, value, at)));
+    assert_eq!(put(0, 1), []);
+    assert_eq!(put(2, 2), [("+I", 0, n(3), Early)]);
+    assert_eq!(put(30, 5), []);
+    assert_eq!(put(31, 5), [("+I", 30, n(10), Early)]);
+    // The same is not said again.
+    assert_eq!(told(it.on_watermark(15)), []);
+    // The merged window has not spoken at its end yet, and speaks at each late element.
+    let mut put = |at, value| told(it.on_element(element(1, value, at)));
+    let refined = [("-U", 0, n(3), Late), ("+U", 0, n(7), Late)];
+    assert_eq!(put(3, 4), refined);
+    assert_eq!(put(3, 0), []);
+    // Windows that are one now take back what each had said.
+    assert_eq!(put(12, 1), []);
+    assert_eq!(
+        put(20, 1),
+        [
+            ("-U", 0, n(7), Early),
+            ("-U", 30, n(10), Early),
+            ("+U", 0, n(19), Early),
+        ]
+    );
+    assert_eq!(put(21, 1), []);
+    let last = [("-U", 0, n(19), OnTime), ("+U", 0, n(20), OnTime)];
+    assert_eq!(told(it.on_watermark(40)), last);
+}
+
+#[test]
+fn a_window_without_news_speaks_at_its_end_if_it_is_to() {
+    use Timing::{Early, OnTime};
+    let n = Value::Number;
+    for (empty_on_time, aggregate, expected) in [
+        (true, Aggregate::Sum, vec![("+I", 0, n(0), OnTime)]),
+        (
+            true,
+            Aggregate::Max,
+            vec![("+I", 0, Value::Nothing, OnTime)],
+        ),
+        (false, Aggregate::Sum, vec![]),
+    ] {
+        let early = Trigger::Periodic {
+            interval: 4,
+            aligned: false,
+            each_pane: false,
+        };
+        let trigger = Trigger::AfterEnd {
+            early: Some(Box::new(early)),
+            late: None,
+        };
+        let discarding = Settings {
+            trigger: Trigger::Purging(Box::new(trigger)),
+            aggregate,
+            refine: Refine {
+                retracting: false,
+                empty_on_time,
+            },
+            ..settings(TUMBLING)
+        };
+        let mut it = WindowOperator::new(discarding, 1);
+        assert_eq!(told(it.on_element(element(1, 2, 3))), []);
+        assert_eq!(told(it.on_processing_time(4)), []);
+        assert_eq!(told(it.on_processing_time(5)), [("+I", 0, n(2), Early)]);
+        // It is empty now: nothing to say before the end.
+        assert_eq!(told(it.on_processing_time(9)), []);
+        assert_eq!(told(it.on_watermark(9)), expected);
+        assert!(it.state().is_empty());
+        assert_eq!(told(it.on_processing_time(100)), []);
+    }
+}
+
+#[test]
+fn periodic_firings_are_aligned_or_begin_anew_with_each_pane() {
+    for (aligned, each_pane, fired) in [
+        (false, false, [6, 10, 14, 18].as_slice()),
+        (true, false, &[4, 8, 12, 16, 20]),
+        (false, true, &[6, 16]),
+        (true, true, &[4, 16]),
+    ] {
+        let trigger = Trigger::Periodic {
+            interval: 4,
+            aligned,
+            each_pane,
+        };
+        let global = Settings {
+            trigger,
+            ..settings(Assigner::Global)
+        };
+        let mut it = WindowOperator::new(global, 0);
+        let mut at = Vec::new();
+        for now in 0..=20 {
+            let outs = told(it.on_processing_time(now));
+            at.extend(outs.iter().map(|_| now));
+            if now == 2 || now == 12 {
+                assert_eq!(told(it.on_element(element(1, 1, 0))), []);
+            }
+        }
+        assert_eq!(at, fired, "{aligned} {each_pane}");
     }
 }
 

@@ -2,8 +2,12 @@
 //!
 //! Follows Flink's `EventTimeTrigger`, `ProcessingTimeTrigger`, `CountTrigger`,
 //! `ContinuousEventTimeTrigger`, `ContinuousProcessingTimeTrigger`, `DeltaTrigger`,
-//! `PurgingTrigger`, `ProcessingTimeoutTrigger` and `GlobalWindows.EndOfStreamTrigger`. A trigger
-//! asks for timers; the operator keeps them. Left out: triggers of users.
+//! `PurgingTrigger`, `ProcessingTimeoutTrigger` and `GlobalWindows.EndOfStreamTrigger`, of its table
+//! runtime `EventTimeTriggers.afterEndOfWindow()` with early and late firings and
+//! `ProcessingTimeTriggers.every`, and of Beam `AfterProcessingTime.pastFirstElementInPane()`. A
+//! trigger asks for timers; the operator keeps them. The early firings of a window end with the one on
+//! time, where Flink lets their timers go on if nothing is said of late ones. Left out: triggers of
+//! users.
 
 use crate::stream::rules::assigner::Window;
 use serde::Serialize;
@@ -71,6 +75,22 @@ pub enum Trigger {
         /// Whether a timeout forgets what the trigger knows.
         clear: bool,
     },
+    /// When the watermark passes the end of the window, and as others say before and after it.
+    AfterEnd {
+        /// Before it; only at the end if there is none.
+        early: Option<Box<Trigger>>,
+        /// After it; at each element if there is none.
+        late: Option<Box<Trigger>>,
+    },
+    /// So long after an element came, in processing time.
+    Periodic {
+        /// How long, ms.
+        interval: i64,
+        /// Whether it waits for the next multiple of the interval instead.
+        aligned: bool,
+        /// Whether the next element begins the wait anew; otherwise it goes on by itself.
+        each_pane: bool,
+    },
 }
 
 /// What a trigger knows of a window of a key.
@@ -80,6 +100,9 @@ pub struct TriggerState {
     fire_at: Option<i64>,
     last_value: Option<i64>,
     timeout_at: Option<i64>,
+    /// The window has spoken at its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
 }
 
 impl TriggerState {
@@ -123,6 +146,13 @@ impl Context<'_> {
         self.asks.push(Ask::Delete(domain, at));
     }
 
+    /// Sets when a periodic trigger speaks next, whatever the end of the window.
+    fn again(&mut self, from: i64, interval: i64) {
+        let next = from.saturating_add(interval);
+        self.state.fire_at = Some(next);
+        self.set(TimeDomain::Processing, next);
+    }
+
     /// Sets when a continuous trigger speaks next.
     fn next(&mut self, domain: TimeDomain, from: i64, interval: i64) {
         let next = from
@@ -153,7 +183,13 @@ impl Trigger {
                 Err("a continuous trigger needs an interval > 0")
             }
             Trigger::Timeout { after, .. } if *after <= 0 => Err("a timeout must be > 0"),
+            Trigger::Periodic { interval, .. } if *interval <= 0 => {
+                Err("a periodic trigger needs an interval > 0")
+            }
             Trigger::Purging(nested) | Trigger::Timeout { nested, .. } => nested.validate(),
+            Trigger::AfterEnd { early, late } => {
+                early.iter().chain(late).try_for_each(|it| it.validate())
+            }
             _ => Ok(()),
         }
     }
@@ -164,6 +200,7 @@ impl Trigger {
         match self {
             Trigger::Delta(_) | Trigger::Timeout { .. } => false,
             Trigger::Purging(nested) => nested.merges(),
+            Trigger::AfterEnd { early, late } => early.iter().chain(late).all(|it| it.merges()),
             _ => true,
         }
     }
@@ -173,7 +210,12 @@ impl Trigger {
     pub fn interval(&self) -> Option<i64> {
         match self {
             Trigger::ContinuousEventTime(interval)
-            | Trigger::ContinuousProcessingTime(interval) => Some(*interval),
+            | Trigger::ContinuousProcessingTime(interval)
+            | Trigger::Periodic {
+                interval,
+                each_pane: false,
+                ..
+            } => Some(*interval),
             Trigger::Purging(nested) | Trigger::Timeout { nested, .. } => nested.interval(),
             _ => None,
         }
@@ -223,6 +265,32 @@ impl Trigger {
                 return Verdict { fire, purge: false };
             }
             Trigger::Never => {}
+            Trigger::AfterEnd { early, late } => {
+                let own = match (ctx.state.ended, end <= ctx.watermark) {
+                    (true, _) => late,
+                    (false, true) => return Verdict::FIRE,
+                    (false, false) => {
+                        ctx.set(TimeDomain::Event, end);
+                        early
+                    }
+                };
+                return match own {
+                    Some(nested) => nested.on_element(value, timestamp, ctx),
+                    None if ctx.state.ended => Verdict::FIRE,
+                    None => Verdict::CONTINUE,
+                };
+            }
+            Trigger::Periodic {
+                interval, aligned, ..
+            } => {
+                if ctx.state.fire_at.is_none() {
+                    let begun = match aligned {
+                        true => ctx.now - ctx.now.checked_rem(*interval).unwrap_or(0),
+                        false => ctx.now,
+                    };
+                    ctx.again(begun, *interval);
+                }
+            }
             Trigger::Purging(nested) => {
                 return Trigger::purging(nested.on_element(value, timestamp, ctx));
             }
@@ -272,6 +340,37 @@ impl Trigger {
                 due
             }
             (Trigger::ProcessingTime, TimeDomain::Processing) => true,
+            (Trigger::AfterEnd { early, .. }, TimeDomain::Event)
+                if at == end && !ctx.state.ended =>
+            {
+                if let Some(early) = early {
+                    early.clear(ctx);
+                }
+                ctx.state.ended = true;
+                true
+            }
+            (Trigger::AfterEnd { early, late }, _) => {
+                let own = if ctx.state.ended { late } else { early };
+                let verdict = own.as_ref().map(|it| it.on_timer(domain, at, ctx));
+                return verdict.unwrap_or(Verdict::CONTINUE);
+            }
+            (
+                Trigger::Periodic {
+                    interval,
+                    each_pane,
+                    ..
+                },
+                TimeDomain::Processing,
+            ) => {
+                let due = ctx.state.fire_at == Some(at);
+                if due {
+                    ctx.state.fire_at = None;
+                    if !each_pane {
+                        ctx.again(at, *interval);
+                    }
+                }
+                due
+            }
             (Trigger::Purging(nested), _) => {
                 return Trigger::purging(nested.on_timer(domain, at, ctx));
             }
@@ -305,7 +404,19 @@ impl Trigger {
                 let sum = counts.reduce(|sum, it| sum + it);
                 ctx.state.count = sum;
             }
-            Trigger::ContinuousEventTime(_) | Trigger::ContinuousProcessingTime(_) => {
+            Trigger::AfterEnd { early, .. } => {
+                // The merged window has not spoken at its end yet, as Flink assumes too.
+                if let Some(early) = early {
+                    let waits: Vec<_> = merged.iter().filter(|it| !it.ended).copied().collect();
+                    early.on_merge(&waits, ctx);
+                }
+                if end > ctx.watermark {
+                    ctx.set(TimeDomain::Event, end);
+                }
+            }
+            Trigger::ContinuousEventTime(_)
+            | Trigger::ContinuousProcessingTime(_)
+            | Trigger::Periodic { .. } => {
                 let earliest = merged.iter().filter_map(|it| it.fire_at).min();
                 ctx.state.fire_at = earliest;
                 let domain = match self {
@@ -327,7 +438,17 @@ impl Trigger {
         match self {
             Trigger::EventTime => ctx.delete(TimeDomain::Event, end),
             Trigger::ProcessingTime => ctx.delete(TimeDomain::Processing, end),
-            Trigger::ContinuousEventTime(_) | Trigger::ContinuousProcessingTime(_) => {
+            Trigger::AfterEnd { early, late } => {
+                ctx.delete(TimeDomain::Event, end);
+                let own = if ctx.state.ended { late } else { early };
+                if let Some(nested) = own {
+                    nested.clear(ctx);
+                }
+                ctx.state.ended = false;
+            }
+            Trigger::ContinuousEventTime(_)
+            | Trigger::ContinuousProcessingTime(_)
+            | Trigger::Periodic { .. } => {
                 let domain = match self {
                     Trigger::ContinuousEventTime(_) => TimeDomain::Event,
                     _ => TimeDomain::Processing,

@@ -70,6 +70,17 @@ fn in_windows() {
     with("window = { kind = \"tumbling\", size = \"1.5ms\" }", "bad-value", "\"1.5ms\"", "finer than a millisecond");
     with("window = { kind = \"tumbling\", size = \"10s\" }\ntrigger = { kind = \"count\" }", "missing-key", "{ kind = \"count\" }", "`count` is missing");
     with("window = { kind = \"tumbling\", size = \"10s\" }\nevictor = { count = 1, delta = 2 }", "contradiction", "{ count = 1, delta = 2 }", "exactly one of");
+    let early = |of: &str| format!("{WINDOW}\ntrigger = {{ kind = \"event-time\", early = {of} }}");
+    with(&early("{ count = 0 }"), "contradiction", "{ kind = \"event-time\", early = { count = 0 } }", "count > 0");
+    with(&early("{ count = 2, every = \"1s\" }"), "contradiction", "{ count = 2, every = \"1s\" }", "exactly one of count, delay, every");
+    with(&early("{ aligned = true }"), "contradiction", "{ aligned = true }", "have one rule");
+    with(&early("{ count = 2, aligned = true }"), "contradiction", "true", "means nothing with `count`");
+    with(&early("{ every = \"0s\" }"), "contradiction", "{ kind = \"event-time\", early = { every = \"0s\" } }", "interval > 0");
+    with(&format!("{WINDOW}\ntrigger = {{ kind = \"count\", count = 2, late = {{ count = 1 }} }}"), "contradiction", "{ count = 1 }", "not kind = \"event-time\"");
+    with(&format!("{WINDOW}\naccumulation = \"retracting\"\nevictor = {{ count = 2 }}"), "contradiction", "{ count = 2 }", "no window of Flink SQL has one");
+    check("key = \"a\" },\n]", "key = \"a\", watermark = 9 },\n]", "contradiction", "9", "does not read watermarks out of its records");
+    check("{ kind = \"bounded\", bound = \"2 s\" }", "{ kind = \"listed\" }", "contradiction", "{ kind = \"listed\" }", "no record brings a watermark");
+    check("value = 1, window", "value = 1, kind = \"-U\", window", "contradiction", "\"-U\"", "changelog = true");
     check("name = \"clicks\"", "name = \"clicks\"\ntime = \"none\"", "no-time", "\"count\"", "Long.MIN_VALUE timestamp (= no timestamp marker)");
     check("watermark = { kind = \"bounded\", bound = \"2 s\" }", "bounded = false", "no-watermarks", "\"count\"", "makes no watermarks");
     check("bound = \"2 s\"", "idleness = \"2 s\"", "missing-key", "{ kind = \"bounded\", idleness = \"2 s\" }", "`bound` is missing");

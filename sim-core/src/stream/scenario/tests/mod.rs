@@ -99,12 +99,16 @@ fn a_small_job_is_read() {
             timestamp: 500,
             key: Key(0),
             value: 7,
+            watermark: None,
+            only_watermark: false,
         },
         InputRecord {
             arrives: second,
             timestamp: 3_000,
             key: Key(1),
             value: 1,
+            watermark: None,
+            only_watermark: false,
         },
     ];
     assert_eq!(records, [SplitSpec::Records(expect.into())]);
