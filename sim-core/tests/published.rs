@@ -16,7 +16,7 @@ fn scores(watermarks: Watermarks, extra_six: bool) -> String {
         false => ("12:02:26", "12:01:26"),
     };
     let mut rows = vec![
-        (299, format!("12:00:26 x 5 -")),
+        (299, "12:00:26 x 5 -".to_owned()),
         (339, format!("{seven} x 7 -")),
         (373, "12:03:39 x 3 -".to_owned()),
         (399, "12:04:19 x 4 -".to_owned()),

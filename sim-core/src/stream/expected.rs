@@ -336,8 +336,7 @@ mod tests {
             changelog: false,
             rows: expected.collect(),
         }];
-        let found = first_difference(&job.spec, &[(0, &store)]);
-        found
+        first_difference(&job.spec, &[(0, &store)])
     }
 
     #[test]

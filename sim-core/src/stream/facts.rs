@@ -33,14 +33,17 @@ pub(super) fn job_manager(world: &World<Node>) -> Option<&JobManager> {
     })
 }
 
-/// The tasks that an operator runs in.
-fn tasks(world: &World<Node>, operator: u32) -> impl Iterator<Item = &Task> {
+/// The tasks that an operator, or one subtask of it, runs in.
+fn tasks(
+    world: &World<Node>,
+    (operator, subtask): (u32, Option<u16>),
+) -> impl Iterator<Item = &Task> {
     let managers = machines(world).filter_map(|it| match it {
         Machine::TaskManager(it) => Some(it),
         _ => None,
     });
     let tasks = managers.flat_map(|it| it.tasks().values());
-    tasks.filter(move |it| it.runs(operator))
+    tasks.filter(move |it| it.runs(operator) && subtask.is_none_or(|of| it.id.subtask == of))
 }
 
 /// The store of a sink.
@@ -56,7 +59,10 @@ fn store(world: &World<Node>, operator: u32) -> Option<&Store> {
 pub fn value(world: &World<Node>, probe: &Probe) -> Value {
     match *probe {
         Probe::Job(probe) => job_manager(world).map_or(Value::None, |it| of_job(world, it, probe)),
-        Probe::Operator(operator, probe) => of_operator(world, operator, probe),
+        Probe::Operator(operator, probe) => of_operator(world, (operator, None), probe),
+        Probe::Subtask(operator, subtask, probe) => {
+            of_operator(world, (operator, Some(subtask)), probe)
+        }
         Probe::Store(operator, probe) => {
             store(world, operator).map_or(Value::None, |it| of_store(it, probe))
         }
@@ -120,11 +126,11 @@ fn last_checkpoint(it: &JobManager, of: fn(&Completed) -> Value) -> Value {
     it.completed().last().map_or(Value::None, of)
 }
 
-fn of_operator(world: &World<Node>, operator: u32, probe: OperatorProbe) -> Value {
+fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorProbe) -> Value {
     let now = world.now();
     let links = || {
-        let all = tasks(world, operator).flat_map(|it| &it.chain.links);
-        all.filter(|it| it.operator == operator)
+        let all = tasks(world, whom).flat_map(|it| &it.chain.links);
+        all.filter(|it| it.operator == whom.0)
     };
     let sum = |of: &dyn Fn(&Link) -> u64| int(links().map(|it| of(&it.link)).sum::<u64>());
     let operator_of = |link: &Link, of: &dyn Fn(&super::operator::Operator) -> u64| match link {
@@ -151,16 +157,16 @@ fn of_operator(world: &World<Node>, operator: u32, probe: OperatorProbe) -> Valu
                 _ => 0,
             })
         }
-        OperatorProbe::Running => int(tasks(world, operator).count()),
-        OperatorProbe::Busy => {
-            Value::Time(tasks(world, operator).map(|it| it.spent(now).1.busy).sum())
-        }
+        OperatorProbe::Lookups => sum(&|it| operator_of(it, &|it| it.asked().0)),
+        OperatorProbe::Cached => sum(&|it| operator_of(it, &|it| it.asked().1)),
+        OperatorProbe::Running => int(tasks(world, whom).count()),
+        OperatorProbe::Busy => Value::Time(tasks(world, whom).map(|it| it.spent(now).1.busy).sum()),
         OperatorProbe::Backpressured => {
-            let held = tasks(world, operator).map(|it| it.spent(now).1.backpressured);
+            let held = tasks(world, whom).map(|it| it.spent(now).1.backpressured);
             Value::Time(held.sum())
         }
         OperatorProbe::Blocked => {
-            let blocked = tasks(world, operator).map(|it| it.input.blocked().count());
+            let blocked = tasks(world, whom).map(|it| it.input.blocked().count());
             int(blocked.sum::<usize>())
         }
     }

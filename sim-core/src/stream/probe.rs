@@ -12,6 +12,8 @@ pub enum Probe {
     Operator(u32, OperatorProbe),
     /// A question to the store of a sink, by the sink's operator.
     Store(u32, StoreProbe),
+    /// A question to one subtask of an operator.
+    Subtask(u32, u16, OperatorProbe),
 }
 
 macro_rules! probes {
@@ -78,6 +80,8 @@ probes! {
         Busy = "busy": Type::Time, "Time that its subtasks worked in this attempt, together.";
         Backpressured = "backpressured": Type::Time, "Time that its subtasks were held back in this attempt, together.";
         Blocked = "channels-blocked": Type::Int, "Input channels that are held for an alignment.";
+        Lookups = "lookups": Type::Int, "Questions of a lookup join that the table outside answered, in this attempt.";
+        Cached = "cache-hits": Type::Int, "Questions of a lookup join that its cache answered, in this attempt.";
     }
 }
 

@@ -9,11 +9,14 @@ use super::config::JobConfig;
 use super::parts::StreamParts;
 use super::rules::join::RowKind;
 use super::rules::join::interval::IntervalBounds;
+use super::rules::join::lookup::CacheRules;
+use super::rules::join::retention::Retention;
 use super::rules::join::temporal::TemporalRules;
 use super::rules::join::window::JoinType;
 use super::rules::key_group::string_hash;
 use super::rules::pane::Timing;
 use super::rules::window::operator::Settings as WindowSettings;
+use super::rules::window::trigger::TimeDomain;
 use crate::kernel::Nanos;
 use serde::Serialize;
 use std::sync::Arc;
@@ -130,8 +133,10 @@ pub enum Output {
     /// The main one.
     #[default]
     Main,
-    /// The side output for late records.
+    /// The side output for late records; of an interval join, of those of its left input.
     Late,
+    /// The side output for late records of an interval join's right input.
+    LateRight,
 }
 
 /// An edge into an operator. Edges with the same number are one input (a union).
@@ -192,6 +197,8 @@ pub enum OperatorKind {
     Join(JoinSpec),
     /// Writes to the outside.
     Sink(SinkSpec),
+    /// Each row asks a table outside.
+    Lookup(Arc<LookupSpec>),
 }
 
 /// A map function.
@@ -244,6 +251,13 @@ pub enum ProcessFunction {
     Last(u32),
     /// Passes records on and fails on this value (a poison record).
     FailOn(i64),
+    /// Counts the records of a key, and puts the count out when none has come for a while: by a timer.
+    Silence {
+        /// How long, ms.
+        after: i64,
+        /// By which clock.
+        clock: TimeDomain,
+    },
 }
 
 /// A join.
@@ -253,6 +267,8 @@ pub enum JoinSpec {
     Window {
         /// Size, ms.
         size: i64,
+        /// How often one begins, ms; the size if they do not overlap.
+        slide: i64,
         /// Inner or outer.
         join: JoinType,
     },
@@ -269,6 +285,49 @@ pub enum JoinSpec {
     },
     /// The right side is broadcast: a value for each key, joined to later records of the left.
     Broadcast,
+    /// The version that the right side has when a row of the left comes, in processing time.
+    TemporalNow {
+        /// Whether left rows without a match come out too.
+        left_outer: bool,
+        /// How long the right side's rows may stay idle.
+        retention: Retention,
+    },
+}
+
+/// A lookup join.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LookupSpec {
+    /// What the table outside says, by key and then time.
+    pub rows: Vec<LookupRow>,
+    /// Whether rows without a match come out too.
+    pub left_outer: bool,
+    /// The cache in between.
+    pub cache: Option<CacheRules>,
+    /// What a call costs the thread, ns.
+    pub cost: Nanos,
+}
+
+/// A change of a table outside.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct LookupRow {
+    /// Whose row it is.
+    pub key: super::element::Key,
+    /// From when on, ms.
+    pub at: i64,
+    /// What it says then; none: the row is gone.
+    pub value: Option<i64>,
+}
+
+impl LookupSpec {
+    /// What the table says of a key at a time, ms.
+    #[must_use]
+    pub fn at(&self, key: super::element::Key, now: i64) -> Option<i64> {
+        let past = self
+            .rows
+            .partition_point(|it| (it.key, it.at) <= (key, now));
+        let last = past.checked_sub(1).and_then(|at| self.rows.get(at))?;
+        last.value.filter(|_| last.key == key)
+    }
 }
 
 /// A source.

@@ -1,14 +1,14 @@
 //! Joins of a subtask: the rules of joins over state in pieces by key group.
 //!
 //! Follows `IntervalJoinOperator`, `WindowJoinOperator`, `TemporalRowTimeJoinOperator`,
-//! `StreamingJoinOperator` and the broadcast state pattern. A piece knows the watermark only while it
-//! is used, since a watermark is no part of a snapshot, and so that one moves only pieces with timers
-//! that are due. Rows that expire (`table.exec.state.ttl`) go when their key is read, and in the
-//! background as with other state. A join's input may be the result of another one; of such a row the
-//! first value counts.
+//! `TemporalProcessTimeJoinOperator`, `StreamingJoinOperator` and the broadcast state pattern. A
+//! piece knows the watermark only while it is used, since a watermark is no part of a snapshot, and
+//! so that one moves only pieces with timers that are due. Rows that expire
+//! (`table.exec.state.ttl`) go when their key is read, and in the background as with other state. A
+//! join's input may be the result of another one; of such a row the first value counts.
 
 use super::keyed::Keyed;
-use super::{OperatorSnapshot, Outs, Site, StateSize, number};
+use super::{OperatorSnapshot, Outs, Site, StateSize, broadcast};
 use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule, Verdict};
@@ -17,8 +17,10 @@ use crate::stream::rules::NO_WATERMARK;
 use crate::stream::rules::assigner::{Window, window_start};
 use crate::stream::rules::join::broadcast::BroadcastState;
 use crate::stream::rules::join::interval::{IntervalBounds, IntervalJoin, IntervalOut};
+use crate::stream::rules::join::retention::Retention;
 use crate::stream::rules::join::table::TableJoin;
 use crate::stream::rules::join::temporal::{TemporalJoin, TemporalRules, TimedRow};
+use crate::stream::rules::join::temporal_now::TemporalNowJoin;
 use crate::stream::rules::join::window::{JoinType, WindowJoin};
 use crate::stream::rules::join::{Joined, RowKind};
 use crate::stream::rules::window::aggregate::Value;
@@ -62,6 +64,9 @@ pub type TemporalPiece = TemporalJoin<Key, Row, Row>;
 /// Two tables.
 pub type TablePiece = TableJoin<Key, Row, Row>;
 
+/// The version of the moment.
+pub type NowPiece = TemporalNowJoin<Key, Row>;
+
 /// Bytes of a row in a checkpoint, as we count: key, value, time, timer.
 const ROW_BYTES: u64 = 48;
 /// Bytes of an entry of broadcast state: name and value.
@@ -71,11 +76,13 @@ const CLEANUP_SIZE: u32 = 5;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 enum State {
-    Window(i64, JoinType, Keyed<WindowPiece>),
+    /// Size, slide.
+    Window((i64, i64), JoinType, Keyed<WindowPiece>),
     Interval(IntervalBounds, Keyed<IntervalPiece>),
     Temporal(TemporalRules, Keyed<TemporalPiece>),
     Table(JoinType, Option<i64>, Keyed<TablePiece>),
     Broadcast(BroadcastState<Key, i64>),
+    TemporalNow((bool, Retention), Keyed<NowPiece>),
 }
 
 /// A subtask of a join.
@@ -85,8 +92,8 @@ pub struct JoinTask {
     state: State,
     watermark: i64,
     late_dropped: u64,
-    /// Whether anyone reads the side output.
-    late_output: bool,
+    /// Whether anyone reads the side output of the left input, and of the right one.
+    late_output: (bool, bool),
     /// Where the background clean-up is: a group, and the key of it that was looked at last.
     cursor: (u32, Option<Key>),
 }
@@ -158,18 +165,25 @@ impl JoinTask {
         restored: &[&OperatorSnapshot],
     ) -> Self {
         let state = match *spec {
-            JoinSpec::Window { size, join } => {
-                State::Window(size, join, Keyed::open(site, restored))
+            JoinSpec::Window { size, slide, join } => {
+                State::Window((size, slide), join, Keyed::open(site, restored))
             }
             JoinSpec::Interval(bounds) => State::Interval(bounds, Keyed::open(site, restored)),
             JoinSpec::Temporal(rules) => State::Temporal(rules, Keyed::open(site, restored)),
             JoinSpec::Table { join, ttl_ms } => {
                 State::Table(join, ttl_ms, Keyed::open(site, restored))
             }
-            JoinSpec::Broadcast => State::Broadcast(copy_of(site, restored)),
+            JoinSpec::Broadcast => State::Broadcast(broadcast::copy_of(site, restored)),
+            JoinSpec::TemporalNow {
+                left_outer,
+                retention,
+            } => State::TemporalNow((left_outer, retention), Keyed::open(site, restored)),
         };
-        let mut inputs = job.spec.operators.iter().flat_map(|it| &it.inputs);
-        let late_output = inputs.any(|it| it.from == site.operator && it.output == Output::Late);
+        let read = |output| {
+            let mut inputs = job.spec.operators.iter().flat_map(|it| &it.inputs);
+            inputs.any(|it| it.from == site.operator && it.output == output)
+        };
+        let late_output = (read(Output::Late), read(Output::LateRight));
         JoinTask {
             site,
             state,
@@ -197,11 +211,11 @@ impl JoinTask {
         // The clean-up of a table reads all groups; the others look only at the record's.
         let foreign = TaskFailure::UserCode;
         let late = match &mut self.state {
-            State::Window(size, join, keyed) => {
+            State::Window(sizes, join, keyed) => {
                 let at = keyed.groups.of(record.key, job).ok_or(foreign)?;
                 on_window(
                     keyed,
-                    (at, *size, *join),
+                    (at, *sizes, *join),
                     watermark,
                     is_left,
                     record,
@@ -243,20 +257,29 @@ impl JoinTask {
                 None
             }
             State::Broadcast(state) => {
-                on_broadcast(state, is_left, record, results.outs);
+                broadcast::on_record(state, is_left, record, results.outs);
+                None
+            }
+            State::TemporalNow(rules, keyed) => {
+                let at = keyed.groups.of(record.key, job).ok_or(foreign)?;
+                on_now(keyed, (at, *rules), is_left, record, &mut results)?;
                 None
             }
         };
         if let Some(record) = late {
-            self.on_late(record, outs);
+            self.on_late(is_left, record, outs);
         }
         Ok(())
     }
 
     /// A record that came too late.
-    fn on_late(&mut self, record: Record, outs: &mut Outs) {
+    fn on_late(&mut self, is_left: bool, record: Record, outs: &mut Outs) {
         // A join of windows has no side output.
-        let hands_out = self.late_output && matches!(self.state, State::Interval(..));
+        let of_side = match is_left {
+            true => self.late_output.0,
+            false => self.late_output.1,
+        };
+        let hands_out = of_side && matches!(self.state, State::Interval(..));
         let verdict = match hands_out {
             true => Verdict::SideOutput,
             false => Verdict::Dropped,
@@ -266,7 +289,8 @@ impl JoinTask {
             outs.notes.push(note);
         }
         match hands_out {
-            true => outs.late.push(record),
+            true if is_left => outs.late.push(record),
+            true => outs.late_right.push(record),
             false => self.late_dropped += 1,
         }
     }
@@ -283,7 +307,7 @@ impl JoinTask {
             outs,
         };
         match &mut self.state {
-            State::Window(size, join, keyed) => {
+            State::Window((size, _), join, keyed) => {
                 while let Some((time, at)) = keyed.event.due(watermark) {
                     let new = || WindowJoin::new(*join);
                     let fire = |piece: &mut WindowPiece| piece.on_watermark(time, &|_, _| true);
@@ -308,7 +332,7 @@ impl JoinTask {
                     }
                 }
             }
-            State::Table(..) | State::Broadcast(_) => {}
+            State::Table(..) | State::Broadcast(_) | State::TemporalNow(..) => {}
         }
         Ok(())
     }
@@ -318,21 +342,33 @@ impl JoinTask {
         now: i64,
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
-        let State::Temporal(rules, keyed) = &mut self.state else {
-            return Ok(());
+        let gone = match &mut self.state {
+            State::Temporal(rules, keyed) => {
+                let before = keyed.rows;
+                while let Some((_, at)) = keyed.processing.due(now) {
+                    let new = || TemporalJoin::new(*rules);
+                    keyed.with(at, NO_WATERMARK, new, |it| it.on_processing_time(now))?;
+                }
+                before.saturating_sub(keyed.rows)
+            }
+            State::TemporalNow((left_outer, retention), keyed) => {
+                let before = keyed.rows;
+                while let Some((_, at)) = keyed.processing.due(now) {
+                    let new = || TemporalNowJoin::new(*left_outer, *retention);
+                    keyed.with(at, NO_WATERMARK, new, |it| it.on_processing_time(now))?;
+                }
+                before.saturating_sub(keyed.rows)
+            }
+            _ => 0,
         };
-        let before = keyed.rows;
-        while let Some((_, at)) = keyed.processing.due(now) {
-            let new = || TemporalJoin::new(*rules);
-            keyed.with(at, NO_WATERMARK, new, |it| it.on_processing_time(now))?;
-        }
-        note_expired(self.site, before.saturating_sub(keyed.rows), outs);
+        note_expired(self.site, gone, outs);
         Ok(())
     }
 
     pub(super) fn next_timer(&self) -> Option<i64> {
         match &self.state {
             State::Temporal(_, keyed) => keyed.processing.first().map(|it| it.0),
+            State::TemporalNow(_, keyed) => keyed.processing.first().map(|it| it.0),
             _ => None,
         }
     }
@@ -343,6 +379,7 @@ impl JoinTask {
             State::Interval(_, keyed) => keyed.snapshot(),
             State::Temporal(_, keyed) => keyed.snapshot(),
             State::Table(_, _, keyed) => keyed.snapshot(),
+            State::TemporalNow(_, keyed) => keyed.snapshot(),
             State::Broadcast(state) => {
                 let entries = state.entries().map(|(name, value)| (*name, *value));
                 OperatorSnapshot {
@@ -362,6 +399,7 @@ impl JoinTask {
             State::Interval(_, keyed) => (keyed.rows, ROW_BYTES),
             State::Temporal(_, keyed) => (keyed.rows, ROW_BYTES),
             State::Table(_, _, keyed) => (keyed.rows, ROW_BYTES),
+            State::TemporalNow(_, keyed) => (keyed.rows, ROW_BYTES),
             State::Broadcast(state) => (state.entries().len() as u64, ENTRY_BYTES),
         };
         StateSize {
@@ -379,31 +417,9 @@ impl JoinTask {
     }
 }
 
-/// The copy of broadcast state that a subtask reads: those of the old subtasks in turn.
-fn copy_of(site: Site, restored: &[&OperatorSnapshot]) -> BroadcastState<Key, i64> {
-    let items = restored.iter().flat_map(|it| &it.list);
-    let copies = items.filter_map(|item| match item {
-        ListItem::Broadcast { subtask, entries } => Some((*subtask, entries)),
-        _ => None,
-    });
-    let mut copies: Vec<_> = copies.collect();
-    copies.sort_by_key(|it| it.0);
-    let copies: Vec<BroadcastState<Key, i64>> = copies
-        .into_iter()
-        .map(|(_, entries)| {
-            let mut state = BroadcastState::default();
-            for (name, value) in entries {
-                state.on_broadcast(*name, Some(*value));
-            }
-            state
-        })
-        .collect();
-    BroadcastState::on_restore(&copies, usize::from(site.subtask))
-}
-
 fn on_window(
     keyed: &mut Keyed<WindowPiece>,
-    (at, size, join): (u32, i64, JoinType),
+    (at, (size, slide), join): (u32, (i64, i64), JoinType),
     watermark: i64,
     is_left: bool,
     record: Record,
@@ -413,14 +429,20 @@ fn on_window(
         return Err(TaskFailure::Window);
     }
     let key = record.key;
-    let end = window_start(record.timestamp, 0, size).saturating_add(size);
     let row = Row::from(record.clone());
-    let new = || WindowJoin::new(join);
-    let refused = keyed.with(at, watermark, new, |piece| match is_left {
-        true => piece.on_left(key, end, row),
-        false => piece.on_right(key, end, row),
-    })?;
-    if refused.is_some() {
+    let mut taken = false;
+    let mut start = window_start(record.timestamp, 0, slide);
+    while start > record.timestamp.saturating_sub(size) {
+        let (end, row) = (start.saturating_add(size), row.clone());
+        let new = || WindowJoin::new(join);
+        let refused = keyed.with(at, watermark, new, |piece| match is_left {
+            true => piece.on_left(key, end, row),
+            false => piece.on_right(key, end, row),
+        })?;
+        taken |= refused.is_none();
+        start = start.saturating_sub(slide);
+    }
+    if !taken {
         return Ok(Some(record));
     }
     results.judge_taken(&record, watermark);
@@ -482,19 +504,28 @@ fn on_table(
     Ok(())
 }
 
-fn on_broadcast(
-    state: &mut BroadcastState<Key, i64>,
+fn on_now(
+    keyed: &mut Keyed<NowPiece>,
+    (at, (left_outer, retention)): (u32, (bool, Retention)),
     is_left: bool,
-    mut record: Record,
-    outs: &mut Outs,
-) {
-    if !is_left {
-        let value = record.kind.is_accumulate().then(|| number(&record.value));
-        state.on_broadcast(record.key, value);
-    } else if let Some(value) = state.get(&record.key) {
-        record.right = Some(Value::Number(*value));
-        outs.main.push(record);
+    record: Record,
+    results: &mut Results<'_>,
+) -> Result<(), TaskFailure> {
+    let (key, kind, timestamp) = (record.key, record.kind, record.timestamp);
+    let now = results.outs.now_ms;
+    let row = Row::from(record);
+    let new = || TemporalNowJoin::new(left_outer, retention);
+    let joined = keyed.with(at, NO_WATERMARK, new, |piece| match is_left {
+        true => piece.on_left(&key, kind, row, now, &|_, _| true),
+        false => {
+            piece.on_right(key, kind, row, now);
+            None
+        }
+    })?;
+    if let Some(row) = joined {
+        results.push(row, timestamp, None, false);
     }
+    Ok(())
 }
 
 /// Lets the background clean-up look at the next keys; how many rows went.

@@ -4,7 +4,7 @@
 //! that moves must not touch pieces without timers that are due.
 
 use super::groups::{Due, Groups};
-use super::join::{IntervalPiece, TablePiece, TemporalPiece, WindowPiece};
+use super::join::{IntervalPiece, NowPiece, TablePiece, TemporalPiece, WindowPiece};
 use super::{KeyedState, OperatorSnapshot, Site};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
@@ -73,6 +73,13 @@ piece!(
     TemporalPiece::next_expiry
 );
 piece!(TablePiece, TableJoin, |_, _| {}, |_| None, |_| None);
+piece!(
+    NowPiece,
+    TemporalNow,
+    |_, _| {},
+    |_| None,
+    NowPiece::next_expiry
+);
 
 /// Pieces of one kind with their timers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -6,9 +6,11 @@
 //! out; the rules are those of [`super::rules`]. Sources and sinks are not among them. What
 //! functions of users work on is one whole number for each record ([`number`]).
 
+mod broadcast;
 mod groups;
 mod join;
 mod keyed;
+mod lookup;
 mod process;
 pub mod state;
 mod watermarks;
@@ -26,10 +28,12 @@ use super::rules::assigner::Window;
 use super::rules::window::aggregate::Value;
 use super::snapshot::OperatorSnapshot;
 use super::spec::{FilterFunction, MapFunction, OperatorKind};
+use crate::kernel::Nanos;
 use serde::Serialize;
 use std::sync::Arc;
 
-pub use join::{IntervalPiece, JoinTask, Row, TablePiece, TemporalPiece, WindowPiece};
+pub use join::{IntervalPiece, JoinTask, NowPiece, Row, TablePiece, TemporalPiece, WindowPiece};
+pub use lookup::LookupTask;
 pub use process::{Kept, Piece as ProcessPiece, ProcessTask};
 pub use watermarks::WatermarkTask;
 pub use window::{Piece as Windows, WindowTask};
@@ -48,8 +52,8 @@ pub struct Site {
 }
 
 /// What an operator hands out while it handles one input; buffers are reused. The caller sets
-/// `now_ms` and `plot` before each call, and takes what is there after it in this order: `main` and
-/// `late`, `status`, `forward`.
+/// `now_ms` and `plot` before each call, and takes what is there after it in this order: `main`,
+/// `late` and `late_right`, `status`, `forward`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outs {
     /// The wall clock of the subtask, ms.
@@ -60,6 +64,10 @@ pub struct Outs {
     pub main: Vec<Record>,
     /// Records of the side output for late ones.
     pub late: Vec<Record>,
+    /// Those of a join's right input.
+    pub late_right: Vec<Record>,
+    /// What the input cost the thread besides, ns.
+    pub spent: Nanos,
     /// What happened.
     pub notes: Vec<Note>,
     /// The watermark to pass on, ms.
@@ -73,6 +81,8 @@ impl Outs {
     pub fn clear(&mut self) {
         self.main.clear();
         self.late.clear();
+        self.late_right.clear();
+        self.spent = 0;
         self.notes.clear();
         self.forward = None;
         self.status = None;
@@ -116,6 +126,8 @@ pub enum KeyedState {
     TemporalJoin(Arc<TemporalPiece>),
     /// Two tables.
     TableJoin(Arc<TablePiece>),
+    /// The version of the moment.
+    TemporalNow(Arc<NowPiece>),
 }
 
 /// An operator at work in a subtask.
@@ -131,6 +143,8 @@ pub enum Operator {
     Join(Box<JoinTask>),
     /// Watermarks in mid-graph.
     Watermarks(Box<WatermarkTask>),
+    /// A table outside that each row asks.
+    Lookup(Box<LookupTask>),
 }
 
 /// An operator without state.
@@ -219,6 +233,9 @@ impl Operator {
             Some(OperatorKind::Process(spec)) => {
                 Operator::Process(Box::new(ProcessTask::open(spec, site, restored)))
             }
+            Some(OperatorKind::Lookup(spec)) => {
+                Operator::Lookup(Box::new(LookupTask::open(spec, site)))
+            }
             Some(OperatorKind::Join(spec)) => {
                 Operator::Join(Box::new(JoinTask::open(spec, site, job, restored)))
             }
@@ -250,6 +267,12 @@ impl Operator {
             Operator::Window(it) => return it.on_record(&record, job, outs),
             Operator::Process(it) => return it.on_record(record, job, outs),
             Operator::Join(it) => return it.on_record(input, record, job, outs),
+            Operator::Lookup(it) => {
+                let spec = job.spec.operators.get(it.site().operator as usize);
+                if let Some(OperatorKind::Lookup(spec)) = spec.map(|it| &it.kind) {
+                    it.on_record(spec, record, outs);
+                }
+            }
         }
         Ok(())
     }
@@ -262,12 +285,13 @@ impl Operator {
     pub fn on_watermark(
         &mut self,
         watermark: i64,
-        _job: &Job,
+        job: &Job,
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
         match self {
             Operator::Plain(it) => it.watermark = watermark,
-            Operator::Process(it) => it.on_watermark(watermark),
+            Operator::Process(it) => it.on_watermark(watermark, job, outs),
+            Operator::Lookup(it) => it.on_watermark(watermark),
             Operator::Window(it) => it.on_watermark(watermark, outs)?,
             Operator::Join(it) => it.on_watermark(watermark, outs)?,
             Operator::Watermarks(it) => {
@@ -299,7 +323,11 @@ impl Operator {
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
         match self {
-            Operator::Plain(_) | Operator::Process(_) => Ok(()),
+            Operator::Plain(_) | Operator::Lookup(_) => Ok(()),
+            Operator::Process(it) => {
+                it.on_processing_time(now_ms, job, outs);
+                Ok(())
+            }
             Operator::Window(it) => it.on_processing_time(now_ms, outs),
             Operator::Join(it) => it.on_processing_time(now_ms, outs),
             Operator::Watermarks(it) => {
@@ -313,7 +341,8 @@ impl Operator {
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
         match self {
-            Operator::Plain(_) | Operator::Process(_) => None,
+            Operator::Plain(_) | Operator::Lookup(_) => None,
+            Operator::Process(it) => it.next_timer(),
             Operator::Window(it) => it.next_timer(),
             Operator::Join(it) => it.next_timer(),
             Operator::Watermarks(it) => it.next_timer(),
@@ -323,14 +352,19 @@ impl Operator {
     /// Whether it has keyed state.
     #[must_use]
     pub fn is_keyed(&self) -> bool {
-        !matches!(self, Operator::Plain(_) | Operator::Watermarks(_))
+        !matches!(
+            self,
+            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_)
+        )
     }
 
     /// What a checkpoint holds of it; shares its pieces.
     #[must_use]
     pub fn snapshot(&mut self, _job: &Job) -> OperatorSnapshot {
         match self {
-            Operator::Plain(_) | Operator::Watermarks(_) => OperatorSnapshot::default(),
+            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_) => {
+                OperatorSnapshot::default()
+            }
             Operator::Window(it) => it.snapshot(),
             Operator::Process(it) => it.snapshot(),
             Operator::Join(it) => it.snapshot(),
@@ -341,7 +375,9 @@ impl Operator {
     #[must_use]
     pub fn size(&self) -> StateSize {
         match self {
-            Operator::Plain(_) | Operator::Watermarks(_) => StateSize::default(),
+            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_) => {
+                StateSize::default()
+            }
             Operator::Window(it) => it.size(),
             Operator::Process(it) => it.size(),
             Operator::Join(it) => it.size(),
@@ -357,6 +393,16 @@ impl Operator {
             Operator::Process(it) => it.watermark(),
             Operator::Join(it) => it.watermark(),
             Operator::Watermarks(it) => it.watermark(),
+            Operator::Lookup(it) => it.watermark(),
+        }
+    }
+
+    /// Questions that a table outside answered, and those that the cache before it did.
+    #[must_use]
+    pub fn asked(&self) -> (u64, u64) {
+        match self {
+            Operator::Lookup(it) => it.asked(),
+            _ => (0, 0),
         }
     }
 
@@ -366,7 +412,7 @@ impl Operator {
         match self {
             Operator::Window(it) => it.late_dropped(),
             Operator::Join(it) => it.late_dropped(),
-            Operator::Plain(_) | Operator::Process(_) | Operator::Watermarks(_) => 0,
+            _ => 0,
         }
     }
 

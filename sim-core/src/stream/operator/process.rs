@@ -1,27 +1,31 @@
 //! A process function with keyed state, and how its state expires.
 //!
-//! Follows `KeyedProcessOperator` with `ValueState`, `ReducingState`, `MapState` and `ListState`, and
-//! `StateTtlConfig` with its defaults: the time since the last write counts (`OnCreateAndWrite`), in
-//! processing time; what has expired is never given back (`NeverReturnExpired`); it goes when it is
-//! read, and in the background as by `cleanupIncrementally(5, false)`: each record looks at some
-//! further entries. So state that no record comes near stays, however old. Entries of a map expire
-//! one by one, a list as a whole, since it is put back as a whole. The RocksDB backend's clean-up at
-//! compaction is left out. A row of a changelog that
-//! takes another back is taken off counts and sums, as by an aggregate of Flink SQL; other functions
-//! see a record like any other.
+//! Follows `KeyedProcessOperator` with `ValueState`, `ReducingState`, `MapState` and `ListState`,
+//! and `StateTtlConfig` with its defaults: the time since the last write counts
+//! (`OnCreateAndWrite`), in processing time; what has expired is never given back
+//! (`NeverReturnExpired`); it goes when it is read, and in the background as by
+//! `cleanupIncrementally(5, false)`: each record looks at some further entries. So state that no
+//! record comes near stays, however old. Entries of a map expire one by one, a list as a whole,
+//! since it is put back as a whole. The RocksDB backend's clean-up at compaction is left out. A
+//! timer is kept for the last record of a key alone: one of an earlier record would find that
+//! another came and do nothing (Flink's documentation has this example). A row of a changelog that
+//! takes another back is taken off counts and sums, as by an aggregate of Flink SQL; other
+//! functions see a record like any other.
 
 use super::groups::Groups;
 use super::state::Pieces;
 use super::{KeyedState, OperatorSnapshot, Outs, Site, StateSize, number};
-use crate::stream::element::{Key, Record};
+use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
 use crate::stream::rules::join::RowKind;
 use crate::stream::rules::window::aggregate::Value;
+use crate::stream::rules::window::trigger::TimeDomain;
 use crate::stream::spec::{ProcessFunction, ProcessSpec};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `cleanupSize` of the background clean-up: entries that each record looks at.
@@ -41,6 +45,8 @@ enum KeyState {
     /// Values, each with when it was written.
     Seen(Arc<Pieces<i64, i64>>),
     Last(Arc<Vec<i64>>),
+    /// A count, when its timer goes off, and the record that it goes back to.
+    Waits(i64, Option<i64>, Origin),
 }
 
 /// The keys of one group.
@@ -64,12 +70,14 @@ pub struct ProcessTask {
     watermark: i64,
     entries: u64,
     cursor: Cursor,
+    /// Timers of keys, each with the place of its group: a function of the state.
+    timers: BTreeSet<(i64, u32, Key)>,
 }
 
 fn entries_of(kept: &Kept) -> u64 {
     match &kept.state {
         KeyState::Seen(seen) => seen.len(),
-        KeyState::Number(_) | KeyState::Last(_) => 1,
+        KeyState::Number(_) | KeyState::Last(_) | KeyState::Waits(..) => 1,
     }
 }
 
@@ -89,10 +97,16 @@ impl ProcessTask {
                 .sum(),
             _ => pieces.map(|(_, piece)| piece.len()).sum(),
         };
+        let waits = groups.iter().flat_map(|(at, piece)| {
+            let keys = piece.iter();
+            keys.filter_map(move |(key, kept)| Some((due(kept)?, at, *key)))
+        });
+        let timers = waits.collect();
         ProcessTask {
             site,
             spec: spec.clone(),
             groups,
+            timers,
             watermark: NO_WATERMARK,
             entries,
             cursor: Cursor::default(),
@@ -199,13 +213,7 @@ impl ProcessTask {
     }
 
     /// Puts a value into the state of its key; what comes out. `None` if the group is not there.
-    fn write(
-        &mut self,
-        at: u32,
-        record: &Record,
-        value: i64,
-        now: i64,
-    ) -> Option<Option<Value>> {
+    fn write(&mut self, at: u32, record: &Record, value: i64, now: i64) -> Option<Option<Value>> {
         let sign = if record.kind.is_accumulate() { 1 } else { -1 };
         let written = self.spec.ttl_ms.map_or(0, |_| now);
         let piece = self.groups.write(at, Piece::default)?;
@@ -213,6 +221,7 @@ impl ProcessTask {
         let function = self.spec.function;
         let kept = piece.write(record.key, || begin(function));
         let before = entries_of(kept);
+        let waited = due(kept);
         let said = match (&mut kept.state, function) {
             (KeyState::Number(count), ProcessFunction::Count) => {
                 *count = count.wrapping_add(sign);
@@ -222,6 +231,17 @@ impl ProcessTask {
                 *most = value.max(*most);
                 Some(Value::Number(*most))
             }
+            (KeyState::Waits(count, at, origin), ProcessFunction::Silence { after, clock }) => {
+                *count = count.wrapping_add(1);
+                let since = match clock {
+                    TimeDomain::Event => record.timestamp,
+                    TimeDomain::Processing => now,
+                };
+                *at = Some(since.saturating_add(after));
+                *origin = record.origin;
+                None
+            }
+            (KeyState::Waits(..), _) => None,
             (KeyState::Number(sum), _) => {
                 *sum = sum.wrapping_add(value.wrapping_mul(sign));
                 Some(Value::Number(*sum))
@@ -246,7 +266,17 @@ impl ProcessTask {
             (KeyState::Last(last), _) => Some(Value::Values(last.to_vec())),
         };
         kept.written = written;
+        let waits = due(kept);
         self.entries += piece.len() - keys;
+        if waits != waited {
+            let timer = |time| (time, at, record.key);
+            if let Some(time) = waited {
+                self.timers.remove(&timer(time));
+            }
+            if let Some(time) = waits {
+                self.timers.insert(timer(time));
+            }
+        }
         Some(said)
     }
 
@@ -305,8 +335,67 @@ impl ProcessTask {
         };
     }
 
-    pub(super) fn on_watermark(&mut self, watermark: i64) {
+    pub(super) fn on_watermark(&mut self, watermark: i64, _job: &Job, outs: &mut Outs) {
         self.watermark = watermark;
+        self.run(TimeDomain::Event, watermark, outs);
+    }
+
+    pub(super) fn on_processing_time(&mut self, now: i64, _job: &Job, outs: &mut Outs) {
+        self.run(TimeDomain::Processing, now, outs);
+    }
+
+    /// When the wall clock must be looked at next, ms.
+    pub(super) fn next_timer(&self) -> Option<i64> {
+        let first = self.timers.first().map(|it| it.0);
+        first.filter(|_| self.clock() == Some(TimeDomain::Processing))
+    }
+
+    /// The clock of its timers.
+    fn clock(&self) -> Option<TimeDomain> {
+        match self.spec.function {
+            ProcessFunction::Silence { clock, .. } => Some(clock),
+            _ => None,
+        }
+    }
+
+    /// Lets timers go off, in the order of their times: `onTimer`.
+    fn run(&mut self, clock: TimeDomain, until: i64, outs: &mut Outs) {
+        if self.clock() != Some(clock) {
+            return;
+        }
+        while let Some((time, at, key)) = self.timers.first().copied() {
+            if time > until {
+                return;
+            }
+            self.timers.pop_first();
+            let kept = self.groups.get(at).and_then(|piece| piece.get(&key));
+            let there = kept.filter(|it| !self.is_expired(it.written, outs.now_ms));
+            if there.and_then(due) != Some(time) {
+                continue;
+            }
+            let Some(piece) = self.groups.existing(at) else {
+                continue;
+            };
+            let function = self.spec.function;
+            let kept = piece.write(key, || begin(function));
+            if let KeyState::Waits(count, waits, origin) = &mut kept.state {
+                *waits = None;
+                outs.main.push(Record {
+                    key,
+                    // What a timer of processing time puts out has no timestamp.
+                    timestamp: match clock {
+                        TimeDomain::Event => time,
+                        TimeDomain::Processing => NO_TIMESTAMP,
+                    },
+                    value: Value::Number(*count),
+                    right: None,
+                    kind: RowKind::Insert,
+                    window: None,
+                    timing: None,
+                    origin: *origin,
+                });
+            }
+        }
     }
 
     pub(super) fn snapshot(&self) -> OperatorSnapshot {
@@ -330,6 +419,14 @@ impl ProcessTask {
     }
 }
 
+/// When the timer of a key goes off, if one is set.
+fn due(kept: &Kept) -> Option<i64> {
+    match kept.state {
+        KeyState::Waits(_, due, _) => due,
+        _ => None,
+    }
+}
+
 fn unseen() -> Kept {
     Kept {
         written: 0,
@@ -343,6 +440,7 @@ fn begin(function: ProcessFunction) -> Kept {
         ProcessFunction::Distinct => KeyState::Seen(Arc::default()),
         ProcessFunction::Last(_) => KeyState::Last(Arc::default()),
         ProcessFunction::Max => KeyState::Number(i64::MIN),
+        ProcessFunction::Silence { .. } => KeyState::Waits(0, None, Origin::default()),
         ProcessFunction::Count | ProcessFunction::Sum | ProcessFunction::FailOn(_) => {
             KeyState::Number(0)
         }

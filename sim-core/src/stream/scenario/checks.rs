@@ -1,13 +1,14 @@
 //! What a job is refused for, at its line, and in Flink's words where it has some.
 
-use super::document::{Common, Partition, RawJoin, RawStream};
+use super::document::{Common, JoinKind, Partition, RawJoin, RawStream};
 use super::read::{Draft, usual};
 use crate::scenario::{At, Problem, Reader, limits, units};
 use crate::stream::graph::Graph;
 use crate::stream::rules::assigner::Assigner;
 use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
 use crate::stream::spec::{
-    Guarantee, JobSpec, JoinSpec, OperatorKind, Partitioning, SourceTime, WatermarkStrategy,
+    Guarantee, JobSpec, JoinSpec, OperatorKind, Output, Partitioning, ProcessFunction, SourceTime,
+    WatermarkStrategy,
 };
 use std::ops::Range;
 
@@ -60,6 +61,13 @@ pub(super) fn inputs(common: &Common<'_>, reader: &mut Reader<'_>) -> Vec<(u8, A
 /// What a join reads: `left` and `right`, or `input = [left, right]`.
 pub(super) fn sides(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> Vec<(u8, At<String>)> {
     let doc = &raw.value;
+    if doc
+        .kind
+        .as_ref()
+        .is_some_and(|at| at.value == JoinKind::Lookup)
+    {
+        return asked(raw, reader);
+    }
     let mut reads = Vec::new();
     let expected = "`left` and `right`, or input = [left, right]";
     if let Some(given) = &doc.input {
@@ -104,20 +112,59 @@ pub(super) fn sides(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> Vec<(u8, At<S
     reads
 }
 
+/// What a lookup join reads: one input, since its table is no stream.
+fn asked(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> Vec<(u8, At<String>)> {
+    let doc = &raw.value;
+    let expected = "one of `left` and `input`; the table is in `table`";
+    if let Some(at) = &doc.right {
+        let message = "a lookup join has one input";
+        let problem = Problem::new("wrong-inputs", message).expected(expected);
+        reader.report(&at.span, problem);
+    }
+    let (left, input) = (doc.left.as_ref(), doc.input.as_ref());
+    if let (Some(_), Some(at)) = (left, input) {
+        let problem = Problem::new("contradiction", "`left` names the input already");
+        reader.report(&at.span, problem.expected(expected));
+    }
+    let has = |key| crate::scenario::Table::has(doc, key);
+    let given = left.or(input);
+    if !has("left") && !has("input") || given.is_some_and(|at| at.value.0.is_empty()) {
+        let place = given.map_or(&raw.span, |at| &at.span);
+        let problem = Problem::new("wrong-inputs", "this join has no input");
+        reader.report(place, problem.expected(expected));
+    }
+    let names = given.into_iter().flat_map(|at| at.value.0.iter().cloned());
+    names.map(|name| (0, name)).collect()
+}
+
+/// Which output of an operator a suffix means, if it has that.
+pub(super) fn side_output(of: &OperatorKind, suffix: &str) -> Option<Output> {
+    match (of, suffix) {
+        (OperatorKind::Window(settings), "late") if settings.late_output => Some(Output::Late),
+        (OperatorKind::Join(JoinSpec::Interval(_)), "late-left") => Some(Output::Late),
+        (OperatorKind::Join(JoinSpec::Interval(_)), "late-right") => Some(Output::LateRight),
+        _ => None,
+    }
+}
+
 /// Whether an operator has the output that another reads.
-pub(super) fn input(from: &Draft<'_>, late: bool, place: &Range<usize>, reader: &mut Reader<'_>) {
+pub(super) fn input(
+    from: &Draft<'_>,
+    missing: bool,
+    place: &Range<usize>,
+    reader: &mut Reader<'_>,
+) {
     let name = units::shorten(&from.name);
     if matches!(from.kind, OperatorKind::Sink(_)) {
         let message = format!("`{name}` is a sink: nothing comes out of it");
         reader.report(place, Problem::new("contradiction", message));
     }
-    let side_output = match &from.kind {
-        OperatorKind::Window(settings) => settings.late_output,
-        _ => false,
-    };
-    if late && !side_output {
-        let message = format!("`{name}` has no side output for late records");
-        let help = "a window with late = \"side-output\" has one";
+    if missing {
+        let message = format!("`{name}` has no side output for late records of this name");
+        let help = match &from.kind {
+            OperatorKind::Join(JoinSpec::Interval(_)) => "this join has late-left and late-right",
+            _ => "a window with late = \"side-output\" has one, called late",
+        };
         reader.report(place, Problem::new("unknown-name", message).help(help));
     }
 }
@@ -193,7 +240,8 @@ pub(super) fn partitioning(
         no_key(down, &at.span, reader);
         return Partitioning::Hash;
     }
-    if chosen == Partitioning::Hash && !up.keyed {
+    let asks = matches!(down.kind, OperatorKind::Lookup(_)) || chosen == Partitioning::Custom;
+    if (chosen == Partitioning::Hash || asks) && !up.keyed {
         let message = format!(
             "`{}` needs a key, and the records of `{}` have none",
             units::shorten(&down.name),
@@ -287,6 +335,7 @@ pub(super) fn whole(
         }
         clock(*at, drafts, reader);
     }
+    super::sense::check(raw, drafts, order, spec, reader);
 }
 
 /// Whether the job is small enough to be acted out.
@@ -374,6 +423,13 @@ fn clock(at: usize, drafts: &[Draft<'_>], reader: &mut Reader<'_>) {
             let ends = it.assigner == Assigner::Global && at_end(trigger);
             let windows = it.time == TimeDomain::Event && it.assigner != Assigner::Global;
             (windows, ends || *trigger == Trigger::EndOfStream)
+        }
+        OperatorKind::Process(it) => {
+            let clock = match it.function {
+                ProcessFunction::Silence { clock, .. } => Some(clock),
+                _ => None,
+            };
+            (clock == Some(TimeDomain::Event), false)
         }
         OperatorKind::Join(it) => (
             matches!(

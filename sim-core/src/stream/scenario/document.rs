@@ -56,7 +56,7 @@ macro_rules! operator {
             $(#[doc = $doc])+
             pub(crate) struct $name {
                 "name" => name: String, required, "Its name (its uid).";
-                "input" => input: Names, $need, "The operator it reads from, or a list of them (a union); NAME.late is what came too late for it.";
+                "input" => input: Names, $need, "The operator it reads from, or a list of them (a union); NAME.late is what came too late for the window NAME, NAME.late-left and NAME.late-right for the interval join NAME.";
                 $($own)*
                 "parallelism" => parallelism: u32, optional, "Its subtasks (default that of [stream]).";
                 "max-parallelism" => max_parallelism: u32, optional, "Its key groups (default that of [stream]).";
@@ -296,6 +296,8 @@ operator! { required,
     pub(crate) struct RawProcess {
         "function" => function: ProcessWord, required, "What is kept and put out.";
         "n" => n: i64, optional, "The number of the function.";
+        "timeout" => timeout: Millis, optional, "With count-with-timeout: how long a key must be silent.";
+        "time" => time: ClockWord, optional, "With count-with-timeout: by which clock (default event).";
         "ttl" => ttl: Millis, optional, "State not written for so long (processing time) expires (StateTtlConfig; default never).";
         "bytes-per-key" => bytes: u32, optional, "Bytes of a key's state, for the size of checkpoints (default 64).";
     }
@@ -310,6 +312,7 @@ choice! {
         "distinct" => Distinct, "MapState: only the first record of each key and value passes.";
         "last" => Last, "ListState: the last n values.";
         "fail-on" => FailOn, "Passes records on and throws an exception at the value n (a poison record).";
+        "count-with-timeout" => CountWithTimeout, "Counts a key's records, and puts the count out when none has come for a while, by a timer.";
     }
 }
 
@@ -319,8 +322,13 @@ operator! { optional,
         "left" => left: Names, optional, "The left input; in place of input = [left, right].";
         "right" => right: Names, optional, "The right input.";
         "kind" => kind: JoinKind, required, "How rows meet.";
+        "time" => time: ClockWord, optional, "With temporal: event (default), the version that was valid at the left row's time; processing, the version of the moment (a table by its changelog).";
+        "table" => table: Rows<RawLookupRow>, optional, "With lookup: what the table outside says, and from when on.";
+        "cache" => cache: RawCache, optional, "With lookup: the cache before the table (lookup.cache = PARTIAL; default none).";
+        "lookup-cost" => lookup_cost: Time, optional, "With lookup: what a question to the table costs the thread (default 0s).";
         "type" => join_type: JoinTypeWord, optional, "What comes out besides pairs, or instead of them (default inner).";
-        "size" => size: Millis, optional, "With window: length of the tumbling windows.";
+        "size" => size: Millis, optional, "With window: length of the windows.";
+        "slide" => slide: Millis, optional, "With window: one begins this often (default: its size).";
         "lower" => lower: Millis, optional, "With interval: the right row is at least this much after the left one (may be negative).";
         "upper" => upper: Millis, optional, "With interval: the right row is at most this much after the left one.";
         "lower-exclusive" => lower_exclusive: bool, optional, "With interval: the lower bound itself does not pair (default false).";
@@ -332,11 +340,31 @@ operator! { optional,
 choice! {
     /// How rows of two inputs meet.
     pub(crate) enum JoinKind {
-        "window" => Window, "Pairs within a tumbling window.";
+        "window" => Window, "Pairs within a tumbling or sliding window.";
         "interval" => Interval, "Pairs within a span of event time.";
         "temporal" => Temporal, "The version of the right row that was valid at the left one's time.";
         "table" => Table, "All pairs, as a changelog.";
         "broadcast" => Broadcast, "The right input goes to all subtasks: a value for each key, joined to later records of the left.";
+        "lookup" => Lookup, "What a table outside says of the row's key, by a question for each row, or out of a cache.";
+    }
+}
+
+document! {
+    /// A row of a table outside.
+    pub(crate) struct RawLookupRow {
+        "at" => at: Millis, optional, "From when on, in simulated time (default 0s).";
+        "key" => key: KeyName, required, "Its key.";
+        "value" => value: i64, optional, "What it says from then on (left out: there is no such row any more).";
+    }
+}
+
+document! {
+    /// A cache before a table outside; something must bound it.
+    pub(crate) struct RawCache {
+        "max-rows" => max_rows: u32, optional, "So many keys; the one used longest ago goes first (lookup.partial-cache.max-rows).";
+        "expire-after-write" => write: Millis, optional, "An answer is good for so long (lookup.partial-cache.expire-after-write).";
+        "expire-after-access" => access: Millis, optional, "An answer is good for so long after it was last used (lookup.partial-cache.expire-after-access).";
+        "cache-missing-key" => missing: bool, optional, "Whether it is kept that the table has no row (lookup.partial-cache.cache-missing-key, default true).";
     }
 }
 

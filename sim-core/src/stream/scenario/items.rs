@@ -206,7 +206,7 @@ impl JsonSchema for Names {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "The name of an operator, or a list of them; NAME.late is what came too late for it.",
+            "description": "The name of an operator, or a list of them; NAME.late is what came too late for it (of an interval join, NAME.late-left and NAME.late-right).",
             "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
         })
     }

@@ -11,6 +11,7 @@ mod names;
 mod operators;
 mod orders;
 mod read;
+mod sense;
 mod settings;
 mod source;
 mod window_words;

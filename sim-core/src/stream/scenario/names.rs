@@ -11,6 +11,20 @@ fn ask<'s>(name: &'static str, of: Type, probe: Probe, doc: &'static str) -> Pro
     Property::probe(name, doc, of, probe)
 }
 
+/// The names that may follow one subtask of an operator.
+fn subtask<'s>(operator: u32, at: u32) -> Property<'s> {
+    let inside = move || {
+        let each = OperatorProbe::ALL.iter();
+        each.map(|(probe, name, of, doc)| {
+            let probe = Probe::Subtask(operator, at as u16, *probe);
+            ask(name, *of, probe, doc)
+        })
+        .collect()
+    };
+    let name = format!("subtask-{at}");
+    Property::scope(name, "One of its subtasks, from 0.", inside)
+}
+
 /// The names with which paths begin. `base` is the JobManager's number in the world.
 pub(super) fn roots(spec: &JobSpec, base: u32) -> Vec<Property<'_>> {
     let job = move || {
@@ -28,7 +42,9 @@ pub(super) fn roots(spec: &JobSpec, base: u32) -> Vec<Property<'_>> {
                 |(probe, name, of, doc): &(OperatorProbe, &'static str, Type, &'static str)| {
                     ask(name, *of, Probe::Operator(number, *probe), doc)
                 };
-            each.map(ask).collect()
+            let mut all: Vec<Property<'_>> = each.map(ask).collect();
+            all.extend((0..operator.parallelism).map(|at| subtask(number, at)));
+            all
         };
         all.push(Property::scope(
             operator.name.clone(),

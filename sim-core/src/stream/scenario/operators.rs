@@ -2,19 +2,23 @@
 
 use super::document::{
     GuaranteeWord, JoinKind, JoinTypeWord, MapWord, ProcessWord, RawFilter, RawFlatMap, RawJoin,
-    RawMap, RawProcess, RawSink,
+    RawLookupRow, RawMap, RawProcess, RawSink,
 };
 use super::items::Millis;
 use super::keys::KeyTable;
+use super::window_words::ClockWord;
 use crate::scenario::{At, Problem, Reader, Table};
 use crate::stream::rules::join::interval::{Bound, IntervalBounds};
+use crate::stream::rules::join::lookup::{CacheRules, LookupCache};
 use crate::stream::rules::join::retention::Retention;
 use crate::stream::rules::join::temporal::TemporalRules;
+use crate::stream::rules::window::trigger::TimeDomain;
 use crate::stream::spec::{
-    FilterFunction, Guarantee, JoinSpec, MapFunction, OperatorKind, ProcessFunction, ProcessSpec,
-    SinkSpec,
+    FilterFunction, Guarantee, JoinSpec, LookupRow, LookupSpec, MapFunction, OperatorKind,
+    ProcessFunction, ProcessSpec, SinkSpec,
 };
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Copies that a flat map may make of a record, and rows of a sink's request.
 const MOST: u32 = 100_000;
@@ -157,6 +161,21 @@ pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> Operator
         Some(_) => foreign(n, "n", "this function", reader),
         None => {}
     }
+    let waits = word == Some(ProcessWord::CountWithTimeout);
+    let timeout = doc.timeout.as_ref();
+    if waits {
+        let time = "a time above 0s";
+        needed(timeout, "timeout", (doc, &raw.span), time, reader);
+        if let Some(at) = timeout.filter(|at| at.value.0 <= 0) {
+            reader.report(
+                &at.span,
+                Problem::bad_value("a key is silent for some time", time),
+            );
+        }
+    } else {
+        foreign(timeout, "timeout", "this function", reader);
+        foreign(doc.time.as_ref(), "time", "this function", reader);
+    }
     let function = match word {
         None | Some(ProcessWord::Count) => ProcessFunction::Count,
         Some(ProcessWord::Sum) => ProcessFunction::Sum,
@@ -164,6 +183,10 @@ pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> Operator
         Some(ProcessWord::Distinct) => ProcessFunction::Distinct,
         Some(ProcessWord::Last) => ProcessFunction::Last(small(n, 1, MOST, reader)),
         Some(ProcessWord::FailOn) => ProcessFunction::FailOn(n.map_or(0, |at| at.value)),
+        Some(ProcessWord::CountWithTimeout) => ProcessFunction::Silence {
+            after: timeout.map_or(1, |at| at.value.0.max(1)),
+            clock: clock(doc.time.as_ref()),
+        },
     };
     OperatorKind::Process(ProcessSpec {
         function,
@@ -177,32 +200,111 @@ fn ttl(raw: Option<&At<Millis>>, reader: &mut Reader<'_>) -> Option<i64> {
     span_ms(raw, "ttl", reader).filter(|ms| *ms > 0)
 }
 
-pub(super) fn join(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> OperatorKind {
-    use JoinKind::{Broadcast, Interval, Table as Tables, Temporal, Window};
+fn clock(raw: Option<&At<ClockWord>>) -> TimeDomain {
+    match raw.map(|at| at.value) {
+        None | Some(ClockWord::Event) => TimeDomain::Event,
+        Some(ClockWord::Processing) => TimeDomain::Processing,
+    }
+}
+
+/// Keys of a join that mean nothing for its kind, or must be there.
+fn join_keys(raw: &At<RawJoin>, kind: JoinKind, reader: &mut Reader<'_>) {
+    use JoinKind::{Interval, Lookup, Table as Tables, Temporal, Window};
+    let doc = &raw.value;
+    let whole = (doc, &raw.span);
+    let (time, other) = ("a time such as \"10s\"", "this kind of join");
+    match kind == Window {
+        true => needed(doc.size.as_ref(), "size", whole, time, reader),
+        false => {
+            foreign(doc.size.as_ref(), "size", other, reader);
+            foreign(doc.slide.as_ref(), "slide", other, reader);
+        }
+    }
+    for (key, given) in [("lower", &doc.lower), ("upper", &doc.upper)] {
+        match kind == Interval {
+            true => needed(given.as_ref(), key, whole, time, reader),
+            false => foreign(given.as_ref(), key, other, reader),
+        }
+    }
+    if !matches!(kind, Tables | Temporal) {
+        foreign(doc.ttl.as_ref(), "ttl", other, reader);
+    }
+    if kind != Temporal {
+        foreign(doc.time.as_ref(), "time", other, reader);
+    }
+    if kind == Lookup {
+        let expected = "rows with `key`, `value` and `at`";
+        needed(doc.table.as_ref(), "table", whole, expected, reader);
+    } else {
+        foreign(doc.table.as_ref(), "table", other, reader);
+        foreign(doc.cache.as_ref(), "cache", other, reader);
+        foreign(doc.lookup_cost.as_ref(), "lookup-cost", other, reader);
+    }
+}
+
+/// A lookup join.
+fn lookup(
+    raw: &At<RawJoin>,
+    left_outer: bool,
+    keys: &mut KeyTable,
+    reader: &mut Reader<'_>,
+) -> LookupSpec {
+    let doc = &raw.value;
+    let given = doc.table.iter().flat_map(|it| &it.value.0);
+    let row = |it: &At<RawLookupRow>| {
+        let key = it.value.key.as_ref()?;
+        Some(LookupRow {
+            key: keys.key(Some(key.value.0.as_str())),
+            at: it.value.at.as_ref().map_or(0, |at| at.value.0),
+            value: it.value.value.as_ref().map(|at| at.value),
+        })
+    };
+    let mut rows: Vec<LookupRow> = given.filter_map(row).collect();
+    // Of two rows of one moment the later one in the file counts.
+    rows.sort_by_key(|it| (it.key, it.at));
+    let cache = doc.cache.as_ref().map(|at| {
+        let it = &at.value;
+        let rules = CacheRules {
+            max_rows: it.max_rows.as_ref().map(|at| at.value),
+            expire_after_write: span_ms(it.write.as_ref(), "expire-after-write", reader),
+            expire_after_access: span_ms(it.access.as_ref(), "expire-after-access", reader),
+            cache_missing_key: it.missing.as_ref().is_none_or(|at| at.value),
+        };
+        if let Err(message) = LookupCache::<u8, u8>::new(rules)
+            && !["max-rows", "expire-after-write", "expire-after-access"]
+                .iter()
+                .any(|key| it.has(key))
+        {
+            let problem = Problem::new("contradiction", message);
+            let expected = "max-rows, expire-after-write or expire-after-access";
+            reader.report(&at.span, problem.expected(expected));
+        }
+        rules
+    });
+    LookupSpec {
+        rows,
+        left_outer,
+        cache,
+        cost: doc.lookup_cost.as_ref().map_or(0, |at| at.value.0),
+    }
+}
+
+pub(super) fn join(
+    raw: &At<RawJoin>,
+    keys: &mut KeyTable,
+    reader: &mut Reader<'_>,
+) -> OperatorKind {
+    use JoinKind::{Broadcast, Interval, Lookup, Table as Tables, Temporal, Window};
     let doc = &raw.value;
     let join_type = doc.join_type.as_ref();
     let join = join_type.map_or(JoinTypeWord::Inner, |at| at.value);
     let Some(kind) = doc.kind.as_ref().map(|at| at.value) else {
         return OperatorKind::Join(JoinSpec::Broadcast);
     };
-    let whole = (doc, &raw.span);
-    let time = "a time such as \"10s\"";
-    match kind == Window {
-        true => needed(doc.size.as_ref(), "size", whole, time, reader),
-        false => foreign(doc.size.as_ref(), "size", "this kind of join", reader),
-    }
-    for (key, given) in [("lower", &doc.lower), ("upper", &doc.upper)] {
-        match kind == Interval {
-            true => needed(given.as_ref(), key, whole, time, reader),
-            false => foreign(given.as_ref(), key, "this kind of join", reader),
-        }
-    }
-    if !matches!(kind, Tables | Temporal) {
-        foreign(doc.ttl.as_ref(), "ttl", "this kind of join", reader);
-    }
+    join_keys(raw, kind, reader);
     let allowed: &[JoinTypeWord] = match kind {
         Window | Tables => &[],
-        Temporal => &[JoinTypeWord::Inner, JoinTypeWord::Left],
+        Temporal | Lookup => &[JoinTypeWord::Inner, JoinTypeWord::Left],
         Interval | Broadcast => &[JoinTypeWord::Inner],
     };
     if let Some(at) = join_type
@@ -221,7 +323,12 @@ pub(super) fn join(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> OperatorKind {
         );
     }
     let ttl_ms = ttl(doc.ttl.as_ref(), reader);
+    let left_outer = join == JoinTypeWord::Left;
     OperatorKind::Join(match kind {
+        Lookup => {
+            let spec = lookup(raw, left_outer, keys, reader);
+            return OperatorKind::Lookup(Arc::new(spec));
+        }
         Window => {
             let size = doc.size.as_ref().map_or(1, |at| at.value.0);
             if let Some(at) = &doc.size
@@ -230,14 +337,24 @@ pub(super) fn join(raw: &At<RawJoin>, reader: &mut Reader<'_>) -> OperatorKind {
                 let problem = Problem::bad_value("windows need a size > 0", "a time above 0");
                 reader.report(&at.span, problem);
             }
+            let slide = doc.slide.as_ref().map_or(size, |at| at.value.0);
+            if let Some(at) = doc.slide.as_ref().filter(|_| slide <= 0) {
+                let problem = Problem::bad_value("windows need a slide > 0", "a time above 0");
+                reader.report(&at.span, problem);
+            }
             JoinSpec::Window {
                 size: size.max(1),
+                slide: slide.max(1),
                 join: join.rule(),
             }
         }
         Interval => interval(doc, reader),
+        Temporal if clock(doc.time.as_ref()) == TimeDomain::Processing => JoinSpec::TemporalNow {
+            left_outer,
+            retention: retention(ttl_ms),
+        },
         Temporal => JoinSpec::Temporal(TemporalRules {
-            left_outer: join == JoinTypeWord::Left,
+            left_outer,
             retention: retention(ttl_ms),
             ..TemporalRules::default()
         }),

@@ -231,8 +231,8 @@ fn drafts<'d>(
     each!(processes, it, keys, reader => operators::process(it, reader));
     each!(sinks, it, keys, reader => OperatorKind::Sink(operators::sink(it, reader)));
     for it in list(doc.joins.as_ref()) {
-        let read: Read<'d> = Box::new(move |_, reader| {
-            let kind = operators::join(it, reader);
+        let read: Read<'d> = Box::new(move |keys, reader| {
+            let kind = operators::join(it, keys, reader);
             (kind, true, it.value.common(&it.span), Some(it))
         });
         all.push((it.span.start, read));
@@ -299,8 +299,9 @@ fn resolve(drafts: &mut [Draft<'_>], reader: &mut Reader<'_>) {
         let mut inputs = Vec::new();
         for (number, read) in &drafts[at].reads {
             let exact = names.iter().position(|it| *it == read.value);
-            let late = read.value.strip_suffix(".late").filter(|_| exact.is_none());
-            let found = late.map_or(exact, |name| names.iter().position(|it| it == name));
+            let side = read.value.split_once('.').filter(|_| exact.is_none());
+            let known = |name: &str| names.iter().position(|it| it == name);
+            let found = side.map_or(exact, |(name, _)| known(name));
             let Some(from) = found else {
                 let shown = units::shorten(&read.value);
                 let problem =
@@ -311,8 +312,10 @@ fn resolve(drafts: &mut [Draft<'_>], reader: &mut Reader<'_>) {
                 reader.report(&read.span, problem);
                 continue;
             };
-            checks::input(&drafts[from], late.is_some(), &read.span, reader);
-            let output = late.map_or(Output::Main, |_| Output::Late);
+            let of = |suffix| checks::side_output(&drafts[from].kind, suffix);
+            let output = side.map_or(Some(Output::Main), |(_, suffix)| of(suffix));
+            checks::input(&drafts[from], output.is_none(), &read.span, reader);
+            let output = output.unwrap_or(Output::Late);
             inputs.push((*number, from, output, read.span.clone()));
         }
         drafts[at].inputs = inputs;

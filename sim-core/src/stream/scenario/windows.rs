@@ -141,14 +141,8 @@ fn whole_trigger(raw: &At<RawTrigger>) -> bool {
         ("interval", doc.interval.is_some()),
         ("threshold", doc.threshold.is_some()),
         ("timeout", doc.timeout.is_some()),
-        (
-            "early",
-            doc.early.as_ref().is_some_and(|it| whole_firings(it)),
-        ),
-        (
-            "late",
-            doc.late.as_ref().is_some_and(|it| whole_firings(it)),
-        ),
+        ("early", doc.early.as_ref().is_some_and(whole_firings)),
+        ("late", doc.late.as_ref().is_some_and(whole_firings)),
     ];
     read.iter().all(|(key, there)| *there || !doc.has(key))
 }

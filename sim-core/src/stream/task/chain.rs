@@ -210,11 +210,15 @@ impl Chain {
         if let Some(it) = self.links.get_mut(at) {
             it.records_out += outs.main.len() as u64;
         }
+        self.spent = self.spent.saturating_add(outs.spent);
         for record in outs.main.drain(..) {
             self.hand(at, Side::Main, record, io)?;
         }
         for record in outs.late.drain(..) {
             self.hand(at, Side::Late, record, io)?;
+        }
+        for record in outs.late_right.drain(..) {
+            self.hand(at, Side::LateRight, record, io)?;
         }
         let (forward, status) = (outs.forward.take(), outs.status.take());
         io.2.outs.push(outs);

@@ -121,6 +121,7 @@ fn kind(it: &OperatorKind) -> &'static str {
         OperatorKind::Process(_) => "process",
         OperatorKind::Join(_) => "join",
         OperatorKind::Sink(_) => "sink",
+        OperatorKind::Lookup(_) => "lookup",
     }
 }
 

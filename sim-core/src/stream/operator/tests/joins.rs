@@ -17,7 +17,11 @@ fn joins() {
             .collect();
         assert_eq!(got, expected, "{join:?}");
     };
-    let window = |join| JoinSpec::Window { size: 10, join };
+    let window = |join| JoinSpec::Window {
+        size: 10,
+        slide: 10,
+        join,
+    };
     let steps = [
         of(1, 5, 50),
         right(1, 9, 90),
@@ -108,6 +112,51 @@ fn joins() {
         of(1, 2, 7),
     ];
     check(JoinSpec::Broadcast, &broadcast, &[(1, Some(6), Some(3))]);
+    let now = JoinSpec::TemporalNow {
+        left_outer: true,
+        retention: Retention { min: 10, max: 15 },
+    };
+    // The version of the moment, which goes when nobody asks for it.
+    let moments = [
+        right(1, 50, 20),
+        of(1, 5, 50),
+        right(1, 60, 21),
+        of(1, 5, 51),
+        Step::Time(15),
+        of(1, 5, 52),
+    ];
+    check(
+        now,
+        &moments,
+        &[
+            (5, Some(50), Some(20)),
+            (5, Some(51), Some(21)),
+            (5, Some(52), None),
+        ],
+    );
+    let sliding = JoinSpec::Window {
+        size: 10,
+        slide: 5,
+        join: JoinType::Inner,
+    };
+    // Together in [0, 10) and in [5, 15); the second pair in [5, 15) alone.
+    let slides = [
+        of(1, 5, 50),
+        right(1, 9, 90),
+        Step::Watermark(9),
+        right(1, 11, 91),
+        right(1, 4, 92),
+        Step::Watermark(FINAL_WATERMARK),
+    ];
+    check(
+        sliding,
+        &slides,
+        &[
+            (9, Some(50), Some(90)),
+            (14, Some(50), Some(90)),
+            (14, Some(50), Some(91)),
+        ],
+    );
 }
 
 #[test]
@@ -118,13 +167,14 @@ fn what_comes_late_to_an_interval_join_is_handed_on_if_anyone_reads_it() {
             job.spec.operators.truncate(1);
         }
         let mut rig = Rig::open(&job, 1, &[], 0);
-        for step in [Step::Watermark(9), of(1, 8, 1), of(1, 9, 2)] {
+        for step in [Step::Watermark(9), of(1, 8, 1), of(1, 9, 2), right(1, 8, 3)] {
             rig.on(step).expect("no failure");
         }
+        // The right side has an output of its own, which nobody reads here.
         let dropped = rig.subtasks[0].late_dropped();
         assert_eq!(
             (rig.late.len(), dropped),
-            if reads { (1, 0) } else { (0, 1) }
+            if reads { (1, 1) } else { (0, 2) }
         );
         assert_eq!(rig.entries(), 1);
     }

@@ -49,6 +49,14 @@ fn kinds() -> Vec<OperatorKind> {
                 ProcessFunction::Distinct,
                 ProcessFunction::Last(3),
                 ProcessFunction::Max,
+                ProcessFunction::Silence {
+                    after: 4,
+                    clock: TimeDomain::Event,
+                },
+                ProcessFunction::Silence {
+                    after: 6,
+                    clock: TimeDomain::Processing,
+                },
             ]
             .map(|it| process(it, ttl)),
         );
@@ -61,10 +69,15 @@ fn kinds() -> Vec<OperatorKind> {
     kinds.extend([
         OperatorKind::Join(JoinSpec::Window {
             size: 10,
+            slide: 10,
             join: JoinType::Full,
         }),
         OperatorKind::Join(JoinSpec::Interval(bounds(-4, 3))),
         OperatorKind::Join(JoinSpec::Temporal(OUTER)),
+        OperatorKind::Join(JoinSpec::TemporalNow {
+            left_outer: true,
+            retention,
+        }),
         OperatorKind::Join(JoinSpec::Temporal(TemporalRules { retention, ..OUTER })),
     ]);
     kinds

@@ -44,6 +44,19 @@ struct Change<'a, A> {
     now: i64,
 }
 
+impl<'a, A> Change<'a, A> {
+    fn of(kind: RowKind, row: &'a A, outer: (bool, bool), now: i64) -> Self {
+        let (own_outer, other_outer) = outer;
+        Change {
+            kind,
+            row,
+            own_outer,
+            other_outer,
+            now,
+        }
+    }
+}
+
 /// Puts one row into its side and gives what changes: the kind, the own row if it takes part, and
 /// the other side's.
 fn change<A: Clone + PartialEq, B: Clone>(
@@ -133,9 +146,16 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         (left + right) as u64
     }
 
-    /// Counts what a change did to the rows of a key that had so many.
-    fn count(&mut self, key: &K, before: u64) {
+    /// Before a change of a key: what has expired goes. How many rows there are.
+    fn begin(&mut self, key: &K, now: i64) -> u64 {
+        self.expire(key, now);
+        self.rows_of(key)
+    }
+
+    /// After a change of a key that had so many rows.
+    fn end(&mut self, key: &K, before: u64) {
         self.rows = (self.rows + self.rows_of(key)).saturating_sub(before);
+        self.tidy(key);
     }
 
     /// The key after this one, or the first, and whether a row of it has lived for too long:
@@ -189,20 +209,12 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         now: i64,
         condition: &impl Fn(&L, &R) -> bool,
     ) -> Vec<Joined<L, R>> {
-        self.expire(key, now);
-        let before = self.rows_of(key);
-        let it = Change {
-            kind,
-            row,
-            own_outer: self.join.is_left_outer(),
-            other_outer: self.join.is_right_outer(),
-            now,
-        };
+        let before = self.begin(key, now);
+        let outer = (self.join.is_left_outer(), self.join.is_right_outer());
         let own = self.left.entry(key.clone()).or_default();
         let other = self.right.entry(key.clone()).or_default();
-        let rows = change(&it, own, other, condition);
-        self.count(key, before);
-        self.tidy(key);
+        let rows = change(&Change::of(kind, row, outer, now), own, other, condition);
+        self.end(key, before);
         let row = |(kind, left, right)| Joined { kind, left, right };
         rows.into_iter().map(row).collect()
     }
@@ -216,20 +228,13 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         now: i64,
         condition: &impl Fn(&L, &R) -> bool,
     ) -> Vec<Joined<L, R>> {
-        self.expire(key, now);
-        let before = self.rows_of(key);
-        let it = Change {
-            kind,
-            row,
-            own_outer: self.join.is_right_outer(),
-            other_outer: self.join.is_left_outer(),
-            now,
-        };
+        let before = self.begin(key, now);
+        let outer = (self.join.is_right_outer(), self.join.is_left_outer());
         let own = self.right.entry(key.clone()).or_default();
         let other = self.left.entry(key.clone()).or_default();
-        let rows = change(&it, own, other, &|one: &R, other: &L| condition(other, one));
-        self.count(key, before);
-        self.tidy(key);
+        let turned = |one: &R, other: &L| condition(other, one);
+        let rows = change(&Change::of(kind, row, outer, now), own, other, &turned);
+        self.end(key, before);
         let row = |(kind, right, left)| Joined { kind, left, right };
         rows.into_iter().map(row).collect()
     }

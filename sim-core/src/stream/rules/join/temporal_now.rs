@@ -69,6 +69,18 @@ impl<K: Ord + Clone, R: Clone> TemporalNowJoin<K, R> {
         }
     }
 
+    /// Rows kept.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.right.len() as u64
+    }
+
+    /// When the first row that stays idle is to be dropped, ms.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<i64> {
+        self.idle.next()
+    }
+
     /// The version of a key, if there is one.
     #[must_use]
     pub fn version(&self, key: &K) -> Option<&R> {

@@ -51,6 +51,16 @@ fn in_the_graph() {
     check("guarantee = \"exactly-once\"", "transaction-timeout = \"1min\"", "contradiction", "\"1min\"", "which has no transactions");
     check("sink = \"out\"", "sink = \"ou\"", "unknown-name", "\"ou\"", "did you mean `out`?");
     check("sink = \"out\"", "sink = \"count\"", "unknown-name", "\"count\"", "there is no sink `count`");
+    let process = |more: &str| format!("[[stream.process]]\nname = \"p\"\ninput = \"clicks\"\n{more}\n[[stream.expect]]");
+    check("[[stream.expect]]", &process("function = \"count-with-timeout\""), "missing-key", "[[stream.process]]", "`timeout` is missing");
+    check("[[stream.expect]]", &process("function = \"count-with-timeout\"\ntimeout = \"0s\""), "bad-value", "\"0s\"", "silent for some time");
+    check("[[stream.expect]]", &process("function = \"count\"\ntime = \"event\""), "contradiction", "\"event\"", "means nothing with this function");
+    check("name = \"clicks\"", "name = \"clicks\"\nbounded = false\nparallelism = 2", "no-watermarks", "\"clicks\"", "2 subtasks read 1 splits");
+    check("guarantee = \"exactly-once\"", "guarantee = \"exactly-once\"\ntransaction-timeout = \"10s\"", "contradiction", "\"out\"", "before the checkpoint that would commit them");
+    check(CONFIG, &format!("{CONFIG}, \"execution.checkpointing.mode\" = \"AT_LEAST_ONCE\""), "contradiction", "\"out\"", "what the job's state may count twice");
+    check("guarantee = \"exactly-once\"", "guarantee = \"exactly-once\"\nparallelism = 2\npartition = \"broadcast\"", "contradiction", "\"broadcast\"", "each row is written 2 times");
+    let retracts = format!("{WINDOW}\naccumulation = \"retracting\"\n[[stream.window]]\nname = \"again\"\ninput = \"count\"\nwindow = {{ kind = \"tumbling\", size = \"1min\" }}");
+    check(WINDOW, &retracts, "contradiction", "\"count\"", "doesn't support consuming update and delete changes");
     check(SOURCE_INPUT, "inptu = \"clicks\"", "unknown-key", "inptu", "did you mean `input`?");
 }
 
@@ -80,6 +90,11 @@ fn in_windows() {
     with(&format!("{WINDOW}\naccumulation = \"retracting\"\nevictor = {{ count = 2 }}"), "contradiction", "{ count = 2 }", "no window of Flink SQL has one");
     check("key = \"a\" },\n]", "key = \"a\", watermark = 9 },\n]", "contradiction", "9", "does not read watermarks out of its records");
     check("{ kind = \"bounded\", bound = \"2 s\" }", "{ kind = \"listed\" }", "contradiction", "{ kind = \"listed\" }", "no record brings a watermark");
+    with(&format!("{WINDOW}\nlate = \"side-output\""), "unread", "\"count\"", "nobody reads");
+    with(&format!("{WINDOW}\ntime = \"processing\"\nallowed-lateness = \"1s\""), "contradiction", "\"1s\"", "no record is late");
+    with("window = { kind = \"count\", count = 3 }\nallowed-lateness = \"1s\"", "contradiction", "\"1s\"", "never ends");
+    with(&format!("{WINDOW}\ntime = \"processing\"\ntrigger = {{ kind = \"event-time\" }}"), "contradiction", "{ kind = \"event-time\" }", "forgotten at its end");
+    with("window = { kind = \"sliding\", size = \"5s\", slide = \"10s\" }", "contradiction", "{ kind = \"sliding\", size = \"5s\", slide = \"10s\" }", "belong to none");
     check("value = 1, window", "value = 1, kind = \"-U\", window", "contradiction", "\"-U\"", "changelog = true");
     check("name = \"clicks\"", "name = \"clicks\"\ntime = \"none\"", "no-time", "\"count\"", "Long.MIN_VALUE timestamp (= no timestamp marker)");
     check("watermark = { kind = \"bounded\", bound = \"2 s\" }", "bounded = false", "no-watermarks", "\"count\"", "makes no watermarks");
@@ -101,6 +116,15 @@ fn in_joins() {
     with("left = \"clicks\"\nright = \"count\"\nkind = \"interval\"\nlower = \"0s\"\nupper = \"1s\"\ntype = \"full\"", "contradiction", "\"full\"", "no such join");
     with("left = \"clicks\"\nright = \"count\"\nkind = \"window\"", "missing-key", "[[stream.join]]", "`size` is missing");
     with("left = \"clicks\"\nright = \"count\"\nkind = \"table\"\npartition = \"forward\"", "no-key", "\"forward\"", "needs a key");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"lookup\"\ntable = []", "wrong-inputs", "\"count\"", "a lookup join has one input");
+    with("left = \"clicks\"\nkind = \"lookup\"", "missing-key", "[[stream.join]]", "`table` is missing");
+    with("kind = \"lookup\"\ntable = []", "wrong-inputs", "[[stream.join]]", "has no input");
+    with("left = \"clicks\"\nkind = \"lookup\"\ntable = []\ncache = {}", "contradiction", "{}", "are not set for the cache");
+    with("left = \"clicks\"\nkind = \"lookup\"\ntable = []\ntype = \"full\"", "contradiction", "\"full\"", "no such join");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"table\"\ntable = []", "contradiction", "[]", "means nothing with this kind of join");
+    with("left = \"clicks\"\nright = \"count\"\nkind = \"window\"\nsize = \"1s\"\nslide = \"0s\"", "bad-value", "\"0s\"", "slide > 0");
+    let interval = "left = \"clicks\"\nright = \"count\"\nkind = \"interval\"\nlower = \"0s\"\nupper = \"1s\"";
+    with(&format!("{interval}\n[[stream.sink]]\nname = \"late\"\ninput = \"j.late\""), "unknown-name", "\"j.late\"", "late-left and late-right");
     with("left = \"clicks\"\nright = \"out\"\nkind = \"table\"", "contradiction", "\"out\"", "nothing comes out of it");
 }
 
