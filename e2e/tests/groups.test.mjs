@@ -109,6 +109,49 @@ test("owners, stops and offsets on the stage are the engine's, through a whole r
   });
 });
 
+/** The words of a partition of a share group, from what the engine says of it. */
+function shared_words(group, share) {
+  const readers = group.members.filter((it) => it.reads.includes(share.lane)).length;
+  const it = share.sharing;
+  const name = (node) => group.members.find((member) => member.node === node).name;
+  const holders = it.holders.map(([node, many]) => `${name(node)} ${many}`).join(", ");
+  let out = `${share.lane}: ${readers} members read it, start offset ${it.start}, end offset ${it.end}`;
+  out += `, ${it.available} available, ${it.acquired} acquired${holders && ` (${holders})`}`;
+  out += `, ${it.acknowledged} acknowledged, ${it.archived} archived`;
+  if (it.again > 0) out += `, ${it.again} delivered again, up to ${it.deliveries} times`;
+  return `${out}, log end ${share.end}`;
+}
+
+test("a share group has readers and records in hand, and nobody owns or misses an owner", async () => {
+  await with_page({ path: "scenarios/share-group/", reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("show-packing").click();
+    for (const second of [24, 42]) {
+      await seek(page, second * SECOND);
+      const group = await page.evaluate(() => window.strandline.groups().find((it) => it.sharing));
+      assert.equal(group.name, "packing");
+      const labels = group.shares.map((it) => [it.lane, shared_words(group, it)]);
+      await page.waitForFunction(
+        ([board, all]) => all.every(([key, label]) => document.querySelector(`${board} [data-own="s:${key}"]`)?.getAttribute("aria-label") === label),
+        [BOARD, labels],
+      );
+      const stage = await on_stage(page);
+      for (const [i, it] of group.members.entries()) {
+        assert.equal(stage.members[i].label, `${it.name}: ${it.badge.text}, reads ${it.reads.join(", ")}, has ${it.acquired} records`);
+      }
+      const shown = stage.lines.filter(([, , hidden]) => !hidden).length;
+      assert.equal(shown, group.members.reduce((sum, it) => sum + it.reads.length, 0), "a line for each partition that a member reads");
+      assert.ok(group.shares.every((it) => !it.idle && it.owner === null));
+      assert.doesNotMatch(await page.getByTestId("group-stage").innerText(), /no owner|owned/);
+    }
+    await page.getByTestId("stage-words").locator("summary").click();
+    const rows = page.getByRole("region", { name: "Groups as tables" }).locator("table", { hasText: "(SPSO)" }).locator("tbody tr");
+    await rows.first().waitFor();
+    assert.equal(await rows.count(), 2);
+    await accessible(page);
+  });
+});
+
 test("the board can be read and used with the keyboard alone", async () => {
   await with_page({ path: STORY, reducedMotion: "reduce" }, async (page) => {
     await opened(page);

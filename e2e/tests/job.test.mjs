@@ -83,6 +83,62 @@ test("subtasks, windows, checkpoints and rows on the stage are the engine's", as
   });
 });
 
+test("a barrier that is waited for holds a channel, and the snapshots are told task by task", async () => {
+  await with_page({ path: "scenarios/job-counts-once/", reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    await seek(page, 12 * SECOND);
+    const job = await job_of(page);
+    const tasks = job.vertices.flatMap((it) => it.subtasks);
+    const channels = tasks.flatMap((it) => it.channels);
+    assert.deepEqual(channels.map((it) => it.held), [true, false]);
+    const [under_way] = job.checkpoints.under_way;
+    const stages = page.getByTestId("checkpoint-under-way").locator("[data-stage]");
+    await page.waitForFunction((n) => document.querySelectorAll("[data-stage]").length === n, under_way.each.length);
+    assert.deepEqual(await stages.evaluateAll((all) => all.map((it) => it.dataset.stage)), under_way.each.map((it) => it.stage));
+    assert.deepEqual(under_way.each.map((it) => it.stage), ["acknowledged", "acknowledged", "aligning"]);
+    assert.equal(await page.locator(".jb-channel.held").count(), 1);
+    assert.equal(await page.locator(".jb-line.held").count(), 1, "the line of a held channel differs");
+    const crossing = channels.flatMap((it) => it.crossing);
+    assert.equal(await page.locator(".jb-lines .jb-barrier").count(), crossing.filter((it) => it.barrier !== null).length);
+    assert.equal(await page.locator(".jb-snapshot").innerText(), "checkpoint 1: aligning");
+    const slots = page.locator(".jb-channel").first().locator(".jb-queue .jb-slot.full");
+    assert.equal(await slots.count(), channels[0].queued);
+    await page.getByTestId("stage-words").locator("summary").click();
+    const words = page.getByRole("region", { name: "Job as tables" });
+    await words.getByText("held until the other barriers are here").waitFor();
+    assert.equal(await words.getByRole("table", { name: /subtasks$/ }).locator("tbody tr").count(), tasks.length);
+    await words.getByRole("table", { name: /^Checkpoint 1 under way/ }).getByText("aligning").waitFor();
+    await accessible(page);
+    await seek(page, 15 * SECOND);
+    const [done] = (await job_of(page)).checkpoints.completed;
+    const told = page.getByTestId("checkpoints-completed").locator("li").first();
+    await told.filter({ hasText: `${done.id} · ` }).waitFor();
+    assert.match(await told.innerText(), new RegExp(`${done.bytes} B · aligned 3 s`));
+  });
+});
+
+test("what has ended keeps its counters, and the newest row stands first", async () => {
+  await with_page({ path: "scenarios/job-session-merge/", viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    await seek(page, 20 * SECOND);
+    const job = await job_of(page);
+    const tasks = job.vertices.flatMap((it) => it.subtasks);
+    assert.ok(tasks.every((it) => it.state === "FINISHED" && it.counted && it.records_in === 5));
+    const records = page.locator(".jb-card .jb-records");
+    await page.waitForFunction(() => document.querySelectorAll(".jb-card.gone").length === 3);
+    assert.deepEqual(await records.allInnerTexts(), ["in 5 · out 5", "in 5", "in 5"]);
+    const values = page.locator(".jb-store").first().locator(".jb-stored b");
+    assert.deepEqual(await values.allInnerTexts(), job.stores[0].rows.map((it) => it.value).reverse());
+    // At 1280 × 800 the plot is in sight beside the graph.
+    const plot = await page.locator(".jb-art").boundingBox();
+    const panel = await page.getByTestId("panel-stage").boundingBox();
+    assert.ok(plot.y + plot.height <= panel.y + panel.height + 1, `the plot ends at ${plot.y + plot.height}, its panel at ${panel.y + panel.height}`);
+    await accessible(page);
+  });
+});
+
 test("on a phone the job stands in one column", async () => {
   await with_page({ path: "scenarios/quickstart/", viewport: PHONE, colorScheme: "dark" }, async (page) => {
     await story(page);

@@ -4,6 +4,7 @@
 use sim_core::kernel::SECOND;
 use sim_core::run::{Recipe, Session};
 use sim_core::view::{ChannelView, JobView, PlotVerdict, SubtaskView};
+use std::collections::BTreeSet;
 
 const COUNTS: &str = r#"
 strandline = 1
@@ -42,8 +43,12 @@ guarantee = "exactly-once"
 "#;
 
 fn open() -> Session {
+    opened(COUNTS)
+}
+
+fn opened(scenario: &str) -> Session {
     let recipe = Recipe {
-        scenario: COUNTS.to_owned(),
+        scenario: scenario.to_owned(),
         ..Recipe::default()
     };
     Session::open(recipe).expect("a scenario without problems")
@@ -74,8 +79,25 @@ fn agrees(job: &JobView, at: u64) {
         assert!(shown <= it.visible, "event {at}: {it:?}");
         assert_eq!(it.first + it.rows.len() as u64, it.total, "event {at}");
     }
+    for it in channels(job) {
+        let buffers = it.line.iter().filter(|it| it.is_none()).count();
+        let barriers: Vec<i64> = it.line.iter().copied().flatten().collect();
+        assert_eq!(
+            (buffers as u32, &barriers),
+            (it.queued, &it.barriers),
+            "event {at}: {it:?}"
+        );
+        let waiting = it.line_waiting.iter().filter(|it| it.is_none()).count();
+        assert_eq!(waiting as u32, it.waiting, "event {at}: {it:?}");
+    }
     for it in &job.checkpoints.under_way {
         assert!(it.acknowledged <= it.tasks, "event {at}: {it:?}");
+        let done = it.each.iter().filter(|it| it.stage == "acknowledged");
+        assert_eq!(done.count() as u32, it.acknowledged, "event {at}: {it:?}");
+        assert_eq!(it.each.len() as u32, it.tasks, "event {at}: {it:?}");
+    }
+    for it in &job.checkpoints.completed {
+        assert!(it.uploaded <= it.bytes, "event {at}: {it:?}");
     }
 }
 
@@ -83,11 +105,14 @@ fn agrees(job: &JobView, at: u64) {
 fn the_graph_is_that_of_the_scenario_and_every_moment_agrees_with_itself() {
     let mut session = open();
     let (mut barriers, mut acknowledged, mut open_rows, mut hidden_rows) = (0, 0, 0, 0);
+    let mut stages = BTreeSet::new();
     while session.now() < 45 * SECOND && session.step() {
         let job = job(&session);
         agrees(&job, session.event());
         let crossing = channels(&job).flat_map(|it| &it.crossing);
         barriers += crossing.filter(|it| it.barrier.is_some()).count();
+        let each = job.checkpoints.under_way.iter().flat_map(|it| &it.each);
+        stages.extend(each.map(|it| it.stage));
         let under_way = job.checkpoints.under_way.iter();
         acknowledged += under_way.filter(|it| it.acknowledged > 0).count();
         let rows = job.stores.iter().flat_map(|it| &it.rows);
@@ -96,6 +121,9 @@ fn the_graph_is_that_of_the_scenario_and_every_moment_agrees_with_itself() {
     }
     assert!(barriers > 0, "barriers are seen on their way");
     assert!(acknowledged > 0, "checkpoints are seen half done");
+    for stage in ["no barrier yet", "on its way to the storage", "stored"] {
+        assert!(stages.contains(stage), "{stage} is seen: {stages:?}");
+    }
     assert!(open_rows > 0, "rows are seen in an open transaction");
     assert!(hidden_rows >= open_rows, "and nobody sees them yet");
     let job = job(&session);
@@ -110,6 +138,9 @@ fn the_graph_is_that_of_the_scenario_and_every_moment_agrees_with_itself() {
         .collect();
     assert_eq!(edges, [(0, 1, "HASH"), (1, 2, "REBALANCE")]);
     assert_eq!((job.attempt, job.task_managers), (1, (2, 2)));
+    let ended = &job.vertices[0].subtasks[0];
+    assert_eq!((ended.runs, ended.counted), (false, true), "{ended:?}");
+    assert_eq!((ended.records_in, ended.records_out), (6, 6), "{ended:?}");
     assert!(job.checkpoints.counts.0 >= 3, "{:?}", job.checkpoints);
     let [store] = job.stores.as_slice() else {
         panic!("one store: {job:?}");
@@ -129,6 +160,22 @@ fn the_graph_is_that_of_the_scenario_and_every_moment_agrees_with_itself() {
     ];
     assert_eq!(rows, expected);
     assert!(store.rows.iter().all(|it| it.visible), "{store:?}");
+}
+
+#[test]
+fn a_held_channel_and_its_checkpoint_are_seen_while_the_other_barrier_is_under_way() {
+    let mut session = opened(include_str!("../../scenarios/job-counts-once.toml"));
+    session.seek(12 * SECOND);
+    let job = job(&session);
+    agrees(&job, session.event());
+    let count = &job.vertices[1].subtasks[0];
+    let held: Vec<bool> = count.channels.iter().map(|it| it.held).collect();
+    assert_eq!(held, [true, false]);
+    assert_eq!(count.checkpoint, Some((1, "aligning")));
+    let under_way = &job.checkpoints.under_way[0];
+    let stages: Vec<_> = under_way.each.iter().map(|it| it.stage).collect();
+    assert_eq!(stages, ["acknowledged", "acknowledged", "aligning"]);
+    assert_eq!(under_way.waiting, [("count-1".to_owned(), "aligning")]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ const COOPERATIVE: &str = include_str!("../../scenarios/rebalance-cooperative.to
 const TOMBSTONES: &str = include_str!("../../scenarios/tombstone-too-late.toml");
 const HANGING: &str = include_str!("../../scenarios/hanging-transaction.toml");
 const PROCESS: &str = include_str!("../../scenarios/process-in-transactions.toml");
+const SHARE: &str = include_str!("../../scenarios/share-group.toml");
 const ZOMBIE: &str = include_str!("../../scenarios/zombie-commit.toml");
 
 fn open(scenario: &str) -> Session {
@@ -57,6 +58,45 @@ fn agrees(session: &Session, group: &GroupView) {
 fn owned_by(group: &GroupView, node: u32) -> usize {
     let own = group.shares.iter().filter(|it| it.owner == Some(node));
     own.count()
+}
+
+#[test]
+fn a_share_group_has_readers_and_holders_and_no_owners() {
+    let mut session = open(SHARE);
+    for seconds in [5, 24, 30, 50, 59] {
+        session.seek(seconds * SECOND);
+        let groups = session.groups();
+        let [billing, packing] = groups.as_slice() else {
+            panic!("two groups: {groups:?}");
+        };
+        assert!(!billing.sharing && packing.sharing);
+        assert!(billing.shares.iter().all(|it| it.sharing.is_none()));
+        assert_eq!(packing.stopped, 0);
+        for share in &packing.shares {
+            assert_eq!((share.owner, share.committed), (None, None), "{share:?}");
+            let Some(it) = &share.sharing else {
+                continue;
+            };
+            let all = it.available + it.acquired + it.acknowledged + it.archived;
+            assert_eq!(i64::from(all), it.end - it.start, "{it:?}");
+            let held: u32 = it.holders.iter().map(|it| it.1).sum();
+            assert_eq!(held, it.acquired, "at {seconds} s: {it:?}");
+            let runs: i64 = it.runs.iter().map(|it| it.1 + 1 - it.0).sum();
+            assert_eq!(runs, it.end - it.start, "{it:?}");
+        }
+        if seconds == 24 {
+            let cluster = Cluster(session.run().world());
+            for member in &packing.members {
+                let read = cluster
+                    .consumer(NodeId(member.node))
+                    .map(|it| it.shared().count());
+                assert_eq!(Some(member.reads.len()), read, "{member:?}");
+                assert_eq!((member.reads.len(), member.owns), (1, 0), "{member:?}");
+            }
+            assert!(packing.members.iter().any(|it| it.acquired > 0));
+            assert!(packing.shares.iter().all(|it| !it.idle), "{packing:?}");
+        }
+    }
 }
 
 #[test]

@@ -12,12 +12,16 @@ use super::group_facts::Coordinated;
 use super::ids::{TopicId, TopicPartition};
 use super::invariants::Invariants;
 use super::rules::classic_group::Name;
+use super::rules::share_partition::{RecordState, SharePartition};
 use crate::kernel::{NodeId, NodeState, World};
 use crate::systems::Node;
 use crate::view::{
-    Badge, Fact, GroupMember, GroupShare, GroupView, Lane, Mark, MarkKind, StageView, Tone,
+    Badge, Fact, GroupMember, GroupShare, GroupView, Lane, Mark, MarkKind, Sharing, StageView, Tone,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Stretches of records in one state that are shown of a lane.
+const RUNS: usize = 64;
 
 /// Who owns a partition, and in which generation.
 type Owners = BTreeMap<TopicPartition, (i32, NodeId)>;
@@ -57,6 +61,8 @@ impl<'a> One<'a> {
     fn view(self, invariants: &Invariants, names: &[String]) -> GroupView {
         let coordinated = self.cluster.group(self.group);
         let mut members = self.consumers().filter_map(|(_, it)| it.member());
+        let sharing = self.sharing();
+        let shares = self.shares(coordinated, invariants);
         GroupView {
             name: self.group.to_string(),
             state: coordinated
@@ -70,13 +76,36 @@ impl<'a> One<'a> {
                 .unwrap_or_default()
                 .to_owned(),
             coordinator: coordinated.map(|it| it.node.0),
-            members: self.members(names),
-            shares: self.shares(coordinated, invariants),
-            stopped: invariants.stopped(self.group, self.cluster.0.now()),
+            members: self.members(names, &shares),
+            shares,
+            stopped: match sharing {
+                true => 0,
+                false => invariants.stopped(self.group, self.cluster.0.now()),
+            },
+            sharing,
         }
     }
 
-    fn members(self, names: &[String]) -> Vec<GroupMember> {
+    /// Whether it is a share group.
+    fn sharing(self) -> bool {
+        let mut members = self.consumers().filter_map(|(_, it)| it.member());
+        members.any(|it| it.shares.is_some())
+    }
+
+    fn members(self, names: &[String], shares: &[GroupShare]) -> Vec<GroupMember> {
+        let image = self.cluster.image();
+        let held = |node: NodeId| {
+            let held = shares.iter().filter_map(|it| it.sharing.as_ref());
+            let held = held.flat_map(|it| &it.holders).filter(|it| it.0 == node.0);
+            held.map(|it| it.1).sum()
+        };
+        let reads = |consumer: &Consumer| {
+            let read = image.into_iter().flat_map(|image| {
+                let read = consumer.shared();
+                read.map(|tp| image.name(tp)).collect::<Vec<_>>()
+            });
+            read.collect()
+        };
         let member = |(node, consumer): (NodeId, &Consumer)| GroupMember {
             node: node.0,
             name: names
@@ -84,6 +113,8 @@ impl<'a> One<'a> {
                 .map_or_else(|| "?".to_owned(), Clone::clone),
             badge: self.badge(node, consumer),
             owns: consumer.assignment().count() as u32,
+            reads: reads(consumer),
+            acquired: held(node),
             works: self.works(node, consumer),
         };
         self.consumers().map(member).collect()
@@ -195,8 +226,12 @@ impl<'a> One<'a> {
     ) -> GroupShare {
         let log = leader.and_then(|broker| broker.partition(tp));
         let own = owner.and_then(|node| Some((node, self.cluster.consumer(node)?)));
-        let idle = !own.is_some_and(|(node, it)| self.works(node, it));
-        let stop = invariants.stop(self.group, tp).filter(|_| idle);
+        let sharing = self.sharing();
+        let idle = match sharing {
+            true => !self.readers(tp).any(|(node, it)| self.works(node, it)),
+            false => !own.is_some_and(|(node, it)| self.works(node, it)),
+        };
+        let stop = invariants.stop(self.group, tp).filter(|_| idle && !sharing);
         let end = log.as_ref().map(|it| it.leo);
         GroupShare {
             lane,
@@ -212,7 +247,51 @@ impl<'a> One<'a> {
             position: own.and_then(|(_, it)| it.position(tp)),
             committed,
             lag: end.zip(committed).map(|(end, committed)| end - committed),
+            sharing: leader
+                .filter(|_| sharing)
+                .and_then(|it| Some(self.records(it.share_state(self.group, tp)?))),
         }
+    }
+
+    /// Members of a share group that read a partition.
+    fn readers(self, tp: TopicPartition) -> impl Iterator<Item = (NodeId, &'a Consumer)> {
+        let all = self.consumers();
+        all.filter(move |(_, it)| it.shared().any(|own| own == tp))
+    }
+
+    /// What a leader keeps of the records that a share group has not finished.
+    fn records(self, partition: &SharePartition<Name>) -> Sharing {
+        let mut it = Sharing {
+            start: partition.start_offset(),
+            end: partition.end_offset(),
+            ..Sharing::default()
+        };
+        let mut holders: BTreeMap<&str, u32> = BTreeMap::new();
+        for (offset, state, deliveries, owner) in partition.in_flight() {
+            let (many, name) = match state {
+                RecordState::Available => (&mut it.available, "available"),
+                RecordState::Acquired => (&mut it.acquired, "acquired"),
+                RecordState::Acknowledged => (&mut it.acknowledged, "acknowledged"),
+                RecordState::Archived => (&mut it.archived, "archived"),
+            };
+            *many += 1;
+            it.deliveries = it.deliveries.max(deliveries);
+            it.again += u32::from(deliveries > 1);
+            if let Some(owner) = owner {
+                *holders.entry(&**owner).or_default() += 1;
+            }
+            match it.runs.last_mut() {
+                Some(run) if run.2 == name && run.1 + 1 == offset => run.1 = offset,
+                _ => it.runs.push((offset, offset, name)),
+            }
+        }
+        let nodes = self.consumers().filter_map(|(node, it)| {
+            let many = holders.get(it.member()?.member_id)?;
+            Some((node.0, *many))
+        });
+        it.holders = nodes.collect();
+        it.runs.truncate(RUNS);
+        it
     }
 }
 
@@ -254,6 +333,10 @@ fn mark_lane(lane: &mut Lane, group: &str, share: &GroupShare) {
     if share.stable < share.high_watermark {
         put(MarkKind::Stable, "last stable offset", share.stable);
     }
+    if let Some(it) = &share.sharing {
+        put(MarkKind::Committed, &format!("{group} SPSO"), it.start);
+        put(MarkKind::Position, &format!("{group} SPEO"), it.end);
+    }
     if let Some(committed) = share.committed {
         put(
             MarkKind::Committed,
@@ -272,6 +355,16 @@ fn mark_lane(lane: &mut Lane, group: &str, share: &GroupShare) {
             subject,
         });
     };
+    if let Some(it) = &share.sharing {
+        let many = |n: u32| Some(i64::from(n));
+        tell("share-partition start offset (SPSO)", Some(it.start), None);
+        tell("share-partition end offset (SPEO)", Some(it.end), None);
+        tell("records available", many(it.available), None);
+        tell("records acquired", many(it.acquired), None);
+        tell("records acknowledged", many(it.acknowledged), None);
+        tell("records archived", many(it.archived), None);
+        return;
+    }
     tell("committed offset", share.committed, Some(subject));
     tell("position of the owner", share.position, None);
     tell("lag (log end − committed)", share.lag, None);

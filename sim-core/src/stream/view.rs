@@ -2,8 +2,11 @@
 //!
 //! Only a projection of the machines' own state.
 
+mod channels;
+mod checkpoints;
 mod job;
 mod plot;
+mod stores;
 
 pub use job::{control, job};
 pub use plot::{finish, plot};

@@ -24,8 +24,10 @@ pub struct GroupView {
     pub members: Vec<GroupMember>,
     /// What they share, in order.
     pub shares: Vec<GroupShare>,
-    /// How long partitions stood still so far, together, ns.
+    /// How long partitions stood still so far, together, ns; zero in a share group.
     pub stopped: u64,
+    /// A share group (KIP-932): nobody owns what it reads, each record is one member's at a time.
+    pub sharing: bool,
 }
 
 /// A member of a group, as it sees itself.
@@ -37,8 +39,12 @@ pub struct GroupMember {
     pub name: String,
     /// How it stands: its generation, or what keeps it from having one.
     pub badge: Badge,
-    /// How many shares it owns.
+    /// How many shares it owns; none in a share group.
     pub owns: u32,
+    /// Of a share group: the lanes that it is assigned, others beside it or not.
+    pub reads: Vec<String>,
+    /// Of a share group: records that are locked for it, on all lanes.
+    pub acquired: u32,
     /// Its machine runs and it takes records from `poll()`.
     pub works: bool,
 }
@@ -68,6 +74,33 @@ pub struct GroupShare {
     pub committed: Option<i64>,
     /// Log end less committed offset.
     pub lag: Option<i64>,
+    /// Of a share group: what the leader keeps of each record.
+    pub sharing: Option<Sharing>,
+}
+
+/// A lane as a share group has it at its leader (`SharePartition`).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Sharing {
+    /// Share-partition start offset (SPSO): everything before it is finished.
+    pub start: i64,
+    /// Share-partition end offset (SPEO): the first that was never handed out.
+    pub end: i64,
+    /// Records between them that can be handed out (again).
+    pub available: u32,
+    /// That a member has.
+    pub acquired: u32,
+    /// That are done, behind one that is not.
+    pub acknowledged: u32,
+    /// That were given up, behind one that is not.
+    pub archived: u32,
+    /// Who has records, by node, and how many.
+    pub holders: Vec<(u32, u32)>,
+    /// The most often that one of these records was delivered.
+    pub deliveries: u16,
+    /// How many of them were delivered more than once.
+    pub again: u32,
+    /// The first stretches of one state: first offset, last offset, `RecordState` in small letters.
+    pub runs: Vec<(i64, i64, &'static str)>,
 }
 
 impl GroupShare {

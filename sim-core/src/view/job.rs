@@ -19,6 +19,8 @@ pub struct JobView {
     pub attempt: u32,
     /// TaskManagers that are registered, and how many there are.
     pub task_managers: (u32, u32),
+    /// Event time plays a part in it.
+    pub timed: bool,
     /// Vertices of the execution graph, each after those it reads from.
     pub vertices: Vec<VertexView>,
     /// Edges between them.
@@ -72,6 +74,8 @@ pub struct SubtaskView {
     pub state: &'static str,
     /// It runs at its TaskManager.
     pub runs: bool,
+    /// Its counters are known: it runs, or has ended on a TaskManager that still does.
+    pub counted: bool,
     /// What its thread does: idle, busy, or backpressured; empty where it does not run.
     pub doing: &'static str,
     /// Share of its time that it was idle, busy and backpressured in this attempt, in millionths.
@@ -146,6 +150,11 @@ pub struct ChannelView {
     pub records: u32,
     /// Checkpoints whose barriers wait at the receiver.
     pub barriers: Vec<i64>,
+    /// What waits at the receiver, oldest first: the checkpoint of a barrier, or `None` for a buffer.
+    /// Cut.
+    pub line: Vec<Option<i64>>,
+    /// The same at the sender.
+    pub line_waiting: Vec<Option<i64>>,
     /// Its barrier has come and those of others have not: nothing of it is read.
     pub held: bool,
     /// Its watermark, ms.
@@ -159,6 +168,8 @@ pub struct Crossing {
     pub barrier: Option<i64>,
     /// Records in it.
     pub records: u32,
+    /// The newest watermark in it, ms.
+    pub watermark: EventTime,
     /// How far it has come, in millionths of its time.
     pub progress_ppm: u32,
 }
@@ -206,6 +217,8 @@ pub struct CheckpointsView {
     pub counts: (u64, u64),
     /// States that the storage keeps, and their bytes.
     pub stored: (u64, u64),
+    /// `execution.checkpointing.interval`, ms; zero takes none by itself.
+    pub interval_ms: i64,
 }
 
 /// A checkpoint under way.
@@ -221,6 +234,21 @@ pub struct CheckpointUnderWay {
     pub tasks: u32,
     /// The first of those that have not, and what each waits for.
     pub waiting: Vec<(String, &'static str)>,
+    /// How far the first tasks are, by vertex and subtask.
+    pub each: Vec<SnapshotView>,
+}
+
+/// A task's part of a checkpoint under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SnapshotView {
+    /// Its vertex and the number of its subtask, from 1.
+    pub task: (u16, u32),
+    /// What it waits for, or where its snapshot is.
+    pub stage: &'static str,
+    /// Size of the snapshot, bytes; zero before it is known.
+    pub bytes: u64,
+    /// On its way to the storage: how far, in millionths.
+    pub progress_ppm: Option<u32>,
 }
 
 /// A completed checkpoint.
@@ -238,6 +266,8 @@ pub struct CheckpointDone {
     pub bytes: u64,
     /// Bytes that were written for it: fewer with incremental checkpoints.
     pub uploaded: u64,
+    /// Bytes of overtaken buffers in it.
+    pub in_flight_bytes: u64,
     /// Longest alignment of a task, ms.
     pub alignment_ms: i64,
     /// A task took it unaligned.
@@ -365,14 +395,53 @@ pub fn event_time_words(time: EventTime) -> String {
     match time {
         None => "none".to_owned(),
         Some(i64::MAX) => "the end".to_owned(),
+        Some(ms) if ms.unsigned_abs() >= LONG => event_clock(ms),
         Some(ms) => {
             let sign = if ms < 0 { "−" } else { "" };
-            let ms = ms.unsigned_abs();
-            let text = format!("{}.{:03}", ms / 1_000, ms % 1_000);
-            let text = text.trim_end_matches('0').trim_end_matches('.');
+            let text = format!("{}{}", ms.unsigned_abs() / 1_000, fraction(ms));
             format!("{sign}{text} s")
         }
     }
+}
+
+/// From ten minutes on times are said in hours and minutes, ms.
+const LONG: u64 = 600_000;
+
+/// The milliseconds behind the point, if there are any.
+fn fraction(ms: i64) -> String {
+    match ms.unsigned_abs() % 1_000 {
+        0 => String::new(),
+        rest => format!(".{rest:03}").trim_end_matches('0').to_owned(),
+    }
+}
+
+/// A time as a clock says it: hours, minutes, seconds.
+fn event_clock(ms: i64) -> String {
+    let sign = if ms < 0 { "−" } else { "" };
+    let seconds = ms.unsigned_abs() / 1_000;
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    format!(
+        "{sign}{hours}:{minutes:02}:{:02}{}",
+        seconds % 60,
+        fraction(ms)
+    )
+}
+
+/// A window's bounds in words: both in seconds, or both as a clock says them.
+#[must_use]
+pub fn window_words(start: i64, end: i64) -> String {
+    let finite = |it: i64| it != i64::MAX && it != i64::MIN;
+    let long = [start, end]
+        .into_iter()
+        .any(|it| finite(it) && it.unsigned_abs() >= LONG);
+    let bound = |ms: i64| match ms {
+        i64::MAX => "∞".to_owned(),
+        i64::MIN => "−∞".to_owned(),
+        _ if long => event_clock(ms),
+        _ => event_time_words(Some(ms)).replace(" s", ""),
+    };
+    let unit = if long { "" } else { " s" };
+    format!("[{}, {}){unit}", bound(start), bound(end))
 }
 
 #[cfg(test)]
@@ -387,5 +456,16 @@ mod tests {
         check(Some(5_999), "5.999 s");
         check(Some(10_000), "10 s");
         check(Some(-1_500), "−1.5 s");
+        check(Some(599_000), "599 s");
+        check(Some(7_199_999), "1:59:59.999");
+        check(Some(-7_200_000), "−2:00:00");
+    }
+
+    #[test]
+    fn windows_in_words() {
+        let check = |start, end, expected: &str| assert_eq!(window_words(start, end), expected);
+        check(0, 10_000, "[0, 10) s");
+        check(0, 3_600_000, "[0:00:00, 1:00:00)");
+        check(i64::MIN, i64::MAX, "[−∞, ∞) s");
     }
 }

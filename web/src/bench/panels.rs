@@ -9,7 +9,7 @@ use sim_core::view::StageView;
 
 use super::full::Rest;
 use super::groups::{self, GroupHead, GroupStage, GroupTables, StageSwitch};
-use super::job::{JobHead, JobStage};
+use super::job::{JobHead, JobStage, JobTables};
 use super::ledger::LedgerStrip;
 use super::transport::Transport;
 use super::{Bench, Prediction, Tab, announce, debug, use_bench};
@@ -209,6 +209,7 @@ fn StageWords(bench: Bench) -> impl IntoView {
             <Show when=move || open.get()>
                 <Words view=bench.view selected=bench.selected on_menu>
                     <GroupTables bench />
+                    <JobTables bench />
                 </Words>
             </Show>
         </details>

@@ -43,6 +43,13 @@ impl Consumer {
         assigned.map(|(partition, _)| self.client.metadata.tp(partition))
     }
 
+    /// Partitions that it reads as a member of a share group, others beside it or not.
+    pub fn shared(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        let share = self.group.as_deref().and_then(|it| it.share.as_ref());
+        let read = share.into_iter().flat_map(|it| &it.assigned);
+        read.map(|partition| self.client.metadata.tp(*partition))
+    }
+
     /// The topic that it reads.
     #[must_use]
     pub fn topic(&self) -> TopicId {
@@ -144,10 +151,13 @@ impl Consumer {
                 (.., MemberState::Stable) => format!("generation {}", member.generation),
             };
             facts.push(("group", format!("{}: {state}", member.group)));
-            let owned = self.assignment().map(|tp| tp.partition.to_string());
+            // Nobody owns what a share group reads.
+            let what = ["owns", "reads"][usize::from(member.shares.is_some())];
+            let owned = self.assignment().chain(self.shared());
+            let owned = owned.map(|tp| tp.partition.to_string());
             let owned = owned.collect::<Vec<_>>().join(", ");
             facts.push((
-                "owns",
+                what,
                 if owned.is_empty() {
                     "nothing".to_owned()
                 } else {

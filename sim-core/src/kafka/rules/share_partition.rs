@@ -199,6 +199,15 @@ impl<M: Clone + PartialEq> SharePartition<M> {
         Some((record.state, record.delivery_count))
     }
 
+    /// Every record from the start to before the end offset: its offset, its state, how often it was
+    /// delivered, and who has it.
+    pub fn in_flight(&self) -> impl Iterator<Item = (i64, RecordState, u16, Option<&M>)> {
+        self.records.iter().map(|(offset, it)| {
+            let owner = it.owner.as_ref().map(|(member, _)| member);
+            (*offset, it.state, it.delivery_count, owner)
+        })
+    }
+
     /// Where the next fetch begins: at the first record that can be handed out again, else at the
     /// end.
     #[must_use]

@@ -13,7 +13,8 @@ use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
 use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
 use super::snapshot::{Handle, TaskSnapshot};
-use super::task::{Io, Moment, Task};
+use super::task::chain::Link;
+use super::task::{Io, Moment, Spent, Task};
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,42 @@ impl Opening {
     }
 }
 
+/// What a task had come to when it ended (`IOMetrics` in its last `TaskExecutionState`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// In which attempt.
+    pub attempt: Attempt,
+    /// Records that it was handed.
+    pub records_in: u64,
+    /// Records that it put out.
+    pub records_out: u64,
+    /// Records that were dropped because they came too late.
+    pub late_dropped: u64,
+    /// Its watermark, ms.
+    pub watermark: i64,
+    /// How it spent its time.
+    pub spent: Spent,
+}
+
+impl Ended {
+    fn of(task: &Task, now: Nanos) -> Option<Self> {
+        let links = &task.chain.links;
+        let (head, last) = (links.first()?, links.last()?);
+        let late = links.iter().map(|it| match &it.link {
+            Link::Operator(it) => it.late_dropped(),
+            _ => 0,
+        });
+        Some(Ended {
+            attempt: task.attempt,
+            records_in: head.records_in,
+            records_out: last.records_out,
+            late_dropped: late.sum(),
+            watermark: head.watermark,
+            spent: task.spent(now).1,
+        })
+    }
+}
+
 /// A TaskManager.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct TaskManager {
@@ -90,6 +127,9 @@ pub struct TaskManager {
     reported: BTreeMap<TaskId, i64>,
     /// Copies of states on the local disk: those of the last complete checkpoint and later ones.
     local: BTreeMap<Handle, Arc<TaskSnapshot>>,
+    /// Tasks that have ended, for who looks on: nothing depends on it.
+    #[serde(skip)]
+    ended: BTreeMap<TaskId, Ended>,
 }
 
 impl TaskManager {
@@ -112,6 +152,7 @@ impl TaskManager {
             heard: 0,
             reported: BTreeMap::new(),
             local: BTreeMap::new(),
+            ended: BTreeMap::new(),
         }
     }
 
@@ -119,6 +160,12 @@ impl TaskManager {
     #[must_use]
     pub fn tasks(&self) -> &BTreeMap<TaskId, Task> {
         &self.tasks
+    }
+
+    /// What a task had come to when it last ended here.
+    #[must_use]
+    pub fn ended(&self, task: TaskId) -> Option<&Ended> {
+        self.ended.get(&task)
     }
 
     /// Tasks whose state is being read.

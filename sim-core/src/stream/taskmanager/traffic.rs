@@ -1,6 +1,6 @@
 //! What goes in and out of a TaskManager's tasks: buffers, credit, state, answers of stores.
 
-use super::{Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer};
+use super::{Ended, Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer};
 use crate::kernel::{MILLISECOND, NodeId};
 use crate::stream::config::StateBackend;
 use crate::stream::node::{StreamCx, Timer};
@@ -352,8 +352,12 @@ impl TaskManager {
     }
 
     fn end(&mut self, task: TaskId, end: TaskEnd, cx: &mut StreamCx<'_>) {
-        let running = self.tasks.remove(&task).map(|it| it.attempt);
+        let gone = self.tasks.remove(&task);
+        let running = gone.as_ref().map(|it| it.attempt);
         let opening = self.opening.remove(&task).map(|it| it.attempt);
+        if let Some(ended) = gone.and_then(|it| Ended::of(&it, cx.now())) {
+            self.ended.insert(task, ended);
+        }
         cx.note(Note::TaskEnded { task, end });
         let attempt = running.or(opening).unwrap_or(self.attempt);
         let ended = Packet::TaskEnded { attempt, task, end };

@@ -3,6 +3,7 @@
 use sim_core::view::{GroupMember, GroupShare, GroupView, Tone};
 
 use super::board::Board;
+use super::shared;
 use crate::format::{count, seconds};
 use crate::stage::{Rect, Selection};
 use crate::tree::{El, Kid, button, el, svg};
@@ -56,7 +57,7 @@ impl Sight<'_> {
         }
     }
 
-    fn looked_at(&self, thing: &Thing) -> bool {
+    pub(super) fn looked_at(&self, thing: &Thing) -> bool {
         self.near == Some(thing) || self.picked(thing)
     }
 
@@ -96,6 +97,10 @@ pub(super) fn board(board: &Board, sight: &Sight<'_>) -> Vec<Kid> {
 
 fn lines(board: &Board, sight: &Sight<'_>) -> El {
     let group = sight.group;
+    if group.sharing {
+        let lines = shared::lines(board, sight);
+        return svg("svg").class("gb-lines").mute().all(lines);
+    }
     let any = group.shares.iter().any(|it| sight.meant(it));
     let line = |(i, share): (usize, &GroupShare)| {
         let members = &group.members;
@@ -177,13 +182,19 @@ fn member(it: &GroupMember, rect: Rect, first: bool, board: &Board, sight: &Sigh
         (false, true) => "gb-box gb-member tall idle",
         (false, false) => "gb-box gb-member idle",
     };
-    let aria = format!("{}: {badge}, owns {} partitions", it.name, it.owns);
+    let (aria, many) = match sight.group.sharing {
+        true => (shared::member_words(it), it.acquired),
+        false => {
+            let aria = format!("{}: {badge}, owns {} partitions", it.name, it.owns);
+            (aria, it.owns)
+        }
+    };
     let owns = el("span").class("gb-owns mono").mute();
     let card = el("div")
         .class(class)
         .with(hit(&thing, aria, first, sight))
         .with(el("span").class("gb-name").mute().with(it.name.clone()))
-        .with(owns.with(it.owns.to_string()))
+        .with(owns.with(many.to_string()))
         .with(el("span").class(tone(it.badge.tone)).mute().with(said));
     at(card, rect)
 }
@@ -191,7 +202,13 @@ fn member(it: &GroupMember, rect: Rect, first: bool, board: &Board, sight: &Sigh
 /// Offsets on the axis of each strip, the same for all, so that lags can be compared.
 fn window(shares: &[GroupShare]) -> i64 {
     let spread = |it: &GroupShare| {
-        let from = it.committed.into_iter().chain(it.position).min();
+        let spso = it.sharing.as_ref().map(|it| it.start);
+        let from = it
+            .committed
+            .into_iter()
+            .chain(it.position)
+            .chain(spso)
+            .min();
         it.end.zip(from).map_or(0, |(end, from)| end - from)
     };
     let most = shares.iter().map(spread).max().unwrap_or(0);
@@ -241,7 +258,11 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
     if sight.meant(it) {
         class.push_str(" on");
     }
-    let aria = words(it, owner, sight.now);
+    let sharing = sight.group.sharing;
+    let aria = match sharing {
+        true => shared::words(it, sight.group),
+        false => words(it, owner, sight.now),
+    };
     let no_member = sight.group.members.is_empty();
     let made = el("div")
         .class(class)
@@ -250,6 +271,7 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
     let stopped = it.stopped(sight.now).map(seconds);
     let made = if board.tiles {
         let below = stopped.unwrap_or_else(|| match owner {
+            _ if sharing => shared::tail(it, true),
             "" => "–".to_owned(),
             owner => owner.to_owned(),
         });
@@ -263,6 +285,7 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
     } else {
         let name = if board.narrow { number } else { &it.lane };
         let tail = match (it.idle, stopped) {
+            _ if sharing => shared::tail(it, board.narrow),
             (true, Some(stopped)) if board.narrow => stopped,
             (true, Some(stopped)) => format!("stopped {stopped}"),
             (true, None) => "no owner".to_owned(),
@@ -280,10 +303,16 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
                 .mute()
                 .with(name.to_owned()),
         )
-        .with(bar(it, axis))
+        .with(match sharing {
+            true => shared::bar(it, axis),
+            false => bar(it, axis),
+        })
         .with(el("span").class("gb-tail").mute().with(tail))
-        .with(el("span").class("gb-owner").mute().with(owner.to_owned()))
-        .all(board.told.then(|| offsets(it)))
+        .all((!sharing).then(|| el("span").class("gb-owner").mute().with(owner.to_owned())))
+        .all(board.told.then(|| match sharing {
+            true => shared::facts(it, sight.group),
+            false => offsets(it),
+        }))
     };
     match board.tiles {
         true => at_with(made, rect, &format!(";--lag:{:.0}%", behind(it, axis))),
@@ -293,7 +322,9 @@ fn share(it: &GroupShare, rect: Rect, axis: i64, board: &Board, sight: &Sight<'_
 
 /// How far the group is behind, in hundredths of the axis that all share.
 fn behind(it: &GroupShare, axis: i64) -> f64 {
-    let lag = it.lag.unwrap_or(0).clamp(0, axis);
+    let waits = it.sharing.as_ref().zip(it.end);
+    let waits = waits.map(|(sharing, end)| end - sharing.start);
+    let lag = it.lag.or(waits).unwrap_or(0).clamp(0, axis);
     lag as f64 * 100.0 / axis.max(1) as f64
 }
 
@@ -381,6 +412,7 @@ mod tests {
             position,
             committed,
             lag: committed.map(|it| end - it),
+            sharing: None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod board;
 mod draw;
+mod shared;
 mod words;
 
 use leptos::prelude::*;
@@ -20,6 +21,7 @@ use board::Board;
 use draw::{Sight, Thing};
 
 pub(crate) use words::GroupTables;
+pub(super) use words::{Row, table};
 
 /// What the stage panel shows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -124,10 +126,15 @@ pub(super) fn group(bench: Bench, name: String) -> Memo<Option<GroupView>> {
 #[component]
 pub(super) fn GroupStage(bench: Bench, name: String) -> impl IntoView {
     let group = group(bench, name);
+    let sharing = Memo::new(move |_| group.with(|it| it.as_ref().is_some_and(|it| it.sharing)));
     view! {
-        <section class="group-stage" aria-label="Consumer group" data-testid="group-stage">
-            <BoardPlane bench group />
-            <Legend />
+        <section
+            class="group-stage"
+            aria-label=move || if sharing.get() { "Share group" } else { "Consumer group" }
+            data-testid="group-stage"
+        >
+            <BoardPlane bench group sharing />
+            {move || if sharing.get() { shared_legend().into_any() } else { legend().into_any() }}
         </section>
     }
 }
@@ -138,6 +145,8 @@ pub(super) fn GroupHead(bench: Bench, group: Memo<Option<GroupView>>) -> impl In
     let of = move |read: fn(&GroupView) -> String| {
         move || group.with(|it| it.as_ref().map(read).unwrap_or_default())
     };
+    let sharing = Memo::new(move |_| group.with(|it| it.as_ref().is_some_and(|g| g.sharing)));
+    let sharing = move || sharing.get();
     let settled = move || group.with(|it| it.as_ref().is_some_and(|g| g.settled));
     let generation = of(|it| match it.generation {
         Some(number) => format!("{} {number}", it.round),
@@ -180,21 +189,33 @@ pub(super) fn GroupHead(bench: Bench, group: Memo<Option<GroupView>>) -> impl In
                         }
                     })
             }}
-            <span
-                class="muted"
-                title="How long partitions were without an owner so far, all of them added up"
-            >
-                "without an owner so far: "
-                <span class="mono" data-testid="group-stopped">
-                    {of(|it| seconds(it.stopped))}
-                </span>
-            </span>
+            {move || if sharing() {
+                view! {
+                    <span class="muted" title="Every member reads every partition that it is assigned; each record is one member's at a time">
+                        "share group: nobody owns a partition"
+                    </span>
+                }
+                    .into_any()
+            } else {
+                view! {
+                    <span
+                        class="muted"
+                        title="How long partitions were without an owner so far, all of them added up"
+                    >
+                        "without an owner so far: "
+                        <span class="mono" data-testid="group-stopped">
+                            {of(|it| seconds(it.stopped))}
+                        </span>
+                    </span>
+                }
+                    .into_any()
+            }}
         </div>
     }
 }
 
 #[component]
-fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>) -> impl IntoView {
+fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>, sharing: Memo<bool>) -> impl IntoView {
     let plane = NodeRef::<leptos::html::Div>::new();
     let width = RwSignal::new(0.0_f64);
     let near = RwSignal::new(None::<Thing>);
@@ -244,6 +265,7 @@ fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>) -> impl IntoView {
     view! {
         <div
             class=class
+            class:sharing=move || sharing.get()
             role="group"
             aria-label="Members and partitions. Arrow keys go from one to the next, Enter selects."
             node_ref=plane
@@ -336,27 +358,41 @@ pub(super) fn walk(event: &web_sys::KeyboardEvent, board: &str) -> bool {
     true
 }
 
-#[component]
-fn Legend() -> impl IntoView {
-    let row = |class: &'static str, text: &'static str| {
-        view! {
-            <span class=match class {
-                "gb-lag" => "gb-key of-tiles",
-                "gb-idle" => "gb-key",
-                _ => "gb-key of-strips",
-            }>
-                <span class=format!("gb-sample {class}") aria-hidden="true"></span>
-                {text}
-            </span>
-        }
-    };
+fn sample(class: &'static str, text: &'static str) -> impl IntoView {
+    view! {
+        <span class=match class {
+            "gb-lag" => "gb-key of-tiles",
+            "gb-idle" => "gb-key",
+            _ => "gb-key of-strips",
+        }>
+            <span class=format!("gb-sample {class}") aria-hidden="true"></span>
+            {text}
+        </span>
+    }
+}
+
+fn legend() -> impl IntoView {
     view! {
         <p class="gb-legend">
-            {row("gb-done", "committed")} {row("gb-read", "read, not committed")}
-            {row("gb-kept", "not read yet")} {row("gb-committed", "committed offset")}
-            {row("gb-position", "position")} {row("gb-hw", "high watermark")}
-            {row("gb-lso", "last stable offset")} {row("gb-lag", "lag, on one scale for all")}
-            {row("gb-idle", "nobody works on it")}
+            {sample("gb-done", "committed")} {sample("gb-read", "read, not committed")}
+            {sample("gb-kept", "not read yet")} {sample("gb-committed", "committed offset")}
+            {sample("gb-position", "position")} {sample("gb-hw", "high watermark")}
+            {sample("gb-lso", "last stable offset")} {sample("gb-lag", "lag, on one scale for all")}
+            {sample("gb-idle", "nobody works on it")}
+        </p>
+    }
+}
+
+fn shared_legend() -> impl IntoView {
+    view! {
+        <p class="gb-legend">
+            {sample("gb-done", "finished")} {sample("gb-acquired", "acquired: one member has it")}
+            {sample("gb-acknowledged", "acknowledged, behind one that is not")}
+            {sample("gb-available", "available again")} {sample("gb-archived", "archived: given up")}
+            {sample("gb-kept", "not handed out yet")} {sample("gb-committed", "start offset (SPSO)")}
+            {sample("gb-position", "end offset (SPEO)")}
+            {sample("gb-lag", "not finished, on one scale for all")}
+            {sample("gb-idle", "no member that reads it works")}
         </p>
     }
 }

@@ -1,60 +1,139 @@
 //! A group as two tables, for those who do not see the board.
 
 use leptos::prelude::*;
-use sim_core::view::GroupView;
+use sim_core::view::{GroupShare, GroupView, Sharing};
 
 use super::super::Bench;
+use super::shared;
 use crate::format::seconds;
 
 /// Rows of partitions at most; beyond that those that stand still come first.
 const ROWS_MAX: usize = 60;
 
-type Row = [String; 7];
+/// A row of a table.
+pub(in crate::bench) type Row = Vec<String>;
 
-fn members(group: &GroupView) -> Vec<[String; 3]> {
+/// A table: caption, heads, rows.
+type Table = (String, &'static [&'static str], Vec<Row>);
+
+fn members(group: &GroupView) -> Table {
     let row = |it: &sim_core::view::GroupMember| {
-        [it.name.clone(), it.badge.text.clone(), it.owns.to_string()]
+        let mut row = vec![it.name.clone(), it.badge.text.clone()];
+        match group.sharing {
+            true => row.extend([shared::reads(it), it.acquired.to_string()]),
+            false => row.push(it.owns.to_string()),
+        }
+        row
     };
-    group.members.iter().map(row).collect()
+    let heads: &[&str] = match group.sharing {
+        true => &["member", "state", "reads", "records acquired"],
+        false => &["member", "state", "owns"],
+    };
+    let caption = format!("Group {}, {}: members", group.name, group.state);
+    (caption, heads, group.members.iter().map(row).collect())
 }
 
-/// Rows of partitions and how many more there are.
-fn shares(group: &GroupView, now: u64) -> (Vec<Row>, usize) {
-    let name = |node: u32| {
-        let found = group.members.iter().find(|it| it.node == node);
-        found.map_or_else(|| "?".to_owned(), |it| it.name.clone())
-    };
-    let number = |n: Option<i64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
+const OWNED: &[&str] = &[
+    "partition",
+    "owner",
+    "stopped",
+    "committed offset",
+    "position",
+    "log end offset",
+    "lag",
+];
+
+const SHARED: &[&str] = &[
+    "partition",
+    "start offset (SPSO)",
+    "end offset (SPEO)",
+    "available",
+    "acquired",
+    "by whom",
+    "acknowledged",
+    "archived",
+    "most deliveries",
+    "log end offset",
+];
+
+/// Partitions and how many more there are.
+fn shares(group: &GroupView, now: u64) -> (Table, usize) {
     let mut sorted: Vec<_> = group.shares.iter().collect();
     if sorted.len() > ROWS_MAX {
         sorted.sort_by_key(|it| !it.idle);
     }
     let more = sorted.len().saturating_sub(ROWS_MAX);
-    let rows = sorted.into_iter().take(ROWS_MAX).map(|it| {
-        [
-            it.lane.clone(),
-            it.owner.map_or_else(|| "nobody".to_owned(), name),
-            match (it.idle, it.stopped(now)) {
-                (false, _) => "no".to_owned(),
-                (true, Some(stopped)) => format!("for {}", seconds(stopped)),
-                (true, None) => "no owner yet".to_owned(),
-            },
-            number(it.committed),
-            number(it.position),
-            number(it.end),
-            number(it.lag),
-        ]
-    });
-    (rows.collect(), more)
+    let shown = sorted.into_iter().take(ROWS_MAX);
+    let caption = format!("Group {}, {}: partitions", group.name, group.state);
+    let table = match group.sharing {
+        true => (
+            caption,
+            SHARED,
+            shown.map(|it| shared_row(group, it)).collect(),
+        ),
+        false => (
+            caption,
+            OWNED,
+            shown.map(|it| owned_row(group, it, now)).collect(),
+        ),
+    };
+    (table, more)
 }
 
-fn table<const N: usize>(
+fn number(n: Option<i64>) -> String {
+    n.map_or_else(|| "none".to_owned(), |n| n.to_string())
+}
+
+fn owned_row(group: &GroupView, it: &GroupShare, now: u64) -> Row {
+    let name = |node: u32| {
+        let found = group.members.iter().find(|it| it.node == node);
+        found.map_or_else(|| "?".to_owned(), |it| it.name.clone())
+    };
+    vec![
+        it.lane.clone(),
+        it.owner.map_or_else(|| "nobody".to_owned(), name),
+        match (it.idle, it.stopped(now)) {
+            (false, _) => "no".to_owned(),
+            (true, Some(stopped)) => format!("for {}", seconds(stopped)),
+            (true, None) => "no owner yet".to_owned(),
+        },
+        number(it.committed),
+        number(it.position),
+        number(it.end),
+        number(it.lag),
+    ]
+}
+
+fn shared_row(group: &GroupView, share: &GroupShare) -> Row {
+    let of = |read: &dyn Fn(&Sharing) -> String| {
+        let sharing = share.sharing.as_ref();
+        sharing.map_or_else(|| "not known yet".to_owned(), read)
+    };
+    vec![
+        share.lane.clone(),
+        of(&|it| it.start.to_string()),
+        of(&|it| it.end.to_string()),
+        of(&|it| it.available.to_string()),
+        of(&|it| it.acquired.to_string()),
+        of(&|it| match it.holders.is_empty() {
+            true => "nobody".to_owned(),
+            false => shared::holders(group, it),
+        }),
+        of(&|it| it.acknowledged.to_string()),
+        of(&|it| it.archived.to_string()),
+        of(&|it| it.deliveries.to_string()),
+        number(share.end),
+    ]
+}
+
+/// A table of text.
+pub(in crate::bench) fn table(
     caption: String,
-    heads: [&'static str; N],
-    rows: Vec<[String; N]>,
+    heads: &'static [&'static str],
+    rows: Vec<Row>,
 ) -> impl IntoView {
-    let heads = heads.map(|h| view! { <th scope="col">{h}</th> });
-    let row = |row: [String; N]| {
+    let heads = heads.iter().map(|h| view! { <th scope="col">{*h}</th> });
+    let row = |row: Row| {
         let mut cells = row.into_iter();
         let first = cells.next();
         view! { <tr><th scope="row">{first}</th>{cells.map(|c| view! { <td>{c}</td> }).collect_view()}</tr> }
@@ -63,7 +142,7 @@ fn table<const N: usize>(
         <table>
             <caption>{caption}</caption>
             <thead>
-                <tr>{heads.into_iter().collect_view()}</tr>
+                <tr>{heads.collect_view()}</tr>
             </thead>
             <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
         </table>
@@ -77,31 +156,17 @@ pub(crate) fn GroupTables(bench: Bench) -> impl IntoView {
         bench.slow_tick.track();
         let now = bench.view.with_untracked(|v| v.now);
         let groups = bench.groups.get_untracked();
-        let tables = groups.iter().map(|it| {
-            let state = format!("Group {}, {}", it.name, it.state);
-            (state, members(it), shares(it, now))
-        });
+        let tables = groups.iter().map(|it| (members(it), shares(it, now)));
         tables.collect::<Vec<_>>()
     });
     move || {
-        let group =
-            |(state, members, (shares, more)): (String, Vec<[String; 3]>, (Vec<Row>, usize))| {
-                let heads = [
-                    "partition",
-                    "owner",
-                    "stopped",
-                    "committed offset",
-                    "position",
-                    "log end offset",
-                    "lag",
-                ];
-                let caption = format!("{state}: partitions");
-                view! {
-                    {table(format!("{state}: members"), ["member", "state", "owns"], members)}
-                    {table(caption, heads, shares)}
-                    {(more > 0).then(|| view! { <p>{format!("and {more} more partitions")}</p> })}
-                }
-            };
+        let group = |((caption, heads, rows), (shares, more)): (Table, (Table, usize))| {
+            view! {
+                {table(caption, heads, rows)}
+                {table(shares.0, shares.1, shares.2)}
+                {(more > 0).then(|| view! { <p>{format!("and {more} more partitions")}</p> })}
+            }
+        };
         let groups = shown.get();
         (!groups.is_empty()).then(|| {
             view! {
@@ -116,7 +181,6 @@ pub(crate) fn GroupTables(bench: Bench) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim_core::view::GroupShare;
 
     #[test]
     fn what_stands_still_comes_first_in_a_long_table() {
@@ -132,6 +196,7 @@ mod tests {
             position: None,
             committed: Some(0),
             lag: Some(i),
+            sharing: None,
         };
         let mut group = GroupView {
             name: "g".to_owned(),
@@ -144,12 +209,13 @@ mod tests {
             members: Vec::new(),
             shares: (0..100).map(share).collect(),
             stopped: 0,
+            sharing: false,
         };
-        let (rows, more) = shares(&group, 3_000_000_000);
+        let ((_, _, rows), more) = shares(&group, 3_000_000_000);
         let expected = ["orders-99", "nobody", "for 2.0 s", "0", "none", "99", "99"];
         assert_eq!((rows.len(), more), (60, 40));
         assert_eq!(rows[0], expected);
         group.shares.truncate(3);
-        assert_eq!(shares(&group, 0).0[0][0], "orders-0");
+        assert_eq!(shares(&group, 0).0.2[0][0], "orders-0");
     }
 }

@@ -1,16 +1,18 @@
-//! The board of a job as elements: cards of subtasks with their channels and windows, lines between
-//! them, checkpoints and stores.
+//! The graph of a job as elements: cards of subtasks with their channels and windows, and lines
+//! between them.
 
 use sim_core::view::{
-    ChannelView, JobRow, JobStore, JobView, SubtaskView, Tone, VertexView, WindowBox,
-    event_time_words,
+    ChannelView, JobView, SubtaskView, Tone, VertexView, WindowBox, event_time_words, window_words,
 };
 
-use super::plan::{FEW, Plan};
+use super::plan::{FEW, Line, Plan};
 use super::words;
-use crate::format::{count, seconds, span};
+use crate::format::count;
 use crate::stage::Rect;
 use crate::tree::{El, Kid, button, el, svg};
+
+/// Slots of a queue that are drawn.
+const SLOTS: usize = 10;
 
 /// What is looked at.
 pub(super) struct Sight<'a> {
@@ -37,7 +39,7 @@ fn chip(tone: Tone) -> &'static str {
     }
 }
 
-fn key_class(number: u32, class: &str) -> String {
+pub(super) fn key_class(number: u32, class: &str) -> String {
     format!("{class} key key-{}", number % 6)
 }
 
@@ -123,10 +125,12 @@ fn title(it: &VertexView) -> El {
 }
 
 fn lines(job: &JobView, plan: &Plan) -> El {
-    let mut art = svg("svg").class("jb-lines").mute();
+    let art = svg("svg").class("jb-lines").mute();
     if plan.narrow {
         return art;
     }
+    // First all lines, then what crosses: nothing lies on a buffer.
+    let (mut under, mut over) = (Vec::new(), Vec::new());
     for task in job.vertices.iter().flat_map(|it| &it.subtasks) {
         for (row, it) in task.channels.iter().enumerate() {
             let Some(line) = plan.line(it.from, (task.vertex, task.number), row) else {
@@ -137,28 +141,67 @@ fn lines(job: &JobView, plan: &Plan) -> El {
                 (false, true) => "jb-line full",
                 (false, false) => "jb-line",
             };
-            art = art.with(svg("path").class(class).is("d", line.path()));
-            for it in &it.crossing {
-                let (x, y) = line.at(f64::from(it.progress_ppm) / 1e6);
-                art = art.with(match it.barrier {
-                    Some(_) => svg("rect")
-                        .class("jb-barrier")
-                        .is("x", format!("{:.1}", x - 2.0))
-                        .is("y", format!("{:.1}", y - 9.0))
-                        .is("width", "4")
-                        .is("height", "18"),
-                    None => svg("rect")
-                        .class("jb-buffer")
-                        .is("x", format!("{:.1}", x - 4.0))
-                        .is("y", format!("{:.1}", y - 4.0))
-                        .is("width", "8")
-                        .is("height", "8")
-                        .is("rx", "2"),
-                });
+            under.push(svg("path").class(class).is("d", line.path()));
+            if it.held {
+                over.push(pause(line));
             }
+            over.extend(crossing(line, it));
         }
     }
-    art
+    art.all(under).all(over)
+}
+
+/// A channel of which nothing is read: the sign of a pause at its end.
+fn pause(line: Line) -> El {
+    let (x, y) = line.at(0.82);
+    svg("path").class("jb-pause").is(
+        "d",
+        format!(
+            "M{:.1} {y:.1}a8 8 0 1 0 16 0a8 8 0 1 0-16 0zM{:.1} {:.1}v7m4-7v7",
+            x - 8.0,
+            x - 2.0,
+            y - 3.5
+        ),
+    )
+}
+
+/// What crosses the network on a line: a bar for a barrier, a box for records, a wave for a watermark.
+fn crossing(line: Line, it: &ChannelView) -> Vec<El> {
+    let mut out = Vec::new();
+    for it in &it.crossing {
+        let (x, y) = line.at(f64::from(it.progress_ppm) / 1e6);
+        if let Some(id) = it.barrier {
+            let bar = svg("rect")
+                .class("jb-barrier")
+                .is("x", format!("{:.1}", x - 2.5))
+                .is("y", format!("{:.1}", y - 10.0))
+                .is("width", "5")
+                .is("height", "20");
+            let number = svg("text")
+                .class("jb-barrier-id")
+                .is("x", format!("{x:.1}"))
+                .is("y", format!("{:.1}", y - 12.0))
+                .with(id.to_string());
+            out.extend([bar, number]);
+            continue;
+        }
+        if it.records > 0 || it.watermark.is_none() {
+            out.push(
+                svg("rect")
+                    .class("jb-buffer")
+                    .is("x", format!("{:.1}", x - 4.5))
+                    .is("y", format!("{:.1}", y - 4.5))
+                    .is("width", "9")
+                    .is("height", "9")
+                    .is("rx", "2"),
+            );
+        }
+        if it.watermark.is_some() {
+            let d = format!("M{:.1} {:.1}q3.5-5 7 0t7 0", x - 7.0, y + 9.0);
+            out.push(svg("path").class("jb-wave").is("d", d));
+        }
+    }
+    out
 }
 
 fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &Sight<'_>) -> El {
@@ -180,65 +223,26 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
         (true, "backpressured") => "jb-card pressed",
         (true, _) => "jb-card",
     };
-    let manager = it.task_manager.as_ref().map_or("–", |it| it.1.as_str());
-    let records = format!(
-        "in {} · out {}",
-        count(it.records_in),
-        count(it.records_out)
-    );
-    let top = el("span")
-        .class("jb-top")
-        .mute()
-        .with(el("b").with(format!("#{}", it.number)))
-        .with(el("span").class("muted").with(manager.to_owned()))
-        .with(el("span").class("jb-records mono").with(records));
-    let share = el("span").class("jb-share").mute();
-    let (idle, busy, held) = it.time_ppm;
-    let part = |class: &'static str, ppm: u32| {
-        el("span")
-            .class(class)
-            .style(format!("width:{:.1}%", f64::from(ppm) / 1e4))
-    };
-    let share = share
-        .with(part("busy", busy))
-        .with(part("held", held))
-        .with(part("idle", idle));
-    let mark = event_time_words(it.watermark);
-    let mut front = el("span").class("jb-axis").mute();
-    if let Some(mark) = it.watermark {
-        front = front.with(
-            el("span")
-                .class("front")
-                .style(format!("width:{:.1}%", place_of(mark, axis))),
-        );
+    let mut card = el("div").class(class).with(hit).with(top(job, it));
+    card = card
+        .with(state(it))
+        .with(el("span").class("jb-shares").mute().with(match it.counted {
+            true => words::shares(it),
+            false => String::new(),
+        }));
+    if job.timed {
+        card = card.with(mark(it, axis));
     }
-    let card = el("div")
-        .class(class)
-        .with(hit)
-        .with(top)
-        .with(
-            el("span")
-                .class("jb-doing")
-                .mute()
-                .with(words::doing(it))
-                .with(share),
-        )
-        .with(
-            el("span")
-                .class("jb-mark")
-                .mute()
-                .with(front)
-                .with(el("span").class("mono").with(format!("watermark {mark}"))),
-        );
-    let card = card.all(it.channels.iter().map(|it| channel(job, it)));
+    if !it.runs {
+        return card;
+    }
+    let checkpoint = it.checkpoint.map(|it| it.0);
+    let card = card.all(it.channels.iter().map(|it| channel(job, it, checkpoint)));
     let splits = it.splits.iter().map(|it| {
         let idle = if it.idle { " · idle" } else { "" };
         let text = format!("split {} at {}{idle}", it.number, it.offset);
-        row("jb-split").with(el("span").with(text)).with(
-            el("span")
-                .class("mono")
-                .with(event_time_words(it.watermark)),
-        )
+        let row = row("jb-split").with(el("span").with(text));
+        timed(row, job, it.watermark)
     });
     let card = card.all(splits);
     let card = card.all(it.windows.iter().take(FEW).map(window));
@@ -256,19 +260,98 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
         };
         row("jb-held")
             .is("title", it.id.clone())
-            .with(format!("transaction {what}: {} rows", it.rows))
+            .with(el("span").with(format!("transaction {what}: {} rows", it.rows)))
     });
     card.all(held).with(foot(it))
+}
+
+/// Number, machine, and what went in and out.
+fn top(job: &JobView, it: &SubtaskView) -> El {
+    let manager = it.task_manager.as_ref().map_or("–", |it| it.1.as_str());
+    let records = match words::records(job, it) {
+        None => String::new(),
+        Some((input, None)) => format!("in {}", count(input)),
+        Some((input, Some(out))) => format!("in {} · out {}", count(input), count(out)),
+    };
+    el("span")
+        .class("jb-top")
+        .mute()
+        .with(el("b").with(format!("#{}", it.number)))
+        .with(el("span").class("jb-on muted").with(manager.to_owned()))
+        .with(el("span").class("jb-records mono").with(records))
+}
+
+/// What it does, and how it spent its time.
+fn state(it: &SubtaskView) -> El {
+    let (idle, busy, held) = it.time_ppm;
+    let part = |class: &'static str, ppm: u32| {
+        el("span")
+            .class(class)
+            .style(format!("width:{:.1}%", f64::from(ppm) / 1e4))
+    };
+    let share = el("span")
+        .class("jb-share")
+        .with(part("busy", busy))
+        .with(part("held", held))
+        .with(part("idle", idle));
+    el("span")
+        .class("jb-doing")
+        .mute()
+        .with(el("b").with(words::doing(it)))
+        .with(share)
+}
+
+/// The watermark as a front over the windows that are open.
+fn mark(it: &SubtaskView, axis: (i64, i64)) -> El {
+    let mut front = el("span").class("jb-axis");
+    if let Some(mark) = it.watermark {
+        front = front.with(
+            el("span")
+                .class("front")
+                .style(format!("width:{:.1}%", place_of(mark, axis))),
+        );
+    }
+    let mut spans: Vec<(i64, i64, bool)> = Vec::new();
+    for it in &it.windows {
+        if !spans.iter().any(|at| (at.0, at.1) == (it.start, it.end)) {
+            spans.push((it.start, it.end, it.fired));
+        }
+    }
+    let span = |(start, end, fired): (i64, i64, bool)| {
+        let (from, to) = (place_of(start, axis), place_of(end, axis));
+        el("span")
+            .class(if fired { "pane fired" } else { "pane" })
+            .style(format!("left:{from:.1}%;width:{:.1}%", to - from))
+    };
+    front = front.all(spans.into_iter().map(span));
+    el("span").class("jb-mark").mute().with(front).with(
+        el("span")
+            .class("mono")
+            .with(format!("watermark {}", event_time_words(it.watermark))),
+    )
 }
 
 fn row(class: &'static str) -> El {
     el("span").class(format!("jb-row {class}")).mute()
 }
 
+/// A row with a watermark at its end, where the job has any.
+fn timed(row: El, job: &JobView, watermark: Option<i64>) -> El {
+    match job.timed {
+        true => row.with(
+            el("span")
+                .class("jb-time mono")
+                .with(event_time_words(watermark)),
+        ),
+        false => row,
+    }
+}
+
 /// The last row: the checkpoint under way here, else what is kept.
 fn foot(it: &SubtaskView) -> El {
     if let Some((id, waits)) = it.checkpoint {
-        return row("jb-snapshot").with(format!("checkpoint {id}: {waits}"));
+        let text = format!("checkpoint {id}: {waits}");
+        return row("jb-snapshot").with(el("span").with(text));
     }
     let mut parts = Vec::new();
     if it.state_entries > 0 {
@@ -284,51 +367,78 @@ fn foot(it: &SubtaskView) -> El {
     if let Some(backlog) = it.backlog {
         parts.push(format!("backlog {}", count(backlog)));
     }
-    row("jb-foot").with(parts.join(" · "))
+    row("jb-foot").with(el("span").with(parts.join(" · ")))
 }
 
-/// A channel at its receiver: what waits at the sender, what crosses, what waits here.
-fn channel(job: &JobView, it: &ChannelView) -> El {
+fn bar(id: i64) -> El {
+    el("span").class("jb-bar").with(id.to_string())
+}
+
+/// What waits at the sender, the newest first: how many buffers between which barriers.
+fn waiting(it: &ChannelView) -> Vec<El> {
+    let mut runs: Vec<(Option<i64>, u32)> = Vec::new();
+    for at in &it.line_waiting {
+        match runs.last_mut() {
+            Some((None, many)) if at.is_none() => *many += 1,
+            _ => runs.push((*at, 1)),
+        }
+    }
+    let one = |(barrier, many): (Option<i64>, u32)| match barrier {
+        Some(id) => bar(id),
+        None => el("span")
+            .class("jb-wait")
+            .with(el("span").class("jb-slot full"))
+            .with(format!("×{many}")),
+    };
+    runs.into_iter().rev().map(one).collect()
+}
+
+/// What waits at the receiver, the next to be read last, behind the room that is left.
+fn queue(it: &ChannelView) -> El {
+    let room = (it.queued_max as usize).saturating_sub(it.queued as usize);
+    let empty = (0..room.min(SLOTS)).map(|_| el("span").class("jb-slot"));
+    let shown = it.line.iter().take(SLOTS).rev();
+    let full = shown.map(|at| match at {
+        Some(id) => bar(*id),
+        None => el("span").class("jb-slot full"),
+    });
+    let more = it.line.len().saturating_sub(SLOTS);
+    let queue = el("span").class("jb-queue");
+    let queue = match more {
+        0 => queue,
+        more => queue.with(el("span").class("jb-wait").with(format!("+{more}"))),
+    };
+    queue.all(empty).all(full)
+}
+
+/// A channel at its receiver, in the order in which all will be read: what waits at the sender, what
+/// crosses, what waits here; the next stands last.
+fn channel(job: &JobView, it: &ChannelView, checkpoint: Option<i64>) -> El {
     let class = if it.held {
         "jb-channel held"
     } else {
         "jb-channel"
     };
-    let barrier = |id: &i64| el("span").class("jb-bar").with(id.to_string());
-    let cell = |full: bool| el("span").class(if full { "jb-slot full" } else { "jb-slot" });
-    let queue = |many: u32, most: u32| {
-        let shown = most.max(many).min(10);
-        (0..shown).map(move |i| cell(i < many))
-    };
-    // From the sender to the receiver: bars stand behind what was written before them.
     let crossing = it.crossing.iter().filter_map(|it| it.barrier);
-    let mut bars: Vec<i64> = it.barriers_waiting.clone();
-    bars.extend(crossing);
-    bars.extend(&it.barriers);
-    let mut line = row(class)
+    let line = row(class)
         .is("title", words::channel(job, it))
-        .with(el("span").class("jb-from").with(words::sender(job, it)))
         .with(
             el("span")
-                .class("jb-queue")
-                .all(queue(it.queued, it.queued_max)),
-        );
-    if it.waiting > 0 {
-        line = line.with(
-            el("span")
-                .class("jb-wait")
-                .with(format!("+{} at sender", it.waiting)),
-        );
-    }
-    line = line.all(bars.iter().map(barrier));
-    if it.held {
-        line = line.with(el("span").class("jb-says").with("held"));
-    }
-    line.with(
-        el("span")
-            .class("jb-time mono")
-            .with(event_time_words(it.watermark)),
-    )
+                .class("jb-from")
+                .with(words::last(job, it.from.0).to_owned()),
+        )
+        .with(el("span").class("jb-no").with(format!("#{}", it.from.1)))
+        .all(waiting(it))
+        .all(crossing.map(|id| bar(id).is("data-crosses", "")))
+        .with(queue(it));
+    let line = match (it.held, checkpoint) {
+        (true, Some(id)) => line
+            .with(bar(id))
+            .with(el("span").class("jb-says").with("held")),
+        (true, None) => line.with(el("span").class("jb-says").with("held")),
+        (false, _) => line,
+    };
+    timed(line, job, it.watermark)
 }
 
 fn window(it: &WindowBox) -> El {
@@ -348,152 +458,8 @@ fn window(it: &WindowBox) -> El {
         .with(
             el("span")
                 .class("mono")
-                .with(words::bounds(it.start, it.end)),
+                .with(window_words(it.start, it.end)),
         )
         .with(el("span").class("jb-says").with(fired))
         .with(el("b").class("mono jb-value").with(it.value.clone()))
-}
-
-/// Checkpoints: under way, completed, failed.
-pub(super) fn checkpoints(job: &JobView, now: u64) -> Vec<Kid> {
-    let it = &job.checkpoints;
-    let mut kids: Vec<Kid> = vec![el("h3").with("Checkpoints").into()];
-    for it in &it.under_way {
-        let done = f64::from(it.acknowledged) * 100.0 / f64::from(it.tasks.max(1));
-        let waits: Vec<String> = it
-            .waiting
-            .iter()
-            .map(|(task, why)| format!("{task}: {why}"))
-            .collect();
-        let since = seconds(now.saturating_sub(it.since));
-        let line = el("div")
-            .class("jb-checkpoint")
-            .test("checkpoint-under-way")
-            .with(el("b").with(format!("Checkpoint {}", it.id)))
-            .with(el("span").with(format!(
-                "{} of {} acknowledged, for {since}",
-                it.acknowledged, it.tasks
-            )))
-            .with(
-                el("span")
-                    .class("jb-progress")
-                    .mute()
-                    .with(el("span").style(format!("width:{done:.0}%"))),
-            );
-        let waits = match waits.is_empty() {
-            true => "its metadata is being written".to_owned(),
-            false => format!("waits for {}", waits.join(", ")),
-        };
-        kids.push(line.with(el("span").class("muted").with(waits)).into());
-    }
-    let mut list = el("ul").class("jb-done").test("checkpoints-completed");
-    for it in &it.completed {
-        let kind = if it.savepoint {
-            "savepoint"
-        } else {
-            "checkpoint"
-        };
-        let how = if it.unaligned { ", unaligned" } else { "" };
-        let text = format!(
-            "{kind} {} complete · {}{how} · {} B",
-            it.id,
-            span(it.took),
-            count(it.bytes)
-        );
-        list = list.with(el("li").class("chip proven").with(text));
-    }
-    for (id, why) in &it.failed {
-        list = list.with(
-            el("li")
-                .class("chip harm")
-                .with(format!("checkpoint {id} failed: {why}")),
-        );
-    }
-    if it.completed.is_empty() && it.failed.is_empty() && it.under_way.is_empty() {
-        kids.push(el("span").class("muted").with("none yet").into());
-    }
-    kids.push(list.into());
-    kids.push(
-        el("span")
-            .class("muted")
-            .with(format!(
-                "storage: {} states, {} B",
-                count(it.stored.0),
-                count(it.stored.1)
-            ))
-            .into(),
-    );
-    kids
-}
-
-/// What lies in the stores outside.
-pub(super) fn stores(job: &JobView) -> Vec<Kid> {
-    job.stores.iter().map(|it| store(it).into()).collect()
-}
-
-fn store(it: &JobStore) -> El {
-    let (open, committed, aborted) = it.transactions;
-    let says = format!(
-        "{} of {} rows visible to read_committed · transactions: {open} open, {committed} committed, {aborted} aborted",
-        count(it.visible),
-        count(it.total)
-    );
-    let mut rows = el("ol")
-        .class("jb-rows")
-        .is("start", (it.first + 1).to_string());
-    if it.first > 0 {
-        rows = rows.with(
-            el("li")
-                .class("muted")
-                .with(format!("{} older rows", count(it.first))),
-        );
-    }
-    rows = rows.all(it.rows.iter().map(stored));
-    el("section")
-        .class("jb-store")
-        .label(format!("Store {}", it.name))
-        .with(
-            el("h3").with(it.name.clone()).with(
-                el("span")
-                    .class("muted")
-                    .with(format!(" {} by {}", it.guarantee, it.sink)),
-            ),
-        )
-        .with(
-            el("p")
-                .class("muted")
-                .test(format!("store-{}", it.name))
-                .with(says),
-        )
-        .with(rows)
-}
-
-fn stored(it: &JobRow) -> El {
-    let class = match (it.state, it.visible) {
-        ("committed", true) => "jb-stored",
-        ("committed", false) => "jb-stored waits",
-        ("open", _) => "jb-stored open",
-        _ => "jb-stored aborted",
-    };
-    let state = match (it.state, it.visible) {
-        ("committed", true) => "",
-        ("committed", false) => "not visible yet",
-        (state, _) => state,
-    };
-    let window = it.window.map(|(start, end)| words::bounds(start, end));
-    el("li")
-        .class(class)
-        .is("data-state", it.state)
-        .with(
-            el("span")
-                .class(key_class(it.key_number, "jb-key"))
-                .with(it.key.clone()),
-        )
-        .with(el("b").class("mono").with(it.value.clone()))
-        .with(
-            el("span")
-                .class("mono muted")
-                .with(window.unwrap_or_default()),
-        )
-        .with(el("span").class("jb-says").with(state))
 }

@@ -7,7 +7,9 @@ mod beside;
 mod draw;
 mod plan;
 mod plot;
+mod side;
 mod strip;
+mod tables;
 mod words;
 
 use leptos::prelude::*;
@@ -22,6 +24,7 @@ use plan::Plan;
 
 pub(super) use beside::{Beside, values};
 pub(super) use strip::counters;
+pub(crate) use tables::JobTables;
 
 /// What the frame of the graph keeps free on both sides, for outlines, px.
 const EDGES: f64 = 8.0;
@@ -44,41 +47,66 @@ pub(super) fn JobHead(bench: Bench) -> impl IntoView {
 /// The job on the stage.
 #[component]
 pub(super) fn JobStage(bench: Bench) -> impl IntoView {
-    let (checkpoints, stores) = (
+    let (body, checkpoints, stores) = (
+        NodeRef::<leptos::html::Div>::new(),
         NodeRef::<leptos::html::Div>::new(),
         NodeRef::<leptos::html::Div>::new(),
     );
+    let width = width_of(body);
     let now = move || bench.view.with(|v| v.now);
     keep(checkpoints, move || {
         let now = now();
-        with(bench, |job| draw::checkpoints(job, now))
+        with(bench, |job| side::checkpoints(job, now))
     });
-    keep(stores, move || with(bench, draw::stores));
+    keep(stores, move || with(bench, side::stores));
+    let told = Memo::new(move |_| with(bench, side::has_checkpoints));
+    // Plot and stores stand beside the graph where there is room, else below it.
+    let beside = Memo::new(move |_| {
+        bench
+            .job
+            .with(|job| plan::side(job.as_ref().as_ref()?, width.get()))
+    });
+    let columns = move || beside.get().map(|it| format!("minmax(0,1fr) {it:.0}px"));
     view! {
         <section class="group-stage job-stage" aria-label="Job" data-testid="job-stage">
-            <Graph bench />
-            <div class="jb-checkpoints" data-testid="job-checkpoints" node_ref=checkpoints></div>
-            <div class="jb-stores" data-testid="job-stores" node_ref=stores></div>
-            <Plot bench />
+            <div
+                class="jb-checkpoints"
+                data-testid="job-checkpoints"
+                hidden=move || !told.get()
+                node_ref=checkpoints
+            ></div>
+            <div class="jb-body" node_ref=body style:grid-template-columns=columns>
+                <Graph bench />
+                <div class="jb-side">
+                    <Plot bench />
+                    <div class="jb-stores" data-testid="job-stores" node_ref=stores></div>
+                </div>
+            </div>
         </section>
     }
 }
 
-#[component]
-fn Graph(bench: Bench) -> impl IntoView {
-    let plane = NodeRef::<leptos::html::Div>::new();
-    let frame = NodeRef::<leptos::html::Div>::new();
+/// The width of an element, px; zero before it is known.
+fn width_of(it: NodeRef<leptos::html::Div>) -> RwSignal<f64> {
     let width = RwSignal::new(0.0_f64);
-    let stop = RwSignal::new(None::<String>);
     let watch = StoredValue::new_local(None::<Watch>);
     Effect::new(move || {
-        let watched = frame.get().and_then(|it| {
+        let watched = it.get().and_then(|it| {
             on_resize(&it, move |w, _| {
                 let _ = width.try_set(w);
             })
         });
         watch.set_value(watched);
     });
+    width
+}
+
+#[component]
+fn Graph(bench: Bench) -> impl IntoView {
+    let plane = NodeRef::<leptos::html::Div>::new();
+    let frame = NodeRef::<leptos::html::Div>::new();
+    let width = width_of(frame);
+    let stop = RwSignal::new(None::<String>);
     let laid = Memo::new(move |_| with(bench, |job| Plan::new(job, width.get() - EDGES)));
     keep(plane, move || {
         with(bench, |job| {
@@ -132,7 +160,11 @@ fn Plot(bench: Bench) -> impl IntoView {
         let plot: Option<EventTimePlot> = bench.ask(|s| s.event_times()).flatten();
         plot.unwrap_or_default()
     });
-    keep(place, move || shown.with(plot::plot));
+    let width = width_of(place);
+    keep(place, move || {
+        let width = width.get();
+        with(bench, |job| shown.with(|it| plot::plot(it, job, width)))
+    });
     let table = move || shown.with(words::plot_rows);
     view! {
         <div class="jb-plot" data-testid="job-plot" node_ref=place></div>

@@ -7,11 +7,11 @@ use sim_core::view::{JobView, SubtaskView};
 use crate::stage::Rect;
 
 /// Height of a row of a card.
-pub(super) const ROW: f64 = 21.0;
-/// Height of a card's head: name, machine, state and watermark.
-const HEAD: f64 = 84.0;
+pub(super) const ROW: f64 = 20.0;
+/// Height of a card's head: name, machine, state; and of the watermark below it.
+const HEAD: (f64, f64) = (60.0, 26.0);
 /// Padding of a card, above and below.
-const PAD: f64 = 8.0;
+const PAD: f64 = 6.0;
 /// Height of a vertex's name.
 const TITLE: f64 = 24.0;
 /// Room for lines between two columns, and between two cards.
@@ -20,6 +20,8 @@ const GUTTER: (f64, f64) = (46.0, 12.0);
 const COLUMN: f64 = 204.0;
 /// Below this width there is one column.
 const PHONE: f64 = 520.0;
+/// Least and greatest width of what stands beside the graph, and the gap between.
+const SIDE: (f64, f64, f64) = (330.0, 520.0, 20.0);
 /// Windows and transactions of a card.
 pub(super) const FEW: usize = 5;
 
@@ -40,6 +42,8 @@ pub(super) struct Plan {
     pub(super) width: f64,
     /// One column: no lines.
     pub(super) narrow: bool,
+    /// Height of a card's head.
+    head: f64,
     /// Names of vertices: number, place.
     pub(super) titles: Vec<(u16, Rect)>,
     /// Subtasks.
@@ -54,18 +58,27 @@ pub(super) fn rows(it: &SubtaskView) -> usize {
         + it.windows.len().min(FEW)
         + more
         + it.transactions.len().min(FEW)
-        + 1
+        + usize::from(it.runs)
+}
+
+/// How many columns a job takes.
+fn columns(job: &JobView) -> u32 {
+    let depths = job.vertices.iter().map(|it| it.depth + 1);
+    depths.max().unwrap_or(1)
+}
+
+/// The width for what stands beside the graph of a job, where there is room for it.
+pub(super) fn side(job: &JobView, width: f64) -> Option<f64> {
+    let many = f64::from(columns(job));
+    let graph = COLUMN * many + GUTTER.0 * (many - 1.0) + SIDE.2;
+    let room = width - graph;
+    (room >= SIDE.0).then(|| (width * 0.42).clamp(SIDE.0, room.min(SIDE.1)).floor())
 }
 
 impl Plan {
     /// Lays out a job.
     pub(super) fn new(job: &JobView, width: f64) -> Self {
-        let columns = job
-            .vertices
-            .iter()
-            .map(|it| it.depth + 1)
-            .max()
-            .unwrap_or(1);
+        let columns = columns(job);
         let narrow = width < PHONE;
         let many = if narrow { 1.0 } else { f64::from(columns) };
         let gutters = GUTTER.0 * (many - 1.0);
@@ -74,6 +87,7 @@ impl Plan {
             .clamp(COLUMN.min(width.max(1.0)), 380.0);
         let mut plan = Plan {
             narrow,
+            head: HEAD.0 + if job.timed { HEAD.1 } else { 0.0 },
             width: column * many + gutters,
             ..Plan::default()
         };
@@ -88,7 +102,7 @@ impl Plan {
                 .push((vertex.number, Rect::new(x, *low, column, TITLE)));
             *low += TITLE;
             for it in &vertex.subtasks {
-                let h = HEAD + 2.0 * PAD + rows(it) as f64 * ROW;
+                let h = plan.head + 2.0 * PAD + rows(it) as f64 * ROW;
                 plan.spots.push(Spot {
                     of: (it.vertex, it.number),
                     card: Rect::new(x, *low, column, h),
@@ -110,8 +124,8 @@ impl Plan {
     pub(super) fn line(&self, from: (u16, u32), to: (u16, u32), row: usize) -> Option<Line> {
         let (a, b) = (self.card(from)?, self.card(to)?);
         Some(Line {
-            from: (a.x + a.w, a.y + HEAD / 2.0),
-            to: (b.x, b.y + PAD + HEAD + (row as f64 + 0.5) * ROW),
+            from: (a.x + a.w, a.y + self.head / 2.0),
+            to: (b.x, b.y + PAD + self.head + (row as f64 + 0.5) * ROW),
         })
     }
 }
@@ -144,6 +158,27 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_room_beside_a_graph_of_two_columns() {
+        let vertex = |depth| sim_core::view::VertexView {
+            number: depth as u16,
+            name: String::new(),
+            kind: "map",
+            depth,
+            parallelism: 1,
+            subtasks: Vec::new(),
+        };
+        let mut job = JobView {
+            vertices: vec![vertex(0), vertex(1)],
+            ..JobView::default()
+        };
+        assert_eq!(side(&job, 845.0), Some(354.0));
+        assert_eq!(side(&job, 366.0), None);
+        job.vertices.push(vertex(2));
+        assert_eq!(side(&job, 845.0), None);
+        assert!(side(&job, 1_300.0).is_some());
+    }
 
     #[test]
     fn a_line_begins_and_ends_where_it_says() {

@@ -1,23 +1,52 @@
 //! Event time against processing time: the ideal line, the watermark, windows that fired, and each
 //! record with a shape for what became of it.
 
-use sim_core::view::{EventTimePlot, PlotVerdict, event_time_words};
+use sim_core::view::{EventTimePlot, JobView, PlotVerdict, event_time_words};
 
 use crate::tree::{El, Kid, el, svg};
 
-/// The size of the drawing, and the margins left and below.
-const SIZE: (f64, f64) = (640.0, 300.0);
-const MARGIN: (f64, f64) = (52.0, 34.0);
+/// Least and greatest width of the drawing, px.
+const WIDTH: (f64, f64) = (280.0, 900.0);
+/// Least and greatest height.
+const HEIGHT: (f64, f64) = (190.0, 320.0);
+/// The margins left and below.
+const MARGIN: (f64, f64) = (54.0, 34.0);
+/// Steps of an axis, s.
+const STEPS: [u32; 18] = [
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200,
+    86_400,
+];
 
 /// Where times stand.
 struct Scale {
+    size: (f64, f64),
     event: (f64, f64),
     processing: (f64, f64),
 }
 
+/// A window that is open still: first moment, and the moment after the last.
+type Open = (i64, i64);
+
+/// The windows that the judge keeps and that have not fired.
+fn open(plot: &EventTimePlot, job: &JobView) -> Vec<Open> {
+    let judges = |name: &str| name.split(" → ").any(|it| it == plot.operator);
+    let vertices = job.vertices.iter().filter(|it| judges(&it.name));
+    let windows = vertices
+        .flat_map(|it| &it.subtasks)
+        .flat_map(|it| &it.windows);
+    let finite = windows.filter(|it| it.end != i64::MAX && it.start != i64::MIN);
+    let mut found: Vec<Open> = finite.map(|it| (it.start, it.end)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|it| !plot.windows.iter().any(|at| (at.start, at.end) == *it));
+    found
+}
+
 impl Scale {
     /// Over all that is shown, ms.
-    fn new(plot: &EventTimePlot) -> Self {
+    fn new(plot: &EventTimePlot, open: &[Open], width: f64) -> Self {
+        let width = width.clamp(WIDTH.0, WIDTH.1);
+        let size = (width, (width * 0.55).clamp(HEIGHT.0, HEIGHT.1));
         let processing = (
             plot.from as f64 / 1e6,
             (plot.to as f64 / 1e6).max(plot.from as f64 / 1e6 + 1_000.0),
@@ -28,7 +57,8 @@ impl Scale {
             .watermarks
             .iter()
             .flat_map(|it| it.1.iter().map(|it| it.1));
-        let finite = records.chain(windows).chain(marks);
+        let open = open.iter().flat_map(|it| [it.0, it.1]);
+        let finite = records.chain(windows).chain(open).chain(marks);
         let finite = finite.filter(|it| *it != i64::MAX && *it != i64::MIN);
         let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), it| {
             (low.min(it as f64), high.max(it as f64))
@@ -38,19 +68,28 @@ impl Scale {
         } else {
             processing
         };
-        Scale { event, processing }
+        Scale {
+            size,
+            event,
+            processing,
+        }
+    }
+
+    /// The height of the axis.
+    fn ground(&self) -> f64 {
+        self.size.1 - MARGIN.1
     }
 
     fn x(&self, ms: f64) -> f64 {
         let (low, high) = self.event;
         let share = ((ms - low) / (high - low).max(1.0)).clamp(0.0, 1.0);
-        MARGIN.0 + share * (SIZE.0 - MARGIN.0 - 12.0)
+        MARGIN.0 + share * (self.size.0 - MARGIN.0 - 14.0)
     }
 
     fn y(&self, ms: f64) -> f64 {
         let (low, high) = self.processing;
         let share = ((ms - low) / (high - low).max(1.0)).clamp(0.0, 1.0);
-        SIZE.1 - MARGIN.1 - share * (SIZE.1 - MARGIN.1 - 12.0)
+        self.ground() - share * (self.ground() - 16.0)
     }
 }
 
@@ -62,17 +101,28 @@ fn text(x: f64, y: f64, words: String, end: bool) -> El {
         .with(words)
 }
 
-/// Five moments of an axis, each in whole tenths of seconds.
-fn ticks((low, high): (f64, f64)) -> impl Iterator<Item = f64> {
-    (0..5).map(move |i| ((low + (high - low) * f64::from(i) / 4.0) / 100.0).round() * 100.0)
+/// Round moments of an axis, `most` at most, ms.
+fn ticks((low, high): (f64, f64), most: f64) -> Vec<f64> {
+    let steps = STEPS.iter().map(|it| f64::from(*it) * 1_000.0);
+    let fits = |step: &f64| (high - low) / step <= most;
+    let step = steps.into_iter().find(fits);
+    let step = step.unwrap_or((high - low) / most).max(1.0);
+    let mut out = Vec::new();
+    let mut at = (low / step).ceil() * step;
+    while at <= high {
+        out.push(at);
+        at += step;
+    }
+    out
 }
 
 /// The plot with its legend; nothing if no operator judges by time.
-pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
+pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> {
     if plot.operator.is_empty() {
         return Vec::new();
     }
-    let scale = Scale::new(plot);
+    let open = open(plot, job);
+    let scale = Scale::new(plot, &open, width);
     let late = plot
         .records
         .iter()
@@ -84,12 +134,25 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
         plot.records.len(),
         plot.windows.len()
     );
+    let (wide, high) = scale.size;
     let mut art = svg("svg")
         .class("jb-art")
-        .is("viewBox", format!("0 0 {} {}", SIZE.0, SIZE.1))
+        .is("viewBox", format!("0 0 {wide:.0} {high:.0}"))
         .is("role", "img")
-        .label(said.clone());
-    let ground = SIZE.1 - MARGIN.1;
+        .label(said);
+    let ground = scale.ground();
+    for (start, end) in &open {
+        let (x, u) = (scale.x(*start as f64), scale.x(*end as f64));
+        let y = scale.y(plot.to as f64 / 1e6);
+        art = art.with(
+            svg("rect")
+                .class("jb-pane open")
+                .is("x", format!("{:.1}", x + 1.0))
+                .is("y", format!("{y:.1}"))
+                .is("width", format!("{:.1}", (u - x - 2.0).max(1.0)))
+                .is("height", format!("{:.1}", (ground - y).max(1.0))),
+        );
+    }
     for it in plot
         .windows
         .iter()
@@ -109,7 +172,7 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
                 .is("height", format!("{:.1}", (ground - y).max(1.0))),
         );
     }
-    for ms in ticks(scale.event) {
+    for ms in ticks(scale.event, (wide - MARGIN.0) / 78.0) {
         art = art.with(text(
             scale.x(ms),
             ground + 14.0,
@@ -117,7 +180,7 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
             false,
         ));
     }
-    for ms in ticks(scale.processing) {
+    for ms in ticks(scale.processing, (high - MARGIN.1) / 34.0) {
         let y = scale.y(ms);
         art = art.with(text(
             MARGIN.0 - 5.0,
@@ -128,8 +191,8 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
     }
     art = art
         .with(text(
-            SIZE.0 / 2.0,
-            SIZE.1 - 4.0,
+            wide / 2.0,
+            high - 4.0,
             "event time →".to_owned(),
             false,
         ))
@@ -144,7 +207,8 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
             &[(scale.x(from), scale.y(from)), (scale.x(to), scale.y(to))],
         ));
     }
-    for (_, curve) in &plot.watermarks {
+    let many = plot.watermarks.len() > 1;
+    for (number, curve) in &plot.watermarks {
         // It stands until it moves.
         let mut points = Vec::new();
         let mut last = None;
@@ -157,7 +221,12 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
             points.push((x, y));
             last = Some(x);
         }
-        art = art.with(path("jb-curve", &points));
+        let dashes = number.saturating_sub(1) % 4;
+        art = art.with(path(format!("jb-curve c{dashes}"), &points));
+        if let Some((x, y)) = points.last().filter(|_| many) {
+            let name = text(*x + 3.0, *y - 4.0, format!("#{number}"), false);
+            art = art.with(name.class("jb-up jb-name"));
+        }
     }
     for it in &plot.records {
         let (x, y) = (scale.x(it.event_time as f64), scale.y(it.at as f64 / 1e6));
@@ -165,15 +234,30 @@ pub(super) fn plot(plot: &EventTimePlot) -> Vec<Kid> {
         let dot = mark(it.verdict, x, y).class(class);
         art = art.with(dot.with(svg("title").with(it.text.clone())));
     }
+    let counts = format!(
+        " {} records, {late} late · {} windows fired",
+        plot.records.len(),
+        plot.windows.len()
+    );
+    let counts = el("span").class("muted").test("plot-words").with(counts);
+    let heading = el("h3").with(format!("Time at {}", plot.operator));
+    // Of late records the newest has its sentence in sight.
+    let told = |it: &&sim_core::view::PlotRecord| it.verdict != PlotVerdict::Taken;
+    let newest = plot.records.iter().rev().find(told).or(plot.records.last());
+    let newest = newest.map_or_else(String::new, |it| it.text.clone());
     vec![
-        el("h3").with(format!("Time at {}", plot.operator)).into(),
-        el("p").class("muted").test("plot-words").with(said).into(),
+        heading.with(counts).into(),
         art.into(),
-        legend().into(),
+        el("p")
+            .class("jb-newest")
+            .test("plot-newest")
+            .with(newest)
+            .into(),
+        legend(plot.watermarks.iter().map(|it| it.0)).into(),
     ]
 }
 
-fn path(class: &'static str, points: &[(f64, f64)]) -> El {
+fn path(class: impl Into<crate::tree::Words>, points: &[(f64, f64)]) -> El {
     let mut d = String::new();
     for (i, (x, y)) in points.iter().enumerate() {
         d.push_str(&format!("{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' }));
@@ -205,7 +289,8 @@ fn mark(verdict: PlotVerdict, x: f64, y: f64) -> El {
     svg("path").is("d", d)
 }
 
-fn legend() -> El {
+/// The legend; `curves` are the subtasks that have a watermark.
+fn legend(curves: impl ExactSizeIterator<Item = u32>) -> El {
     let row = |verdict: PlotVerdict, words: &'static str| {
         let sample = svg("svg")
             .class("jb-sample")
@@ -217,17 +302,49 @@ fn legend() -> El {
             .with(sample.with(dot))
             .with(words)
     };
+    let many = curves.len() > 1;
+    let curve = |number: u32| {
+        let sample = svg("svg")
+            .class("jb-sample wide")
+            .is("viewBox", "0 0 36 16")
+            .mute();
+        let dashes = number.saturating_sub(1) % 4;
+        let line = svg("path").class(format!("jb-curve c{dashes}"));
+        let words = match many {
+            true => format!("watermark of #{number}"),
+            false => "watermark".to_owned(),
+        };
+        let line = sample.with(line.is("d", "M1 8H35"));
+        el("span").class("gb-key").with(line).with(words)
+    };
     el("p")
         .class("gb-legend")
+        .all(curves.take(4).map(curve))
         .with(row(PlotVerdict::Taken, "taken"))
         .with(row(PlotVerdict::TakenLate, "late, taken"))
         .with(row(PlotVerdict::SideOutput, "late, side output"))
         .with(row(PlotVerdict::Dropped, "late, dropped"))
-        .with(el("span").class("gb-key").with("solid line: watermark"))
-        .with(el("span").class("gb-key").with("dotted line: ideal"))
+        .with(el("span").class("gb-key").with("dots: ideal"))
         .with(
             el("span")
                 .class("gb-key")
-                .with("box: a window until it fired"),
+                .with("box: a window until it fired, dashed: open"),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moments_of_an_axis_are_round_and_few() {
+        let check = |axis, most, expected: &[f64]| assert_eq!(ticks(axis, most), expected);
+        check((0.0, 12_000.0), 4.0, &[0.0, 5_000.0, 10_000.0]);
+        check((1_500.0, 8_000_000.0), 3.0, &[3_600_000.0, 7_200_000.0]);
+        check(
+            (-2_000.0, 3_000.0),
+            5.0,
+            &[-2_000.0, -1_000.0, 0.0, 1_000.0, 2_000.0, 3_000.0],
+        );
+    }
 }

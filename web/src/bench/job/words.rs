@@ -1,31 +1,48 @@
 //! What the board of a job shows, in words: for those who do not see it.
 
 use sim_core::view::{
-    ChannelView, EventTimePlot, JobView, SubtaskView, WindowBox, event_time_words,
+    ChannelView, EventTimePlot, JobView, SnapshotView, SubtaskView, WindowBox, event_time_words,
+    window_words,
 };
 
 use crate::format::spoken;
 
-/// A moment of the event clock within a window, without its unit.
-pub(super) fn bound(ms: i64) -> String {
-    match ms {
-        i64::MAX => "∞".to_owned(),
-        i64::MIN => "−∞".to_owned(),
-        _ => event_time_words(Some(ms)).replace(" s", ""),
-    }
-}
-
-/// The bounds of a window.
-pub(super) fn bounds(start: i64, end: i64) -> String {
-    format!("[{}, {}) s", bound(start), bound(end))
+/// The last of a vertex's operators: who sends.
+pub(super) fn last(job: &JobView, vertex: u16) -> &str {
+    let name = job.vertex(vertex).map_or("?", |it| it.name.as_str());
+    name.rsplit(" → ").next().unwrap_or(name)
 }
 
 /// The sender of a channel.
 pub(super) fn sender(job: &JobView, it: &ChannelView) -> String {
-    let name = job.vertex(it.from.0).map_or("?", |it| it.name.as_str());
-    // The last of a chain is who sends.
-    let last = name.rsplit(" → ").next().unwrap_or(name);
-    format!("{last} #{}", it.from.1)
+    format!("{} #{}", last(job, it.from.0), it.from.1)
+}
+
+/// A subtask by the first of its operators.
+pub(super) fn task(job: &JobView, (vertex, number): (u16, u32)) -> String {
+    let name = job.vertex(vertex).map_or("?", |it| it.name.as_str());
+    let first = name.split(" → ").next().unwrap_or(name);
+    format!("{first} #{number}")
+}
+
+/// A task's part of a checkpoint.
+pub(super) fn snapshot(job: &JobView, it: &SnapshotView) -> String {
+    let size = match it.bytes {
+        0 => String::new(),
+        bytes => format!(", {bytes} B"),
+    };
+    format!("{}: {}{size}", task(job, it.task), it.stage)
+}
+
+/// Whether anything reads from a vertex within the job.
+pub(super) fn is_read(job: &JobView, vertex: u16) -> bool {
+    job.edges.iter().any(|it| it.from == vertex)
+}
+
+/// Records that went in and out; nothing where that is not known.
+pub(super) fn records(job: &JobView, it: &SubtaskView) -> Option<(u64, Option<u64>)> {
+    let out = is_read(job, it.vertex).then_some(it.records_out);
+    it.counted.then_some((it.records_in, out))
 }
 
 /// A channel with its queue.
@@ -59,22 +76,23 @@ pub(super) fn window(it: &WindowBox) -> String {
     let fired = if it.fired { ", has fired" } else { "" };
     format!(
         "window {} of {}: {}{fired}",
-        bounds(it.start, it.end),
+        window_words(it.start, it.end),
         it.key,
         it.value
     )
 }
 
-/// What a subtask does, with shares of its time.
-pub(super) fn doing(it: &SubtaskView) -> String {
-    if !it.runs {
-        return it.state.to_owned();
-    }
+/// What a subtask does.
+pub(super) fn doing(it: &SubtaskView) -> &'static str {
+    if it.runs { it.doing } else { it.state }
+}
+
+/// Shares of a subtask's time.
+pub(super) fn shares(it: &SubtaskView) -> String {
     let percent = |ppm: u32| (ppm + 5_000) / 10_000;
     let (_, busy, held) = it.time_ppm;
     format!(
-        "{} · busy {} %, backpressured {} %",
-        it.doing,
+        "busy {} %, backpressured {} %",
         percent(busy),
         percent(held)
     )
@@ -89,12 +107,15 @@ pub(super) fn subtask(job: &JobView, it: &SubtaskView) -> String {
         None => parts.push(it.state.to_owned()),
     }
     if it.runs {
-        parts.push(doing(it));
-        parts.push(format!("watermark {}", event_time_words(it.watermark)));
-        parts.push(format!(
-            "{} records in, {} out",
-            it.records_in, it.records_out
-        ));
+        parts.push(doing(it).to_owned());
+    }
+    if let Some((input, out)) = records(job, it) {
+        parts.push(shares(it));
+        if job.timed {
+            parts.push(format!("watermark {}", event_time_words(it.watermark)));
+        }
+        let out = out.map_or_else(String::new, |it| format!(", {it} out"));
+        parts.push(format!("{input} records in{out}"));
     }
     parts.extend(it.channels.iter().map(|it| channel(job, it)));
     parts.extend(it.windows.iter().map(window));

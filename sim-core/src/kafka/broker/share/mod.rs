@@ -294,11 +294,18 @@ impl Broker {
     /// Start and end offset of a partition as a share group has it, at this leader.
     #[must_use]
     pub fn share_offsets(&self, group: &str, tp: TopicPartition) -> Option<(i64, i64)> {
+        let state = self.share_state(group, tp)?;
+        Some((state.start_offset(), state.end_offset()))
+    }
+
+    /// A partition as a share group has it, at this leader; none before its state has been read.
+    #[must_use]
+    pub fn share_state(&self, group: &str, tp: TopicPartition) -> Option<&SharePartition<Name>> {
         self.partitions.get(tp)?.leader_state()?;
         let all = self.share.as_ref()?.partitions.iter();
         let mut own = all.filter(|((name, it), _)| &**name == group && *it == tp);
         let (_, led) = own.next().filter(|(_, led)| led.progress.ready)?;
-        Some((led.state.start_offset(), led.state.end_offset()))
+        Some(&led.state)
     }
 }
 
