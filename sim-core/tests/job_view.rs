@@ -175,7 +175,10 @@ fn a_held_channel_and_its_checkpoint_are_seen_while_the_other_barrier_is_under_w
     let under_way = &job.checkpoints.under_way[0];
     let stages: Vec<_> = under_way.each.iter().map(|it| it.stage).collect();
     assert_eq!(stages, ["acknowledged", "acknowledged", "aligning"]);
-    assert_eq!(under_way.waiting, [("count-1".to_owned(), "aligning")]);
+    assert_eq!(
+        under_way.waiting,
+        [("count → counts #1".to_owned(), "aligning")]
+    );
 }
 
 #[test]

@@ -285,10 +285,11 @@ impl<'w> Look<'w> {
         view
     }
 
-    /// What a task of this attempt had come to when it ended.
+    /// What a task had come to when its present execution ended.
     fn ended(&self, id: TaskId) -> Option<&'w Ended> {
+        let attempt = self.manager.executions().get(&id)?.attempt;
         let mut all = self.managers().filter_map(|(_, _, it)| it.ended(id));
-        all.find(|it| it.attempt == self.manager.attempt())
+        all.find(|it| it.attempt == attempt)
     }
 
     fn running(&self, task: &Task, view: &mut SubtaskView) {

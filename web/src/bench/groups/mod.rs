@@ -191,7 +191,10 @@ pub(super) fn GroupHead(bench: Bench, group: Memo<Option<GroupView>>) -> impl In
             }}
             {move || if sharing() {
                 view! {
-                    <span class="muted" title="Every member reads every partition that it is assigned; each record is one member's at a time">
+                    <span
+                        class="muted"
+                        title="Several members read one partition; each record is one member's at a time"
+                    >
                         "share group: nobody owns a partition"
                     </span>
                 }

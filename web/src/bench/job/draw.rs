@@ -255,12 +255,12 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
     };
     let held = it.transactions.iter().take(FEW).map(|it| {
         let what = match it.checkpoint {
-            Some(id) => format!("{} for checkpoint {id}", it.phase),
+            Some(id) => format!("{} for {id}", it.phase),
             None => it.phase.to_owned(),
         };
         row("jb-held")
             .is("title", it.id.clone())
-            .with(el("span").with(format!("transaction {what}: {} rows", it.rows)))
+            .with(el("span").with(format!("txn {what}: {} rows", it.rows)))
     });
     card.all(held).with(foot(it))
 }

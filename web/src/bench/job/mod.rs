@@ -20,14 +20,11 @@ use super::groups::walk;
 use crate::listen::marked;
 use crate::stage::{Selection, Watch, on_resize};
 use crate::ui::keep;
-use plan::Plan;
+use plan::{EDGES, Plan};
 
 pub(super) use beside::{Beside, values};
 pub(super) use strip::counters;
 pub(crate) use tables::JobTables;
-
-/// What the frame of the graph keeps free on both sides, for outlines, px.
-const EDGES: f64 = 8.0;
 
 /// What is shown of a job, or nothing.
 fn with<T: Default>(bench: Bench, read: impl FnOnce(&JobView) -> T) -> T {

@@ -20,6 +20,8 @@ const GUTTER: (f64, f64) = (46.0, 12.0);
 const COLUMN: f64 = 204.0;
 /// Below this width there is one column.
 const PHONE: f64 = 520.0;
+/// What the frame of the graph keeps free on both sides, for outlines, px.
+pub(super) const EDGES: f64 = 8.0;
 /// Least and greatest width of what stands beside the graph, and the gap between.
 const SIDE: (f64, f64, f64) = (330.0, 520.0, 20.0);
 /// Windows and transactions of a card.
@@ -70,7 +72,7 @@ fn columns(job: &JobView) -> u32 {
 /// The width for what stands beside the graph of a job, where there is room for it.
 pub(super) fn side(job: &JobView, width: f64) -> Option<f64> {
     let many = f64::from(columns(job));
-    let graph = COLUMN * many + GUTTER.0 * (many - 1.0) + SIDE.2;
+    let graph = EDGES + COLUMN * many + GUTTER.0 * (many - 1.0) + SIDE.2;
     let room = width - graph;
     (room >= SIDE.0).then(|| (width * 0.42).clamp(SIDE.0, room.min(SIDE.1)).floor())
 }
@@ -79,7 +81,8 @@ impl Plan {
     /// Lays out a job.
     pub(super) fn new(job: &JobView, width: f64) -> Self {
         let columns = columns(job);
-        let narrow = width < PHONE;
+        let least = COLUMN * f64::from(columns) + GUTTER.0 * f64::from(columns - 1);
+        let narrow = width < PHONE.min(least);
         let many = if narrow { 1.0 } else { f64::from(columns) };
         let gutters = GUTTER.0 * (many - 1.0);
         let column = ((width - gutters) / many)

@@ -26,7 +26,7 @@ pub(super) fn checkpoints(job: &JobView, now: u64) -> Vec<Kid> {
         let line = el("div")
             .class("jb-checkpoint")
             .test("checkpoint-under-way")
-            .with(el("b").with(format!("{}", it.id)))
+            .with(el("b").with(it.id.to_string()))
             .with(el("span").class("mono").with(said))
             .all(it.each.iter().map(|it| snapshot(job, it)));
         let line = match it.acknowledged == it.tasks {
