@@ -174,7 +174,7 @@ fn member(it: &GroupMember, rect: Rect, first: bool, board: &Board, sight: &Sigh
     let badge = &it.badge.text;
     let said = match board.tall && !board.narrow {
         true => badge.clone(),
-        false => badge.replace("generation", "gen"),
+        false => badge.replace("generation", "gen").replace("shares, ", ""),
     };
     let class = match (it.works, board.tall) {
         (true, true) => "gb-box gb-member tall",

@@ -161,8 +161,9 @@ pub(super) fn facts(share: &GroupShare, group: &GroupView) -> El {
         return facts.with("its leader has no state of it yet");
     };
     let fact = |name: &'static str, value: String| {
+        let class = if value == "0" { "zero" } else { "" };
         let number = el("span").class("mono").with(value);
-        el("span").with(name).with(" ").with(number)
+        el("span").class(class).with(name).with(" ").with(number)
     };
     let offset = |n: i64| count(u64::try_from(n).unwrap_or(0));
     let facts = facts

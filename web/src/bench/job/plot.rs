@@ -174,7 +174,7 @@ pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> 
     }
     for ms in ticks(scale.event, (wide - MARGIN.0) / 78.0) {
         art = art.with(text(
-            scale.x(ms),
+            scale.x(ms).min(wide - 26.0),
             ground + 14.0,
             event_time_words(Some(ms as i64)),
             false,
