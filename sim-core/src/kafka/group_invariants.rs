@@ -1,26 +1,35 @@
-//! What is watched of consumer groups: how long partitions stood still, and what must hold: **OneOwner** (no partition has two owners in one generation)
-//! and **CommitMonotone** (a committed offset never goes back by itself).
+//! What is watched of consumer groups: how long partitions stood still, and what must hold:
+//! **OneOwner** (no partition has two owners in one generation or epoch) and **CommitMonotone** (a
+//! committed offset never goes back by itself).
 //!
-//! Owners are taken from the members' own notes, commits from the coordinators'. A commit may be
-//! seen again by a coordinator that reads its log; what it reads is not judged, only what is
-//! committed then.
+//! Owners are taken from the members' own notes: of what they are given, and of what they keep when
+//! they enter a generation. Who has not heard of a generation breaks nothing in it, however long it
+//! holds what others have been given meanwhile: that Kafka does not promise. Commits are taken from
+//! the coordinators' notes. A commit may be seen again by a coordinator that reads its log; what it
+//! reads is not judged, only what is committed then.
 
+use super::facts::Cluster;
 use super::ids::TopicPartition;
 use super::note::{GroupNote, Note, Rule};
 use super::rules::classic_group::Name;
-use crate::kernel::{Nanos, NodeId};
+use crate::kernel::{Nanos, NodeId, World};
+use crate::systems::Node;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+/// Of so many generations a partition's owners are remembered: members may be late.
+const GENERATIONS: usize = 4;
 
 /// What was seen of groups.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(super) struct GroupInvariants {
-    /// Who first owned a partition in a generation; of the newest generation seen.
-    owners: BTreeMap<(Name, TopicPartition), (i64, NodeId)>,
+    /// Who owned a partition in a generation; of the newest ones seen, in order.
+    owners: BTreeMap<(Name, TopicPartition), Vec<(i64, NodeId)>>,
     committed: BTreeMap<(Name, TopicPartition), i64>,
-    /// Where an application has sought a position: it commits what it likes.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    sought: BTreeSet<(Name, TopicPartition)>,
+    /// Where the owner's application has sought a position: so often a commit may go back, and no
+    /// further than to that offset.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sought: BTreeMap<(Name, TopicPartition), (u32, i64)>,
     stops: BTreeMap<(Name, TopicPartition), Stop>,
 }
 
@@ -35,23 +44,26 @@ pub struct Stop {
     pub before: Nanos,
 }
 
+/// The invariant that a note breaks, with a sentence.
+pub(super) type Broken = (&'static str, String);
+
 /// How notes of groups are looked at; see [`crate::kafka::parts`].
 pub(super) struct GroupChecks {
     pub(super) follow: fn(&mut GroupInvariants, &Note, Nanos),
-    pub(super) observe: fn(&mut GroupInvariants, &GroupNote) -> Option<(&'static str, String)>,
+    pub(super) observe: fn(&mut GroupInvariants, &GroupNote, &World<Node>) -> Option<Broken>,
 }
 
 impl GroupInvariants {
     /// There may be groups.
     pub(super) const CHECKS: GroupChecks = GroupChecks {
         follow: GroupInvariants::follow,
-        observe: GroupInvariants::observe,
+        observe: |seen, note, world| seen.observe(note, |one, other| is_one(world, one, other)),
     };
 
     /// There are none.
     pub(super) const NO_CHECKS: GroupChecks = GroupChecks {
         follow: |_, _, _| {},
-        observe: |_, _| None,
+        observe: |_, _, _| None,
     };
 
     pub(super) fn is_empty(&self) -> bool {
@@ -116,31 +128,29 @@ impl GroupInvariants {
         }
     }
 
-    /// Looks at a note; returns the invariant that it breaks, with a sentence.
-    pub(super) fn observe(&mut self, note: &GroupNote) -> Option<(&'static str, String)> {
+    /// Looks at a note. Two nodes may stand for `one` member.
+    fn observe(
+        &mut self,
+        note: &GroupNote,
+        one: impl Fn(NodeId, NodeId) -> bool,
+    ) -> Option<Broken> {
+        if note.rule == Rule::GroupDeleted {
+            // The next of this name counts from the beginning.
+            self.owners.retain(|(group, _), _| *group != note.group);
+            return None;
+        }
         let key = (Name::clone(&note.group), note.tp?);
         match note.rule {
             Rule::PartitionAssigned => {
-                let (generation, owner) = *self
-                    .owners
-                    .get(&key)
-                    .filter(|(generation, _)| *generation >= note.after)
-                    .unwrap_or(&(note.after, note.node));
-                if generation == note.after && owner != note.node {
-                    let text = format!(
-                        "nodes {} and {} both own it in generation {generation} of {}",
-                        owner.0, note.node.0, note.group
-                    );
-                    return Some(("OneOwner", text));
-                }
-                if generation == note.after {
-                    self.owners.insert(key, (generation, owner));
-                }
+                // It goes on from what is committed, whoever sought what before.
+                self.sought.remove(&key);
+                return self.owned(key, note, one);
             }
+            Rule::PartitionKept => return self.owned(key, note, one),
             Rule::OffsetCommitted => {
-                let sought = self.sought.contains(&key);
-                let before = self.committed.insert(key, note.after).unwrap_or(-1);
-                if note.after < before && !sought {
+                let before = self.committed.insert(key.clone(), note.after);
+                let before = before.filter(|it| note.after < *it)?;
+                if !self.may_go_back(&key, note.after) {
                     let text = format!("{} went back from {before} to {}", note.group, note.after);
                     return Some(("CommitMonotone", text));
                 }
@@ -150,12 +160,67 @@ impl GroupInvariants {
                 self.committed.remove(&key);
             }
             Rule::Sought => {
-                self.sought.insert(key);
+                let (times, lowest) = self.sought.entry(key).or_insert((0, note.after));
+                (*times, *lowest) = (*times + 1, note.after.min(*lowest));
             }
             _ => {}
         }
         None
     }
+
+    /// A member has a partition in a generation: nobody else may.
+    fn owned(
+        &mut self,
+        key: (Name, TopicPartition),
+        note: &GroupNote,
+        one: impl Fn(NodeId, NodeId) -> bool,
+    ) -> Option<Broken> {
+        let owners = self.owners.entry(key).or_default();
+        match owners.binary_search_by_key(&note.after, |it| it.0) {
+            Ok(at) => {
+                let (generation, owner) = owners.get_mut(at)?;
+                if *owner != note.node && !one(*owner, note.node) {
+                    let text = format!(
+                        "nodes {} and {} both own it in generation {generation} of {}",
+                        owner.0, note.node.0, note.group
+                    );
+                    return Some(("OneOwner", text));
+                }
+                *owner = note.node;
+            }
+            Err(at) => {
+                owners.insert(at, (note.after, note.node));
+                if owners.len() > GENERATIONS {
+                    owners.remove(0);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a commit goes back because the application did; that it may once for each time that
+    /// it sought.
+    fn may_go_back(&mut self, key: &(Name, TopicPartition), to: i64) -> bool {
+        let Some((times, lowest)) = self.sought.get_mut(key) else {
+            return false;
+        };
+        let allowed = to >= *lowest;
+        *times -= u32::from(allowed);
+        if *times == 0 {
+            self.sought.remove(key);
+        }
+        allowed
+    }
+}
+
+/// Two processes with one `group.instance.id` are one member: the younger has taken its place, and
+/// the older is fenced as soon as it asks.
+fn is_one(world: &World<Node>, one: NodeId, other: NodeId) -> bool {
+    let instance = |node| {
+        let consumer = Cluster(world).consumer(node);
+        consumer.map(|it| it.config().group_instance_id.as_str())
+    };
+    instance(one).is_some_and(|it| !it.is_empty() && instance(other) == Some(it))
 }
 
 #[cfg(test)]
@@ -163,32 +228,129 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    #[test]
-    fn two_owners_and_a_commit_that_goes_back_are_seen() {
+    /// What rules of nodes (0 is the coordinator), with what after, are found to break. Nodes 8 and
+    /// 9 have one `group.instance.id`.
+    fn check(name: &str, notes: &[(Rule, u32, i64, Option<&str>)]) {
         let mut seen = GroupInvariants::default();
-        let mut check = |rule, node, after, expected: Option<&str>| {
+        for (rule, node, after, expected) in notes {
             let note = GroupNote {
-                node: NodeId(node),
-                rule,
+                node: NodeId(*node),
+                rule: *rule,
                 group: Arc::from("g"),
                 member: None,
-                tp: Some(TopicPartition::default()),
+                tp: (*rule != Rule::GroupDeleted).then(TopicPartition::default),
                 before: -1,
-                after,
+                after: *after,
             };
-            let found = seen.observe(&note).map(|(name, _)| name);
-            assert_eq!(found, expected, "{rule:?} {node} {after}");
-        };
-        check(Rule::PartitionAssigned, 1, 1, None);
-        check(Rule::PartitionAssigned, 2, 2, None);
-        check(Rule::PartitionAssigned, 2, 2, None);
-        check(Rule::PartitionAssigned, 1, 2, Some("OneOwner"));
-        check(Rule::OffsetCommitted, 0, 5, None);
-        check(Rule::OffsetCommitted, 0, 5, None);
-        check(Rule::OffsetCommitted, 0, 4, Some("CommitMonotone"));
-        check(Rule::OffsetExpired, 0, -1, None);
-        check(Rule::OffsetCommitted, 0, 1, None);
-        check(Rule::Sought, 1, 0, None);
-        check(Rule::OffsetCommitted, 0, 0, None);
+            let found = seen.observe(&note, |one, other| one.0 > 7 && other.0 > 7);
+            let found = found.map(|(name, _)| name);
+            assert_eq!(found, *expected, "{name}: {rule:?} {node} {after}");
+        }
+    }
+
+    #[test]
+    fn two_owners_in_one_generation_are_seen() {
+        use Rule::{GroupDeleted, PartitionAssigned as Assigned, PartitionKept as Kept};
+        let two = Some("OneOwner");
+        check(
+            "given",
+            &[
+                (Assigned, 1, 1, None),
+                (Assigned, 2, 2, None),
+                (Assigned, 2, 2, None),
+                (Assigned, 1, 2, two),
+            ],
+        );
+        let kept = [
+            (Assigned, 1, 1, None),
+            (Kept, 1, 2, None),
+            (Kept, 1, 3, None),
+        ];
+        check("kept", &[&kept[..], &[(Assigned, 2, 3, two)]].concat());
+        check(
+            "kept, and told later",
+            &[
+                (Assigned, 1, 1, None),
+                (Assigned, 2, 3, None),
+                (Kept, 1, 3, two),
+            ],
+        );
+        check(
+            "has not heard of it",
+            &[
+                (Assigned, 1, 1, None),
+                (Assigned, 2, 3, None),
+                (Kept, 1, 2, None),
+                (Assigned, 3, 2, two),
+            ],
+        );
+        check(
+            "one instance",
+            &[(Assigned, 8, 1, None), (Assigned, 9, 1, None)],
+        );
+        check(
+            "anew",
+            &[
+                (Assigned, 1, 1, None),
+                (GroupDeleted, 0, -1, None),
+                (Assigned, 2, 1, None),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_commit_that_goes_back_by_itself_is_seen() {
+        use Rule::{OffsetCommitted as Committed, PartitionAssigned as Assigned, Sought};
+        let back = Some("CommitMonotone");
+        check(
+            "by itself",
+            &[
+                (Committed, 0, 5, None),
+                (Committed, 0, 5, None),
+                (Committed, 0, 4, back),
+                (Rule::OffsetExpired, 0, -1, None),
+                (Committed, 0, 1, None),
+            ],
+        );
+        check(
+            "sought",
+            &[
+                (Committed, 0, 50, None),
+                (Sought, 1, 10, None),
+                // Was under way.
+                (Committed, 0, 52, None),
+                (Committed, 0, 12, None),
+                (Committed, 0, 11, back),
+            ],
+        );
+        check(
+            "further than sought",
+            &[
+                (Committed, 0, 50, None),
+                (Sought, 1, 10, None),
+                (Committed, 0, 9, back),
+            ],
+        );
+        check(
+            "sought twice",
+            &[
+                (Committed, 0, 50, None),
+                (Sought, 1, 10, None),
+                (Sought, 1, -1, None),
+                (Committed, 0, 10, None),
+                (Committed, 0, 3, None),
+                (Committed, 0, 2, back),
+            ],
+        );
+        check(
+            "the next owner did not seek",
+            &[
+                (Committed, 0, 50, None),
+                (Sought, 1, 60, None),
+                (Committed, 0, 61, None),
+                (Assigned, 2, 2, None),
+                (Committed, 0, 60, back),
+            ],
+        );
     }
 }

@@ -66,6 +66,11 @@ pub(super) fn text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "owns it from now on, in generation (KIP-848: epoch) {a}",
             "ConsumerCoordinator.onJoinComplete, AbstractMembershipManager.assignPartitions",
         ),
+        Rule::PartitionKept => (
+            "partition-kept",
+            "keeps it, also in generation (KIP-848: epoch) {a}, and reads on",
+            "ConsumerCoordinator.onJoinComplete, KIP-429, KIP-848",
+        ),
         Rule::PartitionRevoked => (
             "partition-revoked",
             "gave it up at position {b}: a rebalance asks for it (KIP-429: only if it goes to \

@@ -219,7 +219,7 @@ impl Invariants {
         let checks = self.parts?.table();
         (checks.groups.follow)(&mut self.groups, note, world.now());
         if let Note::Group(note) = note {
-            let (name, text) = (checks.groups.observe)(&mut self.groups, note)?;
+            let (name, text) = (checks.groups.observe)(&mut self.groups, note, world)?;
             if self.unclean_elections > 0 || !self.bereft.is_empty() {
                 // Offsets, of groups or of records, may be gone with the data.
                 return None;

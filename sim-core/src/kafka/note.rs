@@ -177,6 +177,8 @@ pub enum Rule {
     /// The application of a consumer sought a position. Before: the offset; after: that sought, or
     /// -1 if it is to be looked up.
     Sought,
+    /// A member has come to a new generation, and keeps a partition that it has. After: generation.
+    PartitionKept,
 }
 
 /// A note.

@@ -359,12 +359,22 @@ impl Consumer {
             // Whoever gets them is waiting for it.
             self.request_rejoin(member);
         }
+        self.note_kept(member, cx);
         for partition in assigned.difference(&owned) {
             self.take_partition(member, *partition, cx);
         }
         self.restart_auto_commit(member, cx);
         if let Some(outputs) = &mut self.outputs {
             outputs.joined(&member.member_id, member.generation);
+        }
+    }
+
+    /// Says what it keeps of what it had, in the generation that it has come to.
+    pub(in super::super) fn note_kept(&self, member: &Membership, cx: &mut KafkaCx<'_>) {
+        let generation = i64::from(member.generation);
+        for partition in &self.order {
+            let tp = Some(self.client.metadata.tp(*partition));
+            self.note_member(member, Rule::PartitionKept, tp, -1, generation, cx);
         }
     }
 

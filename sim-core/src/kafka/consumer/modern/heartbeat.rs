@@ -213,11 +213,14 @@ impl Consumer {
             modern.next = cx.now().saturating_add(interval);
         }
         modern.not_before = 0;
-        member.generation = answer.member_epoch;
+        if member.generation != answer.member_epoch {
+            member.generation = answer.member_epoch;
+            self.note_kept(member, cx);
+        }
         if let Some(outputs) = self.outputs.as_mut().filter(|_| answer.member_epoch > 0) {
             outputs.joined(&member.member_id, answer.member_epoch);
         }
-        let Some(told) = &answer.assignment else {
+        let (Some(told), Some(modern)) = (&answer.assignment, &mut member.modern) else {
             return;
         };
         let own = told.get(&self.topic).into_iter().flatten();
