@@ -10,6 +10,7 @@ use support::{assert_good, changed, members_too, reached, sweep};
 const STORY: &str = include_str!("../../scenarios/sweep.toml");
 const GROUPS: &str = include_str!("../../scenarios/sweep-groups.toml");
 const TRANSACTIONS: &str = include_str!("../../scenarios/sweep-transactions.toml");
+const GROUPS_KIP848: &str = include_str!("../../scenarios/sweep-groups-kip848.toml");
 const SHARE: &str = include_str!("../../scenarios/sweep-share.toml");
 const KIP848: &str = include_str!("../../scenarios/sweep-transactions-kip848.toml");
 
@@ -79,6 +80,23 @@ fn groups_keep_their_promises_whatever_fails_and_come_together_again() {
         "leader-elected",
     ];
     assert_good(&reports, &rules);
+}
+
+/// The same with the consumer protocol.
+#[test]
+fn groups_of_the_consumer_protocol_keep_the_same_promises() {
+    // In seed 116 the static member crashes and is back before its session is over.
+    let rules = [
+        "partition-kept",
+        "partition-lost",
+        "member-fenced",
+        "member-fatal",
+        "member-session-expired",
+        "group-loaded",
+        "log-compacted",
+        "leader-elected",
+    ];
+    assert_good(&sweep(GROUPS_KIP848, [4, 7, 116], members_too), &rules);
 }
 
 /// Exactly once, whatever fails; and no transaction is open once everything is healed.

@@ -139,7 +139,9 @@ pub(super) fn value(cluster: Cluster<'_>, probe: &Probe) -> Option<Value> {
         }
         Probe::ConsumerCommitFailures(node) => count(member(node)?.commit_failures),
         Probe::ConsumerFenced(node) => {
-            Value::Bool(member(node)?.fatal == Some(ErrorCode::FencedInstanceId))
+            let taken = [ErrorCode::FencedInstanceId, ErrorCode::UnreleasedInstanceId];
+            let fatal = member(node)?.fatal;
+            Value::Bool(fatal.is_some_and(|it| taken.contains(&it)))
         }
         Probe::GroupGeneration(node) => Value::Int(group(node)?.generation.into()),
         Probe::GroupMembers(node) => Value::Int(group(node)?.members as i64),

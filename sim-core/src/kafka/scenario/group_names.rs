@@ -170,7 +170,8 @@ pub(super) fn of_member<'s>(node: NodeId, protocol: GroupProtocol) -> Vec<Proper
             "fenced",
             Type::Bool,
             Probe::ConsumerFenced(node),
-            "Whether FENCED_INSTANCE_ID has ended it: another has its `group.instance.id`.",
+            "Whether FENCED_INSTANCE_ID or UNRELEASED_INSTANCE_ID has ended it: another has its \
+             `group.instance.id`, be it what it was itself before a crash.",
         ),
     ]
 }

@@ -125,7 +125,7 @@ pub enum Probe {
     ConsumerPartitions(NodeId),
     /// Times that a member's application got `CommitFailedException`.
     ConsumerCommitFailures(NodeId),
-    /// Whether FENCED_INSTANCE_ID has ended a member.
+    /// Whether FENCED_INSTANCE_ID or UNRELEASED_INSTANCE_ID has ended a member.
     ConsumerFenced(NodeId),
     /// The generation of a group, by the number of one of its members' nodes, at its coordinator.
     GroupGeneration(NodeId),
