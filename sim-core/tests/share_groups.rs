@@ -99,6 +99,33 @@ fn a_record_that_fails_is_delivered_five_times_and_given_up() {
 }
 
 #[test]
+fn a_record_that_is_rejected_comes_to_nobody_again() {
+    let one = |every: &str| {
+        let config = format!("share.acknowledgement.mode = \"explicit\", application.{every}");
+        member("m1", &config)
+    };
+    let done = "group.office.orders-0.start == orders-0.hw \
+                and group.office.orders-1.start == orders-1.hw";
+    // One delivery of each record, and of a hundred one is not processed.
+    let once = [
+        "ledger.processed > 1670 and ledger.processed < 1690",
+        "m1.delivered == 1700 and ledger.acknowledged == 1700",
+        done,
+    ];
+    check("rejected", &one("reject.every = 100"), "", &once);
+    let again = ["m1.delivered > 1760", done];
+    check("released", &one("release.every = 100"), "", &again);
+    // It is up to the application to say so.
+    let all = ["ledger.processed == 1700", done];
+    check(
+        "implicit",
+        &member("m1", "application.reject.every = 100"),
+        "",
+        &all,
+    );
+}
+
+#[test]
 fn a_closed_member_gives_back_what_it_had() {
     let two = ["m1", "m2"].map(|it| member(it, "")).concat();
     let close = "[[timeline]]\nat = \"12s\"\ndo = \"close-consumer\"\nnode = \"m1\"\n";

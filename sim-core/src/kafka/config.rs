@@ -247,6 +247,7 @@ settings! {
         #[serde(skip)] "enable.auto.commit" => enable_auto_commit: bool = true, "poll() commits what earlier polls returned.";
         #[serde(skip)] "share.acknowledgement.mode" => share_acknowledgement_mode: AcknowledgementMode = AcknowledgementMode::Implicit, "Of a share consumer: the next poll() accepts what the last one returned, or the application says of each record what became of it.";
         #[serde(skip)] "application.release.every" => release_every: u32 = 0, "Not a Kafka key: of a share consumer with explicit acknowledgement, every n-th offset is one that its application cannot process and releases; 0 = none.";
+        #[serde(skip)] "application.reject.every" => reject_every: u32 = 0, "Not a Kafka key: likewise, every n-th offset is one that its application rejects: nobody could process it, and nobody gets it again; 0 = none.";
         #[serde(skip)] "application.processing.us" => processing_us: i64 = 0, "Not a Kafka key: how long the application of a group's member takes for a record, in µs; it does not poll meanwhile.";
         #[serde(skip)] "application.processing.spread.percent" => processing_spread_percent: u32 = 0, "Not a Kafka key: a record may take so much more or less than that, drawn for each.";
         #[serde(skip)] "application.slow.every" => slow_every: u32 = 0, "Not a Kafka key: the records at offsets n, 2n, 3n … take longer; 0 = none.";

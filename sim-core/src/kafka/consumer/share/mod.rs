@@ -4,7 +4,8 @@
 //! Follows `ShareConsumerImpl`, `ShareConsumeRequestManager` and `ShareMembershipManager`. It asks
 //! the leaders of its partitions when it has nothing left, and tells them with that what it is
 //! done with: with implicit acknowledgement the next `poll()` accepts all that the last one
-//! returned, with explicit acknowledgement the application accepts or releases each record.
+//! returned, with explicit acknowledgement the application accepts, releases or rejects
+//! each record.
 //!
 //! Left out: share sessions, prefetching, `max.poll.interval.ms` and the renewal of locks.
 
@@ -99,10 +100,8 @@ impl Consumer {
         while share.done_at <= cx.now()
             && let Some((record, tp, offset)) = share.hand.pop_front()
         {
-            let every = i64::from(self.config.release_every);
-            let explicit = self.config.share_acknowledgement_mode == AcknowledgementMode::Explicit;
-            let fails = explicit && every > 0 && offset % every == 0;
-            if !fails {
+            let kind = self.word_on(offset);
+            if kind == AcknowledgeType::Accept {
                 share.processed += 1;
                 cx.note(Note::Processed {
                     node: cx.me(),
@@ -112,12 +111,22 @@ impl Consumer {
                     group: Arc::clone(&member.group),
                 });
             }
-            let kind = match fails {
-                true => AcknowledgeType::Release,
-                false => AcknowledgeType::Accept,
-            };
             share.say(tp, offset, kind);
             share.done_at = cx.now().saturating_add(self.shared_cost(share, cx));
+        }
+    }
+
+    /// What the application says of a record: all is well, unless it may say anything else.
+    fn word_on(&self, offset: i64) -> AcknowledgeType {
+        let explicit = self.config.share_acknowledgement_mode == AcknowledgementMode::Explicit;
+        let falls = |every: u32| explicit && every > 0 && offset % i64::from(every) == 0;
+        match (
+            falls(self.config.reject_every),
+            falls(self.config.release_every),
+        ) {
+            (true, _) => AcknowledgeType::Reject,
+            (_, true) => AcknowledgeType::Release,
+            _ => AcknowledgeType::Accept,
         }
     }
 
