@@ -26,6 +26,81 @@ pub(super) fn check_broker_config(config: &Config<BrokerConfig>, reader: &mut Re
             );
         }
     }
+    let (least_key, most_key) = (
+        "group.min.session.timeout.ms",
+        "group.max.session.timeout.ms",
+    );
+    let span = config.place(least_key).or(config.place(most_key));
+    if let (Some(span), Some((least, most))) = (span, no_session(&config.value)) {
+        let message = format!(
+            "`{least_key}` ({least}) is above `{most_key}` ({most}): whoever joins is answered \
+             INVALID_SESSION_TIMEOUT"
+        );
+        reader.report(span, Problem::new("contradiction", message));
+    }
+}
+
+/// The bounds of `session.timeout.ms`, if nothing is within them: no member is to blame then.
+fn no_session(config: &BrokerConfig) -> Option<(i64, i64)> {
+    let bounds = (
+        config.group_min_session_timeout_ms,
+        config.group_max_session_timeout_ms,
+    );
+    (bounds.0 > bounds.1).then_some(bounds)
+}
+
+/// Internal topics that could not be made, or not be written to. Left out, a factor is at most the
+/// number of brokers, and a `min.isr` at most the factor; what is written is meant.
+pub(super) fn check_internal_topics(
+    config: &Config<BrokerConfig>,
+    brokers: usize,
+    reader: &mut Reader<'_>,
+) {
+    let c = &config.value;
+    let live = u32::try_from(brokers).unwrap_or(u32::MAX);
+    let (offsets, txns, shares) = (
+        "offsets.topic.replication.factor",
+        "transaction.state.log.replication.factor",
+        "share.coordinator.state.topic.replication.factor",
+    );
+    let factors = [
+        (offsets, c.offsets_topic_replication_factor),
+        (txns, c.txn_log_replication_factor),
+        (shares, c.share_state_replication_factor),
+    ];
+    for (key, factor) in factors {
+        if let Some(span) = config.place(key).filter(|_| factor > live) {
+            let message = format!(
+                "INVALID_REPLICATION_FACTOR: `{key}` ({factor}) is above the number of brokers \
+                 ({live})"
+            );
+            let problem = Problem::new("contradiction", message);
+            reader.report(span, problem.expected(format!("at most {live}")));
+        }
+    }
+    let least = [
+        (
+            ("transaction.state.log.min.isr", c.txn_log_min_isr),
+            (txns, c.txn_log_replication_factor),
+        ),
+        (
+            (
+                "share.coordinator.state.topic.min.isr",
+                c.share_state_min_isr,
+            ),
+            (shares, c.share_state_replication_factor),
+        ),
+    ];
+    for ((key, min_isr), (factor_key, factor)) in least {
+        let replicas = factor.min(live);
+        if let Some(span) = config.place(key).filter(|_| min_isr > replicas) {
+            let message = format!(
+                "`{key}` ({min_isr}) is above the number of replicas ({replicas}, by \
+                 `{factor_key}` and the brokers): every write is refused, NOT_ENOUGH_REPLICAS"
+            );
+            reader.report(span, Problem::new("contradiction", message));
+        }
+    }
 }
 
 /// What does not go together in an application around a consumer; `writes` if it is a processor.
@@ -115,7 +190,7 @@ fn refused(
         brokers.group_max_session_timeout_ms,
     );
     let session = config.session_timeout_ms;
-    if classic && !(least..=most).contains(&session) {
+    if classic && no_session(brokers).is_none() && !(least..=most).contains(&session) {
         let message = format!(
             "INVALID_SESSION_TIMEOUT: `session.timeout.ms` ({session}) is not within the brokers' \
              `group.min.session.timeout.ms` and `group.max.session.timeout.ms` ({least} to {most})"

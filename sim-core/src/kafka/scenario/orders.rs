@@ -240,7 +240,7 @@ pub(super) fn read(
         "start-polling" => Order::Poll { on: true },
         "stop-polling" => Order::Poll { on: false },
         "close-consumer" => Order::Close,
-        "seek" => seek(args, reader)?,
+        "seek" => seek(spec, args, reader)?,
         _ => return None,
     })
 }
@@ -280,18 +280,22 @@ fn known_partition(
     None
 }
 
-fn seek(args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
-    let partition = match args.count("partition") {
-        None => None,
-        Some(number) => {
-            let fits = u16::try_from(number).ok();
-            if fits.is_none() {
-                let problem = Problem::bad_value("no topic has so many partitions", "a number");
-                args.report("partition", problem, reader);
+fn seek(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let mut partition = None;
+    if let Some(number) = args.count("partition") {
+        let Ok(fits) = u16::try_from(number) else {
+            let problem = Problem::bad_value("no topic has so many partitions", "a number");
+            args.report("partition", problem, reader);
+            return None;
+        };
+        // Partitions that the file adds may be there by then.
+        if !reader.text().contains("create-partitions") {
+            for topic in topics_read(spec, args) {
+                known_partition(spec, topic, args, reader)?;
             }
-            Some(fits?)
         }
-    };
+        partition = Some(fits);
+    }
     let ends = args.text("where").map(|word| match word.as_str() {
         "end" => SeekTo::End,
         _ => SeekTo::Beginning,
@@ -305,6 +309,17 @@ fn seek(args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
     let message = "a position is sought by one of `offset`, `where` and `back`";
     args.report("node", Problem::new("contradiction", message), reader);
     None
+}
+
+/// What the consumers read that are named; one that is found out in the run is not known here.
+fn topics_read<'s>(spec: &'s ClusterSpec, args: &Args) -> Vec<&'s str> {
+    let named = args.nodes(CONSUMER.key).map(|it| it.0);
+    let named = named.unwrap_or_default();
+    let consumers = spec.consumers.iter();
+    let consumers = consumers.filter(|it| named.iter().any(|name| name.value == it.name));
+    let mut topics: Vec<&str> = consumers.map(|it| it.topic.as_str()).collect();
+    topics.dedup();
+    topics
 }
 
 fn create_partitions(spec: &ClusterSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {

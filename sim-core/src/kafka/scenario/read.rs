@@ -38,6 +38,7 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
     if let Some(config) = &doc.config {
         spec.config = config.value.value.clone();
         check_broker_config(&config.value, reader);
+        groups::check_internal_topics(&config.value, spec.brokers.len(), reader);
     }
     spec.rules = rules(doc.rules.as_ref().map(|at| &at.value), &mut spec.config);
     let mut replicas = 0;

@@ -135,6 +135,12 @@ fn in_groups() {
     member("session.timeout.ms = 3_000", "contradiction", "3_000", "Heartbeat must be set lower");
     member("session.timeout.ms = 5_000", "contradiction", "5_000", "INVALID_SESSION_TIMEOUT");
     member("session.timeout.ms = 2_000_000", "contradiction", "2_000_000", "6000 to 1800000");
+    brokers("group.min.session.timeout.ms = 2_000_000", two, "contradiction", "2_000_000", "above `group.max.session.timeout.ms` (1800000)");
+    brokers("group.max.session.timeout.ms = 5_000", two, "contradiction", "5_000", "whoever joins is answered INVALID_SESSION_TIMEOUT");
+    brokers("offsets.topic.replication.factor = 4", two, "contradiction", "4", "INVALID_REPLICATION_FACTOR");
+    brokers("transaction.state.log.replication.factor = 5", "", "contradiction", "5", "the number of brokers (3)");
+    brokers("transaction.state.log.min.isr = 4", "", "contradiction", "4", "above the number of replicas (3");
+    brokers("transaction.state.log.replication.factor = 1, transaction.state.log.min.isr = 2", "", "contradiction", "2", "NOT_ENOUGH_REPLICAS");
     brokers("group.max.size = 1", two, "contradiction", "\"m2\"", "GROUP_MAX_SIZE_REACHED");
     brokers("group.consumer.session.timeout.ms = 5_000", "", "contradiction", "5_000", "greater than or equal");
     brokers("group.share.heartbeat.interval.ms = 1_000", "", "contradiction", "1_000", "at least 5000");
@@ -210,6 +216,8 @@ fn in_the_timeline() {
     entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.isr\"\nvalue = 1", "unknown-key", "\"min.isr\"", "min.insync.replicas");
     entry("at = \"5s\"\ndo = \"alter-config\"\ntopic = \"orders\"\nkey = \"min.insync.replicas\"\nvalue = \"x\"", "bad-value", "\"x\"", "whole number");
     let member = "[[kafka.consumer]]\nname = \"m1\"\ntopic = \"orders\"\n[[timeline]]\nat = \"5s\"\ndo = \"seek\"\nnode = \"m1\"";
+    added(&format!("{member}\noffset = 3\npartition = 7"), "bad-value", "7", "no partition 7");
+    added(&format!("{member}\noffset = 3\npartition = 70_000"), "bad-value", "70_000", "so many partitions");
     added(&format!("{member}\noffset = 3\nwhere = \"end\""), "contradiction", "\"m1\"", "one of `offset`, `where` and `back`");
     added(member, "contradiction", "\"m1\"", "one of `offset`, `where` and `back`");
     entry("at = \"5s\"\ndo = \"set-acks\"\nnode = \"p1\"\nacks = 3", "bad-value", "3", "one of 0, 1, all");
@@ -243,6 +251,28 @@ fn in_predicates() {
     added("[[expect]]\nthat = 'ledger.lost == 0'\nat = \"evntually\"", "bad-value", "\"evntually\"", "did you mean `eventually`?");
     added("[[expect]]\nthat = 'ledger.lost == 0'\nby = \"5s\"", "contradiction", "\"5s\"", "at = \"eventually\"");
     added("[[caption]]\nwhen = 'ledger.lost > 0'", "missing-key", "[[caption]]", "`text` is missing");
+}
+
+/// What is left out is fitted to the cluster, and partitions that are yet to come may be sought.
+#[test]
+fn what_is_no_mistake() {
+    let one = BASE
+        .replace("brokers = 3", "brokers = 1")
+        .replace("replication-factor = 3", "replication-factor = 1");
+    let member =
+        "[[kafka.consumer]]\nname = \"m1\"\ntopic = \"orders\"\nconfig = { group.id = \"g\" }\n";
+    let grows = "[[timeline]]\nat = \"5s\"\ndo = \"create-partitions\"\n\
+                 topic = \"orders\"\ncount = 8\n\
+                 [[timeline]]\nat = \"9s\"\ndo = \"seek\"\n\
+                 node = \"m1\"\npartition = 7\noffset = 0\n";
+    for text in [format!("{one}{member}"), format!("{BASE}{member}{grows}")] {
+        let parsed = parse(&text);
+        let shown = render(&parsed.diagnostics, "test", &text);
+        assert!(
+            parsed.scenario.is_some() && parsed.diagnostics.is_empty(),
+            "{shown}"
+        );
+    }
 }
 
 #[test]
