@@ -103,10 +103,16 @@ macro_rules! systems {
                             Input::Boot => Input::Boot,
                             Input::Message { from, msg: Msg::$name(msg) } => Input::Message { from, msg },
                             Input::Timer(Timer::$name(timer)) => Input::Timer(timer),
+                            // A message in a foreign protocol: some speak it, through clients of
+                            // another system in their processes. To others the connection is of
+                            // no use.
+                            Input::Message { from, msg } => match node.adopt(msg) {
+                                Some(msg) => Input::Message { from, msg },
+                                None => return,
+                            },
                             Input::Disconnected(peer) => Input::Disconnected(peer),
                             Input::Order(Order::$name(order)) => Input::Order(order),
-                            // A message in a foreign protocol: the connection is of no use.
-                            _ => return,
+                            Input::Timer(_) | Input::Order(_) => return,
                         };
                         node.on(input, cx);
                     })+
@@ -136,6 +142,17 @@ systems! {
     Kafka in crate::kafka as kafka;
     /// A stream processor.
     Stream in crate::stream as stream;
+}
+
+impl Msg {
+    /// What the nodes and clients of a Kafka cluster say, if it is that.
+    #[must_use]
+    pub fn kafka(self) -> Option<kafka::Msg> {
+        match self {
+            Msg::Kafka(msg) => Some(msg),
+            Msg::Stream(_) => None,
+        }
+    }
 }
 
 impl Note {

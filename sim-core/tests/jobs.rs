@@ -92,3 +92,35 @@ fn a_write_ahead_sink_repeats_nothing_when_its_job_is_stopped() {
         holds(at, &(text + &expecting(&expect)));
     }
 }
+
+/// A job between two topics: brokers, controllers, TaskManagers and the JobManager fail.
+const TOPICS: &str = include_str!("../../scenarios/sweep-job-kafka.toml");
+
+#[test]
+fn exactly_once_holds_from_topic_to_topic_whatever_fails() {
+    let reached = [
+        "restart",
+        "restored",
+        "pre-commit",
+        "commit",
+        "leader-elected",
+        "txn-completed",
+        "checkpoint-completed",
+    ];
+    assert_good(&sweep(TOPICS, 0..5, |it| it), &reached);
+}
+
+/// A check that cannot fail is worth nothing: a coordinator that aborts transactions before an
+/// outage is over takes rows that nobody sends again.
+#[test]
+fn a_kafka_transaction_that_times_out_too_soon_is_found() {
+    let short = [(
+        "kafka = \"exact\"\nguarantee = \"exactly-once\"\ntransaction-timeout = \"15min\"",
+        "kafka = \"exact\"\nguarantee = \"exactly-once\"\ntransaction-timeout = \"7 s\"",
+    )];
+    let text = changed("short timeout", TOPICS, &short);
+    let found = sweep(&text, 0..6, |it| it)
+        .into_iter()
+        .find(|report| !report.violations.is_empty());
+    assert!(found.is_some(), "no seed loses a transaction");
+}

@@ -14,6 +14,7 @@ pub mod consumer;
 pub mod controller;
 mod describe;
 mod duration;
+pub(crate) mod embed;
 pub mod error;
 pub mod facts;
 pub mod group_config;

@@ -167,6 +167,12 @@ impl Node {
         }
     }
 
+    /// A message of another system, as this one understands it: not at all.
+    #[must_use]
+    pub fn adopt(&self, _foreign: crate::systems::Msg) -> Option<Msg> {
+        None
+    }
+
     /// Drops what a crash takes.
     pub fn crash(&mut self, loss: Loss) {
         match self {

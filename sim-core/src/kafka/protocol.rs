@@ -15,7 +15,11 @@ use crate::kernel::{Digest, Message};
 use crate::log::{Batch, BatchList, EpochEnd, RemoteSegments};
 use serde::Serialize;
 
-/// Set in the correlation ids of the second client of a process: it has connections of its own.
+/// The bits of a correlation id that say which client of a process it is of: each has connections
+/// of its own.
+pub const CLIENT_BITS: u32 = 0xff << 24;
+
+/// Those of the second client of an application that reads and writes.
 pub const SECOND_CLIENT: u32 = 1 << 31;
 
 /// A request or its response, matched by correlation id on one connection.

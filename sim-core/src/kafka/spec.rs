@@ -37,6 +37,9 @@ pub struct ClusterSpec {
     pub processors: Vec<ProcessorSpec>,
     /// Quotas, by the name of a client; `None` is for all that have none of their own.
     pub quotas: Vec<(Option<String>, QuotaConfig)>,
+    /// Clients in processes of other systems use transactions.
+    #[serde(skip)]
+    pub transactions: bool,
     /// What its nodes are built with.
     #[serde(skip)]
     pub parts: Parts,
@@ -65,7 +68,8 @@ impl ClusterSpec {
     pub fn transactions_topic(&self) -> Option<TopicSpec> {
         let processors = self.processors.iter().map(|it| &it.producer);
         let mut producers = self.producers.iter().chain(processors);
-        let wanted = producers.any(|it| !it.config.transactional_id.is_empty());
+        let own = producers.any(|it| !it.config.transactional_id.is_empty());
+        let wanted = own || self.transactions;
         let config = &self.config;
         let factor = config.txn_log_replication_factor;
         let live = u32::try_from(self.brokers.len()).unwrap_or(u32::MAX);

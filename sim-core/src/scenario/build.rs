@@ -112,16 +112,18 @@ pub(super) fn read_known(reader: &mut Reader<'_>) -> Option<Known> {
     );
     check_keys(fields, &keys, &(0..0), reader);
     let doc = RawScenario::take(fields, reader);
-    let mut systems = Vec::new();
+    let (mut sections, mut specs) = (Vec::new(), Vec::new());
     let mut nodes = Vec::new();
     for section in SECTIONS {
         let found = fields.iter().find(|(key, _)| key.value == section.key());
         if let Some((key, raw)) = found {
-            let Section { spec, nodes: named } = section.read(raw, reader);
-            systems.push((*section, spec));
+            let Section { spec, nodes: named } = section.read(raw, &mut specs, reader);
+            sections.push(*section);
+            specs.push(spec);
             nodes.push((named, key.span.clone()));
         }
     }
+    let systems: Systems = sections.into_iter().zip(specs).collect();
     if systems.is_empty() {
         let sections: Vec<String> = SECTIONS.iter().map(|s| format!("[{}]", s.key())).collect();
         let problem = Problem::new("missing-key", "there is no system in this scenario")

@@ -40,8 +40,9 @@ pub(crate) trait SystemSection: Sync {
     fn keys(&self) -> Vec<Key>;
 
     /// Reads its table. All problems are reported; what can be read is returned all the same, so
-    /// that names can be looked up.
-    fn read(&self, raw: &At<Raw>, reader: &mut Reader<'_>) -> Section;
+    /// that names can be looked up. `before` are the systems that were read already: it may use
+    /// them, and tell them what it needs of them.
+    fn read(&self, raw: &At<Raw>, before: &mut [Spec], reader: &mut Reader<'_>) -> Section;
 
     /// The verbs of its orders. Each has an argument `node`.
     fn verbs(&self) -> &'static [Verb];

@@ -1,6 +1,7 @@
 //! Builds a job's machines from its description.
 //!
-//! Node order: JobManager, TaskManagers, checkpoint storage, then a store for each sink.
+//! Node order: JobManager, TaskManagers, checkpoint storage, then a store for each sink that does not
+//! write to a topic.
 
 use super::graph::Graph;
 use super::job::Job;
@@ -11,6 +12,7 @@ use super::spec::{JobSpec, OperatorKind};
 use super::storage::Storage;
 use super::store::Store;
 use super::taskmanager::TaskManager;
+use crate::kafka::facts::Cluster;
 use crate::kernel::{NodeId, World};
 use crate::systems;
 use std::sync::Arc;
@@ -22,8 +24,8 @@ pub fn populate(spec: &JobSpec, world: &mut World<systems::Node>) {
     let storage = first + 1 + managers;
     let sinks = (0..)
         .zip(&spec.operators)
-        .filter_map(|(number, it)| match it.kind {
-            OperatorKind::Sink(_) => Some(number),
+        .filter_map(|(number, it)| match &it.kind {
+            OperatorKind::Sink(sink) if sink.kafka.is_none() => Some(number),
             _ => None,
         });
     let job = Arc::new(Job {
@@ -35,6 +37,17 @@ pub fn populate(spec: &JobSpec, world: &mut World<systems::Node>) {
         seed: world.seed(),
         spec: spec.clone(),
     });
+    // Who reads or writes topics knows where the brokers are, as `bootstrap.servers` says.
+    let topics = spec.operators.iter().any(|it| match &it.kind {
+        OperatorKind::Source(source) => source.kafka.is_some(),
+        OperatorKind::Sink(sink) => sink.kafka.is_some(),
+        _ => false,
+    });
+    let book = topics.then(|| {
+        let broker = Cluster(world).brokers().next();
+        broker.map(|(_, it)| Arc::clone(it.address_book()))
+    });
+    let book = book.flatten();
     let mut add = |machine| {
         let node = Node::new(machine, spec.parts);
         world.add(systems::Node::Stream(node));
@@ -43,7 +56,7 @@ pub fn populate(spec: &JobSpec, world: &mut World<systems::Node>) {
         &job,
     )))));
     for it in &spec.task_managers {
-        let manager = TaskManager::new(Arc::clone(&job), it.slots);
+        let manager = TaskManager::new(Arc::clone(&job), it.slots).with_cluster(book.clone());
         add(Machine::TaskManager(Box::new(manager)));
     }
     add(Machine::Storage(Box::new(Storage::new(&job))));
@@ -58,7 +71,7 @@ pub fn populate(spec: &JobSpec, world: &mut World<systems::Node>) {
 pub fn names(spec: &JobSpec) -> Vec<String> {
     let managers = spec.task_managers.iter().map(|it| it.name.clone());
     let stores = spec.operators.iter().filter_map(|it| match &it.kind {
-        OperatorKind::Sink(sink) => Some(sink.store.clone()),
+        OperatorKind::Sink(sink) if sink.kafka.is_none() => Some(sink.store.clone()),
         _ => None,
     });
     std::iter::once(spec.job_manager.clone())

@@ -1,16 +1,17 @@
 //! What a job delivered, against what it delivers when nothing fails.
 //!
-//! With exactly-once end to end, what a reader of committed rows sees in each store is what it would
+//! With exactly-once end to end, what a reader of committed rows sees in each store or topic is what it would
 //! see had nothing failed: the same rows, and for each key in the same order. At least once, nothing
 //! is missing and rows may be there again. Rows are compared by key, value and window; which record
 //! moved a result last, and at what time, may differ.
 
+use super::clients::rows_of;
 use super::element::{Key, Record};
 use super::job::Job;
 use super::node::Machine;
 use super::rules::assigner::Window;
 use super::rules::window::aggregate::Value;
-use super::spec::{Guarantee, OperatorKind};
+use super::spec::{Guarantee, OperatorKind, SinkSpec};
 use crate::kernel::World;
 use crate::systems::Node;
 use std::collections::BTreeMap;
@@ -31,38 +32,60 @@ fn row(record: &Record) -> Row {
     (value, right, record.window)
 }
 
-/// What the stores of a world's job hold.
+/// What the stores of a world's job hold, and the topics that it writes to.
 #[must_use]
 pub fn delivered(world: &World<Node>) -> Vec<Delivered> {
     let Some(job) = super::why::job(world) else {
         return Vec::new();
     };
-    let stores = job.stores.iter();
-    stores
-        .filter_map(|(sink, node)| of_store(world, job, *sink, node.0))
+    let sinks = 0..job.spec.operators.len() as u32;
+    sinks
+        .filter_map(|sink| match job.store_of(sink) {
+            Some(node) => of_store(world, job, sink, node.0),
+            None => of_topic(world, job, sink),
+        })
         .collect()
 }
 
-fn of_store(world: &World<Node>, job: &Job, sink: u32, node: u32) -> Option<Delivered> {
+/// What a topic holds, of which each key has its partition.
+fn of_topic(world: &World<Node>, job: &Job, sink: u32) -> Option<Delivered> {
+    let held = rows_of(world, job, sink)?;
+    let (name, settings) = sink_of(job, sink)?;
+    Some(Delivered::of(name, settings, held.visible()))
+}
+
+fn sink_of(job: &Job, sink: u32) -> Option<(&str, &SinkSpec)> {
     let spec = job.spec.operators.get(sink as usize)?;
-    let OperatorKind::Sink(settings) = &spec.kind else {
-        return None;
-    };
+    match &spec.kind {
+        OperatorKind::Sink(settings) => Some((&spec.name, settings)),
+        _ => None,
+    }
+}
+
+impl Delivered {
+    fn of<'a>(name: &str, sink: &SinkSpec, held: impl Iterator<Item = &'a Record>) -> Self {
+        let mut rows: BTreeMap<Key, Vec<Row>> = BTreeMap::new();
+        for record in held {
+            rows.entry(record.key).or_default().push(row(record));
+        }
+        Delivered {
+            name: name.to_owned(),
+            guarantee: sink.guarantee,
+            rows,
+        }
+    }
+}
+
+fn of_store(world: &World<Node>, job: &Job, sink: u32, node: u32) -> Option<Delivered> {
+    let (name, settings) = sink_of(job, sink)?;
     let Node::Stream(node) = &world.nodes().get(node as usize)?.process else {
         return None;
     };
     let Machine::Store(store) = node.machine() else {
         return None;
     };
-    let mut rows: BTreeMap<Key, Vec<Row>> = BTreeMap::new();
-    for it in store.visible_rows() {
-        rows.entry(it.record.key).or_default().push(row(&it.record));
-    }
-    Some(Delivered {
-        name: spec.name.clone(),
-        guarantee: settings.guarantee,
-        rows,
-    })
+    let held = store.visible_rows().map(|it| &it.record);
+    Some(Delivered::of(name, settings, held))
 }
 
 /// The first promise that does not hold, in words.

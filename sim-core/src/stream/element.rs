@@ -9,17 +9,17 @@ use super::rules::assigner::Window;
 use super::rules::join::RowKind;
 use super::rules::pane::Timing;
 use super::rules::window::aggregate::Value;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A key, by its number in the job's table of keys ([`super::spec::Keys`]).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Key(pub u32);
 
 /// The timestamp of a record that has none (`Long.MIN_VALUE`).
 pub const NO_TIMESTAMP: i64 = i64::MIN;
 
 /// Which record of a source another goes back to: (operator, split, offset).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Origin {
     /// The source, by its number in the job.
     pub source: u16,
@@ -30,7 +30,7 @@ pub struct Origin {
 }
 
 /// A record.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The key, as the last operator that gave it one did.
     pub key: Key,

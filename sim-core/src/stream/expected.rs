@@ -1,8 +1,8 @@
 //! Whether sinks hold what a job expects of them.
 //!
-//! What a sink holds is what a `read_committed` reader sees in its store; a row of a changelog that
-//! takes another back takes it away. What an expected row leaves open may be anything, and each
-//! expected row stands for one row.
+//! What a sink holds is what a `read_committed` reader sees in its store or topic; a row of a
+//! changelog that takes another back takes it away. What an expected row leaves open may be
+//! anything, and each expected row stands for one row.
 
 use super::element::{Key, NO_TIMESTAMP, Record};
 use super::rules::assigner::Window;
@@ -14,17 +14,20 @@ use super::store::Store;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// What is visible in the stores and topics of sinks, by their operators, in its order.
+pub type Held<'a> = [(u32, Vec<&'a Record>)];
+
 /// The first difference between what is expected and what is there, in words.
 #[must_use]
-pub fn first_difference(spec: &JobSpec, stores: &[(u32, &Store)]) -> Option<String> {
+pub fn first_difference(spec: &JobSpec, stores: &Held<'_>) -> Option<String> {
     spec.expected.iter().find_map(|expected| {
         let name = spec.operators.get(expected.sink as usize);
         let name = name.map_or("?", |it| it.name.as_str());
         let store = stores.iter().find(|(sink, _)| *sink == expected.sink);
-        let Some((_, store)) = store else {
+        let Some((_, held)) = store else {
             return Some(format!("{name} has no store"));
         };
-        let held = found(store, expected.changelog);
+        let held = found(held, expected.changelog);
         let difference = match expected.ordered {
             true => in_order(spec, expected, &held),
             false => in_any_order(spec, expected, &held),
@@ -33,7 +36,13 @@ pub fn first_difference(spec: &JobSpec, stores: &[(u32, &Store)]) -> Option<Stri
     })
 }
 
-/// A row of a store.
+/// The rows that a store shows to a `read_committed` reader.
+#[must_use]
+pub fn held(store: &Store) -> Vec<&Record> {
+    store.visible_rows().map(|it| &it.record).collect()
+}
+
+/// A row of a store or topic.
 #[derive(Clone, Copy)]
 struct Found<'a> {
     record: &'a Record,
@@ -41,12 +50,11 @@ struct Found<'a> {
     pane: u32,
 }
 
-/// What a `read_committed` reader finds in a store: all rows, or those that were not taken back.
-fn found(store: &Store, changelog: bool) -> Vec<Found<'_>> {
+/// What a `read_committed` reader makes of what it sees: all rows, or those that were not taken back.
+fn found<'a>(visible: &[&'a Record], changelog: bool) -> Vec<Found<'a>> {
     let mut panes: BTreeMap<(Key, Option<Window>), u32> = BTreeMap::new();
     let mut rows: Vec<Found<'_>> = Vec::new();
-    for row in store.visible_rows() {
-        let it = &row.record;
+    for it in visible.iter().copied() {
         let next = panes.entry((it.key, it.window)).or_default();
         let pane = *next;
         *next += u32::from(it.kind.is_accumulate());
@@ -290,6 +298,7 @@ mod tests {
                 store: "out".to_owned(),
                 guarantee: Guarantee::None,
                 batch: 1,
+                kafka: None,
             }),
             1,
         );
@@ -336,7 +345,9 @@ mod tests {
             changelog: false,
             rows: expected.collect(),
         }];
-        first_difference(&job.spec, &[(0, &store)])
+        let stores = [(0, held(&store))];
+        let found = first_difference(&job.spec, &stores);
+        found
     }
 
     #[test]

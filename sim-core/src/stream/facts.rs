@@ -1,5 +1,7 @@
 //! The answers to what a predicate asks of a job, read from its machines.
 
+use super::clients::{TopicRows, rows_of};
+use super::expected;
 use super::jobmanager::{Completed, JobManager};
 use super::node::Machine;
 use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
@@ -64,7 +66,12 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
             of_operator(world, (operator, Some(subtask)), probe)
         }
         Probe::Store(operator, probe) => {
-            store(world, operator).map_or(Value::None, |it| of_store(it, probe))
+            let topic = || {
+                let job = job_manager(world)?.job();
+                Some(of_topic(&rows_of(world, job, operator)?, probe))
+            };
+            let store = store(world, operator).map(|it| of_store(it, probe));
+            store.or_else(topic).unwrap_or(Value::None)
         }
     }
 }
@@ -105,11 +112,16 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
 
 /// The first difference between what sinks hold and what is expected of them, in words.
 fn difference(world: &World<Node>, it: &JobManager) -> Option<String> {
-    let spec = &it.job().spec;
-    let expected = spec.expected.iter();
-    let stores = expected.filter_map(|it| Some((it.sink, store(world, it.sink)?)));
-    let stores: Vec<(u32, &Store)> = stores.collect();
-    super::expected::first_difference(spec, &stores)
+    let job = it.job();
+    let sinks = || job.spec.expected.iter().map(|it| it.sink);
+    let topics = sinks().filter_map(|sink| Some((sink, rows_of(world, job, sink)?)));
+    let topics: Vec<(u32, TopicRows)> = topics.collect();
+    let stores = sinks().filter_map(|sink| Some((sink, expected::held(store(world, sink)?))));
+    let of_topics = topics
+        .iter()
+        .map(|(sink, it)| (*sink, it.visible().collect()));
+    let held: Vec<_> = stores.chain(of_topics).collect();
+    expected::first_difference(&job.spec, &held)
 }
 
 /// Why an answer is not the one hoped for, in words.
@@ -169,6 +181,25 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             let blocked = tasks(world, whom).map(|it| it.input.blocked().count());
             int(blocked.sum::<usize>())
         }
+    }
+}
+
+fn of_topic(it: &TopicRows, probe: StoreProbe) -> Value {
+    match probe {
+        StoreProbe::Rows => int(it.rows.len()),
+        StoreProbe::Committed => int(it.committed().count()),
+        StoreProbe::Visible => int(it.visible().count()),
+        StoreProbe::Duplicates => int(it.duplicates()),
+        StoreProbe::Open => int(it.open),
+        StoreProbe::Aborted => int(it.aborted),
+        StoreProbe::Total => {
+            let rows = it.committed().map(|row| (row.kind, &row.value));
+            Value::Int(total(rows))
+        }
+        StoreProbe::Last => match it.committed().last().map(|row| &row.value) {
+            Some(Said::Number(it)) => Value::Int(*it),
+            _ => Value::None,
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 //! does about failures. [`spec`] is a job as a scenario describes it, [`graph`] its execution graph;
 //! [`protocol`] is what its machines say to each other.
 
+pub mod clients;
 pub mod cluster;
 pub mod config;
 pub mod delivery;

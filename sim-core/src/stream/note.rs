@@ -5,6 +5,7 @@ use super::element::{Key, Origin};
 use super::operator::KeyedState;
 use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
+use crate::kafka;
 
 /// What became of a record (the plot of event time and processing time shows one for each).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +120,9 @@ pub enum Note {
         /// Its keyed state: operator, key group, what is there.
         state: Vec<(u32, u32, KeyedState)>,
     },
+    /// What a Kafka client in a TaskManager's process reports. The world carries it as a note of
+    /// that system.
+    Kafka(Box<kafka::Note>),
     /// A task ended.
     TaskEnded {
         /// Which.
@@ -157,7 +161,7 @@ impl Note {
             Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
             Note::Fired { .. } => "window-fired",
             Note::TaskEnded { .. } => "task-ended",
-            Note::Judged { .. } | Note::Restored { .. } => "",
+            Note::Judged { .. } | Note::Restored { .. } | Note::Kafka(_) => "",
         }
     }
 }

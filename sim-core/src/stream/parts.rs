@@ -29,6 +29,7 @@ struct Table {
     name: &'static str,
     populate: fn(&JobSpec, &mut World<systems::Node>),
     on: fn(&mut Machine, Input<Msg, Timer, Order>, &mut WireCx<'_>),
+    adopt: fn(systems::Msg) -> Option<Msg>,
     crash: fn(&mut Machine, Loss),
     weight: fn(&Machine) -> usize,
     refuse: fn(&Machine, &Order) -> Option<String>,
@@ -50,6 +51,7 @@ static EVERYTHING: Table = Table {
     name: "everything",
     populate: super::cluster::populate,
     on: super::wire::deliver,
+    adopt: super::wire::adopt,
     crash: Machine::crash,
     weight: Machine::weight,
     refuse: Machine::refuse,
@@ -176,6 +178,13 @@ impl Node {
     /// Handles an input.
     pub fn on(&mut self, input: Input<Msg, Timer, Order>, cx: &mut WireCx<'_>) {
         (self.parts.0.on)(&mut self.machine, input, cx);
+    }
+
+    /// A message of another system, as a machine of this one understands it: some have clients of
+    /// a Kafka cluster in their processes.
+    #[must_use]
+    pub fn adopt(&self, foreign: systems::Msg) -> Option<Msg> {
+        (self.parts.0.adopt)(foreign)
     }
 
     /// Drops what a crash takes.

@@ -12,6 +12,7 @@ use super::rules::barrier::{Alignment, Barrier, Declined};
 use super::rules::fault::transactional_ids::Ownership;
 use super::rules::lsm::registry::Discarded;
 use super::snapshot::{BackendFiles, Handle, TaskSnapshot};
+use crate::kafka;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -311,6 +312,9 @@ pub enum Packet {
         /// The answer.
         answer: StoreAnswer,
     },
+    /// A client in a TaskManager's process and a node of a Kafka cluster. The world carries it as a
+    /// message of that system.
+    Kafka(Box<kafka::Msg>),
 }
 
 /// Why a subtask declined a checkpoint.
@@ -331,6 +335,9 @@ pub struct StoreTransaction {
     pub id: String,
     /// Greater each time that the id is initialised: older ones are fenced.
     pub epoch: u32,
+    /// The producer id, where the store is a Kafka cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub producer: Option<i64>,
 }
 
 /// What a store outside is asked.
@@ -362,6 +369,9 @@ pub enum StoreRequest {
         ownership: Ownership,
         /// Transactions that the restored state holds.
         except: Vec<StoreTransaction>,
+        /// The number of the first id that may be used now: where PROBING begins.
+        #[serde(skip)]
+        from: i64,
     },
     /// Remember that a writer's rows of a checkpoint are all there
     /// (`CheckpointCommitter.commitCheckpoint`).

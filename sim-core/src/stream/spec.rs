@@ -341,6 +341,31 @@ pub struct SourceSpec {
     pub time: SourceTime,
     /// Whether the source ends after its last record (with the final watermark).
     pub bounded: bool,
+    /// Its splits are the partitions of a topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Box<KafkaSource>>,
+}
+
+/// What a source reads that reads a topic (`KafkaSource`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct KafkaSource {
+    /// The topic.
+    pub topic: String,
+    /// Where it begins: at the end, or at the start (`OffsetsInitializer`).
+    pub latest: bool,
+    /// `isolation.level` is `read_committed`.
+    pub read_committed: bool,
+    /// The job's key for each key of the topic's producers; beyond these a key has the same number.
+    pub keys: Vec<super::element::Key>,
+}
+
+/// Where a sink writes that writes to a topic (`KafkaSink`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct KafkaSink {
+    /// The topic.
+    pub topic: String,
+    /// `transaction.version` of the cluster.
+    pub transaction_version: u8,
 }
 
 /// Which time a source gives its records.
@@ -362,6 +387,8 @@ pub enum SplitSpec {
     Records(Arc<Vec<InputRecord>>),
     /// Records made by rule.
     Generated(Generated),
+    /// A partition of a topic.
+    Partition,
 }
 
 /// An explicit record.
@@ -432,6 +459,9 @@ pub struct SinkSpec {
     pub guarantee: Guarantee,
     /// Records that a writer sends in one request.
     pub batch: u32,
+    /// It writes to a topic, and not to a store of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Box<KafkaSink>>,
 }
 
 /// How a sink writes.

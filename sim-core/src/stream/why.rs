@@ -223,6 +223,8 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             task_name(job, *task),
             format!("it has its state of checkpoint {checkpoint}"),
         ),
+        // It goes out as a note of the other system.
+        Note::Kafka(_) => (String::new(), String::new()),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(*end).to_owned()),
     }
 }
@@ -286,7 +288,7 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::Idle
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
-        Note::Fired { .. } | Note::Judged { .. } | Note::Restored { .. } => false,
+        Note::Fired { .. } | Note::Judged { .. } | Note::Restored { .. } | Note::Kafka(_) => false,
     };
     let (at, text) = worth.then(|| words(note, world, &[]))?;
     Some(format!("{at}: {text}"))

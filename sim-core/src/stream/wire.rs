@@ -6,6 +6,7 @@ use super::protocol::{Packet, StoreRequest};
 use super::rules::barrier::channel::Item;
 use crate::apart::Apart;
 use crate::kernel::{Context, Digest, EventId, Input, Message, Nanos, NodeId, Purpose, TimerId};
+use crate::systems;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -133,8 +134,23 @@ impl Message for Msg {
     }
 }
 
-/// The context of a job's machines as the world gives it: messages are sealed.
-pub(super) type WireCx<'a> = dyn Context<Msg, Timer, Note> + 'a;
+/// The context of a job's machines as the world gives it: messages are sealed, and may be those of
+/// another system whose clients a machine has in its process.
+pub(super) type WireCx<'a> = dyn Context<systems::Msg, Timer, systems::Note> + 'a;
+
+/// A message of another system that a machine of a job understands.
+pub(super) fn adopt(foreign: systems::Msg) -> Option<Msg> {
+    let msg = foreign.kafka()?;
+    Some(Packet::Kafka(Box::new(msg)).into())
+}
+
+/// As it goes out: to machines of the job, or in the words of another system.
+fn outward(packet: Packet) -> systems::Msg {
+    match packet {
+        Packet::Kafka(msg) => (*msg).into(),
+        packet => Msg::from(packet).into(),
+    }
+}
 
 /// The same with messages open, as the machines know it.
 struct Unsealed<'a, 'c>(&'a mut WireCx<'c>);
@@ -168,10 +184,10 @@ impl Context<Packet, Timer, Note> for Unsealed<'_, '_> {
         self.0.event()
     }
     fn send(&mut self, to: NodeId, packet: Packet) {
-        self.0.send(to, packet.into());
+        self.0.send(to, outward(packet));
     }
     fn send_at(&mut self, at: Nanos, to: NodeId, packet: Packet) {
-        self.0.send_at(at, to, packet.into());
+        self.0.send_at(at, to, outward(packet));
     }
     fn set_timer(&mut self, delay: Nanos, timer: Timer) -> TimerId {
         self.0.set_timer(delay, timer)
@@ -198,7 +214,10 @@ impl Context<Packet, Timer, Note> for Unsealed<'_, '_> {
         self.0.draw(purpose, ordinal)
     }
     fn note(&mut self, note: Note) {
-        self.0.note(note);
+        self.0.note(match note {
+            Note::Kafka(note) => (*note).into(),
+            note => note.into(),
+        });
     }
     fn attends(&self) -> bool {
         self.0.attends()
@@ -241,6 +260,7 @@ impl Packet {
             Packet::StateRead { .. } => "StateRead",
             Packet::ToStore { .. } => "ToStore",
             Packet::FromStore { .. } => "FromStore",
+            Packet::Kafka(msg) => msg.label(),
         }
     }
 
@@ -250,6 +270,7 @@ impl Packet {
                 Item::Buffer { bytes, .. } => HEADER + u64::from(*bytes),
                 _ => HEADER,
             },
+            Packet::Kafka(msg) => msg.bytes(),
             _ => CONTROL,
         }
     }
@@ -276,6 +297,7 @@ impl Packet {
             } => {
                 digest.value(&(attempt, task, handle, state.is_some()));
             }
+            Packet::Kafka(msg) => msg.fingerprint(digest),
             other => digest.value(other),
         }
     }
@@ -316,6 +338,7 @@ impl Packet {
                 StoreRequest::InitTransaction { id, .. } => format!("{label}: begin {id}"),
                 _ => label.to_owned(),
             },
+            Packet::Kafka(msg) => msg.describe(),
             _ => label.to_owned(),
         }
     }

@@ -8,7 +8,7 @@
 use super::partition::{Partition, statuses};
 use super::purgatory::{Parked, Wake};
 use super::replication_quota::Side;
-use super::{Broker, clock_ms, respond, span};
+use super::{Broker, client_of, clock_ms, respond, span};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
@@ -130,6 +130,7 @@ impl Broker {
         reading: Reading,
         cx: &mut KafkaCx<'_>,
     ) {
+        let to = client_of(to);
         if self.replication_quotas.is_some() && self.book.broker_at(to).is_some() {
             let sent = reading.partitions.iter();
             let sent = sent.filter(|it| self.is_throttled(Side::Leader, it.tp));

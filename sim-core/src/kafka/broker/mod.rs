@@ -59,7 +59,7 @@ use metadata::MetadataLoader;
 use partition::Partition;
 pub(in crate::kafka) use parts::BrokerParts;
 use producer_ids::ProducerIdBlock;
-use purgatory::{Connection, Wake, client_of, connections_of};
+use purgatory::{Connection, Wake, client_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -357,9 +357,7 @@ impl Broker {
 
     /// A server or a client is gone: what was asked of it fails, what it asked is dropped.
     fn on_disconnected(&mut self, peer: NodeId, cx: &mut KafkaCx<'_>) {
-        for connection in connections_of(peer) {
-            self.connections.remove(&connection);
-        }
+        self.connections.retain(|it, _| client_of(*it) != peer);
         if self.share.is_some() {
             (self.parts().share.gone)(self, peer, cx);
         }

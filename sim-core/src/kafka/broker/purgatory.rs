@@ -13,7 +13,7 @@ use super::{Broker, BrokerTimer, respond};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
-use crate::kafka::protocol::{Request, Response, SECOND_CLIENT};
+use crate::kafka::protocol::{CLIENT_BITS, Request, Response};
 use crate::kafka::txn_protocol::TxnRequest;
 use crate::kernel::{Nanos, NodeId};
 use serde::Serialize;
@@ -71,19 +71,14 @@ pub(super) enum Wake {
 }
 
 /// The name of the connection that a request came on: the client's node, with the mark of the
-/// second client of a process, which has a connection of its own.
+/// client within its process, which has a connection of its own.
 fn connection_of(client: NodeId, correlation: u32) -> NodeId {
-    NodeId(client.0 | correlation & SECOND_CLIENT)
+    NodeId(client.0 | correlation & CLIENT_BITS)
 }
 
 /// Whose connection it is.
 pub(super) fn client_of(connection: NodeId) -> NodeId {
-    NodeId(connection.0 & !SECOND_CLIENT)
-}
-
-/// The connections of a client's process.
-pub(super) fn connections_of(client: NodeId) -> [NodeId; 2] {
-    [client, NodeId(client.0 | SECOND_CLIENT)]
+    NodeId(connection.0 & !CLIENT_BITS)
 }
 
 impl Broker {

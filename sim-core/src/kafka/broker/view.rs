@@ -3,11 +3,12 @@
 use super::partition::{FetchPhase, Partition, Role};
 use super::{Broker, BrokerState};
 use crate::kafka::config::BrokerConfig;
-use crate::kafka::ids::{BrokerId, TopicPartition};
+use crate::kafka::ids::{AddressBook, BrokerId, TopicPartition};
 use crate::kafka::metadata::MetadataImage;
 use crate::kafka::rules::isr::PartitionLeaderState;
 use crate::kafka::rules::partition_log::PartitionLog;
 use crate::log::Log;
+use std::sync::Arc;
 
 /// The part a replica plays, as its own broker believes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +95,18 @@ impl Broker {
     #[must_use]
     pub fn config(&self) -> &BrokerConfig {
         &self.config
+    }
+
+    /// Who is where in the cluster.
+    #[must_use]
+    pub fn address_book(&self) -> &Arc<AddressBook> {
+        &self.book
+    }
+
+    /// The names of the topics, by number, without those that brokers keep for themselves.
+    #[must_use]
+    pub fn topics(&self) -> &[Arc<str>] {
+        &self.book.topics
     }
 
     /// Its log of a partition (also while it is down: what its disk and page cache hold).

@@ -91,6 +91,11 @@ impl<K: Clone> Client<K> {
         }
     }
 
+    /// Numbers its requests from here on.
+    pub(in crate::kafka) fn number_from(&mut self, correlation: u32) {
+        self.next_correlation = correlation;
+    }
+
     fn peer(&mut self, broker: BrokerId) -> Option<&mut Peer<K>> {
         self.peers.iter_mut().find(|peer| peer.broker == broker)
     }

@@ -242,8 +242,11 @@ impl Consumer {
                 });
                 if group.is_some() {
                     self.work.take((record.id, tp, offset));
-                    if let Some(outputs) = &mut self.outputs {
-                        outputs.take(record);
+                }
+                if let Some(outputs) = &mut self.outputs {
+                    match group.is_some() {
+                        true => outputs.take(record),
+                        false => outputs.hand(tp.partition, offset, record, batch),
                     }
                 }
             }

@@ -9,6 +9,7 @@
 
 mod fetcher;
 mod group;
+mod handing;
 mod modern;
 mod offsets;
 mod outputs;
@@ -27,6 +28,7 @@ pub use partition::Stopped;
 pub use view::MemberView;
 
 pub(in crate::kafka) use group::subscribes;
+pub(crate) use handing::Handed;
 pub(in crate::kafka) use outputs::{Output, WorkOffsets};
 
 use super::client::{Alarm, Backoff, Client, Event, Lost, Timing, span};
@@ -255,7 +257,10 @@ impl Consumer {
             }
             let by_hand = self.config.group_id.is_empty();
             let wanted = by_hand && (self.wanted.is_empty() || self.wanted.contains(&partition));
-            let assigned = wanted.then(|| Assigned::new(self.config.auto_offset_reset));
+            let mut assigned = wanted.then(|| Assigned::new(self.config.auto_offset_reset));
+            if let (Some(assigned), Some(outputs)) = (&mut assigned, &self.outputs) {
+                outputs.place(partition, assigned);
+            }
             self.partitions.push(assigned);
             if wanted {
                 self.order.push(partition);

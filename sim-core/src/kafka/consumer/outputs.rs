@@ -5,6 +5,7 @@
 
 use super::Consumer;
 use super::group::{Committer, Membership};
+use super::handing::Handing;
 use super::partition::Assigned;
 use crate::apart::Apart;
 use crate::kafka::config::CommitMode;
@@ -27,6 +28,12 @@ pub(in crate::kafka) struct Output {
     pub(in crate::kafka) bytes: u32,
     /// Whether it has no value, likewise.
     pub(in crate::kafka) tombstone: bool,
+    /// The hash of its key, if that is not one of the load's keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::kafka) hash: Option<i32>,
+    /// Its timestamp, ms, if it is not when it is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::kafka) timestamp_ms: Option<i64>,
 }
 
 /// Outputs of the work in hand.
@@ -45,6 +52,9 @@ pub(super) struct Outputs {
     /// Where the application has come to with what the last `poll()` returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     polled: Option<Box<WorkOffsets>>,
+    /// Its records go to another system's process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) handing: Option<Box<Handing>>,
 }
 
 /// Where the application has come to, and as which member of its group
@@ -66,6 +76,8 @@ impl Outputs {
             key: record.key.map(|key| key.0),
             bytes: record.bytes,
             tombstone: record.tombstone,
+            hash: None,
+            timestamp_ms: None,
         });
     }
 

@@ -187,7 +187,13 @@ impl Producer {
         let partition = match (draft.partition, draft.key) {
             (Some(chosen), _) => chosen,
             (None, Some(key)) if !sticky => {
-                let hash = (self.plan.hash(key) & i32::MAX).unsigned_abs();
+                let hash = match draft.reason {
+                    Reason::Forward(Output {
+                        hash: Some(hash), ..
+                    }) => hash,
+                    _ => self.plan.hash(key),
+                };
+                let hash = (hash & i32::MAX).unsigned_abs();
                 u16::try_from(hash % u32::from(count)).unwrap_or(0)
             }
             (None, _) => {
@@ -225,12 +231,16 @@ impl Producer {
         chance: u32,
         cx: &mut KafkaCx<'_>,
     ) -> Placed {
+        let own = match draft.reason {
+            Reason::Forward(output) => output.timestamp_ms,
+            _ => None,
+        };
         let record = Record {
             id: draft.id,
             key: draft.key.map(KeyId),
             offset_delta: 0,
             bytes: self.bytes_of(draft),
-            timestamp_ms: cx.wall_ms(),
+            timestamp_ms: own.unwrap_or_else(|| cx.wall_ms()),
             tombstone: draft.tombstone,
         };
         match self.accumulator.append(partition, record, cx.now()) {

@@ -7,6 +7,12 @@ use crate::kafka::consumer::Output;
 use crate::kafka::node::KafkaCx;
 
 impl Producer {
+    /// Its records and requests get numbers from here on.
+    pub(in crate::kafka) fn number_from(&mut self, record: u64, correlation: u32) {
+        self.ordinal = record;
+        self.client.number_from(correlation);
+    }
+
     /// It sends what it is given and has no load of its own.
     #[must_use]
     pub(in crate::kafka) fn forwarding(mut self) -> Self {

@@ -8,6 +8,7 @@
 //! out: the abort of batches that were never sent (they are flushed).
 
 mod offsets;
+mod resume;
 
 use super::{About, Init, Producer, ProducerIdAndEpoch};
 use crate::kafka::client::{NEVER, span};

@@ -201,7 +201,7 @@ impl SystemSection for Language {
         RawKafka::keys()
     }
 
-    fn read(&self, raw: &At<Raw>, reader: &mut Reader<'_>) -> Section {
+    fn read(&self, raw: &At<Raw>, _: &mut [systems::Spec], reader: &mut Reader<'_>) -> Section {
         let read = RawKafka::read(raw, reader).unwrap_or_default();
         let (spec, nodes) = read::cluster(&At::new(read, raw.span.clone()), reader);
         Section {

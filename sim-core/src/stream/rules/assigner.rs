@@ -5,10 +5,10 @@
 //! `[start, end)`. The same assigners serve processing time, with the wall clock in place of the
 //! element's time.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `[start, end)`, ms.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Window {
     /// First moment in it.
     pub start: i64,

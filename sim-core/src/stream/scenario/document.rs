@@ -136,6 +136,22 @@ impl ChainingWord {
     }
 }
 
+choice! {
+    /// Where a source begins to read a topic.
+    pub(crate) enum StartingWord {
+        "earliest" => Earliest, "At the start of each partition.";
+        "latest" => Latest, "At the end of each partition.";
+    }
+}
+
+choice! {
+    /// Which records of transactions a source reads.
+    pub(crate) enum IsolationWord {
+        "read_uncommitted" => Uncommitted, "All.";
+        "read_committed" => Committed, "Those of committed transactions.";
+    }
+}
+
 document! {
     /// A source of records.
     pub(crate) struct RawSource {
@@ -144,6 +160,9 @@ document! {
         "load" => load: RawStreamLoad, optional, "Records made by rule.";
         "splits" => splits: u32, optional, "Its splits, as a topic has partitions (default 1, or as many as the records name).";
         "split" => split: Vec<At<RawSplit>>, optional, "Its splits one by one, in place of `records` and `load`.";
+        "kafka" => kafka: String, optional, "The topic of [kafka] that it reads (KafkaSource), in place of `records` and `load`: its splits are the partitions.";
+        "starting-offsets" => starting: StartingWord, optional, "With kafka: where it begins unless a checkpoint says so (OffsetsInitializer, default earliest).";
+        "isolation-level" => isolation: IsolationWord, optional, "With kafka: isolation.level (default read_uncommitted).";
         "watermark" => watermark: RawWatermark, optional, "How watermarks are made (default kind = \"none\").";
         "time" => time: TimeWord, optional, "Which time records carry (default event).";
         "bounded" => bounded: bool, optional, "Whether the source ends after its last record (default true if it has a last one).";
@@ -394,12 +413,13 @@ impl JoinTypeWord {
 }
 
 operator! { required,
-    /// A sink, which writes to a store outside that is a node of its own.
+    /// A sink, which writes to a store outside that is a node of its own, or to a topic.
     pub(crate) struct RawSink {
         "guarantee" => guarantee: GuaranteeWord, optional, "How it writes (default at-least-once).";
         "transaction-timeout" => timeout: Millis, optional, "With exactly-once: the store aborts a transaction that is open for so long (transaction.timeout.ms, default 1h).";
         "store" => store: String, optional, "Name of the node that it writes to (default NAME-store).";
         "batch" => batch: u32, optional, "Most rows of one request (default 100).";
+        "kafka" => kafka: String, optional, "The topic of [kafka] that it writes to (KafkaSink), in place of a store of its own.";
     }
 }
 

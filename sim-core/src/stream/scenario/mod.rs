@@ -14,6 +14,7 @@ mod read;
 mod sense;
 mod settings;
 mod source;
+mod topics;
 mod window_words;
 mod windows;
 
@@ -41,10 +42,20 @@ pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<RawStream>()
 }
 
-/// Reads the table.
-fn read(raw: &At<Raw>, reader: &mut Reader<'_>) -> read::Job {
+/// Reads the table; `before` are the systems that were read already, of which one may be a Kafka
+/// cluster.
+fn read(raw: &At<Raw>, before: &mut [systems::Spec], reader: &mut Reader<'_>) -> read::Job {
     let read = RawStream::read(raw, reader).unwrap_or_default();
-    read::job(&At::new(read, raw.span.clone()), reader)
+    let mut cluster = before.iter_mut().find_map(|it| match it {
+        systems::Spec::Kafka(it) => Some(&mut **it),
+        systems::Spec::Stream(_) => None,
+    });
+    let known = cluster.as_deref();
+    let job = read::job(&At::new(read, raw.span.clone()), known, reader);
+    if let Some(cluster) = &mut cluster {
+        cluster.transactions |= topics::uses_transactions(&job.0);
+    }
+    job
 }
 
 /// The stream processor's part of the scenario language.
@@ -71,8 +82,13 @@ impl SystemSection for Language {
         RawStream::keys()
     }
 
-    fn read(&self, raw: &At<Raw>, reader: &mut Reader<'_>) -> Section {
-        let (spec, nodes) = read(raw, reader);
+    fn read(
+        &self,
+        raw: &At<Raw>,
+        before: &mut [systems::Spec],
+        reader: &mut Reader<'_>,
+    ) -> Section {
+        let (spec, nodes) = read(raw, before, reader);
         Section {
             spec: systems::Spec::Stream(Box::new(Apart::new(spec))),
             nodes,

@@ -44,6 +44,13 @@ pub(super) fn roots(spec: &JobSpec, base: u32) -> Vec<Property<'_>> {
                 };
             let mut all: Vec<Property<'_>> = each.map(ask).collect();
             all.extend((0..operator.parallelism).map(|at| subtask(number, at)));
+            if matches!(&operator.kind, OperatorKind::Sink(it) if it.kafka.is_some()) {
+                // Of what its topic holds.
+                let of_topic = StoreProbe::ALL.iter();
+                all.extend(of_topic.map(|(probe, name, of, doc)| {
+                    super::names::ask(name, *of, Probe::Store(number, *probe), doc)
+                }));
+            }
             all
         };
         all.push(Property::scope(
@@ -59,8 +66,8 @@ pub(super) fn roots(spec: &JobSpec, base: u32) -> Vec<Property<'_>> {
 pub(super) fn inside_node(spec: &JobSpec, base: u32, node: NodeId) -> Vec<Property<'_>> {
     let sinks = (0..)
         .zip(&spec.operators)
-        .filter_map(|(number, it)| match it.kind {
-            OperatorKind::Sink(_) => Some(number),
+        .filter_map(|(number, it)| match &it.kind {
+            OperatorKind::Sink(sink) if sink.kafka.is_none() => Some(number),
             _ => None,
         });
     let first = base + 2 + spec.task_managers.len() as u32;

@@ -6,6 +6,7 @@ use super::document::{
 };
 use super::items::Millis;
 use super::keys::KeyTable;
+use super::topics::{self, Cluster};
 use super::window_words::ClockWord;
 use crate::scenario::{At, Problem, Reader, Table};
 use crate::stream::rules::join::interval::{Bound, IntervalBounds};
@@ -394,7 +395,7 @@ fn interval(doc: &RawJoin, reader: &mut Reader<'_>) -> JoinSpec {
     }
 }
 
-pub(super) fn sink(raw: &At<RawSink>, reader: &mut Reader<'_>) -> SinkSpec {
+pub(super) fn sink(raw: &At<RawSink>, cluster: Cluster<'_>, reader: &mut Reader<'_>) -> SinkSpec {
     let doc = &raw.value;
     let name = doc.name.as_ref().map_or("", |at| at.value.as_str());
     let word = doc.guarantee.as_ref().map(|at| at.value);
@@ -431,5 +432,6 @@ pub(super) fn sink(raw: &At<RawSink>, reader: &mut Reader<'_>) -> SinkSpec {
             },
         },
         batch: doc.batch.as_ref().map_or(100, |at| at.value.clamp(1, MOST)),
+        kafka: topics::sink(raw, cluster, reader).map(Box::new),
     }
 }

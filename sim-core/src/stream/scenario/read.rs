@@ -7,7 +7,8 @@
 use super::document::{Common, RawStream};
 use super::items::TaskManagers;
 use super::keys::KeyTable;
-use super::{checks, expect, operators, settings, source, windows};
+use super::topics::Cluster;
+use super::{checks, expect, operators, settings, source, topics, windows};
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::scenario::{At, Effort, NodeName, Problem, Reader, limits, units};
 use crate::stream::parts::StreamParts;
@@ -53,11 +54,11 @@ impl Draft<'_> {
 }
 
 /// Reads the whole section.
-pub(crate) fn job(raw: &At<RawStream>, reader: &mut Reader<'_>) -> Job {
+pub(crate) fn job(raw: &At<RawStream>, cluster: Cluster<'_>, reader: &mut Reader<'_>) -> Job {
     let doc = &raw.value;
     let (job_manager, task_managers, storage, mut nodes) = machines(raw, reader);
-    let mut keys = key_table(doc);
-    let mut drafts = drafts(raw, &mut keys, reader);
+    let mut keys = key_table(doc, cluster);
+    let mut drafts = drafts(raw, cluster, &mut keys, reader);
     for draft in &mut drafts {
         parallelism(draft, doc, reader);
     }
@@ -81,7 +82,9 @@ pub(crate) fn job(raw: &At<RawStream>, reader: &mut Reader<'_>) -> Job {
         reader,
     );
     for at in &order {
-        if let OperatorKind::Sink(sink) = &drafts[*at].kind {
+        if let OperatorKind::Sink(sink) = &drafts[*at].kind
+            && sink.kafka.is_none()
+        {
             let store = raw_store(doc, &drafts[*at]);
             nodes.push((node(&sink.store, "store"), store));
         }
@@ -179,20 +182,24 @@ fn count(raw: Option<&At<u32>>, message: &str, reader: &mut Reader<'_>) -> u32 {
     many.max(1)
 }
 
-fn key_table(doc: &RawStream) -> KeyTable {
+fn key_table(doc: &RawStream, cluster: Cluster<'_>) -> KeyTable {
     let sources = list(doc.sources.as_ref()).iter();
     let loads = sources.flat_map(|it| {
         let of_splits = list(it.value.split.as_ref()).iter();
         let of_splits = of_splits.filter_map(|it| it.value.load.as_ref());
         it.value.load.iter().chain(of_splits)
     });
-    let many: Vec<u32> = loads.map(|load| source::keys_of(&load.value)).collect();
+    let topics = list(doc.sources.as_ref()).iter();
+    let topics = topics.filter_map(|it| topics::keys_made(it.value.kafka.as_ref()?, cluster));
+    let loads = loads.map(|load| source::keys_of(&load.value));
+    let many: Vec<u32> = loads.chain(topics).collect();
     KeyTable::new(many.iter().copied().max().unwrap_or(0), many.contains(&0))
 }
 
 /// The operators in the order of the file.
 fn drafts<'d>(
     raw: &'d At<RawStream>,
+    cluster: Cluster<'d>,
     keys: &mut KeyTable,
     reader: &mut Reader<'_>,
 ) -> Vec<Draft<'d>> {
@@ -216,7 +223,7 @@ fn drafts<'d>(
     }
     for it in list(doc.sources.as_ref()) {
         let read: Read<'d> = Box::new(move |keys, reader| {
-            let read = source::read(it, keys, reader);
+            let read = source::read(it, cluster, keys, reader);
             let kind = OperatorKind::Source(read.spec);
             (kind, read.keyed, it.value.common(&it.span), None)
         });
@@ -229,7 +236,7 @@ fn drafts<'d>(
         source::watermarks(it.value.watermark.as_ref(), reader)));
     each!(windows, it, keys, reader => windows::window(it, reader));
     each!(processes, it, keys, reader => operators::process(it, reader));
-    each!(sinks, it, keys, reader => OperatorKind::Sink(operators::sink(it, reader)));
+    each!(sinks, it, keys, reader => OperatorKind::Sink(operators::sink(it, cluster, reader)));
     for it in list(doc.joins.as_ref()) {
         let read: Read<'d> = Box::new(move |keys, reader| {
             let kind = operators::join(it, keys, reader);
@@ -437,6 +444,8 @@ pub(super) fn effort(spec: &JobSpec, duration: Nanos) -> Effort {
                     let many = span / it.gap.max(1);
                     many.min(it.limit.unwrap_or(u64::MAX))
                 }
+                // The cluster's producers count them.
+                SplitSpec::Partition => 0,
             };
             records = records.saturating_add(many);
         }

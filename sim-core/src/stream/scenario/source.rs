@@ -6,6 +6,7 @@ use super::document::{
 use super::items::{Millis, Rows};
 use super::keys::KeyTable;
 use super::operators::span_ms;
+use super::topics::{self, Cluster};
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::scenario::{At, Problem, Reader, Table, limits};
 use crate::stream::element::Key;
@@ -24,16 +25,26 @@ pub(super) struct ReadSource {
 /// Reads a source.
 pub(super) fn read(
     raw: &At<RawSource>,
+    cluster: Cluster<'_>,
     keys: &mut KeyTable,
     reader: &mut Reader<'_>,
 ) -> ReadSource {
     let doc = &raw.value;
     let mut keyed = true;
-    let splits = splits(raw, keys, &mut keyed, reader);
+    let splits = splits(raw, cluster, keys, &mut keyed, reader);
     let endless = splits
         .iter()
         .any(|it| matches!(it, SplitSpec::Generated(load) if load.limit.is_none()));
+    let kafka = topics::source(doc, cluster, keys, &mut keyed, reader);
     let bounded = match &doc.bounded {
+        Some(at) if at.value && doc.kafka.is_some() => {
+            reader.report(
+                &at.span,
+                Problem::new("contradiction", "a topic has no end"),
+            );
+            false
+        }
+        None if doc.kafka.is_some() => false,
         Some(at) if at.value && endless => {
             let problem = Problem::new("contradiction", "a load without a limit never ends");
             reader.report(&at.span, problem.help("give the load a `limit`"));
@@ -53,6 +64,7 @@ pub(super) fn read(
             Some(TimeWord::None) => SourceTime::None,
         },
         bounded,
+        kafka: kafka.map(Box::new),
     };
     ReadSource { spec, keyed }
 }
@@ -90,6 +102,7 @@ fn listed(
 
 fn splits(
     raw: &At<RawSource>,
+    cluster: Cluster<'_>,
     keys: &mut KeyTable,
     keyed: &mut bool,
     reader: &mut Reader<'_>,
@@ -99,6 +112,7 @@ fn splits(
         ("records", doc.records.as_ref().map(|at| &at.span)),
         ("load", doc.load.as_ref().map(|at| &at.span)),
         ("split", doc.split.as_ref().map(|at| &at.span)),
+        ("kafka", doc.kafka.as_ref().map(|at| &at.span)),
     ];
     let given: Vec<_> = ways
         .iter()
@@ -110,6 +124,15 @@ fn splits(
             span,
             Problem::new("contradiction", message).help("keep one of them"),
         );
+    }
+    if let Some(topic) = &doc.kafka {
+        if let Some(at) = &doc.splits {
+            let problem = Problem::new("contradiction", "the splits are the topic's partitions");
+            reader.report(&at.span, problem.help("leave `splits` out"));
+        }
+        let found = topics::topic(topic, cluster, reader);
+        let many = found.map_or(0, |it| it.assignment.len());
+        return vec![SplitSpec::Partition; many];
     }
     let many = doc
         .splits
@@ -133,7 +156,7 @@ fn splits(
     }
     if ways.iter().all(|(key, _)| !doc.has(key)) {
         let problem = Problem::new("missing-key", "`records` is missing")
-            .expected("`records`, a `load`, or `split` tables");
+            .expected("`records`, a `load`, `split` tables, or a `kafka` topic");
         reader.report(&raw.span, problem);
     }
     Vec::new()

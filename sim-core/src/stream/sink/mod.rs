@@ -275,7 +275,7 @@ impl SinkWriter {
             }
             (Asked::Begin(number), Mode::ExactlyOnce(it)) => {
                 if let StoreAnswer::Began(transaction) = answer {
-                    it.on_began(number, transaction.epoch);
+                    it.on_began(number, transaction);
                 }
                 if self.flushing || self.buffer.len() >= self.batch as usize {
                     self.flush(out);

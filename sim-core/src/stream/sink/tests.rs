@@ -53,6 +53,7 @@ impl Rig {
             store: "out".to_owned(),
             guarantee,
             batch,
+            kafka: None,
         };
         let job = job_of(OperatorKind::Sink(sink), 1);
         let mut rig = Rig {

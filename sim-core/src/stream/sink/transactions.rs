@@ -39,6 +39,9 @@ pub struct Held {
     pub id: String,
     /// None until the store has begun it.
     pub epoch: Option<u32>,
+    /// The producer id, where the store is a Kafka cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub producer: Option<i64>,
     /// Rows sent.
     pub rows: u32,
     /// When it was begun, ms.
@@ -54,6 +57,7 @@ impl Held {
         self.epoch.map(|epoch| StoreTransaction {
             id: self.id.clone(),
             epoch,
+            producer: self.producer,
         })
     }
 }
@@ -125,6 +129,7 @@ impl Transactions {
                     let held = Held {
                         id: transaction.id.clone(),
                         epoch: Some(transaction.epoch),
+                        producer: transaction.producer,
                         rows: *rows,
                         started_ms: *started_ms,
                         checkpoint: *checkpoint,
@@ -177,6 +182,7 @@ impl Transactions {
             prefix: self.prefix.clone(),
             ownership: self.ownership(),
             except,
+            from: self.offset.saturating_add(1),
         };
         desk.ask(Asked::Lingering, request, out);
         let number = self.begin(self.offset.saturating_add(1), now_ms, desk, out);
@@ -197,6 +203,7 @@ impl Transactions {
         let held = Held {
             id: id.clone(),
             epoch: None,
+            producer: None,
             rows: 0,
             started_ms: now_ms,
             checkpoint: -1,
@@ -328,9 +335,10 @@ impl Transactions {
     }
 
     /// The store has begun a transaction.
-    pub(super) fn on_began(&mut self, number: u64, epoch: u32) {
+    pub(super) fn on_began(&mut self, number: u64, begun: &StoreTransaction) {
         if let Some(held) = self.held.get_mut(&number) {
-            held.epoch = Some(epoch);
+            held.epoch = Some(begun.epoch);
+            held.producer = begun.producer;
         }
     }
 

@@ -1,7 +1,8 @@
 //! The reader of a source's subtask: records out of its splits, and their watermarks.
 //!
 //! Follows `SourceOperator`, `SourceReaderBase` and `ProgressiveTimestampsAndWatermarks` of Flink
-//! 2.x. Split i is read by subtask i mod parallelism. One record is read at a time: splits take
+//! 2.x. Split i is read by subtask i mod parallelism, partition i of a topic by the subtask that the
+//! topic's name begins with plus i. One record is read at a time: splits take
 //! turns, and one that has nothing yet, or is paused, loses its turn. Each split has a watermark
 //! generator and an idleness of its own, asked at each tick (`pipeline.auto-watermark-interval`) and
 //! combined then; a punctuated generator speaks at its record and is combined at once.
@@ -12,6 +13,7 @@
 //! splits never has a watermark, and so holds the job back unless the source has an idleness. Left
 //! out: discovery of splits at run time, fetcher threads, batches of records.
 
+mod fetched;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use super::element::{NO_TIMESTAMP, Record};
 use super::job::Job;
 use super::operator::Site;
 use super::rules::FINAL_WATERMARK;
+use super::rules::key_group::string_hash;
 use super::rules::watermark::IdlenessTimer;
 use super::rules::watermark_combine::CombinedWatermark;
 use super::snapshot::{ListItem, OperatorSnapshot};
@@ -113,7 +116,7 @@ impl SourceReader {
         let parallelism = site.parallelism.max(1);
         let mut weights = Vec::new();
         for number in 0..source.splits.len().min(usize::from(u16::MAX)) as u16 {
-            if u32::from(number) % parallelism != u32::from(site.subtask) {
+            if owner(source, number, parallelism) != u32::from(site.subtask) {
                 continue;
             }
             let offset = restored_offset(restored, number);
@@ -326,7 +329,9 @@ impl SourceReader {
     /// The position of each split.
     #[must_use]
     pub fn snapshot(&self) -> OperatorSnapshot {
-        let splits = self.splits.iter().map(|it| ListItem::Split {
+        let placed = |it: &&SplitReader| !it.fetched.as_ref().is_some_and(|it| it.unplaced);
+        let splits = self.splits.iter().filter(placed);
+        let splits = splits.map(|it| ListItem::Split {
             split: it.number,
             offset: it.offset,
         });
@@ -366,11 +371,21 @@ impl SourceReader {
     }
 }
 
-fn restored_offset(restored: &[&OperatorSnapshot], number: u16) -> u64 {
+/// The subtask that reads a split: for partitions of a topic by
+/// `KafkaSourceEnumerator.getSplitOwner`.
+fn owner(source: &SourceSpec, number: u16, parallelism: u32) -> u32 {
+    let first = source.kafka.as_ref().map_or(0, |it| {
+        let hash = string_hash(&it.topic).wrapping_mul(31) & i32::MAX;
+        hash.unsigned_abs() % parallelism
+    });
+    (first + u32::from(number)) % parallelism
+}
+
+fn restored_offset(restored: &[&OperatorSnapshot], number: u16) -> Option<u64> {
     let items = restored.iter().flat_map(|it| &it.list);
     let offsets = items.filter_map(|it| match it {
         ListItem::Split { split, offset } if *split == number => Some(*offset),
         _ => None,
     });
-    offsets.max().unwrap_or(0)
+    offsets.max()
 }

@@ -16,6 +16,7 @@ use crate::stream::spec::{
 };
 use crate::zipf;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const KEY: Purpose = Purpose::named("stream.source.key");
@@ -60,15 +61,29 @@ pub(super) struct SplitReader {
     pub(super) clock_ms: i64,
     generator: Generator,
     idleness: Option<IdlenessTimer>,
+    /// Of a partition of a topic: what was fetched and not read yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fetched: Option<Box<Fetched>>,
     /// Running sums of Zipf weights; a function of the job.
     #[serde(skip)]
     zipf: Option<Arc<Vec<u64>>>,
 }
 
+/// What a partition of a topic has brought.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub(super) struct Fetched {
+    /// In order; the offset is in the origin.
+    pub(super) records: VecDeque<Record>,
+    /// Where it begins is not known yet.
+    pub(super) unplaced: bool,
+    /// Records of the partition that are not fetched yet, as far as is known.
+    pub(super) lag: u64,
+}
+
 impl SplitReader {
     pub(super) fn new(
         number: u16,
-        offset: u64,
+        restored: Option<u64>,
         source: &SourceSpec,
         known: &mut Vec<Weights>,
     ) -> Self {
@@ -83,9 +98,15 @@ impl SplitReader {
             WatermarkStrategy::Punctuated => Generator::Punctuated,
             WatermarkStrategy::Listed => Generator::Listed(None),
         };
+        let fetched = matches!(split, Some(SplitSpec::Partition)).then(|| {
+            Box::new(Fetched {
+                unplaced: restored.is_none(),
+                ..Fetched::default()
+            })
+        });
         let mut it = SplitReader {
             number,
-            offset,
+            offset: restored.unwrap_or(0),
             watermark: NO_WATERMARK,
             idle: false,
             paused: false,
@@ -93,6 +114,7 @@ impl SplitReader {
             clock_ms: 0,
             generator,
             idleness: source.watermarks.idleness_ms.map(IdlenessTimer::new),
+            fetched,
             zipf,
         };
         it.finished = source.bounded && it.arrival(source).is_none();
@@ -104,11 +126,16 @@ impl SplitReader {
         match source.splits.get(usize::from(self.number))? {
             SplitSpec::Records(records) => at(records, self.offset).map(|it| it.arrives),
             SplitSpec::Generated(it) => generated_arrival(it, self.offset),
+            // What was fetched can be read.
+            SplitSpec::Partition => self.fetched.as_ref()?.records.front().map(|_| 0),
         }
     }
 
     /// Records that have arrived and were not read.
     pub(super) fn backlog(&self, now: Nanos, source: &SourceSpec) -> u64 {
+        if let Some(fetched) = &self.fetched {
+            return fetched.lag.saturating_add(fetched.records.len() as u64);
+        }
         let arrived = match source.splits.get(usize::from(self.number)) {
             Some(SplitSpec::Records(records)) => {
                 records.partition_point(|it| it.arrives <= now) as u64
@@ -135,6 +162,7 @@ impl SplitReader {
                 let weights = self.zipf.as_ref().map(|it| it.as_slice());
                 generated(it, weights, place, self.number, self.offset)?
             }
+            SplitSpec::Partition => return self.take_fetched(wall_ms, source.time).map(Some),
         };
         let origin = Origin {
             source: place.operator as u16,
@@ -163,6 +191,18 @@ impl SplitReader {
             timing: None,
             origin,
         }))
+    }
+
+    /// Reads the next of what was fetched. Offsets of a topic have gaps.
+    fn take_fetched(&mut self, wall_ms: i64, time: SourceTime) -> Option<Record> {
+        let mut record = self.fetched.as_mut()?.records.pop_front()?;
+        self.offset = record.origin.offset.saturating_add(1);
+        match time {
+            SourceTime::Event => {}
+            SourceTime::Ingestion => record.timestamp = wall_ms,
+            SourceTime::None => record.timestamp = NO_TIMESTAMP,
+        }
+        Some(record)
     }
 
     /// A record was read: whether its watermark is to be combined at once.

@@ -36,6 +36,7 @@ fn source(splits: Vec<SplitSpec>, strategy: WatermarkStrategy) -> SourceSpec {
         },
         time: SourceTime::Event,
         bounded: false,
+        kafka: None,
     }
 }
 

@@ -78,6 +78,7 @@ impl Store {
                 prefix,
                 ownership,
                 except,
+                from: _,
             } => self.abort_lingering(prefix, &ownership, &except, cx),
             StoreRequest::CommitCheckpoint { writer, checkpoint } => {
                 let mark = self.marks.entry(writer).or_insert(checkpoint);
@@ -153,7 +154,11 @@ impl Store {
             ended: 0,
         });
         self.newest.insert(id.clone(), number);
-        StoreTransaction { id, epoch }
+        StoreTransaction {
+            id,
+            epoch,
+            producer: None,
+        }
     }
 
     fn append_in(

@@ -46,6 +46,7 @@ impl Rig {
                 store: "out".to_owned(),
                 guarantee: Guarantee::None,
                 batch: 1,
+                kafka: None,
             }),
             1,
         );
@@ -152,6 +153,7 @@ fn a_new_epoch_fences_the_former_owner() {
     let unknown = StoreTransaction {
         id: "p-7-7".to_owned(),
         epoch: 0,
+        producer: None,
     };
     assert_eq!(rig.append(&unknown, &[9]), StoreAnswer::InvalidTxnState);
 }
@@ -197,6 +199,7 @@ fn what_is_left_over_is_aborted_but_what_the_state_holds() {
             total: 2,
         },
         except: vec![all[0].clone()],
+        from: 1,
     };
     assert_eq!(rig.ask(request), StoreAnswer::Done);
     let open: Vec<&str> = rig

@@ -137,6 +137,12 @@ impl Chain {
         }
     }
 
+    /// The operator at the head, by its number.
+    #[must_use]
+    pub fn head(&self) -> Option<u32> {
+        self.links.first().map(|it| it.operator)
+    }
+
     /// The source at the head, if it is one.
     pub fn source(&mut self) -> Option<&mut SourceReader> {
         match &mut self.links.first_mut()?.link {

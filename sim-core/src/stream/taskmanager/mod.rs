@@ -7,14 +7,17 @@
 //! the copies are gone with the process. Left out: memory, slots of several jobs, what writing the
 //! copies costs, the partition tracker; a task that is cancelled is gone at once.
 
+mod clients;
 mod traffic;
 
+use super::clients::Clients;
 use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
 use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
 use super::snapshot::{Handle, TaskSnapshot};
 use super::task::chain::Link;
 use super::task::{Io, Moment, Spent, Task};
+use crate::kafka::ids::AddressBook;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +51,8 @@ pub enum TaskManagerTimer {
         /// Which.
         handle: Handle,
     },
+    /// A Kafka client, by its number, looks whether something is due.
+    Kafka(u32),
 }
 
 /// A task whose state is being read.
@@ -130,6 +135,9 @@ pub struct TaskManager {
     /// Tasks that have ended, for who looks on: nothing depends on it.
     #[serde(skip)]
     ended: BTreeMap<TaskId, Ended>,
+    /// Its Kafka clients, if the job reads or writes topics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clients: Option<Box<Clients>>,
 }
 
 impl TaskManager {
@@ -153,7 +161,15 @@ impl TaskManager {
             reported: BTreeMap::new(),
             local: BTreeMap::new(),
             ended: BTreeMap::new(),
+            clients: None,
         }
+    }
+
+    /// Its tasks reach the Kafka cluster behind `book`.
+    #[must_use]
+    pub fn with_cluster(mut self, book: Option<Arc<AddressBook>>) -> Self {
+        self.clients = book.map(|book| Box::new(Clients::new(book)));
+        self
     }
 
     /// Its tasks.
@@ -199,13 +215,16 @@ impl TaskManager {
 
     /// Drops what a crash takes: everything.
     pub fn crash(&mut self, _: Loss) {
+        let clients = self.clients.as_ref().map(|it| Box::new(it.restarted()));
         *self = TaskManager::new(Arc::clone(&self.job), self.slots);
+        self.clients = clients;
     }
 
     /// About how many bytes a copy takes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.tasks.values().map(Task::weight).sum::<usize>() + 256
+        let clients = self.clients.as_ref().map_or(0, |it| it.weight());
+        self.tasks.values().map(Task::weight).sum::<usize>() + clients + 256
     }
 
     /// Handles an input.
@@ -224,6 +243,13 @@ impl TaskManager {
                 task,
                 handle,
             }) => self.read_locally((attempt, task), handle, &mut io, &mut dirty, cx),
+            Input::Timer(TaskManagerTimer::Kafka(client)) => {
+                self.with_clients(cx, |it, job, cx| it.wake(client, job, cx));
+            }
+            Input::Message {
+                from,
+                msg: Packet::Kafka(msg),
+            } => self.with_clients(cx, |it, job, cx| it.message(from, *msg, job, cx)),
             Input::Timer(TaskManagerTimer::Wake) => {
                 self.alarm = None;
                 dirty.extend(self.tasks.keys().copied());
@@ -239,6 +265,9 @@ impl TaskManager {
             Input::Order(_) => {}
         }
         self.work(&mut io, &mut dirty, cx);
+        while self.hear_clients(&mut io, &mut dirty, cx) {
+            self.work(&mut io, &mut dirty, cx);
+        }
         self.arm(cx);
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Ended, Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer};
 use crate::kernel::{MILLISECOND, NodeId};
+use crate::stream::clients::{Clients, Owner};
 use crate::stream::config::StateBackend;
 use crate::stream::node::{StreamCx, Timer};
 use crate::stream::note::Note;
@@ -168,7 +169,9 @@ impl TaskManager {
                 state,
             });
         }
+        let reads = task.chain.source().map(|it| it.partitions(&job));
         self.tasks.insert(id, task);
+        self.read_topic((id, attempt), &reads.unwrap_or_default(), cx);
         cx.send(job.job_manager, Packet::TaskRunning { attempt, task: id });
         self.carry((id, attempt), io, dirty, cx);
         dirty.insert(id);
@@ -311,6 +314,7 @@ impl TaskManager {
         dirty: &mut BTreeSet<TaskId>,
         cx: &mut StreamCx<'_>,
     ) {
+        self.with_clients(cx, |it, job, cx| it.disconnected(peer, job, cx));
         if peer == self.job.job_manager {
             self.lose_manager(cx);
             return;
@@ -416,7 +420,14 @@ impl TaskManager {
             cx.send(self.job.storage, upload);
         }
         for (operator, request, order) in io.effects.requests.drain(..) {
-            if let Some(store) = self.job.store_of(operator) {
+            if Clients::serves(&self.job, operator) {
+                let owner = Owner {
+                    task: id,
+                    attempt,
+                    operator,
+                };
+                self.ask_clients(owner, (request, order), cx);
+            } else if let Some(store) = self.job.store_of(operator) {
                 let ask = Packet::ToStore {
                     attempt,
                     task: id,

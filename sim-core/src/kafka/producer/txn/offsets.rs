@@ -102,7 +102,7 @@ impl Producer {
         self.end_with(TransactionResult::Abort, None, cx);
     }
 
-    fn end_with(
+    pub(super) fn end_with(
         &mut self,
         result: TransactionResult,
         work: Option<WorkOffsets>,

@@ -142,6 +142,7 @@ fn spec(parallelism: [u32; 3], slots: &[u32], set: &[(&str, &str)]) -> JobSpec {
         },
         time: SourceTime::Event,
         bounded: true,
+        kafka: None,
     });
     let count = OperatorKind::Process(ProcessSpec {
         function: ProcessFunction::Count,
@@ -154,6 +155,7 @@ fn spec(parallelism: [u32; 3], slots: &[u32], set: &[(&str, &str)]) -> JobSpec {
             transaction_timeout_ms: 60_000,
         },
         batch: 1,
+        kafka: None,
     });
     let mut operators = vec![
         operator("in", source, parallelism[0]),

@@ -18,7 +18,7 @@ pub mod temporal;
 pub mod temporal_now;
 pub mod window;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One of the two inputs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -30,7 +30,7 @@ pub enum Side {
 }
 
 /// `RowKind`: what a row of a changelog says.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub enum RowKind {
     /// `+I`: a new row.
     #[default]

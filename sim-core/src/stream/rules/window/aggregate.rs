@@ -4,7 +4,7 @@
 //! come) and `ProcessWindowFunction` (all elements kept until the window speaks); in Beam a
 //! `Combine` and a `GroupByKey`. Left out: functions of users; the job brings numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An element in a window.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -51,7 +51,7 @@ impl Contents {
 }
 
 /// What a window says.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Value {
     /// The least or greatest of no elements.
     Nothing,

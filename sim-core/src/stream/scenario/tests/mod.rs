@@ -3,6 +3,7 @@
 
 mod documentation;
 mod mistakes;
+mod topics;
 
 use crate::scenario::{Diagnostic, Raw, Reader, render};
 use crate::stream::element::Key;
@@ -22,7 +23,7 @@ fn read(text: &str) -> (super::read::Job, Vec<Diagnostic>) {
         .iter()
         .find(|(key, _)| key.value == "stream")
         .expect("a section");
-    let job = super::read(raw, &mut reader);
+    let job = super::read(raw, &mut [], &mut reader);
     (job, reader.into_problems())
 }
 
@@ -147,7 +148,7 @@ fn a_split_is_read_in_the_order_of_arrival() {
         .iter()
         .map(|split| match split {
             SplitSpec::Records(records) => records.iter().map(|it| it.key.0).collect(),
-            SplitSpec::Generated(_) => panic!("records"),
+            SplitSpec::Generated(_) | SplitSpec::Partition => panic!("records"),
         })
         .collect();
     // `a` is 0, `b` 1, `c` 2, `d` 3; the third split is silent.

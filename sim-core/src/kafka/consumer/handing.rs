@@ -1,0 +1,81 @@
+//! A consumer in a process of another system, which gets its records.
+//!
+//! See [`crate::kafka::embed`].
+
+use super::Consumer;
+use super::outputs::Outputs;
+use super::partition::Assigned;
+use crate::apart::Apart;
+use crate::kafka::rules::position::{FetchPosition, LeaderAndEpoch};
+use crate::log::{Batch, Record};
+use serde::Serialize;
+
+/// A record that `poll()` returned.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(crate) struct Handed {
+    /// Where it stands.
+    pub(crate) partition: u16,
+    /// Its offset.
+    pub(crate) offset: i64,
+    /// The record.
+    pub(crate) record: Record,
+    /// What it says, if whoever wrote it said something.
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+/// Where the records go.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub(super) struct Handing {
+    /// Where its owner wants to begin, by partition.
+    starts: Vec<(u16, i64)>,
+    handed: Vec<Handed>,
+}
+
+impl Outputs {
+    /// A partition was assigned: its owner may have sought a position already.
+    pub(super) fn place(&self, partition: u16, assigned: &mut Assigned) {
+        let starts = self.handing.iter().flat_map(|it| &it.starts);
+        let mut own = starts.filter(|(of, _)| *of == partition);
+        if let Some((_, offset)) = own.next() {
+            assigned.position.seek(FetchPosition {
+                offset: *offset,
+                offset_epoch: None,
+                leader: LeaderAndEpoch::UNKNOWN,
+            });
+        }
+    }
+
+    /// `poll()` returned a record.
+    pub(super) fn hand(&mut self, partition: u16, offset: i64, record: &Record, batch: &Batch) {
+        if let Some(handing) = &mut self.handing {
+            let value = batch.value(record.offset_delta);
+            handing.handed.push(Handed {
+                partition,
+                offset,
+                record: *record,
+                value: value.map(<[u8]>::to_vec),
+            });
+        }
+    }
+}
+
+impl Consumer {
+    /// It hands its records to its owner, who begins at these offsets.
+    #[must_use]
+    pub(in crate::kafka) fn handing(mut self, starts: Vec<(u16, i64)>, correlation: u32) -> Self {
+        self.client.number_from(correlation);
+        let mut outputs = Outputs::default();
+        outputs.handing = Some(Box::new(Handing {
+            starts,
+            handed: Vec::new(),
+        }));
+        self.outputs = Some(Apart::new(outputs));
+        self
+    }
+
+    /// What `poll()` returned since the last call.
+    pub(in crate::kafka) fn take_handed(&mut self) -> Vec<Handed> {
+        let handing = self.outputs.as_mut().and_then(|it| it.handing.as_mut());
+        handing.map_or_else(Vec::new, |it| std::mem::take(&mut it.handed))
+    }
+}
