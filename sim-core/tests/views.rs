@@ -4,7 +4,7 @@
 use sim_core::kafka::facts::Cluster;
 use sim_core::kernel::{MILLISECOND, Nanos, NodeId, SECOND};
 use sim_core::run::{Recipe, Session};
-use sim_core::view::{GroupView, MarkKind, StageQuery};
+use sim_core::view::{CellTransaction, GroupView, Lane, MarkKind, StageQuery};
 use std::sync::Arc;
 
 const COOPERATIVE: &str = include_str!("../../scenarios/rebalance-cooperative.toml");
@@ -355,6 +355,75 @@ fn a_pinned_last_stable_offset_is_explained() {
     let hangs = ["is open from offset", "shop-1", "nothing will end it"];
     let steps = check(60 * SECOND, &hangs, true);
     assert!(steps > 1, "and the marker that came last");
+}
+
+/// No group reads the topic: the partition itself says it.
+#[test]
+fn transactions_stand_on_the_copies() {
+    let mut session = open(HANGING);
+    let mut lanes = |time: Nanos| -> Vec<Lane> {
+        session.seek(time);
+        assert_eq!(session.groups(), []);
+        let query = StageQuery {
+            cells_max: 2_000,
+            ..StageQuery::default()
+        };
+        let nodes = session.stage_of(&[], &query).nodes.into_iter();
+        let all = nodes.flat_map(|node| node.lanes);
+        all.filter(|it| it.id == "orders-0").collect()
+    };
+    let stable = |lane: &Lane| {
+        let mut marks = lane.marks.iter();
+        marks
+            .find(|it| it.kind == MarkKind::Stable)
+            .map(|it| it.offset)
+    };
+    let count = |lane: &Lane, what: Option<CellTransaction>| {
+        lane.cells
+            .iter()
+            .filter(|it| it.transaction == what)
+            .count()
+    };
+    let told = |lane: &Lane| -> Vec<String> {
+        let facts = lane
+            .facts
+            .iter()
+            .filter(|it| it.label == "open transaction");
+        facts.map(|it| it.value.clone()).collect()
+    };
+    for lane in lanes(4 * SECOND) {
+        assert_eq!((stable(&lane), told(&lane)), (None, Vec::new()));
+        assert_eq!(count(&lane, None), lane.cells.len());
+    }
+    let hangs = lanes(60 * SECOND);
+    assert_eq!(hangs.len(), 3, "three copies");
+    for lane in &hangs {
+        assert!(
+            count(lane, Some(CellTransaction::Open)) > 0,
+            "every copy knows it"
+        );
+        assert!(count(lane, Some(CellTransaction::Aborted)) > 0);
+        assert_eq!(stable(lane).is_some(), lane.leads);
+        assert_eq!(told(lane).len(), usize::from(lane.leads));
+    }
+    let leader = hangs.iter().find(|it| it.leads).expect("a leader");
+    let stable = stable(leader).expect("it is held back");
+    assert!(stable < leader.strandline - 100, "{stable}");
+    let open = leader
+        .cells
+        .iter()
+        .filter(|it| it.transaction == Some(CellTransaction::Open));
+    assert_eq!(open.map(|it| it.offset).min(), Some(stable));
+    let said = told(leader).concat();
+    assert!(
+        said.starts_with(&format!("from offset {stable}, producer id ")),
+        "{said}"
+    );
+    assert!(
+        said.contains(" epoch 0, since 1") || said.contains(" epoch 0, since 2"),
+        "{said}"
+    );
+    assert_eq!(leader.note, format!("open transaction {said}"));
 }
 
 #[test]

@@ -295,8 +295,8 @@ impl<'a> One<'a> {
     }
 }
 
-/// Writes groups onto the stage: on each leader's copy what is committed, the position and the last
-/// stable offset; on the coordinator's node that it is one.
+/// Writes groups onto the stage: on each leader's copy what is committed and the position; on the
+/// coordinator's node that it is one.
 pub fn mark(view: &mut StageView, groups: &[GroupView]) {
     for group in groups {
         let coordinator = view.nodes.iter_mut();
@@ -330,9 +330,6 @@ fn mark_lane(lane: &mut Lane, group: &str, share: &GroupShare) {
             offset,
         });
     };
-    if share.stable < share.high_watermark {
-        put(MarkKind::Stable, "last stable offset", share.stable);
-    }
     if let Some(it) = &share.sharing {
         put(MarkKind::Committed, &format!("{group} SPSO"), it.start);
         put(MarkKind::Position, &format!("{group} SPEO"), it.end);

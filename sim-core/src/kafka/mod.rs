@@ -45,6 +45,7 @@ pub mod truth;
 mod txn_invariants;
 pub mod txn_pin;
 pub mod txn_protocol;
+pub mod txn_view;
 mod txn_why;
 pub mod view;
 pub mod why;

@@ -139,7 +139,8 @@ fn since(log: &crate::log::Log, offset: i64) -> String {
     made.map_or_else(String::new, |it| format!(", {it}"))
 }
 
-fn clock(at_ms: i64) -> String {
+/// Since when something is, by a wall clock.
+pub(super) fn clock(at_ms: i64) -> String {
     format!("since {}", instant(at_ms))
 }
 

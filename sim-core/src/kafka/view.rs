@@ -298,6 +298,7 @@ fn cells(log: &Log, reference: Option<&Log>, most: u32) -> Vec<Cell> {
             diverged: reference
                 .and_then(|other| other.record_at(offset))
                 .is_some_and(|other| other.id != record.id),
+            transaction: None,
         })
         .collect()
 }

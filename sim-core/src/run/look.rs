@@ -120,10 +120,11 @@ impl Session {
         Some(plot)
     }
 
-    /// The stage with groups written onto it.
+    /// The stage with transactions and groups written onto it.
     #[must_use]
     pub fn stage_of(&self, groups: &[GroupView], query: &StageQuery) -> StageView {
         let mut view = self.stage(query);
+        kafka::txn_view::mark(&mut view, self.run().world());
         kafka::group_view::mark(&mut view, groups);
         view
     }

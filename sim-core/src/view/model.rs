@@ -101,6 +101,16 @@ pub struct Mark {
     pub offset: i64,
 }
 
+/// A transaction that readers of committed records do not see, or not yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellTransaction {
+    /// It has not ended.
+    Open,
+    /// It was aborted.
+    Aborted,
+}
+
 /// One record on a lane.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Cell {
@@ -120,6 +130,8 @@ pub struct Cell {
     pub batch_start: bool,
     /// Another replica holds a different record at this offset (divergence).
     pub diverged: bool,
+    /// It belongs to such a transaction.
+    pub transaction: Option<CellTransaction>,
 }
 
 /// A strip of offsets on a node: a replica, a queue, a ledger.

@@ -1,6 +1,6 @@
 //! A strip: the cells of one copy, its epoch flags, and the carets and words under it.
 
-use sim_core::view::MarkKind;
+use sim_core::view::{CellTransaction, MarkKind};
 
 use super::plane::Picks;
 use crate::lengths::px;
@@ -140,6 +140,11 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
     }
     if face.diverged {
         add("diverged");
+    }
+    match face.transaction {
+        Some(CellTransaction::Open) => add("open"),
+        Some(CellTransaction::Aborted) => add("aborted"),
+        None => {}
     }
     if face.epoch_start {
         add("epoch-start");

@@ -1,6 +1,6 @@
 //! One copy of the lane in full: its cells, the caret of its end and the labels under it.
 
-use sim_core::view::{Cell, Health, Lane, MarkKind, NodeView};
+use sim_core::view::{Cell, CellTransaction, Health, Lane, MarkKind, NodeView};
 
 use super::{Gone, Ruler, Wake, words};
 use crate::stage::plan::StripPlace;
@@ -22,6 +22,8 @@ pub(crate) struct CellFace {
     pub(crate) flushed: bool,
     /// Another copy holds something else here.
     pub(crate) diverged: bool,
+    /// Of a transaction that is open or was aborted.
+    pub(crate) transaction: Option<CellTransaction>,
     /// First record of a leader epoch on this copy.
     pub(crate) epoch_start: bool,
     /// Leader epoch it was written in.
@@ -195,6 +197,7 @@ fn face(
             committed: offset < lane.strandline || below && lane.in_sync,
             flushed: true,
             diverged: false,
+            transaction: None,
             epoch_start: false,
             epoch: -1,
             unknown: true,
@@ -211,6 +214,7 @@ fn face(
         committed: cell.committed || shared,
         flushed: cell.flushed,
         diverged: cell.diverged,
+        transaction: cell.transaction,
         epoch_start: first,
         epoch: cell.epoch,
         unknown: false,
@@ -229,6 +233,7 @@ fn gone(node: &NodeView, lane: &Lane, cell: &Cell, why: Gone) -> CellFace {
         committed: false,
         flushed: true,
         diverged: false,
+        transaction: None,
         gone: Some(why),
         aria: format!("Offset {} on {}, {said}", cell.offset, node.title),
         ..face(node, lane, cell.offset, Some(cell), (false, false))

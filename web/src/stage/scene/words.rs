@@ -1,6 +1,8 @@
 //! Sentences and short names: for screen readers, tooltips and the words under strips.
 
-use sim_core::view::{Cell, Health, Lane, Mark, MarkKind, NodeView, Shape, StageView, Token};
+use sim_core::view::{
+    Cell, CellTransaction, Health, Lane, Mark, MarkKind, NodeView, Shape, StageView, Token,
+};
 
 use crate::lengths::number;
 
@@ -112,6 +114,11 @@ pub(crate) fn cell(node: &NodeView, cell: &Cell, committed: bool) -> String {
     if cell.diverged {
         out.push_str(", differs from another copy");
     }
+    out.push_str(match cell.transaction {
+        Some(CellTransaction::Open) => ", in an open transaction",
+        Some(CellTransaction::Aborted) => ", in an aborted transaction",
+        None => "",
+    });
     out.push_str(&format!(", epoch {}", cell.epoch));
     out
 }

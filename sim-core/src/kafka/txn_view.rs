@@ -1,0 +1,97 @@
+//! Transactions as an onlooker sees them: where the last stable offset stands, what is open, and
+//! which records belong to it or to a transaction that was aborted.
+//!
+//! A projection like [`super::view`], of each copy's own producers and transaction index
+//! (`ProducerStateManager`, `TransactionIndex`). It is a module of its own, so that a page that
+//! shows no transaction need not load it.
+
+use super::broker::PartitionView;
+use super::facts::Cluster;
+use super::txn_pin::clock;
+use crate::kernel::{NodeId, World};
+use crate::systems::Node;
+use crate::view::{CellTransaction, Fact, Lane, Mark, MarkKind, StageView};
+
+/// Writes transactions onto the stage: on every copy whose cells belong to one that is open or was
+/// aborted; on the leader's the last stable offset, and what is open.
+pub fn mark(view: &mut StageView, world: &World<Node>) {
+    let cluster = Cluster(world);
+    for node in &mut view.nodes {
+        let Some(broker) = cluster.broker(NodeId(node.id)) else {
+            continue;
+        };
+        for lane in &mut node.lanes {
+            let tp = cluster.partition_named(&lane.id);
+            if let Some(own) = tp.and_then(|tp| broker.partition(tp)) {
+                mark_cells(lane, &own);
+                if lane.leads {
+                    mark_leader(lane, &own);
+                }
+            }
+        }
+    }
+}
+
+fn mark_cells(lane: &mut Lane, own: &PartitionView<'_>) {
+    let (log, producers) = (own.partition_log, own.partition_log.producers());
+    let open = producers.ongoing().map(|it| {
+        (
+            it.producer_id,
+            it.first_offset..=i64::MAX,
+            CellTransaction::Open,
+        )
+    });
+    let aborted = log.aborted_txns().iter().map(|it| {
+        let span = it.first_offset..=it.last_offset;
+        (it.producer_id, span, CellTransaction::Aborted)
+    });
+    let spans: Vec<_> = aborted.chain(open).collect();
+    let (Some(first), false) = (lane.cells.first(), spans.is_empty()) else {
+        return;
+    };
+    let mut records = own.log.records(first.offset, lane.end).peekable();
+    for cell in &mut lane.cells {
+        while records.next_if(|it| it.0 < cell.offset).is_some() {}
+        let Some((offset, batch, _)) = records.peek().filter(|it| it.0 == cell.offset) else {
+            continue;
+        };
+        let of = spans.iter().find(|(producer, span, _)| {
+            batch.transactional && batch.producer.id == *producer && span.contains(offset)
+        });
+        cell.transaction = of.map(|it| it.2).filter(|_| !batch.is_control());
+    }
+}
+
+fn mark_leader(lane: &mut Lane, own: &PartitionView<'_>) {
+    let stable = own.partition_log.last_stable_offset();
+    if stable < own.hw {
+        lane.marks.push(Mark {
+            kind: MarkKind::Stable,
+            label: format!("last stable offset {stable}"),
+            offset: stable,
+        });
+    }
+    let producers = own.partition_log.producers();
+    let open = producers.ongoing().map(|it| {
+        let epoch = producers.entry(it.producer_id).map_or(-1, |it| it.epoch);
+        let made = own.log.record_at(it.first_offset);
+        let since = made.map_or_else(String::new, |it| format!(", {}", clock(it.timestamp_ms)));
+        format!(
+            "from offset {}, producer id {} epoch {epoch}{since}",
+            it.first_offset, it.producer_id
+        )
+    });
+    let open: Vec<String> = open.collect();
+    if let Some(oldest) = open.first().filter(|_| lane.note.is_empty()) {
+        let more = match open.len() {
+            1 => String::new(),
+            all => format!(", and {} more", all - 1),
+        };
+        lane.note = format!("open transaction {oldest}{more}");
+    }
+    lane.facts.extend(open.into_iter().map(|value| Fact {
+        label: "open transaction".to_owned(),
+        value,
+        subject: None,
+    }));
+}
