@@ -346,8 +346,7 @@ mod tests {
             rows: expected.collect(),
         }];
         let stores = [(0, held(&store))];
-        let found = first_difference(&job.spec, &stores);
-        found
+        first_difference(&job.spec, &stores)
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn cluster(parts: Parts) -> ClusterSpec {
         config: BrokerConfig::default(),
         rules: ReplicationRules::default(),
         quotas: Vec::new(),
+        transactions: false,
         processors: Vec::new(),
         parts,
     }
