@@ -29,7 +29,10 @@ fn examples_are_good() {
     for block in blocks {
         let text = if block.starts_with("strandline") {
             block.to_owned()
-        } else if block.starts_with("[stream]") {
+        } else if ["[stream]", "[kafka]"]
+            .iter()
+            .any(|it| block.starts_with(it))
+        {
             format!("{HEAD}{block}")
         } else {
             format!("{CLUSTER}{block}")

@@ -16,15 +16,17 @@ controllers = 1
 [[kafka.topic]]
 name = "orders"
 partitions = 3
+replication-factor = 3
 
 [[kafka.topic]]
 name = "totals"
 partitions = 2
+replication-factor = 3
 
 [[kafka.producer]]
 name = "shop"
 topic = "orders"
-load = { rate = 10, keys = { kind = "cycle", count = 4, prefix = "user-" } }
+load = { kind = "constant", rate = 10, keys = { kind = "cycle", count = 4, prefix = "user-" } }
 
 [stream]
 config = { "execution.checkpointing.interval" = "10 s" }
