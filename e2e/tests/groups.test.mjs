@@ -136,13 +136,16 @@ test("a share group has readers and records in hand, and nobody owns or misses a
         [BOARD, labels],
       );
       const stage = await on_stage(page);
+      assert.equal(stage.members.length + stage.shares.length, group.members.length + group.shares.length, "nothing of the group shown before is left");
       for (const [i, it] of group.members.entries()) {
         assert.equal(stage.members[i].label, `${it.name}: ${it.badge.text}, reads ${it.reads.join(", ")}, has ${it.acquired} records`);
       }
       const shown = stage.lines.filter(([, , hidden]) => !hidden).length;
       assert.equal(shown, group.members.reduce((sum, it) => sum + it.reads.length, 0), "a line for each partition that a member reads");
       assert.ok(group.shares.every((it) => !it.idle && it.owner === null));
-      assert.doesNotMatch(await page.getByTestId("group-stage").innerText(), /no owner|owned/);
+      assert.doesNotMatch(await page.getByTestId("group-stage").innerText(), /no owner|owned|generation/);
+      const after = await page.locator(`${BOARD}.sharing .gb-owns`).first().evaluate((it) => getComputedStyle(it, "::after").content);
+      assert.doesNotMatch(after, /owned/, "what stands behind the number is words of a share group");
     }
     await page.getByTestId("stage-words").locator("summary").click();
     const rows = page.getByRole("region", { name: "Groups as tables" }).locator("table", { hasText: "(SPSO)" }).locator("tbody tr");

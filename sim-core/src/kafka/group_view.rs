@@ -69,7 +69,7 @@ impl<'a> One<'a> {
                 .map_or("no coordinator yet", |it| it.state)
                 .to_owned(),
             settled: coordinated.is_some_and(|it| it.stable),
-            round: round(members.any(|it| it.modern.is_some())),
+            round: round(members.any(|it| it.modern.is_some() || it.shares.is_some())),
             generation: coordinated.map(|it| i64::from(it.generation)),
             assignor: coordinated
                 .and_then(|it| it.assignor)
@@ -142,7 +142,7 @@ impl<'a> One<'a> {
             return badge("not in the group", Tone::Faded);
         };
         if !self.up(node) {
-            let round = round(member.modern.is_some());
+            let round = round(member.modern.is_some() || member.shares.is_some());
             let text = format!("paused in {round} {}", member.generation);
             return badge(&text, Tone::Sand);
         }

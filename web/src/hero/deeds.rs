@@ -1,12 +1,13 @@
 //! What a visitor does on the home page: break it, bring it back, move in time.
 
+use sim_core::kernel::{Deed, NodeId};
 use sim_core::view::{Health, StageView};
 use web_sys::{Element, KeyboardEvent, MouseEvent, PointerEvent};
 
 use super::home::Home;
 use crate::bench::{Pilot, Way, calm, jump_to_mark, seek_part, timeline_key};
 use crate::format::nearest_speed;
-use crate::host::{Host, Target};
+use crate::host::Host;
 use crate::listen::marked;
 
 /// Slow enough to see messages travel.
@@ -68,11 +69,8 @@ impl Home {
         else {
             return;
         };
-        let offers = self.ask(|s| s.offers(Target::Node(id))).unwrap_or_default();
-        let Some(offer) = offers.into_iter().find(|o| o.id == "crash") else {
-            return;
-        };
-        match self.host(|h| h.act(offer.deed, &format!("{title}: killed"))) {
+        let deed = Deed::Crash(NodeId(id));
+        match self.host(|h| h.act(deed, &format!("{title}: killed"))) {
             Some(Ok(())) => {}
             Some(Err(refusal)) => return self.say(refusal.to_string()),
             None => return,

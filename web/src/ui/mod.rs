@@ -31,4 +31,12 @@ where
             grown.become_all(kids);
         });
     });
+    // The element may be taken over by the next view of its kind, which knows nothing of these.
+    on_cleanup(move || {
+        grown.try_update_value(|grown| {
+            if let Some(grown) = grown {
+                grown.become_all(Vec::new());
+            }
+        });
+    });
 }

@@ -258,17 +258,19 @@ fn BoardPlane(bench: Bench, group: Memo<Option<GroupView>>, sharing: Memo<bool>)
         marked(event, "data-own").and_then(|(_, key)| Thing::parse(&key))
     };
     let class = move || {
-        laid.with(|board| match (board.tiles, board.narrow) {
-            (true, true) => "group-board tiles narrow",
-            (true, false) => "group-board tiles",
-            (false, true) => "group-board narrow",
-            (false, false) => "group-board",
-        })
+        let (tiles, narrow) = laid.with(|board| (board.tiles, board.narrow));
+        let all = [
+            (true, "group-board"),
+            (tiles, "tiles"),
+            (narrow, "narrow"),
+            (sharing.get(), "sharing"),
+        ];
+        let on = all.into_iter().filter(|it| it.0).map(|it| it.1);
+        on.collect::<Vec<_>>().join(" ")
     };
     view! {
         <div
             class=class
-            class:sharing=move || sharing.get()
             role="group"
             aria-label="Members and partitions. Arrow keys go from one to the next, Enter selects."
             node_ref=plane
