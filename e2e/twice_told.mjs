@@ -45,10 +45,10 @@ export function tell(wanted) {
           verdicts.map((verdict) => verdict.state.toLowerCase()),
           told.verdicts.map((verdict) => verdict.state),
         );
-        // What the page says in words is what its engine says: of a job with stores of its own,
-        // what they show.
+        // What the page says in words is what its engine says: of a job without a cluster, which
+        // would send something, what its stores show.
         const job = await page.evaluate(() => window.strandline.job());
-        const alone = job && job.stores.length > 0;
+        const alone = job && told.ledger.sent === 0;
         const visible = alone ? job.stores.reduce((sum, store) => sum + store.visible, 0) : null;
         await page.waitForFunction(([lost, visible]) => {
           const strip = document.querySelector("[data-testid=ledger]");
