@@ -58,6 +58,16 @@ pub enum Out<K> {
         /// Why.
         reason: Reason,
     },
+    /// What a window held when it merged into one whose trigger had finished, and never came to say.
+    /// Beam forgets it without a word, and counts it nowhere.
+    Swallowed {
+        /// The key.
+        key: K,
+        /// The window that is forgotten now.
+        window: Window,
+        /// What it held.
+        value: Value,
+    },
 }
 
 /// What cannot be.
@@ -518,6 +528,12 @@ impl<K: Ord + Clone> PaneRunner<K> {
                 };
                 if open.active && !self.machine.finished(&open.trigger) {
                     self.speak(key, window, &mut open, true, outs);
+                } else if open.active && open.non_empty {
+                    outs.push(Out::Swallowed {
+                        key: key.clone(),
+                        window,
+                        value: self.strategy.aggregate.result(open.contents.as_ref()),
+                    });
                 }
             }
         }

@@ -36,7 +36,7 @@ fn panes(outs: Result<Vec<Out<u32>>, Failure>) -> Vec<Pane<u32>> {
     let outs = outs.expect("no failure").into_iter();
     let pane = |it| match it {
         Out::Pane(pane) => Some(pane),
-        Out::Dropped { .. } => None,
+        Out::Dropped { .. } | Out::Swallowed { .. } => None,
     };
     outs.filter_map(pane).collect()
 }
@@ -195,6 +195,39 @@ fn a_closed_session_does_not_poison_one_that_covers_it() {
 }
 
 #[test]
+fn a_session_that_merges_into_a_closed_one_is_never_heard_of() {
+    let twice = Trigger::OrFinally(Box::new(Trigger::AfterPane(2)), Box::new(Trigger::Default));
+    let sessions = Windowing {
+        accumulation: Accumulation::Discarding,
+        allowed_lateness: 0,
+        ..windowing(Assigner::Session { gap: 9 }, twice)
+    };
+    let mut runner = PaneRunner::new(sessions, 0);
+    let mut at = |value, timestamp| runner.on_bundle(&[record(value, timestamp)]);
+    assert_eq!(told(at(1, 95)), []);
+    assert_eq!(told(at(2, 87)), [(3, 87, Timing::Early, 0, -1, true)]);
+    // A session of its own: the closed one is not among those that are merged.
+    assert_eq!(told(at(4, 95)), []);
+    let window = Window {
+        start: 87,
+        end: 104,
+    };
+    let dropped = Out::Dropped {
+        key: 0,
+        window,
+        record: record(8, 87).1,
+        reason: Reason::Closed,
+    };
+    assert_eq!(at(8, 87), Ok(vec![dropped]));
+    let swallowed = Out::Swallowed {
+        key: 0,
+        window,
+        value: Value::Number(4),
+    };
+    assert_eq!(runner.on_watermark(1_000), Ok(vec![swallowed]));
+}
+
+#[test]
 fn a_session_that_grows_begins_its_panes_anew() {
     let early = Trigger::EarlyAndLate {
         early: Box::new(Trigger::AfterPane(1)),
@@ -322,7 +355,7 @@ fn run(windowing: Windowing, story: &[(i64, i64, i64)]) -> Vec<Out<u32>> {
 
 proptest! {
     #[test]
-    fn each_element_is_said_once_or_dropped(
+    fn each_element_is_said_once_dropped_or_swallowed(
         assigner in assigners(),
         trigger in triggers(),
         story in story(),
@@ -336,8 +369,9 @@ proptest! {
         let mut sum = 0;
         for it in run(discarding, &story) {
             sum += match it {
-                Out::Pane(Pane { value: Value::Number(sum), .. }) => sum,
-                Out::Pane(_) => 0,
+                Out::Pane(Pane { value: Value::Number(sum), .. })
+                | Out::Swallowed { value: Value::Number(sum), .. } => sum,
+                Out::Pane(_) | Out::Swallowed { .. } => 0,
                 Out::Dropped { record, .. } => record.value,
             };
         }
