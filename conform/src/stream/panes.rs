@@ -149,7 +149,7 @@ impl Rig {
     fn panes(&self) -> impl Iterator<Item = &Pane<String>> {
         self.outs.iter().filter_map(|it| match it {
             Out::Pane(pane) => Some(pane),
-            Out::Dropped { .. } => None,
+            Out::Dropped { .. } | Out::Swallowed { .. } => None,
         })
     }
 
@@ -175,7 +175,7 @@ impl Rig {
             .iter()
             .filter_map(|it| match it {
                 Out::Pane(pane) => Some(pane),
-                Out::Dropped { .. } => None,
+                Out::Dropped { .. } | Out::Swallowed { .. } => None,
             })
             .collect();
         for (number, (pane, wanted)) in panes.iter().zip(expected).enumerate() {
