@@ -1,4 +1,5 @@
-//! How a replica is stored, as an onlooker sees it: segments, sparse indexes, and compaction.
+//! How a replica is stored, as an onlooker sees it: segments, sparse indexes, what is in remote
+//! storage, and compaction.
 //!
 //! A projection of a broker's log and of what the cleaner goes by. A module of its own, so that a
 //! page that shows no storage need not load it.
@@ -11,7 +12,9 @@ use super::rules::partition_log::PartitionLog;
 use crate::kernel::{MILLISECOND, NodeId, World};
 use crate::log::{CleanupPolicy, Log, Segment};
 use crate::systems::Node;
-use crate::view::{CompactionPass, CompactionView, SegmentLine, StorageView};
+use crate::view::{
+    CompactionPass, CompactionView, SegmentLine, SegmentPlace, StorageView, TierView,
+};
 
 /// A broker's replica of a partition, if it has one.
 #[must_use]
@@ -29,7 +32,14 @@ pub fn storage(world: &World<Node>, node: NodeId, tp: TopicPartition) -> Option<
     let bases = closed.iter().skip(1).map(|it| it.base_offset());
     let ends = bases.chain([active.base_offset()]);
     let closed = closed.iter().zip(ends).map(|(it, end)| (&**it, end, false));
-    let all = closed.chain([(active, active.end_offset(), true)]);
+    let local = closed.chain([(active, active.end_offset(), true)]);
+    let local = local.map(|(it, end, active)| {
+        let line = segment(log, it, end, active);
+        SegmentLine {
+            clean: !active && end <= clean_to,
+            ..line
+        }
+    });
     Some(StorageView {
         policy: match policy {
             CleanupPolicy::COMPACT_DELETE => "compact,delete",
@@ -40,14 +50,34 @@ pub fn storage(world: &World<Node>, node: NodeId, tp: TopicPartition) -> Option<
         start: log.start_offset(),
         end: log.leo(),
         bytes: log.bytes(),
-        segments: all
-            .map(|(it, end, active)| segment(log, it, end, active, clean_to))
-            .collect(),
+        segments: remote_only(log).chain(local).collect(),
+        tier: tier(log),
         compaction,
     })
 }
 
-fn segment(log: &Log, it: &Segment, end: i64, active: bool, clean_to: i64) -> SegmentLine {
+/// What is in remote storage and on the local disk no more.
+fn remote_only(log: &Log) -> impl Iterator<Item = SegmentLine> {
+    let first_closed = log.closed_segments().first().map(|it| it.base_offset());
+    let local = first_closed.unwrap_or(log.active_segment().base_offset());
+    let remote = log.remote().map(|it| it.as_slice()).unwrap_or_default();
+    let gone = remote.iter().take_while(move |it| it.base_offset() < local);
+    gone.map(|it| SegmentLine {
+        place: SegmentPlace::Remote,
+        ..segment(log, it, it.end_offset(), false)
+    })
+}
+
+fn tier(log: &Log) -> Option<TierView> {
+    let remote = log.remote();
+    (log.config().remote_log_enabled() || remote.is_some()).then(|| TierView {
+        local_start: log.local_start_offset().max(log.start_offset()),
+        remote_end: log.highest_remote_offset() + 1,
+        remote_bytes: remote.map_or(0, |it| it.iter().map(|it| it.bytes()).sum()),
+    })
+}
+
+fn segment(log: &Log, it: &Segment, end: i64, active: bool) -> SegmentLine {
     let base = it.base_offset();
     let records: u64 = it.batches().map(|batch| batch.count() as u64).sum();
     let index = it.index(log.config().index_interval_bytes, !active);
@@ -61,7 +91,11 @@ fn segment(log: &Log, it: &Segment, end: i64, active: bool, clean_to: i64) -> Se
         removed: end.abs_diff(base).saturating_sub(records),
         newest_ms: it.max_timestamp_ms(),
         active,
-        clean: !active && end <= clean_to,
+        place: match !active && end <= log.highest_remote_offset() + 1 {
+            true => SegmentPlace::Copied,
+            false => SegmentPlace::Local,
+        },
+        clean: false,
         offset_index: offsets.map(|it| (it.offset, it.position)).collect(),
         time_index: times.map(|it| (it.timestamp_ms, it.offset)).collect(),
     }

@@ -1,5 +1,5 @@
-//! Transactions as an onlooker sees them: where the last stable offset stands, what is open, and
-//! which records belong to it or to a transaction that was aborted.
+//! Transactions as an onlooker sees them: where the last stable offset stands, what is open, which
+//! records belong to it or to a transaction that was aborted, and the markers.
 //!
 //! A projection like [`super::view`], of each copy's own producers and transaction index
 //! (`ProducerStateManager`, `TransactionIndex`). It is a module of its own, so that a page that
@@ -7,10 +7,34 @@
 
 use super::broker::PartitionView;
 use super::facts::Cluster;
+use super::rules::partition_log::PartitionLog;
 use super::txn_pin::clock;
 use crate::kernel::{NodeId, World};
+use crate::log::ControlMarker;
 use crate::systems::Node;
-use crate::view::{CellTransaction, Fact, Lane, Mark, MarkKind, StageView};
+use crate::view::{Cell, CellTransaction, Fact, Lane, Mark, MarkKind, StageView};
+
+/// Whether a log knows of transactions: one is open, was aborted, or a marker was written.
+fn has_any(log: &PartitionLog) -> bool {
+    let mut known = log.producers().producers().iter();
+    known.any(|it| it.coordinator_epoch >= 0 || it.current_txn_first_offset.is_some())
+        || !log.aborted_txns().is_empty()
+}
+
+/// Whether a copy that has cells on the stage knows of transactions.
+#[must_use]
+pub fn shows_any(view: &StageView, world: &World<Node>) -> bool {
+    let cluster = Cluster(world);
+    view.nodes.iter().any(|node| {
+        let broker = cluster.broker(NodeId(node.id));
+        let mut shown = node.lanes.iter().filter(|it| !it.cells.is_empty());
+        shown.any(|lane| {
+            let tp = cluster.partition_named(&lane.id);
+            let own = tp.and_then(|tp| broker.as_ref()?.partition(tp));
+            own.is_some_and(|own| has_any(own.partition_log))
+        })
+    })
+}
 
 /// Writes transactions onto the stage: on every copy whose cells belong to one that is open or was
 /// aborted; on the leader's the last stable offset, and what is open.
@@ -24,6 +48,9 @@ pub fn mark(view: &mut StageView, world: &World<Node>) {
             let tp = cluster.partition_named(&lane.id);
             if let Some(own) = tp.and_then(|tp| broker.partition(tp)) {
                 mark_cells(lane, &own);
+                if has_any(own.partition_log) {
+                    add_markers(lane, &own);
+                }
                 if lane.leads {
                     mark_leader(lane, &own);
                 }
@@ -60,6 +87,34 @@ fn mark_cells(lane: &mut Lane, own: &PartitionView<'_>) {
         });
         cell.transaction = of.map(|it| it.2).filter(|_| !batch.is_control());
     }
+}
+
+/// Markers are no records, so that the plain stage leaves their offsets empty.
+fn add_markers(lane: &mut Lane, own: &PartitionView<'_>) {
+    let Some(first) = lane.cells.first().map(|it| it.offset) else {
+        return;
+    };
+    let batches = own.log.batches_from(first);
+    let markers = batches.filter_map(|batch| {
+        let transaction = match batch.control? {
+            ControlMarker::Commit => CellTransaction::Commit,
+            ControlMarker::Abort => CellTransaction::Abort,
+            ControlMarker::LeaderChange | ControlMarker::Emptied => return None,
+        };
+        Some(Cell {
+            offset: batch.base_offset,
+            record: None,
+            key: None,
+            committed: batch.base_offset < own.hw,
+            flushed: batch.base_offset < own.log.flushed_offset(),
+            epoch: batch.leader_epoch,
+            batch_start: true,
+            diverged: false,
+            transaction: Some(transaction),
+        })
+    });
+    lane.cells.extend(markers);
+    lane.cells.sort_by_key(|it| it.offset);
 }
 
 fn mark_leader(lane: &mut Lane, own: &PartitionView<'_>) {

@@ -129,6 +129,12 @@ impl Session {
         view
     }
 
+    /// Whether copies that have cells on the stage know of transactions.
+    #[must_use]
+    pub fn shows_transactions(&self, view: &StageView) -> bool {
+        kafka::txn_view::shows_any(view, self.run().world())
+    }
+
     /// How a node's copy of a lane is stored, if it has one.
     #[must_use]
     pub fn storage(&self, node: u32, lane: &str) -> Option<StorageView> {

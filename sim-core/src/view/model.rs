@@ -101,7 +101,8 @@ pub struct Mark {
     pub offset: i64,
 }
 
-/// A transaction that readers of committed records do not see, or not yet.
+/// What a cell has to do with a transaction: its record is of one that readers of committed records
+/// do not see, or not yet; or it is no record but the marker that ended one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CellTransaction {
@@ -109,6 +110,10 @@ pub enum CellTransaction {
     Open,
     /// It was aborted.
     Aborted,
+    /// The marker that committed one.
+    Commit,
+    /// The marker that aborted one.
+    Abort,
 }
 
 /// One record on a lane.
@@ -130,7 +135,7 @@ pub struct Cell {
     pub batch_start: bool,
     /// Another replica holds a different record at this offset (divergence).
     pub diverged: bool,
-    /// It belongs to such a transaction.
+    /// What it has to do with a transaction.
     pub transaction: Option<CellTransaction>,
 }
 

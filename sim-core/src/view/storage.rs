@@ -11,12 +11,39 @@ pub struct StorageView {
     pub start: i64,
     /// Next offset to be written.
     pub end: i64,
-    /// Size of all segments, bytes.
+    /// Size of all segments on the local disk, bytes.
     pub bytes: u64,
-    /// Segments, oldest first; the last is the active one.
+    /// Segments, oldest first; the last is the active one. Those that are in remote storage only
+    /// come first.
     pub segments: Vec<SegmentLine>,
+    /// Tiered storage, where the topic has it.
+    pub tier: Option<TierView>,
     /// Compaction, where the policy asks for it.
     pub compaction: Option<CompactionView>,
+}
+
+/// How far a copy of a tiered lane (KIP-405) has left the local disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct TierView {
+    /// First offset on the local disk; what is below it, from the log start on, is in remote
+    /// storage only.
+    pub local_start: i64,
+    /// Offset after the last record in remote storage, as far as this copy knows; 0 = nothing is.
+    pub remote_end: i64,
+    /// Size of what is in remote storage, bytes.
+    pub remote_bytes: u64,
+}
+
+/// Where a segment of a tiered lane is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SegmentPlace {
+    /// On the local disk only.
+    Local,
+    /// On the local disk, and copied to remote storage.
+    Copied,
+    /// In remote storage only.
+    Remote,
 }
 
 /// A segment and its indexes.
@@ -36,6 +63,8 @@ pub struct SegmentLine {
     pub newest_ms: i64,
     /// It is still appended to.
     pub active: bool,
+    /// Where it is; of the local disk if the lane is not tiered.
+    pub place: SegmentPlace,
     /// Compaction has been over it.
     pub clean: bool,
     /// Entries of the offset index: (last offset of a batch, where it begins in the file, bytes).

@@ -38,7 +38,7 @@ impl Side {
     fn open(recipe: Recipe) -> Side {
         let session = open_session(recipe).ok();
         let job = session.as_ref().and_then(|it| {
-            let view = it.stage(&query(&crate::stage::Zoom::All, &StageView::default()));
+            let view = it.stage_of(&[], &query(&crate::stage::Zoom::All, &StageView::default()));
             job_alone(it, &view)
         });
         Side {
@@ -67,7 +67,7 @@ impl Side {
         let state = self.session.try_update_value(|s| {
             let session = s.as_mut()?;
             session.seek(ns);
-            let view = session.stage(&wanted);
+            let view = session.stage_of(&[], &wanted);
             let job = job_alone(session, &view);
             Some((view, session.ledger(), job))
         });

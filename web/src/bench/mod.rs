@@ -20,6 +20,7 @@ mod inspector;
 mod job;
 mod keys;
 mod ledger;
+mod marks;
 mod metrics;
 mod panels;
 mod pilot;

@@ -11,6 +11,7 @@ use super::full::Rest;
 use super::groups::{self, GroupHead, GroupStage, GroupTables, StageSwitch};
 use super::job::{JobHead, JobStage, JobTables};
 use super::ledger::LedgerStrip;
+use super::marks::MarksLegend;
 use super::transport::Transport;
 use super::{Bench, Prediction, Tab, announce, debug, use_bench};
 use crate::stage::{MenuRequest, Selection, Stage, StageMirror, TokensList};
@@ -192,6 +193,7 @@ fn ClusterStage(bench: Bench) -> impl IntoView {
             on_menu=Callback::new(move |request| bench.menu.set(Some(request)))
             zoom=bench.zoom
         />
+        <MarksLegend bench />
     }
 }
 

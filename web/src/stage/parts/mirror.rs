@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{Lane, StageView};
+use sim_core::view::{Lane, MarkKind, StageView};
 
 use super::slow::slow;
 use crate::stage::scene::words;
@@ -50,6 +50,16 @@ fn epoch(lane: &Lane, known: i32) -> String {
     own.map_or_else(|| known.to_string(), |f| f.value.clone())
 }
 
+/// The note on a copy, with the last stable offset where an open transaction holds it back.
+fn note(lane: &Lane) -> String {
+    let stable = lane.marks.iter().find(|it| it.kind == MarkKind::Stable);
+    match stable {
+        Some(mark) if lane.note.is_empty() => mark.label.clone(),
+        Some(mark) => format!("{}, {}", lane.note, mark.label),
+        None => lane.note.clone(),
+    }
+}
+
 fn copies(view: &StageView) -> (Vec<Row>, usize) {
     let mut rows = Vec::new();
     let mut well = 0;
@@ -84,7 +94,7 @@ fn copies(view: &StageView) -> (Vec<Row>, usize) {
                     sync.to_owned(),
                     lane.end.to_string(),
                     lane.strandline.to_string(),
-                    lane.note.clone(),
+                    note(lane),
                 ],
             });
         }

@@ -127,6 +127,7 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
     };
     match face.key {
         Some(key) => add(&format!("key-{}", key % 6)),
+        None if face.removed => add("gap"),
         None if face.unknown => add("unknown"),
         None => add("no-key"),
     }
@@ -144,6 +145,8 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
     match face.transaction {
         Some(CellTransaction::Open) => add("open"),
         Some(CellTransaction::Aborted) => add("aborted"),
+        Some(CellTransaction::Commit) => add("commit"),
+        Some(CellTransaction::Abort) => add("abort"),
         None => {}
     }
     if face.epoch_start {
@@ -156,7 +159,9 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
     CellView {
         class,
         // Three digits fit a cell; the axis above tells the rest.
-        digits: if face.offset < 1_000 {
+        digits: if face.removed {
+            "·".to_owned()
+        } else if face.offset < 1_000 {
             face.offset.to_string()
         } else {
             format!("{:03}", face.offset % 1_000)

@@ -30,6 +30,8 @@ pub(crate) struct CellFace {
     pub(crate) epoch: i32,
     /// The view did not carry the record (it is outside the asked window).
     pub(crate) unknown: bool,
+    /// The copy has records before and after, and none here: compaction removed it.
+    pub(crate) removed: bool,
     /// It is no longer there.
     pub(crate) gone: Option<Gone>,
     /// What a screen reader says.
@@ -190,6 +192,12 @@ fn face(
     (first, below): (bool, bool),
 ) -> CellFace {
     let Some(cell) = cell else {
+        let removed = lane.cells.first().is_some_and(|it| it.offset < offset);
+        let what = if removed {
+            "no record any more"
+        } else {
+            "not loaded"
+        };
         return CellFace {
             offset,
             record: None,
@@ -201,8 +209,9 @@ fn face(
             epoch_start: false,
             epoch: -1,
             unknown: true,
+            removed,
             gone: None,
-            aria: format!("Offset {offset} on {}, not loaded", node.title),
+            aria: format!("Offset {offset} on {}, {what}", node.title),
         };
     };
     // A follower learns the strandline late; what it holds below it is safe all the same.
@@ -218,6 +227,7 @@ fn face(
         epoch_start: first,
         epoch: cell.epoch,
         unknown: false,
+        removed: false,
         gone: None,
         aria: words::cell(node, cell, cell.committed || shared),
     }

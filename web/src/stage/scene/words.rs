@@ -117,6 +117,8 @@ pub(crate) fn cell(node: &NodeView, cell: &Cell, committed: bool) -> String {
     out.push_str(match cell.transaction {
         Some(CellTransaction::Open) => ", in an open transaction",
         Some(CellTransaction::Aborted) => ", in an aborted transaction",
+        Some(CellTransaction::Commit) => ", commit marker",
+        Some(CellTransaction::Abort) => ", abort marker",
         None => "",
     });
     out.push_str(&format!(", epoch {}", cell.epoch));

@@ -1,8 +1,10 @@
 //! The segment and index browser, in the inspector of a copy: its segments with what they still
-//! hold, their sparse indexes, and what compaction goes by and has removed.
+//! hold and where they are, their sparse indexes, and what compaction goes by and has removed.
+
+mod tier;
 
 use leptos::prelude::*;
-use sim_core::view::{CompactionPass, CompactionView, SegmentLine, StorageView};
+use sim_core::view::{CompactionPass, CompactionView, SegmentLine, SegmentPlace, StorageView};
 
 use super::Bench;
 use crate::format::{clock, count};
@@ -43,13 +45,16 @@ pub(super) fn Storage(bench: Bench) -> impl IntoView {
 
 fn storage(it: &StorageView) -> Vec<Kid> {
     let head = el("h3").with("Storage");
+    let local = it.segments.iter();
+    let local = local.filter(|s| s.place != SegmentPlace::Remote).count();
     let sum = format!(
-        "{} in {} · cleanup.policy={}",
+        "{} in {}{} · cleanup.policy={}",
         bytes(it.bytes),
-        match it.segments.len() {
+        match local {
             1 => "1 segment".to_owned(),
             n => format!("{n} segments"),
         },
+        it.tier.map_or("", |_| " on the local disk"),
         it.policy
     );
     let mut kids: Vec<Kid> = vec![
@@ -57,6 +62,7 @@ fn storage(it: &StorageView) -> Vec<Kid> {
         el("p").class("muted small").with(sum).into(),
         strip(it).into(),
     ];
+    kids.extend(it.tier.map(|tier| tier::tiers(it, &tier).into()));
     kids.extend(it.compaction.as_ref().map(|c| compaction(c).into()));
     kids.extend(it.segments.iter().map(|s| segment(s, it).into()));
     kids
@@ -82,13 +88,14 @@ fn percent(ppm: u32) -> String {
 /// The segments beside one another, as wide as their sizes.
 fn strip(it: &StorageView) -> El {
     let piece = |s: &SegmentLine| {
-        let class = match (s.active, s.clean) {
-            (true, _) => "sg-piece active",
-            (_, true) => "sg-piece clean",
-            _ => "sg-piece",
+        let class = match (s.active, s.clean, it.tier) {
+            (true, ..) => "active",
+            (_, true, _) => "clean",
+            (.., Some(_)) => tier::place(s).0,
+            _ => "",
         };
         el("span")
-            .class(class)
+            .class(format!("sg-piece {class}"))
             .style(format!("flex-grow:{}", s.bytes.max(1)))
     };
     el("div")
@@ -102,6 +109,7 @@ fn segment(s: &SegmentLine, it: &StorageView) -> El {
         (true, ..) => "active",
         (_, true, _) => "clean",
         (_, _, true) => "dirty",
+        _ if it.tier.is_some() => tier::place(s).1,
         _ => "closed",
     };
     let mut held = match s.records {
