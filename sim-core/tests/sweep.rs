@@ -162,3 +162,30 @@ fn share_groups_leave_nothing_undone_whatever_fails() {
     ];
     assert_good(&sweep(SHARE, [1, 4], members_too), &rules);
 }
+
+/// An application that can process little of what it gets: many records come again, most are given
+/// up, and still none is two members' at a time, comes too often or after it was done.
+#[test]
+fn share_groups_give_up_in_time_whatever_fails() {
+    let changes = [
+        (
+            "\"share.acknowledgement.mode\" = \"explicit\"",
+            "\"share.acknowledgement.mode\" = \"explicit\", \"application.release.every\" = 2, \
+             \"application.reject.every\" = 5",
+        ),
+        ("count.limit\" = 10", "count.limit\" = 3"),
+        (
+            "that = \"ledger.processed == ledger.acknowledged\"",
+            "that = \"ledger.processed < ledger.acknowledged\"",
+        ),
+    ];
+    let rules = [
+        "records-acknowledged",
+        "records-taken-back",
+        "share-state-written",
+        "share-state-read",
+        "leader-elected",
+    ];
+    let reports = sweep(&changed("poison", SHARE, &changes), [2, 3], members_too);
+    assert_good(&reports, &rules);
+}

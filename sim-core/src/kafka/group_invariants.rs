@@ -1,6 +1,7 @@
 //! What is watched of consumer groups: how long partitions stood still, and what must hold:
 //! **OneOwner** (no partition has two owners in one generation or epoch) and **CommitMonotone** (a
-//! committed offset never goes back by itself).
+//! committed offset never goes back by itself). What must hold of share groups is in
+//! [`super::share_invariants`].
 //!
 //! Owners are taken from the members' own notes: of what they are given, and of what they keep when
 //! they enter a generation. Who has not heard of a generation breaks nothing in it, however long it
@@ -12,6 +13,7 @@ use super::facts::Cluster;
 use super::ids::TopicPartition;
 use super::note::{GroupNote, Note, Rule};
 use super::rules::classic_group::Name;
+use super::share_invariants::ShareInvariants;
 use crate::kernel::{Nanos, NodeId, World};
 use crate::systems::Node;
 use serde::Serialize;
@@ -31,6 +33,8 @@ pub(super) struct GroupInvariants {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     sought: BTreeMap<(Name, TopicPartition), (u32, i64)>,
     stops: BTreeMap<(Name, TopicPartition), Stop>,
+    #[serde(skip_serializing_if = "ShareInvariants::is_empty")]
+    shares: ShareInvariants,
 }
 
 /// How long a partition stood still: nobody owned it, or its owner was heard of no more.
@@ -57,7 +61,14 @@ impl GroupInvariants {
     /// There may be groups.
     pub(super) const CHECKS: GroupChecks = GroupChecks {
         follow: GroupInvariants::follow,
-        observe: |seen, note, world| seen.observe(note, |one, other| is_one(world, one, other)),
+        observe: |seen, note, world| match note.rule {
+            Rule::Modern(rule) => {
+                let leader = Cluster(world).broker(note.node);
+                let limit = leader.map(|it| it.config().share_delivery_count_limit);
+                seen.shares.observe(note, rule, limit.unwrap_or(u32::MAX))
+            }
+            _ => seen.observe(note, |one, other| is_one(world, one, other)),
+        },
     };
 
     /// There are none.
@@ -67,7 +78,7 @@ impl GroupInvariants {
     };
 
     pub(super) fn is_empty(&self) -> bool {
-        self.owners.is_empty() && self.committed.is_empty()
+        self.owners.is_empty() && self.committed.is_empty() && self.shares.is_empty()
     }
 
     /// How long a group's partitions stood still until now, together, ns. One whose owner crashed

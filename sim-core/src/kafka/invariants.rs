@@ -6,9 +6,10 @@
 //! controller's ISR has all that any leader counts as committed), **HwAgreement** (replicas agree
 //! below both their high watermarks), **LogMatching** (equal offset and epoch, equal record),
 //! **HwMonotone** and **CommittedNeverLost** (a new leader has all that was committed).
-//! Those of groups and of transactions are in [`super::group_invariants`] and
-//! [`super::txn_invariants`]. **CompactionKeepsLastValue** is not among them: of each key, compaction leaves the last value (or
-//! nothing, if the last was a tombstone) in every replica. Where a log was compacted, a record that
+//! Those of groups, share groups and transactions are in [`super::group_invariants`],
+//! [`super::share_invariants`] and [`super::txn_invariants`]. **CompactionKeepsLastValue** is not
+//! public: of each key, compaction leaves the last value (or nothing, if the last was a tombstone)
+//! in every replica. Where a log was compacted, a record that
 //! is missing says nothing by itself to the other invariants.
 //!
 //! Checks look at the end of what changed and rely on the prefix having been checked before; the

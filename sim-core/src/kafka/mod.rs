@@ -36,6 +36,7 @@ pub mod producer;
 pub mod protocol;
 pub mod rules;
 pub mod scenario;
+mod share_invariants;
 pub mod share_protocol;
 pub mod spec;
 pub mod storage_view;

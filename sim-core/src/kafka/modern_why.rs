@@ -1,6 +1,8 @@
 //! The rules of groups of the consumer protocol (KIP-848) that notes name, in words; see
 //! [`super::why`].
 
+use super::rules::share_partition::{AcknowledgeType, RecordState};
+
 /// A rule that fired at a coordinator or at a member.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ModernRule {
@@ -28,8 +30,9 @@ pub enum ModernRule {
     /// The application was told that there is no way back. Before: the member's epoch; after: error
     /// code number.
     MemberFatal,
-    /// A leader handed records to a member of a share group. Before/after: first and last offset.
-    RecordsAcquired,
+    /// A leader handed records to a member of a share group, for the so-manieth time. Before/after:
+    /// first and last offset.
+    RecordsAcquired(u16),
     /// Locks ran out. Before/after: where the next fetch begins.
     LockExpired,
     /// The start offset of a partition in a share group moved. Before/after: offsets.
@@ -41,6 +44,17 @@ pub enum ModernRule {
     ShareStateRead,
     /// A share coordinator let go of records that newer snapshots replace. Before/after: log start.
     ShareStatePruned,
+    /// A leader took a member's word on records that it has. Before/after: first and last offset.
+    RecordsAcknowledged(AcknowledgeType),
+    /// A leader took records back from a member, because its lock ran out or its connection ended.
+    /// Before/after: first and last offset.
+    RecordsTakenBack,
+    /// What a leader wrote to the share coordinator is kept. Before: its leader epoch; after: the
+    /// start offset.
+    ShareStateWritten,
+    /// The same, of records: their state, and how often they were delivered. Before/after: first
+    /// and last offset.
+    RecordsWritten(RecordState, u16),
 }
 
 /// A rule's name, what it did (as in [`super::group_why::text`]) and its source.
@@ -104,10 +118,9 @@ pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static st
             "{e}: poll() throws, and the consumer is in the group no more",
             "AbstractMembershipManager.transitionToFatal",
         ),
-        ModernRule::RecordsAcquired => (
+        ModernRule::RecordsAcquired(_) => (
             "records-acquired",
-            "offsets {b} to {a} are one member's until its lock runs out; others get what comes \
-             after",
+            "offsets {b} to {a} are {m}'s until its lock runs out; others get what comes after",
             "SharePartition.acquire, KIP-932",
         ),
         ModernRule::LockExpired => (
@@ -135,6 +148,39 @@ pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static st
             "share-state-pruned",
             "the log begins at {a}, no longer at {b}: every partition has a newer snapshot",
             "ShareCoordinatorService.performRecordPruning",
+        ),
+        ModernRule::RecordsAcknowledged(kind) => (
+            "records-acknowledged",
+            match kind {
+                AcknowledgeType::Accept => "{m} is done with offsets {b} to {a}",
+                AcknowledgeType::Release => {
+                    "{m} could not process offsets {b} to {a}: others may try, up to the delivery \
+                     count limit"
+                }
+                AcknowledgeType::Reject => "{m} rejects offsets {b} to {a}: nobody gets them again",
+                AcknowledgeType::Gap => "nothing is at offsets {b} to {a}",
+            },
+            "SharePartition.acknowledge",
+        ),
+        ModernRule::RecordsTakenBack => (
+            "records-taken-back",
+            "offsets {b} to {a} are {m}'s no more: its lock ran out, or its connection ended",
+            "SharePartition.releaseAcquiredRecords",
+        ),
+        ModernRule::ShareStateWritten => (
+            "share-state-written",
+            "the share coordinator has what the leader in epoch {b} wrote, with start offset {a}: \
+             acknowledgements are answered now",
+            "SharePartition.writeShareGroupState",
+        ),
+        ModernRule::RecordsWritten(state, _) => (
+            "share-records-written",
+            match state {
+                RecordState::Available => "written: offsets {b} to {a} can be handed out again",
+                RecordState::Acknowledged => "written: offsets {b} to {a} are acknowledged",
+                _ => "written: offsets {b} to {a} are archived",
+            },
+            "PersisterStateBatch",
         ),
     }
 }

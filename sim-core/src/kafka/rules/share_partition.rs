@@ -44,7 +44,7 @@ impl Default for ShareConfig {
 }
 
 /// `RecordState`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum RecordState {
     /// Can be handed to any member.
     Available,
@@ -57,13 +57,15 @@ pub enum RecordState {
 }
 
 impl RecordState {
-    fn finished(self) -> bool {
+    /// Nobody gets it again.
+    #[must_use]
+    pub fn finished(self) -> bool {
         matches!(self, RecordState::Acknowledged | RecordState::Archived)
     }
 }
 
 /// `AcknowledgeType`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub enum AcknowledgeType {
     /// Nothing is at this offset (compaction, a control record).
     Gap,
@@ -94,6 +96,9 @@ pub struct AcquiredRecords {
     /// How often they have been delivered, this time included.
     pub delivery_count: u16,
 }
+
+/// Offsets that a member does not have any more.
+pub type TakenBack<M> = (M, RangeInclusive<i64>);
 
 /// The state of a partition in a share group; `M` names members.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -356,24 +361,38 @@ impl<M: Clone + PartialEq> SharePartition<M> {
     }
 
     /// A member left: what it had can be handed out again.
-    pub fn release(&mut self, member: &M) {
-        self.take_back(|owner, _| owner == member);
+    pub fn release(&mut self, member: &M) -> Vec<TakenBack<M>> {
+        self.take_back(|owner, _| owner == member)
     }
 
     /// Takes back what was not acknowledged in time.
-    pub fn expire(&mut self, now: Nanos) {
-        self.take_back(|_, until| until <= now);
+    pub fn expire(&mut self, now: Nanos) -> Vec<TakenBack<M>> {
+        self.take_back(|_, until| until <= now)
     }
 
-    fn take_back(&mut self, from: impl Fn(&M, Nanos) -> bool) {
-        let taken = self.records.iter().filter_map(|(offset, record)| {
-            let (owner, until) = record.owner.as_ref()?;
-            from(owner, *until).then_some(*offset)
-        });
-        for offset in taken.collect::<Vec<_>>() {
-            self.give_back(offset, RecordState::Available);
+    fn take_back(&mut self, from: impl Fn(&M, Nanos) -> bool) -> Vec<TakenBack<M>> {
+        let mut taken: Vec<TakenBack<M>> = Vec::new();
+        for (offset, record) in &self.records {
+            let Some((owner, until)) = &record.owner else {
+                continue;
+            };
+            if !from(owner, *until) {
+                continue;
+            }
+            match taken.last_mut() {
+                Some((member, run)) if member == owner && run.end() + 1 == *offset => {
+                    *run = *run.start()..=*offset;
+                }
+                _ => taken.push((owner.clone(), *offset..=*offset)),
+            }
+        }
+        for (_, run) in &taken {
+            for offset in run.clone() {
+                self.give_back(offset, RecordState::Available);
+            }
         }
         self.move_start();
+        taken
     }
 
     /// When the first lock runs out, ns.

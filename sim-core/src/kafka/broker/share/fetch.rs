@@ -2,7 +2,7 @@
 
 use super::super::fetch::view_of;
 use super::super::{Broker, respond};
-use super::{Waiting, note};
+use super::{Waiting, note_of};
 use crate::kafka::error::ErrorCode;
 use crate::kafka::ids::TopicPartition;
 use crate::kafka::modern_why::ModernRule;
@@ -11,7 +11,6 @@ use crate::kafka::protocol::{Isolation, Response};
 use crate::kafka::share_protocol::{ShareResponse, SharedRecords};
 use crate::log::BatchList;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 /// Bytes that are read of a partition at once.
 const READ_BYTES: u32 = 1_048_576;
@@ -110,11 +109,12 @@ impl Broker {
         let ranges: Vec<RangeInclusive<i64>> = ranges.collect();
         let led = self.share_partition(&fetch.group, tp, cx)?;
         records.acquired = led.state.acquire(&fetch.member, max_records, &ranges, now);
-        if let (Some(first), Some(last)) = (records.acquired.first(), records.acquired.last()) {
-            let (first, last) = (first.first, last.last);
-            let rule = ModernRule::RecordsAcquired;
-            let group = Arc::clone(&fetch.group);
-            note(&group, rule, tp, first, last, cx);
+        for run in &records.acquired {
+            let rule = ModernRule::RecordsAcquired(run.delivery_count);
+            let (group, member) = (&fetch.group, Some(&fetch.member));
+            note_of(group, member, rule, tp, run.first, run.last, cx);
+        }
+        if !records.acquired.is_empty() {
             records.batches = batches;
         }
         Ok(records)

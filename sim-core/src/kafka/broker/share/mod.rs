@@ -23,7 +23,7 @@ use crate::kafka::modern_why::ModernRule;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::{GroupNote, Note, Rule};
 use crate::kafka::rules::classic_group::Name;
-use crate::kafka::rules::share_partition::{ShareConfig, SharePartition};
+use crate::kafka::rules::share_partition::{ShareConfig, SharePartition, TakenBack};
 use crate::kafka::rules::share_state::ShareKey;
 use crate::kafka::share_protocol::{ShareAcknowledgement, ShareRequest};
 use crate::kernel::{Nanos, NodeId};
@@ -157,6 +157,8 @@ impl Broker {
             });
             match done {
                 Ok((before, now, change)) => {
+                    let rule = ModernRule::RecordsAcknowledged(it.kind);
+                    note_of(group, Some(member), rule, it.tp, it.first, it.last, cx);
                     if before != now {
                         note(group, ModernRule::ShareStart, it.tp, before, now, cx);
                     }
@@ -267,8 +269,13 @@ impl Broker {
         let Some(member) = shares.members.remove(&peer) else {
             return;
         };
-        for led in shares.partitions.values_mut() {
-            led.state.release(&member);
+        for ((group, tp), led) in &mut shares.partitions {
+            let before = led.state.start_offset();
+            note_taken_back(group, *tp, led.state.release(&member), cx);
+            let after = led.state.start_offset();
+            if before != after {
+                note(group, ModernRule::ShareStart, *tp, before, after, cx);
+            }
         }
         self.persist_shares(cx);
         self.serve_waiting(cx);
@@ -326,12 +333,25 @@ fn expire(group: &Name, tp: TopicPartition, led: &mut Led, cx: &mut KafkaCx<'_>)
     }
     let before = led.state.start_offset();
     let first = led.state.next_fetch_offset();
-    led.state.expire(now);
+    let taken = led.state.expire(now);
     let back = led.state.next_fetch_offset();
     note(group, ModernRule::LockExpired, tp, first, back, cx);
+    note_taken_back(group, tp, taken, cx);
     let after = led.state.start_offset();
     if before != after {
         note(group, ModernRule::ShareStart, tp, before, after, cx);
+    }
+}
+
+fn note_taken_back(
+    group: &Name,
+    tp: TopicPartition,
+    taken: Vec<TakenBack<Name>>,
+    cx: &mut KafkaCx<'_>,
+) {
+    for (member, run) in taken {
+        let (rule, member) = (ModernRule::RecordsTakenBack, Some(&member));
+        note_of(group, member, rule, tp, *run.start(), *run.end(), cx);
     }
 }
 
@@ -343,11 +363,23 @@ fn note(
     after: i64,
     cx: &mut KafkaCx<'_>,
 ) {
+    note_of(group, None, rule, tp, before, after, cx);
+}
+
+fn note_of(
+    group: &Name,
+    member: Option<&Name>,
+    rule: ModernRule,
+    tp: TopicPartition,
+    before: i64,
+    after: i64,
+    cx: &mut KafkaCx<'_>,
+) {
     let note = GroupNote {
         node: cx.me(),
         rule: Rule::Modern(rule),
         group: Arc::clone(group),
-        member: None,
+        member: member.map(Arc::clone),
         tp: Some(tp),
         before,
         after,

@@ -94,6 +94,21 @@ impl Led {
     }
 }
 
+/// The coordinator has kept what was written.
+fn note_written(
+    (group, tp): &ShareKey,
+    leader_epoch: i32,
+    (start, batches): &Changes,
+    cx: &mut KafkaCx<'_>,
+) {
+    let rule = ModernRule::ShareStateWritten;
+    note(group, rule, *tp, leader_epoch.into(), *start, cx);
+    for batch in batches {
+        let rule = ModernRule::RecordsWritten(batch.state, batch.delivery_count);
+        note(group, rule, *tp, batch.first, batch.last, cx);
+    }
+}
+
 impl Broker {
     /// Asks the coordinators what is to be asked, and goes on with what waited for them.
     pub(super) fn persist_shares(&mut self, cx: &mut KafkaCx<'_>) {
@@ -206,8 +221,10 @@ impl Broker {
             Some(ShareResponse::WriteShareGroupState {
                 error: ErrorCode::None,
             }) => {
-                led.progress.sent = None;
                 led.progress.written = led.progress.sending;
+                if let Some(written) = led.progress.sent.take() {
+                    note_written(&key, led.leader_epoch, &written, cx);
+                }
             }
             Some(
                 ShareResponse::ReadShareGroupState { error, .. }

@@ -63,7 +63,7 @@ fn a_lock_runs_out_and_the_fifth_delivery_is_the_last_and_comes_alone() {
         runs(&it.acquire(&"b", 500, &[0..=1, 2..=3], 0)),
         [(1, 1, 5)]
     );
-    it.release(&"b");
+    assert_eq!(it.release(&"b"), [("b", 1..=1)]);
     assert_eq!(it.start_offset(), 2);
 }
 
@@ -180,7 +180,7 @@ proptest! {
                         accepted.extend(range.filter(|offset| *offset >= before));
                     }
                 }
-                Step::Release(m) => it.release(&members[m]),
+                Step::Release(m) => drop(it.release(&members[m])),
                 Step::Wait(span) => {
                     now += span;
                     it.expire(now);
