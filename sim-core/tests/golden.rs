@@ -1,5 +1,7 @@
-//! Golden digests: every story of `scenarios/` runs to the committed digest, natively and as
-//! WebAssembly (Node.js and Chromium run this same file).
+//! Golden digests: stories that between them touch every part of the cluster run to the committed
+//! digest, natively and as WebAssembly (Node.js and Chromium run this same file). That *every* story
+//! has one digest everywhere is the affair of `e2e/stories-*.test.mjs`, which run all of them on the
+//! built site beside the native command.
 //!
 //! A digest that changes means that every stored link changes: raise `ENGINE_VERSION` and say so in
 //! CHANGELOG.md. The failing test prints the file as it would be now.

@@ -3,17 +3,17 @@
 use crate::{paths, run};
 use std::fs;
 
-/// What stands above the figures.
-pub(super) struct Machine {
+/// What stands beside figures.
+pub(crate) struct Machine {
     /// Name and value, in order.
-    pub(super) rows: Vec<(&'static str, String)>,
+    pub(crate) rows: Vec<(&'static str, String)>,
     /// Load averages when measuring began.
-    pub(super) load: Option<String>,
+    pub(crate) load: Option<String>,
 }
 
 impl Machine {
     /// Looks around, before anything is measured.
-    pub(super) fn look() -> Self {
+    pub(crate) fn look() -> Self {
         let said = |program: &str, args: &[&str]| {
             run::capture(run::program(program, &paths::root()).args(args))
         };

@@ -8,9 +8,11 @@ mod bench;
 mod dist;
 mod doctor;
 mod failure;
+mod machine;
 mod paths;
 mod run;
 mod site;
+mod sweep;
 mod test;
 mod tools;
 mod ui;
@@ -36,6 +38,8 @@ enum Task {
     Build(site::BuildOptions),
     /// Measures engine and site, and writes docs/BENCHMARKS.md; it judges nothing
     Bench(bench::Options),
+    /// Runs every sweep with thousands of seeds, and writes docs/SWEEPS.md
+    Sweep(sweep::Options),
     /// Installs what the other commands need, and nothing else
     Setup,
     /// Lists what was found and what is missing, and changes nothing
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Build(options) => site::build(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Sweep(options) => sweep::run(&options),
         Task::Setup => tools::setup(&tools::Need::ALL).map(|_| true),
         Task::Doctor => Ok(doctor::report()),
         Task::Finish => dist::finish_hook().map(|()| true),

@@ -2,7 +2,9 @@
 //!
 //! The sequence number of an event is its identity and its tie-break, so the order of events is a
 //! function of the run alone. Heap entries are 24 bytes; bodies do not move while they wait. Events
-//! scheduled for the current instant go to a FIFO and never touch the heap.
+//! scheduled for the current instant go to a FIFO and never touch the heap. A cancelled event gives
+//! its slot back at once; its entry stays behind until it is popped, or until most entries are such:
+//! a client that sets a timeout of half a minute for each request cancels nearly all of them.
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -18,7 +20,10 @@ pub struct EventId(pub u64);
 /// (time, id, slot) in the heap.
 type Entry = Reverse<(Nanos, u64, u32)>;
 
-/// One slab slot.
+/// Entries that may be stale without a look at how many are.
+const STALE_MIN: usize = 64;
+
+/// One slab slot. An entry that names another id than it is stale.
 #[derive(Clone, Debug)]
 struct Bed<B> {
     id: u64,
@@ -111,10 +116,27 @@ impl<B> Queue<B> {
         match self.slab.get_mut(slot as usize) {
             Some(bed) if bed.id == id.0 && bed.body.is_some() => {
                 bed.body = None;
+                self.free.push(slot);
                 self.live -= 1;
+                self.sweep();
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Whether an entry's event waits still.
+    fn waits(&self, id: u64, slot: u32) -> bool {
+        let bed = &self.slab[slot as usize];
+        bed.id == id && bed.body.is_some()
+    }
+
+    /// Drops stale entries once they are most of all. What is popped, and when, does not change.
+    fn sweep(&mut self) {
+        if self.heap.len() > 2 * self.live as usize + STALE_MIN {
+            let mut entries = std::mem::take(&mut self.heap).into_vec();
+            entries.retain(|Reverse((_, id, slot))| self.waits(*id, *slot));
+            self.heap = BinaryHeap::from(entries);
         }
     }
 
@@ -133,11 +155,10 @@ impl<B> Queue<B> {
         loop {
             let (at, id, slot) = self.pop_entry()?;
             let bed = &mut self.slab[slot as usize];
-            debug_assert_eq!(bed.id, id, "a slot is freed only when its entry is popped");
-            let body = bed.body.take();
-            self.free.push(slot);
-            self.now = at;
+            let body = if bed.id == id { bed.body.take() } else { None };
             if let Some(body) = body {
+                self.now = at;
+                self.free.push(slot);
                 self.live -= 1;
                 return Some((at, EventId(id), body));
             }
@@ -160,20 +181,18 @@ impl<B> Queue<B> {
     }
 
     fn skip_cancelled(&mut self) {
-        while let Some((_, slot)) = self.instant.front().copied() {
-            if self.slab[slot as usize].body.is_some() {
+        while let Some((id, slot)) = self.instant.front().copied() {
+            if self.waits(id, slot) {
                 return;
             }
             self.instant.pop_front();
-            self.free.push(slot);
         }
-        while let Some(Reverse((at, _, slot))) = self.heap.peek().copied() {
-            if self.slab[slot as usize].body.is_some() {
+        while let Some(Reverse((at, id, slot))) = self.heap.peek().copied() {
+            if self.waits(id, slot) {
                 return;
             }
             debug_assert!(at >= self.now, "the heap never holds the past");
             self.heap.pop();
-            self.free.push(slot);
         }
     }
 
@@ -185,6 +204,7 @@ impl<B> Queue<B> {
             .map(|(id, slot)| (self.now, *id, *slot))
             .chain(later)
             .collect();
+        all.retain(|(_, id, slot)| self.waits(*id, *slot));
         // Asked for by every frame, and long: emptying a heap took three times as long.
         all.sort_unstable();
         let bodies = all.into_iter().filter_map(|(at, id, slot)| {
@@ -203,9 +223,9 @@ impl<B> Queue<B> {
         let at = self
             .instant
             .iter()
-            .find(|(_, s)| *s == slot)
+            .find(|(own, _)| *own == id.0)
             .map(|_| self.now)
-            .or_else(|| self.heap.iter().find(|e| e.0.2 == slot).map(|e| e.0.0))?;
+            .or_else(|| self.heap.iter().find(|e| e.0.1 == id.0).map(|e| e.0.0))?;
         self.slab[slot as usize]
             .body
             .as_ref()
@@ -215,8 +235,11 @@ impl<B> Queue<B> {
     /// Takes a waiting event out and hands its body over.
     pub(super) fn remove(&mut self, id: EventId) -> Option<(Nanos, B)> {
         let (at, slot, _) = self.find(id)?;
+        let body = self.slab[slot as usize].body.take()?;
+        self.free.push(slot);
         self.live -= 1;
-        self.slab[slot as usize].body.take().map(|body| (at, body))
+        self.sweep();
+        Some((at, body))
     }
 }
 
@@ -232,6 +255,8 @@ impl<B: Eq> Eq for Queue<B> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn order_is_time_then_id() {
@@ -272,5 +297,65 @@ mod tests {
             queue.pop();
         }
         assert_eq!(queue.slab.len(), 1);
+    }
+
+    /// Timeouts that are set for long and cancelled soon must not be carried along until then.
+    #[test]
+    fn what_was_cancelled_takes_no_room() {
+        let mut queue = Queue::new();
+        let mut seen = Vec::new();
+        for round in 0..10_000_u64 {
+            let (id, slot) = queue.push(1_000_000 + round, 0);
+            queue.push(round + 1, round);
+            seen.extend(queue.pop().map(|(.., body)| body));
+            assert!(queue.cancel(id, slot));
+            assert!(!queue.cancel(id, slot), "once");
+        }
+        assert!(seen.into_iter().eq(0..10_000));
+        let entries = queue.heap.len() + queue.instant.len();
+        assert!(entries <= STALE_MIN + 2, "{entries} entries");
+        assert!(queue.slab.len() <= 2, "{} slots", queue.slab.len());
+        assert_eq!((queue.len(), queue.peek_time()), (0, None));
+    }
+
+    proptest! {
+        /// The queue against a sorted list. A cancelled event's slot may be another's by the time its
+        /// entry is met.
+        #[test]
+        fn it_is_a_sorted_list(deeds in prop::collection::vec((0_u8..5, 0_u64..9), 0..400)) {
+            let mut queue = Queue::new();
+            let mut model: Vec<(Nanos, u64)> = Vec::new();
+            let mut slots = BTreeMap::new();
+            for (deed, number) in deeds {
+                match deed {
+                    0..=2 => {
+                        let at = queue.now() + number;
+                        let (id, slot) = queue.push(at, ());
+                        slots.insert(id.0, slot);
+                        model.push((at, id.0));
+                        model.sort_unstable();
+                    }
+                    3 => {
+                        let known = slots.keys().nth_back(number as usize).copied();
+                        let Some(id) = known else { continue };
+                        let waits = model.iter().position(|it| it.1 == id);
+                        let done = match number % 2 {
+                            0 => queue.cancel(EventId(id), slots[&id]),
+                            _ => queue.remove(EventId(id)).is_some(),
+                        };
+                        prop_assert_eq!(done, waits.is_some());
+                        waits.map(|at| model.remove(at));
+                    }
+                    _ => {
+                        let next = (!model.is_empty()).then(|| model.remove(0));
+                        prop_assert_eq!(queue.peek_time(), next.map(|it| it.0));
+                        prop_assert_eq!(queue.pop().map(|it| (it.0, it.1.0)), next);
+                    }
+                }
+                prop_assert_eq!(queue.len() as usize, model.len());
+                let waiting = queue.waiting();
+                prop_assert!(waiting.iter().map(|it| (it.0, it.1.0)).eq(model.iter().copied()));
+            }
+        }
     }
 }

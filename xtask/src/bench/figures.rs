@@ -32,6 +32,8 @@ pub(super) struct Browser {
     pub(super) node: String,
     /// From the start of the navigation to the first frame that shows simulated time, ms.
     pub(super) first_ms: Spread,
+    /// From the start of the navigation to a lesson until its run takes orders, ms.
+    pub(super) lesson_ms: Spread,
     pub(super) engine: Engine,
     /// The busy job, in records.
     pub(super) job: Engine,

@@ -5,15 +5,14 @@
 //! it was under. Nothing here is a test: a figure that misses its target is written, not failed.
 
 mod figures;
-mod machine;
 mod report;
 
 use crate::failure::{Failure, Outcome};
+use crate::machine::Machine;
 use crate::tools::{self, Need};
 use crate::{dist, paths, run, site, ui};
 use clap::Args;
 use figures::{Browser, Native};
-use machine::Machine;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::process::{Command, Stdio};
