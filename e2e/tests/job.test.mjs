@@ -68,13 +68,22 @@ test("subtasks, windows, checkpoints and rows on the stage are the engine's", as
     const [store] = later.stores;
     assert.equal(store.visible, 2, "the windows of the first ten seconds are committed");
     await page.waitForFunction((n) => document.querySelectorAll(".jb-stored").length === n, store.rows.length);
-    assert.equal(await page.getByTestId("checkpoints-completed").locator("li").count(), later.checkpoints.completed.length);
+    assert.equal(await page.getByTestId("checkpoints-completed").locator("li").count(), later.checkpoints.completed.length + later.checkpoints.failed.length);
     const plot = await page.evaluate(() => window.strandline.eventTimes());
     assert.deepEqual(plot.records.map((it) => it.verdict), ["taken", "taken", "taken", "taken", "dropped"]);
     await page.waitForFunction((n) => document.querySelectorAll(".jb-art .jb-dot").length === n, plot.records.length);
     assert.equal(await page.locator(".jb-art .jb-dot.dropped").count(), 1);
+    // Three columns leave no room for the plot beside them: it is one press away.
+    assert.equal(await page.locator(".jb-art").isVisible(), false);
+    await page.getByTestId("face-time").click();
     await page.locator(".jb-sentences summary").click();
     assert.match(await page.getByTestId("job-verdicts").innerText(), /it was dropped/);
+    const art = await page.locator(".jb-art").boundingBox();
+    assert.ok(art.width > 400, `the plot has all the width: ${art.width}`);
+    await accessible(page);
+    await page.getByTestId("face-stores").click();
+    assert.equal(await page.locator(".jb-stored").first().isVisible(), true);
+    await page.getByTestId("face-graph").click();
     await page.locator(".jb-graph [tabindex='0']").focus();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
@@ -136,6 +145,116 @@ test("what has ended keeps its counters, and the newest row stands first", async
     const panel = await page.getByTestId("panel-stage").boundingBox();
     assert.ok(plot.y + plot.height <= panel.y + panel.height + 1, `the plot ends at ${plot.y + plot.height}, its panel at ${panel.y + panel.height}`);
     await accessible(page);
+  });
+});
+
+test("checkpoints that failed stand beside the others, with Flink's reason", async () => {
+  await with_page({ path: "scenarios/job-slow-sink-expiry/", reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    await seek(page, 50 * SECOND);
+    const { failed, completed } = (await job_of(page)).checkpoints;
+    assert.deepEqual(failed.map((it) => [it.id, it.reason]), [[4, "CHECKPOINT_EXPIRED"], [3, "CHECKPOINT_EXPIRED"]]);
+    const list = page.getByTestId("checkpoints-completed").locator("li");
+    await page.waitForFunction((n) => document.querySelectorAll("[data-end='CHECKPOINT_EXPIRED']").length === n, failed.length);
+    assert.equal(await list.count(), failed.length + completed.length);
+    // The newest is the first.
+    assert.match(await list.first().innerText(), /4 · CHECKPOINT_EXPIRED/);
+    await page.getByTestId("stage-words").locator("summary").click();
+    const table = page.getByRole("table", { name: /^Failed checkpoints/ });
+    await table.getByText("CHECKPOINT_EXPIRED").first().waitFor();
+    assert.equal(await table.locator("tbody tr").count(), failed.length);
+    await accessible(page);
+  });
+});
+
+test("the plot is of an operator by event time, and of another one if it is chosen", async () => {
+  await with_page({ path: "scenarios/job-offline-phone/", reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    await seek(page, 150 * 60 * SECOND);
+    const plot = await page.evaluate(() => window.strandline.eventTimes());
+    assert.deepEqual([plot.operator, plot.by_event_time], ["dropping", true]);
+    const choice = page.getByTestId("plot-operator");
+    await choice.waitFor();
+    assert.equal(await choice.inputValue(), plot.operator);
+    const dots = (verdict) => page.locator(`.jb-art .jb-dot.${verdict}`);
+    assert.equal(await dots("dropped").count(), plot.records.filter((it) => it.verdict === "dropped").length);
+    assert.equal(await page.locator(".jb-art .jb-purge").count(), plot.windows.filter((it) => it.purged).length);
+    // What came too late for another one went to its side output.
+    await choice.selectOption("aside");
+    const aside = (await job_of(page)).stores.find((it) => it.sink === "too-late");
+    await page.waitForFunction((n) => document.querySelectorAll(".jb-art .jb-dot.side-output").length === n, aside.total);
+    assert.ok(aside.total > 0);
+    assert.equal(await dots("dropped").count(), 0);
+    await choice.selectOption("by-arrival");
+    await page.getByText("It works by processing time").waitFor();
+    await accessible(page);
+  });
+});
+
+test("a window that was purged leaves a mark for a while, with when and why", async () => {
+  await with_page({ path: "scenarios/quickstart/", reducedMotion: "reduce" }, async (page) => {
+    await story(page);
+    await seek(page, 14 * SECOND);
+    const purged = (await job_of(page)).vertices.flatMap((it) => it.subtasks).flatMap((it) => it.purged);
+    assert.deepEqual(purged.map((it) => [it.key, it.start, it.end, it.why]).sort(), [["a", 0, 10000, "end passed"], ["b", 0, 10000, "end passed"]]);
+    const marks = page.locator(".jb-purged:not(.why)");
+    await page.waitForFunction(() => document.querySelectorAll(".jb-purged").length > 0);
+    assert.equal(await page.locator(".jb-purged.why").count(), await marks.count());
+    assert.match(await page.locator(".jb-purged.why").first().innerText(), /^at 12\.\d+ s: end passed$/);
+    await page.getByTestId("stage-words").locator("summary").click();
+    const table = page.getByRole("table", { name: /purged a short while ago$/ });
+    await table.waitFor();
+    assert.equal(await table.locator("tbody tr").count(), purged.length);
+    await seek(page, 20 * SECOND);
+    await page.waitForFunction(() => document.querySelectorAll(".jb-purged").length === 0);
+  });
+});
+
+test("topics stand beside their source and sink, with the offsets of the engine", async () => {
+  await with_page({ path: "scenarios/job-kafka-exactly-once/", viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    await seek(page, 34 * SECOND);
+    const job = await job_of(page);
+    assert.deepEqual(job.topics.map((it) => [it.name, it.sink]), [["payments", false], ["sums", true]]);
+    for (const topic of job.topics) {
+      for (const it of topic.partitions) {
+        const shown = page.locator(`[data-partition="${topic.name}-${it.number}"]`);
+        await shown.getByText(`end ${it.end}`).waitFor();
+        const text = await shown.innerText();
+        if (topic.sink) {
+          assert.ok(it.stable < it.end, "a transaction is open");
+          assert.match(text, new RegExp(`LSO ${it.stable}`));
+        } else {
+          assert.match(text, new RegExp(`at ${it.position} · checkpoint ${it.checkpointed}`));
+        }
+      }
+    }
+    const readers = job.topics[0].partitions.filter((it) => it.reader !== null).length;
+    const writers = job.vertices.find((it) => it.number === job.topics[1].vertex).subtasks.length;
+    assert.equal(await page.locator(".jb-line.topic").count(), readers + writers);
+    // From left to right: topic, source, sink, topic; and none of it is out of the frame.
+    const frame = await page.locator(".jb-frame").boundingBox();
+    const boxes = await page.locator(".jb-topic").evaluateAll((all) => all.map((it) => it.getBoundingClientRect().toJSON()));
+    assert.ok(boxes[0].left >= frame.x - 1 && boxes[1].right <= frame.x + frame.width + 1);
+    await accessible(page);
+    await page.locator(".jb-topic button").first().click();
+    await page.locator("[data-testid='show-cluster'][aria-pressed='true']").waitFor();
+  });
+});
+
+test("what a checkpoint waits for is not cut on a narrow card", async () => {
+  await with_page({ path: "scenarios/job-counts-twice/", viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    await seek(page, 12 * SECOND);
+    const says = page.locator(".jb-snapshot span");
+    await says.first().waitFor();
+    assert.equal(await says.first().innerText(), "checkpoint 1: counting barriers");
+    const cut = await says.first().evaluate((it) => it.scrollWidth > it.clientWidth);
+    assert.equal(cut, false);
   });
 });
 

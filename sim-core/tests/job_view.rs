@@ -212,7 +212,7 @@ fn the_plot_says_of_each_record_what_became_of_it() {
     let mut session = open();
     session.seek(40 * SECOND);
     let digest = session.digest();
-    let plot = session.event_times().expect("there is a job");
+    let plot = session.event_times("").expect("there is a job");
     assert_eq!(plot.operator, "count");
     let verdicts: Vec<_> = plot
         .records
@@ -250,6 +250,100 @@ fn the_plot_says_of_each_record_what_became_of_it() {
 }
 
 #[test]
+fn a_purged_window_leaves_a_mark_for_a_while() {
+    let mut session = open();
+    let marks = |session: &mut Session, at| {
+        session.seek(at);
+        let job = job(session);
+        let all = subtasks(&job).flat_map(|it| &it.purged);
+        let mut all: Vec<(String, i64, i64, String)> = all
+            .map(|it| (it.key.clone(), it.start, it.end, it.why.clone()))
+            .collect();
+        all.sort();
+        all
+    };
+    let gone = |key: &str| (key.to_owned(), 0, 10_000, "end passed".to_owned());
+    assert_eq!(marks(&mut session, 11 * SECOND), []);
+    assert_eq!(marks(&mut session, 14 * SECOND), [gone("a"), gone("b")]);
+    assert_eq!(marks(&mut session, 18 * SECOND), []);
+    let plot = session.event_times("").expect("there is a job");
+    let (at, why) = plot.windows[0].purged.clone().expect("it is gone");
+    assert!((12 * SECOND..13 * SECOND).contains(&at), "{at}");
+    assert_eq!(why, "end passed");
+}
+
+#[test]
+fn the_plot_is_of_an_operator_that_judges_by_event_time_or_of_the_one_asked_for() {
+    let mut session = opened(include_str!("../../scenarios/job-offline-phone.toml"));
+    session.seek(150 * 60 * SECOND);
+    let judges = |of: &str| {
+        let plot = session.event_times(of).expect("there is a job");
+        assert_eq!(plot.judges.len(), 4);
+        let dropped = plot.records.iter();
+        let dropped = dropped.filter(|it| it.verdict == PlotVerdict::Dropped);
+        (plot.operator.clone(), plot.by_event_time, dropped.count())
+    };
+    assert_eq!(judges(""), ("dropping".to_owned(), true, 2));
+    assert_eq!(judges("by-arrival"), ("by-arrival".to_owned(), false, 0));
+    assert_eq!(judges("aside"), ("aside".to_owned(), true, 0));
+    assert_eq!(judges("nobody").0, "dropping");
+}
+
+#[test]
+fn checkpoints_that_failed_are_listed_with_their_reason() {
+    let mut session = opened(include_str!("../../scenarios/job-slow-sink-expiry.toml"));
+    session.seek(40 * SECOND);
+    let it = job(&session).checkpoints;
+    let failed = it.failed.first().expect("one has expired");
+    assert_eq!((failed.id, failed.reason), (3, "CHECKPOINT_EXPIRED"));
+    assert_eq!(failed.took, 3 * SECOND);
+    assert!(failed.acknowledged < failed.tasks, "{failed:?}");
+    session.seek(100 * SECOND);
+    let it = job(&session).checkpoints;
+    assert!(
+        it.failed.is_sorted_by(|a, b| a.id > b.id),
+        "{:?}",
+        it.failed
+    );
+    assert_eq!(it.counts.1 as usize, it.failed.len());
+}
+
+#[test]
+fn the_topics_beside_a_job_have_the_offsets_of_log_reader_and_checkpoint() {
+    let mut session = opened(include_str!("../../scenarios/job-kafka-exactly-once.toml"));
+    session.seek(34 * SECOND);
+    let view = job(&session);
+    let names: Vec<_> = view
+        .topics
+        .iter()
+        .map(|it| (it.name.as_str(), it.sink))
+        .collect();
+    assert_eq!(names, [("payments", false), ("sums", true)]);
+    for it in &view.topics[0].partitions {
+        let (position, kept) = (it.position.expect("read"), it.checkpointed.expect("kept"));
+        let end = it.end.expect("there is a leader").unsigned_abs();
+        // Checkpoint 3 is of second 30, and since second 10 twenty payments a second go to two
+        // partitions.
+        assert!(kept < position && position <= end, "{it:?}");
+        assert!(
+            (195..=205).contains(&kept) && it.reader == Some(1),
+            "{it:?}"
+        );
+    }
+    let sums = &view.topics[1].partitions;
+    assert!(
+        sums.iter()
+            .all(|it| it.position.is_none() && it.reader.is_none())
+    );
+    let open = |it: &&sim_core::view::JobPartition| it.stable < it.end;
+    assert_eq!(sums.iter().filter(open).count(), 2, "{sums:?}");
+    session.seek(90 * SECOND);
+    let done = job(&session);
+    let sums = &done.topics[1].partitions;
+    assert_eq!(sums.iter().filter(open).count(), 0, "{sums:?}");
+}
+
+#[test]
 fn a_world_without_a_job_has_none() {
     let text = include_str!("../../scenarios/quickstart.toml");
     let recipe = Recipe {
@@ -257,5 +351,5 @@ fn a_world_without_a_job_has_none() {
         ..Recipe::default()
     };
     let session = Session::open(recipe).expect("a scenario without problems");
-    assert_eq!((session.job(), session.event_times()), (None, None));
+    assert_eq!((session.job(), session.event_times("")), (None, None));
 }

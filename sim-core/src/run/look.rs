@@ -18,9 +18,6 @@ use crate::view::{
 
 /// Most lines a transcript returns at once.
 const LINES_MAX: u32 = 5_000;
-/// Failed checkpoints that are named, and how many notes back they are looked for.
-const FAILURES_MAX: usize = 4;
-const FAILURES_BACK: usize = 20_000;
 /// Events that the plot of event time goes back.
 const PLOT_EVENTS: u64 = 10_000;
 
@@ -85,28 +82,23 @@ impl Session {
     #[must_use]
     pub fn job(&self) -> Option<JobView> {
         let world = self.run().world();
-        let parts = StreamParts::of(world)?;
-        let mut view = parts.job(world)?;
-        if view.checkpoints.counts.1 > 0 {
-            let rules = self
-                .history()
-                .rules_before(self.event())
-                .take(FAILURES_BACK);
-            let failed = rules.filter_map(|(_, note)| match note {
-                Note::Stream(note) => parts.failure(note),
-                Note::Kafka(_) => None,
-            });
-            view.checkpoints.failed = failed.take(FAILURES_MAX).collect();
-        }
-        Some(view)
+        let mut job = StreamParts::of(world)?.job(world)?;
+        // The world's clock stands at its last event; a mark goes by the time of the session.
+        let tasks = job.vertices.iter_mut().flat_map(|it| &mut it.subtasks);
+        tasks.for_each(|task| task.purged.retain(|it| it.until >= self.now()));
+        Some(job)
     }
 
-    /// Event time against processing time, told by running the last stretch again.
+    /// Event time against processing time, told by running the last stretch again: at the operator of
+    /// this name, or where the name is empty or not known, at the first that judges by event time.
     #[must_use]
-    pub fn event_times(&self) -> Option<EventTimePlot> {
+    pub fn event_times(&self, of: &str) -> Option<EventTimePlot> {
         let parts = StreamParts::of(self.run().world())?;
         let from = self.event().saturating_sub(PLOT_EVENTS);
-        let mut plot = EventTimePlot::default();
+        let mut plot = EventTimePlot {
+            operator: of.to_owned(),
+            ..EventTimePlot::default()
+        };
         self.replay(from, self.event(), |_, copy| {
             for note in copy.notes() {
                 if let Note::Stream(note) = note {

@@ -6,6 +6,7 @@ use super::jobmanager::{Completed, JobManager};
 use super::node::Machine;
 use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
 use super::rules::NO_WATERMARK;
+use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::join::RowKind;
 use super::rules::window::aggregate::Value as Said;
 use super::store::Store;
@@ -107,6 +108,18 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
         }
         JobProbe::Pending => int(it.pending().len()),
         JobProbe::Matches => Value::Bool(difference(world, it).is_none()),
+        JobProbe::Expired => failed_for(it, |it| it == FailureReason::CheckpointExpired),
+        JobProbe::Declined => failed_for(it, FailureReason::is_declined),
+        JobProbe::GroupsMoved => int(it.moved().by_ranges),
+        JobProbe::GroupsByModulo => int(it.moved().by_modulo),
+        JobProbe::LastFailed => {
+            let last = it.failed().last();
+            last.map_or(Value::None, |it| Value::Int(it.id))
+        }
+        JobProbe::LastFailure => {
+            let last = it.failed().last();
+            last.map_or(Value::None, |it| Value::Word(it.reason as u8))
+        }
     }
 }
 
@@ -131,6 +144,12 @@ pub fn reason(world: &World<Node>, probe: &Probe) -> Option<String> {
         Probe::Job(JobProbe::Matches) => difference(world, job_manager(world)?),
         _ => None,
     }
+}
+
+/// How many checkpoints failed for such a reason.
+fn failed_for(it: &JobManager, such: fn(FailureReason) -> bool) -> Value {
+    let each = it.failed_for().iter().filter(|it| such(*it.0));
+    int(each.map(|it| it.1).sum::<u64>())
 }
 
 /// Of the newest completed checkpoint.

@@ -5,6 +5,7 @@ use super::element::{Key, Origin};
 use super::operator::KeyedState;
 use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
+use super::rules::window::machine::Purge;
 use crate::kafka;
 
 /// What became of a record (the plot of event time and processing time shows one for each).
@@ -111,6 +112,19 @@ pub enum Note {
         /// What became of it.
         verdict: Verdict,
     },
+    /// A window was forgotten with what it held.
+    Purged {
+        /// The operator.
+        operator: u32,
+        /// The subtask.
+        subtask: u16,
+        /// The key.
+        key: Key,
+        /// The window.
+        window: Window,
+        /// Why.
+        why: Purge,
+    },
     /// A task has its state of a checkpoint, and has not begun: what is checked.
     Restored {
         /// Which.
@@ -161,7 +175,9 @@ impl Note {
             Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
             Note::Fired { .. } => "window-fired",
             Note::TaskEnded { .. } => "task-ended",
-            Note::Judged { .. } | Note::Restored { .. } | Note::Kafka(_) => "",
+            Note::Judged { .. } | Note::Purged { .. } | Note::Restored { .. } | Note::Kafka(_) => {
+                ""
+            }
         }
     }
 }

@@ -44,7 +44,6 @@ struct Table {
     control: fn(&World<systems::Node>) -> String,
     plot: fn(&Note, &World<systems::Node>, &mut EventTimePlot),
     plotted: fn(&mut EventTimePlot),
-    failure: fn(&Note) -> Option<(i64, &'static str)>,
 }
 
 static EVERYTHING: Table = Table {
@@ -66,7 +65,6 @@ static EVERYTHING: Table = Table {
     control: super::view::control,
     plot: super::view::plot,
     plotted: super::view::finish,
-    failure: super::why::failed_checkpoint,
 };
 
 impl StreamParts {
@@ -137,12 +135,6 @@ impl StreamParts {
     /// Ends a plot.
     pub fn plotted(self, plot: &mut EventTimePlot) {
         (self.0.plotted)(plot);
-    }
-
-    /// The checkpoint that failed by this note, and why.
-    #[must_use]
-    pub fn failure(self, note: &Note) -> Option<(i64, &'static str)> {
-        (self.0.failure)(note)
     }
 
     /// A message as a token: its shape, name and records written onto `token`.

@@ -1,5 +1,6 @@
 //! What a predicate may ask of a job; the answers are in `facts`.
 
+use super::rules::fault::checkpoint_failures::REASON_NAMES;
 use crate::scenario::Type;
 use serde::Serialize;
 
@@ -63,6 +64,12 @@ probes! {
         CheckpointTook = "last-checkpoint-took": Type::Time, "From the trigger of the newest completed checkpoint to its end.";
         Stored = "stored-bytes": Type::Int, "Bytes in the checkpoint storage.";
         Matches = "output-as-expected": Type::Bool, "Whether every `[[stream.expect]]` holds now.";
+        Expired = "checkpoints-expired": Type::Int, "Checkpoints that failed since they took too long (CHECKPOINT_EXPIRED).";
+        Declined = "checkpoints-declined": Type::Int, "Checkpoints that failed since a task declined them (CHECKPOINT_DECLINED and its kinds).";
+        LastFailed = "last-failed-checkpoint": Type::Int, "The newest checkpoint that failed; none without one.";
+        GroupsMoved = "key-groups-moved": Type::Int, "Key groups that the last rescaling gave to another subtask.";
+        GroupsByModulo = "key-groups-moved-by-modulo": Type::Int, "How many that would have been if groups were dealt round by modulo, which Flink does not do.";
+        LastFailure = "last-checkpoint-failure": Type::Word(REASON_NAMES), "Why that one failed, by Flink's word.";
     }
 }
 

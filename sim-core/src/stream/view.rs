@@ -6,7 +6,9 @@ mod channels;
 mod checkpoints;
 mod job;
 mod plot;
+mod purged;
 mod stores;
+mod topics;
 
 pub use job::{control, job};
 pub use plot::{finish, plot};

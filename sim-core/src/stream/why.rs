@@ -5,6 +5,7 @@ use super::node::Machine;
 use super::note::{Note, Rule, Verdict};
 use super::probe::JOB_STATES;
 use super::protocol::{TaskEnd, TaskFailure, TaskId};
+use super::rules::window::machine::Purge;
 use super::rules::{FINAL_WATERMARK, NO_WATERMARK};
 use crate::kernel::World;
 use crate::systems;
@@ -217,6 +218,22 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             let key = job.spec.keys.name(*key);
             (at, format!("{key} of {time} at watermark {clock}: {what}"))
         }
+        Note::Purged {
+            operator: number,
+            subtask,
+            key,
+            window,
+            why,
+        } => {
+            let at = format!("{} #{}", operator(*number), u32::from(*subtask) + 1);
+            let (start, end) = (event_time(window.start), event_time(window.end));
+            let key = job.spec.keys.name(*key);
+            let why = purge_words(*why);
+            (
+                at,
+                format!("window [{start}, {end}) of {key} purged: {why}"),
+            )
+        }
         Note::Restored {
             task, checkpoint, ..
         } => (
@@ -226,6 +243,15 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
         // It goes out as a note of the other system.
         Note::Kafka(_) => (String::new(), String::new()),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(*end).to_owned()),
+    }
+}
+
+/// Why a window was forgotten, in words.
+#[must_use]
+pub fn purge_words(why: Purge) -> &'static str {
+    match why {
+        Purge::Fired => "it fired, and its trigger purges",
+        Purge::PastLateness => "its end and the allowed lateness have passed",
     }
 }
 
@@ -258,21 +284,6 @@ fn filled(rule: Rule, before: i64, after: i64) -> String {
     text.replace("{b}", &before).replace("{a}", &after)
 }
 
-/// The checkpoint that failed by this note, and why.
-#[must_use]
-pub fn failed_checkpoint(note: &Note) -> Option<(i64, &'static str)> {
-    use super::rules::fault::checkpoint_failures::FailureReason;
-    match note {
-        Note::Rule {
-            rule: Rule::CheckpointFailed,
-            before,
-            after,
-            ..
-        } => Some((*after, FailureReason::name_of(*before))),
-        _ => None,
-    }
-}
-
 /// A note as a mark on the timeline, if it is worth one.
 #[must_use]
 pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
@@ -288,7 +299,11 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::Idle
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
-        Note::Fired { .. } | Note::Judged { .. } | Note::Restored { .. } | Note::Kafka(_) => false,
+        Note::Fired { .. }
+        | Note::Judged { .. }
+        | Note::Purged { .. }
+        | Note::Restored { .. }
+        | Note::Kafka(_) => false,
     };
     let (at, text) = worth.then(|| words(note, world, &[]))?;
     Some(format!("{at}: {text}"))

@@ -29,6 +29,8 @@ pub struct JobView {
     pub checkpoints: CheckpointsView,
     /// The stores outside, one for each sink.
     pub stores: Vec<JobStore>,
+    /// The topics that sources read and sinks write to.
+    pub topics: Vec<JobTopic>,
 }
 
 /// A chain of operators with its subtasks.
@@ -88,6 +90,9 @@ pub struct SubtaskView {
     pub records_out: u64,
     /// Records that came too late and were dropped, in this attempt.
     pub late_dropped: u64,
+    /// Of one of several subtasks whose input is partitioned by key: the key groups that it owns,
+    /// first and last.
+    pub key_groups: Option<(u32, u32)>,
     /// Keys, windows or rows that it keeps.
     pub state_entries: u64,
     /// About how many bytes they take in a checkpoint.
@@ -102,6 +107,8 @@ pub struct SubtaskView {
     pub windows: Vec<WindowBox>,
     /// There are more windows.
     pub more_windows: bool,
+    /// Windows that were purged a short while ago, the newest first.
+    pub purged: Vec<PurgedBox>,
     /// The key of the record that it works on.
     pub in_hand: Option<String>,
     /// The checkpoint under way here, and what it waits for.
@@ -191,6 +198,27 @@ pub struct WindowBox {
     pub fired: bool,
 }
 
+/// A window of a key that was purged: a mark that stays for a while, and then goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PurgedBox {
+    /// The key.
+    pub key: String,
+    /// Number of the key, for its colour.
+    pub key_number: u32,
+    /// First moment, ms.
+    pub start: i64,
+    /// The moment after the last, ms.
+    pub end: i64,
+    /// When it was purged, ns.
+    pub at: u64,
+    /// When its mark goes, ns.
+    pub until: u64,
+    /// The watermark then, ms.
+    pub watermark: EventTime,
+    /// Why, in words.
+    pub why: String,
+}
+
 /// A transaction as a sink's writer holds it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct HeldTransaction {
@@ -211,8 +239,8 @@ pub struct CheckpointsView {
     pub under_way: Vec<CheckpointUnderWay>,
     /// Completed ones that are kept, newest first.
     pub completed: Vec<CheckpointDone>,
-    /// The newest that failed: id and reason.
-    pub failed: Vec<(i64, &'static str)>,
+    /// The newest that failed, newest first.
+    pub failed: Vec<CheckpointFailed>,
     /// How many were completed, and failed, in this life of the JobManager.
     pub counts: (u64, u64),
     /// States that the storage keeps, and their bytes.
@@ -274,6 +302,25 @@ pub struct CheckpointDone {
     pub unaligned: bool,
 }
 
+/// A checkpoint that failed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CheckpointFailed {
+    /// Its id.
+    pub id: i64,
+    /// A savepoint.
+    pub savepoint: bool,
+    /// When it was given up, ns.
+    pub at: u64,
+    /// How long it was under way, ns.
+    pub took: u64,
+    /// Why, by Flink's word (`CheckpointFailureReason`).
+    pub reason: &'static str,
+    /// Tasks that had acknowledged it.
+    pub acknowledged: u32,
+    /// Tasks that had to.
+    pub tasks: u32,
+}
+
 /// What a sink has written, outside of the job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct JobStore {
@@ -299,6 +346,48 @@ pub struct JobStore {
     pub waiting: u64,
 }
 
+/// A topic that a source of the job reads or a sink writes to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobTopic {
+    /// Its name.
+    pub name: String,
+    /// The operator that reads or writes it.
+    pub operator: String,
+    /// The vertex of that operator.
+    pub vertex: u16,
+    /// It is written to by a sink; else it is read by a source.
+    pub sink: bool,
+    /// Its rows may be part of transactions, or its reader looks at the last stable offset.
+    pub stable_matters: bool,
+    /// How many partitions it has.
+    pub many: u32,
+    /// The first of them.
+    pub partitions: Vec<JobPartition>,
+}
+
+/// A partition of such a topic, as its leader has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct JobPartition {
+    /// Its number.
+    pub number: u16,
+    /// The leader: node and name; none while there is none that runs.
+    pub leader: Option<(u32, String)>,
+    /// Log start offset; none while there is no leader.
+    pub start: Option<i64>,
+    /// Log end offset.
+    pub end: Option<i64>,
+    /// High watermark.
+    pub high_watermark: Option<i64>,
+    /// Last stable offset (LSO).
+    pub stable: Option<i64>,
+    /// Of a source: the offset of the next record that it hands on.
+    pub position: Option<u64>,
+    /// Of a source: the offset in the newest completed checkpoint, where a restore goes back to.
+    pub checkpointed: Option<u64>,
+    /// Of a source: the subtask that reads it, its number from 1.
+    pub reader: Option<u32>,
+}
+
 /// A row of a store.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct JobRow {
@@ -321,8 +410,15 @@ pub struct JobRow {
 /// Event time against processing time: what became of records at the operator that judges them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct EventTimePlot {
-    /// The operator's name; empty if none judges by time.
+    /// The operator's name; empty if none judges by time. It may be asked for: else it is the first
+    /// that judges by event time.
     pub operator: String,
+    /// The operator's number in the job, once that is known.
+    pub number: Option<u32>,
+    /// All operators that could be shown: name, and whether they judge by event time.
+    pub judges: Vec<(String, bool)>,
+    /// It judges by event time: else records are never late.
+    pub by_event_time: bool,
     /// The stretch of processing time that was looked at, ns.
     pub from: u64,
     /// Its end: now.
@@ -377,8 +473,10 @@ pub struct PlotWindow {
     pub end: i64,
     /// When it fired first, ns.
     pub at: u64,
-    /// How often it fired, over all keys.
+    /// How often it fired, over all keys; zero if it was purged without.
     pub times: u32,
+    /// When it was purged last, ns, and why, in words.
+    pub purged: Option<(u64, String)>,
 }
 
 impl JobView {

@@ -93,7 +93,7 @@ pub(crate) fn expose_rest(bench: Bench) {
     hooks.read("groups", move || json(bench.ask(|s| s.groups())));
     hooks.read("job", move || json(bench.ask(|s| s.job()).flatten()));
     hooks.read("eventTimes", move || {
-        json(bench.ask(|s| s.event_times()).flatten())
+        json(bench.ask(|s| s.event_times("")).flatten())
     });
     hooks.read("verdicts", move || json(bench.ask(|s| s.verdicts())));
     hooks.read("fragment", move || {

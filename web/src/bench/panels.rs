@@ -9,7 +9,7 @@ use sim_core::view::StageView;
 
 use super::full::Rest;
 use super::groups::{self, GroupHead, GroupStage, GroupTables, StageSwitch};
-use super::job::{JobHead, JobStage, JobTables};
+use super::job::{Faces, JobHead, JobStage, JobTables};
 use super::ledger::LedgerStrip;
 use super::marks::MarksLegend;
 use super::transport::Transport;
@@ -163,10 +163,11 @@ fn StagePanel(bench: Bench) -> impl IntoView {
         names.with(|names| job.get() && bench.on_stage.with(|on| on.job(names)))
     });
     let on_job = move || on_job.get();
+    let faces = Faces::new();
     view! {
         <div class="stage-top">
             <StageSwitch bench names job />
-            {move || on_job().then(|| view! { <JobHead bench /> })}
+            {move || on_job().then(|| view! { <JobHead bench faces /> })}
             {move || {
                 group
                     .get()
@@ -175,7 +176,7 @@ fn StagePanel(bench: Bench) -> impl IntoView {
         </div>
         {move || match group.get() {
             Some(name) => view! { <GroupStage bench name /> }.into_any(),
-            None if on_job() => view! { <JobStage bench /> }.into_any(),
+            None if on_job() => view! { <JobStage bench faces /> }.into_any(),
             None => view! { <ClusterStage bench /> }.into_any(),
         }}
         <StageWords bench />

@@ -7,7 +7,7 @@
 //!
 //! [`FailureManager`]: crate::stream::rules::fault::checkpoint_failures::FailureManager
 
-use super::coordinator::Completed;
+use super::coordinator::{Completed, FailedCheckpoint};
 use super::failover::Cause;
 use super::{JobManager, JobManagerTimer, now_ms};
 use crate::kernel::{MILLISECOND, NodeId};
@@ -246,7 +246,14 @@ impl JobManager {
             return;
         };
         cx.cancel(pending.timer);
-        self.coordinator.counts.1 += 1;
+        let acknowledged = pending.handles.len() as u32;
+        self.coordinator.remember_failed(FailedCheckpoint {
+            id: checkpoint,
+            taken: pending.taken,
+            span: (pending.triggered, cx.now()),
+            reason,
+            acknowledged: (acknowledged, acknowledged + pending.waiting.len() as u32),
+        });
         cx.note(Note::rule(
             Rule::CheckpointFailed,
             None,

@@ -8,7 +8,7 @@
 use crate::kernel::{Nanos, TimerId};
 use crate::stream::config::{CheckpointingMode, JobConfig};
 use crate::stream::protocol::{CheckpointMetrics, TaskId};
-use crate::stream::rules::fault::checkpoint_failures::{FailureManager, Taken};
+use crate::stream::rules::fault::checkpoint_failures::{FailureManager, FailureReason, Taken};
 use crate::stream::rules::fault::checkpoint_trigger::{
     MAX_QUEUED, Request, RequestDecider, Situation,
 };
@@ -64,6 +64,24 @@ impl Completed {
     }
 }
 
+/// Failed checkpoints that are remembered: as many as Flink keeps (`web.checkpoints.history`).
+const FAILED_KEPT: usize = 10;
+
+/// A checkpoint that failed (`FailedCheckpointStats`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct FailedCheckpoint {
+    /// Its id.
+    pub id: i64,
+    /// What was being taken.
+    pub taken: Taken,
+    /// When it was triggered and when it was given up, ns.
+    pub span: (Nanos, Nanos),
+    /// Why.
+    pub reason: FailureReason,
+    /// Tasks that had acknowledged it, and tasks that had to.
+    pub acknowledged: (u32, u32),
+}
+
 /// What the coordinator remembers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Coordinator {
@@ -80,6 +98,12 @@ pub(super) struct Coordinator {
     pub(super) registry: SharedStateRegistry,
     /// Checkpoints completed, and failed, ever.
     pub(super) counts: (u64, u64),
+    /// The newest that failed, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) failed: Vec<FailedCheckpoint>,
+    /// How many failed for each reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) failed_for: BTreeMap<FailureReason, u64>,
     /// Checkpoints that are not kept any more, and of which some state is used still.
     pub(super) subsumed: BTreeSet<i64>,
     pub(super) last_completion_ms: i64,
@@ -109,6 +133,8 @@ impl Coordinator {
             completed: Vec::new(),
             registry: SharedStateRegistry::default(),
             counts: (0, 0),
+            failed: Vec::new(),
+            failed_for: BTreeMap::new(),
             subsumed: BTreeSet::new(),
             last_completion_ms: i64::MIN,
             periodic: false,
@@ -142,6 +168,16 @@ impl Coordinator {
 
     pub(super) fn failed(&self) -> u32 {
         self.failures.count()
+    }
+
+    /// Remembers a checkpoint that failed (`CheckpointStatsTracker.reportFailedCheckpoint`).
+    pub(super) fn remember_failed(&mut self, it: FailedCheckpoint) {
+        self.counts.1 += 1;
+        *self.failed_for.entry(it.reason).or_default() += 1;
+        if self.failed.len() >= FAILED_KEPT {
+            self.failed.remove(0);
+        }
+        self.failed.push(it);
     }
 
     pub(super) fn weight(&self) -> usize {

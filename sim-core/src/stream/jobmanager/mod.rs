@@ -21,19 +21,20 @@ mod slots;
 mod tests;
 mod trigger;
 
-pub use coordinator::{Completed, Pending};
+pub use coordinator::{Completed, FailedCheckpoint, Pending};
 pub use failover::Cause;
 
 use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
 use super::note::{Note, Rule};
 use super::protocol::{Attempt, Packet, TaskId};
+use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::fault::restart::RestartStrategy;
 use super::rules::watermark_alignment::AlignmentGroup;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use coordinator::Coordinator;
 use failover::Restart;
-use rescale::Rescaling;
+use rescale::{Moved, Rescaling};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -211,6 +212,9 @@ pub struct JobManager {
     cause: Option<Cause>,
     coordinator: Coordinator,
     rescaling: Option<Rescaling>,
+    /// What the last rescaling moved.
+    #[serde(skip_serializing_if = "Moved::is_none")]
+    moved: Moved,
     alignment: Option<AlignmentGroup<TaskId>>,
     /// The attempt in which its timer was set.
     aligned: Attempt,
@@ -236,6 +240,7 @@ impl JobManager {
             cause: None,
             coordinator: Coordinator::new(&job.spec.config),
             rescaling: None,
+            moved: Moved::default(),
             alignment: alignment::group(&job.spec),
             aligned: 0,
             job,
@@ -443,6 +448,24 @@ impl JobManager {
     #[must_use]
     pub fn completed(&self) -> &[Completed] {
         self.coordinator.completed()
+    }
+
+    /// The newest checkpoints that failed in this life of the JobManager, oldest first.
+    #[must_use]
+    pub fn failed(&self) -> &[FailedCheckpoint] {
+        &self.coordinator.failed
+    }
+
+    /// How many failed for each reason.
+    #[must_use]
+    pub fn failed_for(&self) -> &BTreeMap<FailureReason, u64> {
+        &self.coordinator.failed_for
+    }
+
+    /// Key groups that changed hands at the last rescaling.
+    #[must_use]
+    pub fn moved(&self) -> Moved {
+        self.moved
     }
 
     /// Checkpoints completed, and failed, in this life of the JobManager.

@@ -10,6 +10,7 @@
 
 use super::failover;
 use super::{ExecutionState, JobManager, JobStatus};
+use crate::stream::graph::Edge;
 use crate::stream::node::StreamCx;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{OperatorKind, Partitioning};
@@ -129,8 +130,50 @@ impl JobManager {
     /// The tasks are gone: if that was for rescaling, the job is submitted with its new parallelism.
     pub(super) fn finish_rescale(&mut self) {
         if let Some(it) = self.rescaling.take() {
+            self.moved = self.groups_moved(&it.parallelism);
             self.parallelism = it.parallelism;
             self.strategy = failover::strategy(&self.job.spec.config);
         }
+    }
+
+    /// How many key groups another subtask owns once the job has this parallelism, and how many it
+    /// would be if groups were dealt round by modulo. Of all vertices whose input is partitioned by
+    /// key.
+    fn groups_moved(&self, after: &[u32]) -> Moved {
+        let (graph, mut moved) = (&self.job.graph, Moved::default());
+        for number in 0..graph.vertices.len() as u16 {
+            let hash = |it: &Edge| it.to == number && it.partitioning == Partitioning::Hash;
+            if !graph.edges.iter().any(hash) {
+                continue;
+            }
+            let max = self.max_parallelism(number);
+            let of = |all: &[u32]| KeyGroups::new(max, graph.parallelism(number, all));
+            let (Ok(old), Ok(new)) = (of(&self.parallelism), of(after)) else {
+                continue;
+            };
+            let differ = |owner: fn(&KeyGroups, u32) -> u32| {
+                let groups = (0..max).filter(|it| owner(&old, *it) != owner(&new, *it));
+                groups.count() as u64
+            };
+            moved.by_ranges += differ(KeyGroups::operator_index);
+            moved.by_modulo += differ(KeyGroups::modulo_index);
+        }
+        moved
+    }
+}
+
+/// Key groups that change hands when a job is rescaled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Moved {
+    /// By contiguous ranges, as it was done.
+    pub by_ranges: u64,
+    /// If groups were dealt round by modulo.
+    pub by_modulo: u64,
+}
+
+impl Moved {
+    /// Nothing moved, or the job was never rescaled.
+    pub(super) fn is_none(&self) -> bool {
+        *self == Moved::default()
     }
 }

@@ -26,6 +26,7 @@ use super::protocol::TaskFailure;
 use super::rules::NO_WATERMARK;
 use super::rules::assigner::Window;
 use super::rules::window::aggregate::Value;
+use super::rules::window::machine::Purge;
 use super::snapshot::OperatorSnapshot;
 use super::spec::{FilterFunction, MapFunction, OperatorKind};
 use crate::kernel::Nanos;
@@ -109,6 +110,21 @@ pub struct OpenWindow {
     pub value: Value,
     /// Whether its end has come; it is kept for late records then.
     pub fired: bool,
+}
+
+/// A window that was purged, for the stage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PurgedWindow {
+    /// Of which key.
+    pub key: Key,
+    /// The window.
+    pub window: Window,
+    /// Why.
+    pub why: Purge,
+    /// The wall clock of the subtask then, ms.
+    pub at_ms: i64,
+    /// Its watermark then, ms.
+    pub watermark: i64,
 }
 
 /// Keyed state of an operator in one key group: shared with the operator until that writes again.
@@ -413,6 +429,16 @@ impl Operator {
             Operator::Window(it) => it.late_dropped(),
             Operator::Join(it) => it.late_dropped(),
             _ => 0,
+        }
+    }
+
+    /// The windows that it purged last, oldest first, and how long it keeps windows after their end,
+    /// ms.
+    #[must_use]
+    pub fn purged(&self) -> (Vec<PurgedWindow>, i64) {
+        match self {
+            Operator::Window(it) => (it.purged().copied().collect(), it.allowed_lateness()),
+            _ => (Vec::new(), 0),
         }
     }
 

@@ -5,7 +5,7 @@
 //! costs depends on its group, and what a watermark costs on the groups with timers that are due.
 
 use super::groups::{Due, Groups};
-use super::{KeyedState, OpenWindow, OperatorSnapshot, Outs, Site, StateSize};
+use super::{KeyedState, OpenWindow, OperatorSnapshot, Outs, PurgedWindow, Site, StateSize};
 use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Verdict};
@@ -15,6 +15,7 @@ use crate::stream::rules::window::machine::{Scratch, Windows};
 use crate::stream::rules::window::operator::{Element, Fate, Out, Settings, WindowState};
 use crate::stream::rules::window::trigger::TimeDomain;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Windows of the keys of one group.
@@ -24,6 +25,9 @@ pub type Piece = WindowState<Key, Origin>;
 const WINDOW_BYTES: u64 = 48;
 /// Bytes that an element takes in the list of a window.
 const ELEMENT_BYTES: u64 = 16;
+
+/// Purged windows that are remembered for the stage.
+const PURGED: usize = 8;
 
 /// A subtask of a window operator.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -38,8 +42,11 @@ pub struct WindowTask {
     late_dropped: u64,
     /// Windows of keys, and elements in them.
     size: (u64, u64),
+    /// The windows that were purged last, for whoever looks on: no part of the state.
     #[serde(skip)]
-    scratch: Scratch,
+    purged: VecDeque<PurgedWindow>,
+    #[serde(skip)]
+    scratch: Scratch<Key>,
     /// Empty between two calls.
     #[serde(skip)]
     said: Vec<Out<Key, Origin>>,
@@ -62,6 +69,7 @@ impl WindowTask {
             now,
             late_dropped: 0,
             size: (0, 0),
+            purged: VecDeque::new(),
             scratch: Scratch::default(),
             said: Vec::new(),
         };
@@ -151,8 +159,30 @@ impl WindowTask {
         fate.map(|_| ())
     }
 
-    /// Turns what windows said into records.
+    /// Turns what windows said into records, and tells which ones were purged.
     fn hand_out(&mut self, element: Option<&Record>, outs: &mut Outs) {
+        for (key, window, why) in self.scratch.purged.drain(..) {
+            if self.purged.len() >= PURGED {
+                self.purged.pop_front();
+            }
+            let (at_ms, watermark) = (outs.now_ms, self.watermark);
+            self.purged.push_back(PurgedWindow {
+                key,
+                window,
+                why,
+                at_ms,
+                watermark,
+            });
+            if outs.plot {
+                outs.notes.push(Note::Purged {
+                    operator: self.site.operator,
+                    subtask: self.site.subtask,
+                    key,
+                    window,
+                    why,
+                });
+            }
+        }
         for said in self.said.drain(..) {
             match said {
                 Out::Result {
@@ -251,6 +281,16 @@ impl WindowTask {
 
     pub(super) fn late_dropped(&self) -> u64 {
         self.late_dropped
+    }
+
+    /// The windows that were purged last, oldest first.
+    pub(super) fn purged(&self) -> impl Iterator<Item = &PurgedWindow> {
+        self.purged.iter()
+    }
+
+    /// How long windows are kept after their end, ms of event time.
+    pub(super) fn allowed_lateness(&self) -> i64 {
+        self.settings.allowed_lateness
     }
 
     /// Open windows, by key group, key and start.

@@ -5,10 +5,13 @@ use crate::stream::facts::machines;
 use crate::stream::node::Machine;
 use crate::stream::protocol::TaskId;
 use crate::stream::rules::barrier::gate::Barriers;
+use crate::stream::rules::fault::checkpoint_failures::Taken;
 use crate::stream::snapshot::Handle;
 use crate::stream::storage::Storage;
 use crate::stream::why::task_name;
-use crate::view::{CheckpointDone, CheckpointUnderWay, CheckpointsView, SnapshotView};
+use crate::view::{
+    CheckpointDone, CheckpointFailed, CheckpointUnderWay, CheckpointsView, SnapshotView,
+};
 
 /// Tasks of a checkpoint that are shown.
 const TASKS: usize = 24;
@@ -126,10 +129,20 @@ impl Look<'_> {
                 .unwrap_or(0),
             unaligned: it.metrics.values().any(|it| it.unaligned),
         });
+        let failed = self.manager.failed().iter().rev().take(FEW);
+        let failed = failed.map(|it| CheckpointFailed {
+            id: it.id,
+            savepoint: it.taken != Taken::Checkpoint,
+            at: it.span.1,
+            took: it.span.1.saturating_sub(it.span.0),
+            reason: it.reason.name(),
+            acknowledged: it.acknowledged.0,
+            tasks: it.acknowledged.1,
+        });
         CheckpointsView {
             under_way: under_way.collect(),
             completed: completed.collect(),
-            failed: Vec::new(),
+            failed: failed.collect(),
             interval_ms: self.job.spec.config.checkpoint_interval.0,
             counts: self.manager.counts(),
             stored: stored.unwrap_or_default(),

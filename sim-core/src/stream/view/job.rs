@@ -12,6 +12,7 @@ use crate::stream::jobmanager::{JobManager, JobStatus};
 use crate::stream::node::Machine;
 use crate::stream::protocol::TaskId;
 use crate::stream::rules::NO_WATERMARK;
+use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::rules::window::aggregate::Value;
 use crate::stream::sink::Phase;
 use crate::stream::spec::{OperatorKind, Output, Partitioning, WatermarkStrategy};
@@ -25,6 +26,7 @@ use crate::view::{
 };
 
 use super::channels::{UnderWay, under_way};
+use std::cmp::Reverse;
 
 /// Subtasks of a vertex that are shown.
 pub(super) const SUBTASKS: usize = 16;
@@ -55,8 +57,10 @@ pub fn job(world: &World<Node>) -> Option<JobView> {
         edges: look.job.graph.edges.iter().map(edge).collect(),
         checkpoints: look.checkpoints(),
         stores: Vec::new(),
+        topics: Vec::new(),
     };
     view.stores = look.stores();
+    view.topics = look.topics();
     Some(view)
 }
 
@@ -257,6 +261,7 @@ impl<'w> Look<'w> {
             records_in: 0,
             records_out: 0,
             late_dropped: 0,
+            key_groups: self.key_groups(id),
             state_entries: 0,
             state_bytes: 0,
             backlog: None,
@@ -264,6 +269,7 @@ impl<'w> Look<'w> {
             channels: Vec::new(),
             windows: Vec::new(),
             more_windows: false,
+            purged: Vec::new(),
             in_hand: None,
             checkpoint: None,
             transactions: Vec::new(),
@@ -283,6 +289,19 @@ impl<'w> Look<'w> {
             view.time_ppm = shares(ended.spent);
         }
         view
+    }
+
+    /// The key groups that a task owns, if its input is partitioned by key among several.
+    fn key_groups(&self, id: TaskId) -> Option<(u32, u32)> {
+        let graph = &self.job.graph;
+        let hash = |it: &Edge| it.to == id.vertex && it.partitioning == Partitioning::Hash;
+        let head = graph.vertices.get(id.vertex as usize)?.operators.first()?;
+        let max = self.job.spec.operators.get(*head as usize)?.max_parallelism;
+        let many = graph.parallelism(id.vertex, self.manager.parallelism());
+        let groups = KeyGroups::new(max, many).ok();
+        let groups = groups.filter(|_| many > 1 && graph.edges.iter().any(hash));
+        let range = groups?.range(u32::from(id.subtask));
+        Some((*range.start(), *range.end()))
     }
 
     /// What a task had come to when its present execution ended.
@@ -324,6 +343,7 @@ impl<'w> Look<'w> {
                         value: value(&it.value),
                         fired: it.fired,
                     }));
+                    self.purged(operator, view);
                 }
                 Link::Source(source) => {
                     view.backlog = Some(source.backlog(self.world.now(), self.job));
@@ -351,6 +371,7 @@ impl<'w> Look<'w> {
                 }
             }
         }
+        view.purged.sort_by_key(|it| Reverse(it.at));
         let in_hand = task.in_hand().map(|it| self.job.spec.keys.name(it.key));
         view.in_hand = in_hand;
         view.checkpoint = self.checkpoint_at(task.id);

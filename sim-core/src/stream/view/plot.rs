@@ -1,12 +1,15 @@
 //! Event time against processing time: each record at the operator that judges it, the watermark
 //! that it met, and the windows that fired, gathered from notes while a stretch runs again.
 
+use super::purged;
 use crate::kernel::World;
 use crate::stream::element::NO_TIMESTAMP;
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule, Verdict};
 use crate::stream::rules::NO_WATERMARK;
-use crate::stream::spec::OperatorKind;
+use crate::stream::rules::assigner::Assigner;
+use crate::stream::rules::window::trigger::TimeDomain;
+use crate::stream::spec::{JoinSpec, OperatorKind};
 use crate::stream::why;
 use crate::systems::Node;
 use crate::view::{EventTimePlot, PlotRecord, PlotVerdict, PlotWindow, event_time_words};
@@ -18,12 +21,38 @@ const MOMENTS: usize = 400;
 /// Windows that are kept.
 const WINDOWS: usize = 120;
 
-/// The operator whose judgements are shown: the first that judges by time.
-fn judge(job: &Job) -> Option<u32> {
-    let mut all = (0..).zip(&job.spec.operators);
-    let judges =
-        |kind: &OperatorKind| matches!(kind, OperatorKind::Window(_) | OperatorKind::Join(_));
-    all.find(|(_, it)| judges(&it.kind)).map(|it| it.0)
+/// Whether an operator judges records by event time; none if it does not judge them at all.
+fn judges(kind: &OperatorKind) -> Option<bool> {
+    match kind {
+        OperatorKind::Window(it) => {
+            let timed = it.time == TimeDomain::Event && it.assigner != Assigner::Global;
+            Some(timed)
+        }
+        OperatorKind::Join(it) => Some(matches!(
+            it,
+            JoinSpec::Window { .. } | JoinSpec::Interval(_) | JoinSpec::Temporal(_)
+        )),
+        _ => None,
+    }
+}
+
+/// The operator whose judgements are shown, and all that could be: the one that is asked for, else
+/// the first that judges by event time, else the first that judges at all.
+fn judge(job: &Job, plot: &mut EventTimePlot) -> Option<u32> {
+    if plot.number.is_some() {
+        return plot.number;
+    }
+    let all = (0..).zip(&job.spec.operators);
+    let all = all.filter_map(|(at, it)| Some((at, it.name.as_str(), judges(&it.kind)?)));
+    let all: Vec<(u32, &str, bool)> = all.collect();
+    let asked = all.iter().find(|it| it.1 == plot.operator);
+    let timed = || all.iter().find(|it| it.2);
+    let (number, name, by_event_time) = asked.or_else(timed).or(all.first())?;
+    plot.number = Some(*number);
+    plot.operator = (*name).to_owned();
+    plot.by_event_time = *by_event_time;
+    plot.judges = all.iter().map(|it| (it.1.to_owned(), it.2)).collect();
+    plot.number
 }
 
 /// Puts what a note says onto the plot.
@@ -31,13 +60,9 @@ pub fn plot(note: &Note, world: &World<Node>, plot: &mut EventTimePlot) {
     let Some(job) = why::job(world) else {
         return;
     };
-    let Some(judge) = judge(job) else {
+    let Some(judge) = judge(job, plot) else {
         return;
     };
-    if plot.operator.is_empty() {
-        let spec = job.spec.operators.get(judge as usize);
-        plot.operator = spec.map_or_else(String::new, |it| it.name.clone());
-    }
     let now = world.now();
     match note {
         Note::Judged {
@@ -74,7 +99,26 @@ pub fn plot(note: &Note, world: &World<Node>, plot: &mut EventTimePlot) {
         }
         Note::Fired {
             operator, window, ..
-        } if *operator == judge => fired(plot, (window.start, window.end), now),
+        } if *operator == judge => {
+            if let Some(it) = window_of(plot, (window.start, window.end), now) {
+                it.times += 1;
+            }
+        }
+        Note::Purged {
+            operator,
+            window,
+            why,
+            ..
+        } if *operator == judge => {
+            let spec = job.spec.operators.get(judge as usize);
+            let lateness = spec.map_or(0, |it| match &it.kind {
+                OperatorKind::Window(it) => it.allowed_lateness,
+                _ => 0,
+            });
+            if let Some(it) = window_of(plot, (window.start, window.end), now) {
+                it.purged = Some((now, purged::why(*why, lateness)));
+            }
+        }
         _ => {}
     }
 }
@@ -108,21 +152,30 @@ fn watermark(plot: &mut EventTimePlot, subtask: u32, moment: (u64, i64)) {
     curve.push(moment);
 }
 
-fn fired(plot: &mut EventTimePlot, (start, end): (i64, i64), at: u64) {
-    let mut known = plot.windows.iter_mut().rev();
-    if let Some(it) = known.find(|it| (it.start, it.end) == (start, end)) {
-        it.times += 1;
-        return;
-    }
-    if plot.windows.len() >= WINDOWS {
-        plot.windows.remove(0);
-    }
-    plot.windows.push(PlotWindow {
-        start,
-        end,
-        at,
-        times: 1,
+/// The window of these bounds on the plot, which may be new.
+fn window_of(
+    plot: &mut EventTimePlot,
+    (start, end): (i64, i64),
+    at: u64,
+) -> Option<&mut PlotWindow> {
+    let known = plot
+        .windows
+        .iter()
+        .rposition(|it| (it.start, it.end) == (start, end));
+    let place = known.unwrap_or_else(|| {
+        if plot.windows.len() >= WINDOWS {
+            plot.windows.remove(0);
+        }
+        plot.windows.push(PlotWindow {
+            start,
+            end,
+            at,
+            times: 0,
+            purged: None,
+        });
+        plot.windows.len() - 1
     });
+    plot.windows.get_mut(place)
 }
 
 /// What became of a record, and why.
@@ -198,8 +251,10 @@ mod tests {
         let curve = &plot.watermarks[0].1;
         assert!(curve.len() < 2 * MOMENTS);
         assert_eq!((curve[0], curve[curve.len() - 1]), ((0, 0), (1_999, 1_999)));
-        fired(&mut plot, (0, 10), 5);
-        fired(&mut plot, (0, 10), 6);
+        for at in [5, 6] {
+            let window = window_of(&mut plot, (0, 10), at).expect("there is room");
+            window.times += 1;
+        }
         assert_eq!((plot.windows.len(), plot.windows[0].times), (1, 2));
     }
 }

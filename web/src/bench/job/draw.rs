@@ -2,11 +2,12 @@
 //! between them.
 
 use sim_core::view::{
-    ChannelView, JobView, SubtaskView, Tone, VertexView, WindowBox, event_time_words, window_words,
+    ChannelView, JobView, PurgedBox, SubtaskView, Tone, VertexView, WindowBox, event_time_words,
+    window_words,
 };
 
-use super::plan::{FEW, Line, Plan};
-use super::words;
+use super::plan::{FEW, Line, Plan, marks};
+use super::{topics, words};
 use crate::format::count;
 use crate::stage::Rect;
 use crate::tree::{El, Kid, button, el, svg};
@@ -97,6 +98,16 @@ pub(super) fn graph(job: &JobView, plan: &Plan, sight: &Sight<'_>) -> Vec<Kid> {
         }
     }
     let mut first = true;
+    for (i, name, card) in &plan.topics {
+        if let Some(it) = job.topics.get(*i) {
+            let stop = match sight.stop {
+                Some(stop) => stop == topics::own(it),
+                None => std::mem::take(&mut first),
+            };
+            kids.push(at(topics::title(it), *name).into());
+            kids.push(at(topics::card(job, it, stop), *card).into());
+        }
+    }
     for it in job.vertices.iter().flat_map(|it| &it.subtasks) {
         if let Some(rect) = plan.card((it.vertex, it.number)) {
             kids.push(at(card(job, it, axis, first, sight), rect).into());
@@ -148,7 +159,7 @@ fn lines(job: &JobView, plan: &Plan) -> El {
             over.extend(crossing(line, it));
         }
     }
-    art.all(under).all(over)
+    art.all(topics::lines(job, plan)).all(under).all(over)
 }
 
 /// A channel of which nothing is read: the sign of a pause at its end.
@@ -245,7 +256,9 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
         timed(row, job, it.watermark)
     });
     let card = card.all(splits);
+    let card = card.all(it.key_groups.map(groups));
     let card = card.all(it.windows.iter().take(FEW).map(window));
+    let card = card.all(marks(it).into_iter().flat_map(|it| purged(&it.1)));
     let card = match it.more_windows || it.windows.len() > FEW {
         true => card.with(row("jb-more").with(format!(
             "more windows · {} entries kept",
@@ -350,8 +363,9 @@ fn timed(row: El, job: &JobView, watermark: Option<i64>) -> El {
 /// The last row: the checkpoint under way here, else what is kept.
 fn foot(it: &SubtaskView) -> El {
     if let Some((id, waits)) = it.checkpoint {
-        let text = format!("checkpoint {id}: {waits}");
-        return row("jb-snapshot").with(el("span").with(text));
+        let text = format!("checkpoint {id}: {}", words::waits(waits));
+        let row = row("jb-snapshot").is("title", format!("checkpoint {id}: {waits}"));
+        return row.with(el("span").with(text));
     }
     let mut parts = Vec::new();
     if it.state_entries > 0 {
@@ -462,4 +476,35 @@ fn window(it: &WindowBox) -> El {
         )
         .with(el("span").class("jb-says").with(fired))
         .with(el("b").class("mono jb-value").with(it.value.clone()))
+}
+
+/// The mark of a window that was purged, of one key or of several: which one, and below it when and
+/// why.
+fn purged(keys: &[&PurgedBox]) -> Vec<El> {
+    let Some(it) = keys.first() else {
+        return Vec::new();
+    };
+    let name = match keys.len() {
+        1 => it.key.clone(),
+        many => format!("{many} keys"),
+    };
+    let class = match keys.len() {
+        1 => key_class(it.key_number, "jb-key"),
+        _ => "jb-key jb-keys".to_owned(),
+    };
+    let first = row("jb-purged")
+        .is("title", words::purged(it))
+        .with(el("span").class(class).with(name))
+        .with(el("s").class("mono").with(window_words(it.start, it.end)))
+        .with(el("span").class("jb-gone").with("purged"));
+    let when = event_time_words(i64::try_from(it.at / 1_000_000).ok());
+    let second = row("jb-purged why").with(el("span").with(format!("at {when}: {}", it.why)));
+    vec![first, second]
+}
+
+/// The key groups that a subtask owns.
+fn groups((first, last): (u32, u32)) -> El {
+    row("jb-groups")
+        .with(el("span").with("key groups"))
+        .with(el("b").class("mono").with(format!("{first}–{last}")))
 }

@@ -2,7 +2,7 @@
 //! below each other. It depends on counts and width; a card's height on its rows, each of one line.
 //! On a phone all stand in one column, and the channels name their senders.
 
-use sim_core::view::{JobView, SubtaskView};
+use sim_core::view::{JobView, PurgedBox, SubtaskView};
 
 use crate::stage::Rect;
 
@@ -26,6 +26,29 @@ pub(super) const EDGES: f64 = 8.0;
 const SIDE: (f64, f64, f64) = (330.0, 520.0, 20.0);
 /// Windows and transactions of a card.
 pub(super) const FEW: usize = 5;
+/// Marks of purged windows on a card, of two rows each.
+pub(super) const MARKS: usize = 2;
+/// Least and greatest width of a topic, and the room for lines between it and subtasks.
+const TOPIC: (f64, f64, f64) = (158.0, 220.0, 34.0);
+/// Height of a partition of a topic.
+pub(super) const PART: f64 = 54.0;
+
+/// A span of time: first moment, and the moment after the last.
+type Bounds = (i64, i64);
+
+/// The purged windows of a card: those of several keys together, the newest first.
+pub(super) fn marks(it: &SubtaskView) -> Vec<(Bounds, Vec<&PurgedBox>)> {
+    let mut out: Vec<(Bounds, Vec<&PurgedBox>)> = Vec::new();
+    for it in &it.purged {
+        let bounds = (it.start, it.end);
+        match out.iter().position(|at| at.0 == bounds) {
+            Some(at) => out[at].1.push(it),
+            None if out.len() < MARKS => out.push((bounds, vec![it])),
+            None => {}
+        }
+    }
+    out
+}
 
 /// Where a subtask stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,6 +73,8 @@ pub(super) struct Plan {
     pub(super) titles: Vec<(u16, Rect)>,
     /// Subtasks.
     pub(super) spots: Vec<Spot>,
+    /// Topics, by their place in the job: the name's place, and the card.
+    pub(super) topics: Vec<(usize, Rect, Rect)>,
 }
 
 /// Rows of a card below its head.
@@ -59,6 +84,8 @@ pub(super) fn rows(it: &SubtaskView) -> usize {
         + it.splits.len()
         + it.windows.len().min(FEW)
         + more
+        + 2 * marks(it).len()
+        + usize::from(it.key_groups.is_some())
         + it.transactions.len().min(FEW)
         + usize::from(it.runs)
 }
@@ -69,10 +96,60 @@ fn columns(job: &JobView) -> u32 {
     depths.max().unwrap_or(1)
 }
 
+/// The columns of a job's graph: those of its vertices, with one before them for the topics of its
+/// sources and one behind for those of its sinks, where there are any.
+struct Columns {
+    before: bool,
+    many: u32,
+    behind: bool,
+}
+
+impl Columns {
+    fn of(job: &JobView) -> Self {
+        let many = columns(job);
+        let last = |vertex: u16| job.vertex(vertex).map(|it| it.depth + 1) == Some(many);
+        Columns {
+            before: job.topics.iter().any(|it| !it.sink),
+            many,
+            behind: job.topics.iter().any(|it| it.sink && last(it.vertex)),
+        }
+    }
+
+    /// Columns of topics alone.
+    fn sides(&self) -> f64 {
+        f64::from(u8::from(self.before) + u8::from(self.behind))
+    }
+
+    /// The least width of all.
+    fn least(&self) -> f64 {
+        let many = f64::from(self.many);
+        COLUMN * many + GUTTER.0 * (many - 1.0) + (TOPIC.0 + TOPIC.2) * self.sides()
+    }
+
+    /// Left edge and width of a column: topics before the vertices stand in column 0, vertices of
+    /// depth 0 in column 1.
+    fn place(&self, at: u32, (column, topic): (f64, f64)) -> (f64, f64) {
+        let first = if self.before { topic + TOPIC.2 } else { 0.0 };
+        match at {
+            0 => (0.0, topic),
+            _ if at > self.many => {
+                let many = f64::from(self.many);
+                let x = first + column * many + GUTTER.0 * (many - 1.0) + TOPIC.2;
+                (x, topic)
+            }
+            _ => (first + f64::from(at - 1) * (column + GUTTER.0), column),
+        }
+    }
+}
+
+/// Below this width a job stands in one column.
+fn is_narrow(columns: &Columns, width: f64) -> bool {
+    width < PHONE.min(columns.least())
+}
+
 /// The width for what stands beside the graph of a job, where there is room for it.
 pub(super) fn side(job: &JobView, width: f64) -> Option<f64> {
-    let many = f64::from(columns(job));
-    let graph = EDGES + COLUMN * many + GUTTER.0 * (many - 1.0) + SIDE.2;
+    let graph = EDGES + Columns::of(job).least() + SIDE.2;
     let room = width - graph;
     (room >= SIDE.0).then(|| (width * 0.42).clamp(SIDE.0, room.min(SIDE.1)).floor())
 }
@@ -80,41 +157,114 @@ pub(super) fn side(job: &JobView, width: f64) -> Option<f64> {
 impl Plan {
     /// Lays out a job.
     pub(super) fn new(job: &JobView, width: f64) -> Self {
-        let columns = columns(job);
-        let least = COLUMN * f64::from(columns) + GUTTER.0 * f64::from(columns - 1);
-        let narrow = width < PHONE.min(least);
-        let many = if narrow { 1.0 } else { f64::from(columns) };
-        let gutters = GUTTER.0 * (many - 1.0);
-        let column = ((width - gutters) / many)
-            .floor()
-            .clamp(COLUMN.min(width.max(1.0)), 380.0);
+        let columns = Columns::of(job);
+        let narrow = is_narrow(&columns, width);
+        let (column, topic, all) = match narrow {
+            true => {
+                let column = width.floor().clamp(COLUMN.min(width.max(1.0)), 380.0);
+                (column, column, column)
+            }
+            false => {
+                let many = f64::from(columns.many);
+                let spare = (width - columns.least()).max(0.0) / (many + columns.sides());
+                let topic = (TOPIC.0 + spare).floor().min(TOPIC.1);
+                let gutters = GUTTER.0 * (many - 1.0);
+                let sides = (topic + TOPIC.2) * columns.sides();
+                let column = ((width - gutters - sides) / many).floor();
+                let column = column.clamp(COLUMN, 380.0);
+                (column, topic, column * many + gutters + sides)
+            }
+        };
         let mut plan = Plan {
             narrow,
             head: HEAD.0 + if job.timed { HEAD.1 } else { 0.0 },
-            width: column * many + gutters,
+            width: all,
             ..Plan::default()
         };
-        let mut lows = vec![0.0_f64; columns as usize];
+        let mut lows = vec![0.0_f64; columns.many as usize + 2];
+        let at = |column: u32| if narrow { 1 } else { column };
+        let place = |it: u32| match narrow {
+            true => (0.0, column),
+            false => columns.place(it, (column, topic)),
+        };
         for vertex in &job.vertices {
-            let at = if narrow { 0 } else { vertex.depth as usize };
-            let Some(low) = lows.get_mut(at) else {
+            plan.topics_of(job, (vertex.number, false), at(0), &mut lows, &place);
+            let own = at(vertex.depth + 1);
+            let (x, w) = place(own);
+            let Some(low) = lows.get_mut(own as usize) else {
                 continue;
             };
-            let x = at as f64 * (column + GUTTER.0);
             plan.titles
-                .push((vertex.number, Rect::new(x, *low, column, TITLE)));
+                .push((vertex.number, Rect::new(x, *low, w, TITLE)));
             *low += TITLE;
             for it in &vertex.subtasks {
                 let h = plan.head + 2.0 * PAD + rows(it) as f64 * ROW;
                 plan.spots.push(Spot {
                     of: (it.vertex, it.number),
-                    card: Rect::new(x, *low, column, h),
+                    card: Rect::new(x, *low, w, h),
                 });
                 *low += h + GUTTER.1;
             }
+            let next = at(vertex.depth + 2);
+            plan.topics_of(job, (vertex.number, true), next, &mut lows, &place);
         }
         plan.height = lows.into_iter().fold(0.0, f64::max);
         plan
+    }
+
+    /// Lays out the topics that a vertex reads from, or writes to.
+    fn topics_of(
+        &mut self,
+        job: &JobView,
+        (vertex, sink): (u16, bool),
+        column: u32,
+        lows: &mut [f64],
+        place: &dyn Fn(u32) -> (f64, f64),
+    ) {
+        let own = (0..).zip(&job.topics);
+        let own = own.filter(|(_, it)| it.vertex == vertex && it.sink == sink);
+        for (i, it) in own {
+            let Some(low) = lows.get_mut(column as usize) else {
+                return;
+            };
+            let (x, w) = place(column);
+            let title = Rect::new(x, *low, w, TITLE);
+            let more = if it.many as usize > it.partitions.len() {
+                ROW
+            } else {
+                0.0
+            };
+            let h = 2.0 * PAD + it.partitions.len() as f64 * PART + more;
+            let card = Rect::new(x, *low + TITLE, w, h);
+            self.topics.push((i, title, card));
+            *low += TITLE + h + GUTTER.1;
+        }
+    }
+
+    /// The line between a partition of a topic (a place in its list) and the subtask that reads it,
+    /// or from a subtask to the topic that it writes to.
+    pub(super) fn topic_line(&self, at: usize, end: TopicEnd) -> Option<Line> {
+        let (_, _, topic) = self.topics.iter().find(|it| it.0 == at)?;
+        let middle = |it: &Rect| it.y + self.head / 2.0;
+        Some(match end {
+            TopicEnd::Reader { part, task } => {
+                let card = self.card(task)?;
+                Line {
+                    from: (
+                        topic.x + topic.w,
+                        topic.y + PAD + (part as f64 + 0.5) * PART,
+                    ),
+                    to: (card.x, middle(&card)),
+                }
+            }
+            TopicEnd::Writer { task } => {
+                let card = self.card(task)?;
+                Line {
+                    from: (card.x + card.w, middle(&card)),
+                    to: (topic.x, topic.y + topic.h / 2.0),
+                }
+            }
+        })
     }
 
     /// Where a subtask stands.
@@ -131,6 +281,15 @@ impl Plan {
             to: (b.x, b.y + PAD + self.head + (row as f64 + 0.5) * ROW),
         })
     }
+}
+
+/// Who is at the other end of a topic's line.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum TopicEnd {
+    /// A partition's reader.
+    Reader { part: usize, task: (u16, u32) },
+    /// A writer.
+    Writer { task: (u16, u32) },
 }
 
 /// The line of a channel.
@@ -181,6 +340,46 @@ mod tests {
         job.vertices.push(vertex(2));
         assert_eq!(side(&job, 845.0), None);
         assert!(side(&job, 1_300.0).is_some());
+    }
+
+    #[test]
+    fn topics_stand_before_what_reads_them_and_behind_what_writes_them() {
+        let vertex = |number: u16, depth| sim_core::view::VertexView {
+            number,
+            name: String::new(),
+            kind: "map",
+            depth,
+            parallelism: 1,
+            subtasks: Vec::new(),
+        };
+        let topic = |vertex, sink| sim_core::view::JobTopic {
+            name: String::new(),
+            operator: String::new(),
+            vertex,
+            sink,
+            stable_matters: sink,
+            many: 0,
+            partitions: Vec::new(),
+        };
+        let job = JobView {
+            vertices: vec![vertex(0, 0), vertex(1, 1)],
+            topics: vec![topic(0, false), topic(1, true)],
+            ..JobView::default()
+        };
+        // It fits beside the prose of a page that is 1280 px wide.
+        let plan = Plan::new(&job, 837.0);
+        assert!(!plan.narrow && plan.width <= 837.0, "{}", plan.width);
+        let titles: Vec<f64> = plan.titles.iter().map(|it| it.1.x).collect();
+        let topics: Vec<f64> = plan.topics.iter().map(|it| it.1.x).collect();
+        assert!(topics[0] < titles[0] && titles[0] < titles[1] && titles[1] < topics[1]);
+        let phone = Plan::new(&job, 350.0);
+        let order = [
+            phone.topics[0].1.y,
+            phone.titles[0].1.y,
+            phone.titles[1].1.y,
+        ];
+        assert!(phone.narrow && order.is_sorted(), "{order:?}");
+        assert!(phone.topics[1].1.y > phone.titles[1].1.y);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Event time against processing time: the ideal line, the watermark, windows that fired, and each
 //! record with a shape for what became of it.
 
-use sim_core::view::{EventTimePlot, JobView, PlotVerdict, event_time_words};
+use sim_core::view::{EventTimePlot, JobView, PlotVerdict, PlotWindow, event_time_words};
 
+use super::words;
 use crate::tree::{El, Kid, el, svg};
 
 /// Least and greatest width of the drawing, px.
@@ -38,8 +39,18 @@ fn open(plot: &EventTimePlot, job: &JobView) -> Vec<Open> {
     let mut found: Vec<Open> = finite.map(|it| (it.start, it.end)).collect();
     found.sort_unstable();
     found.dedup();
-    found.retain(|it| !plot.windows.iter().any(|at| (at.start, at.end) == *it));
     found
+}
+
+/// How a window is drawn: until it fired, and after that until it was purged.
+fn stages(it: &PlotWindow, open: &[Open], now: u64) -> (Option<u64>, Option<(u64, u64)>) {
+    let fired = (it.times > 0).then_some(it.at);
+    let kept = open.contains(&(it.start, it.end));
+    let until = match &it.purged {
+        Some((at, _)) if !kept => Some(*at),
+        _ => kept.then_some(now),
+    };
+    (fired, fired.zip(until).filter(|(from, to)| from < to))
 }
 
 impl Scale {
@@ -86,11 +97,52 @@ impl Scale {
         MARGIN.0 + share * (self.size.0 - MARGIN.0 - 14.0)
     }
 
+    /// A window from one moment of processing time, or the ground, to another.
+    fn pane(&self, (start, end): Open, from: Option<f64>, to: f64) -> El {
+        let (x, u) = (self.x(start as f64), self.x(end as f64));
+        let low = from.map_or(self.ground(), |it| self.y(it));
+        let y = self.y(to);
+        svg("rect")
+            .is("x", format!("{:.1}", x + 1.0))
+            .is("y", format!("{y:.1}"))
+            .is("width", format!("{:.1}", (u - x - 2.0).max(1.0)))
+            .is("height", format!("{:.1}", (low - y).max(1.0)))
+    }
+
     fn y(&self, ms: f64) -> f64 {
         let (low, high) = self.processing;
         let share = ((ms - low) / (high - low).max(1.0)).clamp(0.0, 1.0);
         self.ground() - share * (self.ground() - 16.0)
     }
+}
+
+/// A window as it was kept: until it fired, until it was purged, and the mark of that.
+fn window(it: &PlotWindow, open: &[Open], now: u64, scale: &Scale) -> Vec<El> {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let bounds = (it.start, it.end);
+    let (fired, kept) = stages(it, open, now);
+    let mut out = Vec::new();
+    if let Some((from, to)) = kept {
+        let pane = scale.pane(bounds, Some(ms(from)), ms(to));
+        out.push(pane.class("jb-pane kept"));
+    }
+    if let Some(at) = fired {
+        out.push(scale.pane(bounds, None, ms(at)).class("jb-pane"));
+    }
+    if let Some((at, _)) = &it.purged {
+        let (x, u) = (scale.x(it.start as f64), scale.x(it.end as f64));
+        let (y, m) = (scale.y(ms(*at)), (x + u) / 2.0);
+        let d = format!(
+            "M{:.1} {y:.1}H{:.1}M{:.1} {:.1}l8 8m0-8l-8 8",
+            x + 1.0,
+            (u - 1.0).max(x + 2.0),
+            m - 4.0,
+            y - 4.0
+        );
+        let mark = svg("path").class("jb-purge").is("d", d);
+        out.push(mark.with(svg("title").with(words::plot_window(it))));
+    }
+    out
 }
 
 fn text(x: f64, y: f64, words: String, end: bool) -> El {
@@ -128,11 +180,12 @@ pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> 
         .iter()
         .filter(|it| it.verdict != PlotVerdict::Taken)
         .count();
+    let fired = plot.windows.iter().filter(|it| it.times > 0).count();
+    let purged = plot.windows.iter().filter(|it| it.purged.is_some()).count();
     let said = format!(
-        "Event time against processing time at {}: {} records, {late} of them late; windows that fired: {}.",
+        "Event time against processing time at {}: {} records, {late} of them late; windows that fired: {fired}, and that were purged: {purged}.",
         plot.operator,
         plot.records.len(),
-        plot.windows.len()
     );
     let (wide, high) = scale.size;
     let mut art = svg("svg")
@@ -141,36 +194,14 @@ pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> 
         .is("role", "img")
         .label(said);
     let ground = scale.ground();
-    for (start, end) in &open {
-        let (x, u) = (scale.x(*start as f64), scale.x(*end as f64));
-        let y = scale.y(plot.to as f64 / 1e6);
-        art = art.with(
-            svg("rect")
-                .class("jb-pane open")
-                .is("x", format!("{:.1}", x + 1.0))
-                .is("y", format!("{y:.1}"))
-                .is("width", format!("{:.1}", (u - x - 2.0).max(1.0)))
-                .is("height", format!("{:.1}", (ground - y).max(1.0))),
-        );
+    let known = |at: &Open| plot.windows.iter().any(|it| (it.start, it.end) == *at);
+    for (start, end) in open.iter().filter(|it| !known(it)) {
+        let pane = scale.pane((*start, *end), None, plot.to as f64 / 1e6);
+        art = art.with(pane.class("jb-pane open"));
     }
-    for it in plot
-        .windows
-        .iter()
-        .filter(|it| it.end != i64::MAX && it.start != i64::MIN)
-    {
-        let (x, u, y) = (
-            scale.x(it.start as f64),
-            scale.x(it.end as f64),
-            scale.y(it.at as f64 / 1e6),
-        );
-        art = art.with(
-            svg("rect")
-                .class("jb-pane")
-                .is("x", format!("{:.1}", x + 1.0))
-                .is("y", format!("{y:.1}"))
-                .is("width", format!("{:.1}", (u - x - 2.0).max(1.0)))
-                .is("height", format!("{:.1}", (ground - y).max(1.0))),
-        );
+    let finite = |it: &&PlotWindow| it.end != i64::MAX && it.start != i64::MIN;
+    for it in plot.windows.iter().filter(finite) {
+        art = art.all(window(it, &open, plot.to, &scale));
     }
     for ms in ticks(scale.event, (wide - MARGIN.0) / 78.0) {
         art = art.with(text(
@@ -235,26 +266,28 @@ pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> 
         art = art.with(dot.with(svg("title").with(it.text.clone())));
     }
     let counts = format!(
-        " {} records, {late} late · {} windows fired",
+        " {} records, {late} late · windows: {fired} fired, {purged} purged",
         plot.records.len(),
-        plot.windows.len()
     );
     let counts = el("span").class("muted").test("plot-words").with(counts);
-    let heading = el("h3").with(format!("Time at {}", plot.operator));
+    // Where there are several operators the name stands in their list.
+    let heading = match plot.judges.len() {
+        0 | 1 => el("h3").with(format!("Time at {}", plot.operator)),
+        _ => el("p").class("jb-counts"),
+    };
+    let by_clock = (!plot.by_event_time).then(|| {
+        let says = "It works by processing time: no record is late, whatever its event time.";
+        el("p").class("jb-newest").with(says).into()
+    });
     // Of late records the newest has its sentence in sight.
     let told = |it: &&sim_core::view::PlotRecord| it.verdict != PlotVerdict::Taken;
     let newest = plot.records.iter().rev().find(told).or(plot.records.last());
     let newest = newest.map_or_else(String::new, |it| it.text.clone());
-    vec![
-        heading.with(counts).into(),
-        art.into(),
-        el("p")
-            .class("jb-newest")
-            .test("plot-newest")
-            .with(newest)
-            .into(),
-        legend(plot.watermarks.iter().map(|it| it.0)).into(),
-    ]
+    let newest = el("p").class("jb-newest").test("plot-newest").with(newest);
+    let mut out: Vec<Kid> = vec![heading.with(counts).into(), art.into()];
+    out.push(by_clock.unwrap_or_else(|| newest.into()));
+    out.push(legend(plot.watermarks.iter().map(|it| it.0), purged > 0).into());
+    out
 }
 
 fn path(class: impl Into<crate::tree::Words>, points: &[(f64, f64)]) -> El {
@@ -290,7 +323,7 @@ fn mark(verdict: PlotVerdict, x: f64, y: f64) -> El {
 }
 
 /// The legend; `curves` are the subtasks that have a watermark.
-fn legend(curves: impl ExactSizeIterator<Item = u32>) -> El {
+fn legend(curves: impl ExactSizeIterator<Item = u32>, purged: bool) -> El {
     let row = |verdict: PlotVerdict, words: &'static str| {
         let sample = svg("svg")
             .class("jb-sample")
@@ -328,8 +361,21 @@ fn legend(curves: impl ExactSizeIterator<Item = u32>) -> El {
         .with(
             el("span")
                 .class("gb-key")
-                .with("box: a window until it fired, dashed: open"),
+                .with("box: a window until it fired, dashed: open, pale: kept"),
         )
+        .all(purged.then(|| {
+            let sample = svg("svg")
+                .class("jb-sample")
+                .is("viewBox", "0 0 16 16")
+                .mute();
+            let bar = svg("path")
+                .class("jb-purge")
+                .is("d", "M0 8H16M4 4l8 8m0-8l-8 8");
+            el("span")
+                .class("gb-key")
+                .with(sample.with(bar))
+                .with("purged")
+        }))
 }
 
 #[cfg(test)]

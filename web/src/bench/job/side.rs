@@ -1,6 +1,10 @@
 //! What stands around the graph of a job: its checkpoints, and the stores outside with their rows.
 
-use sim_core::view::{CheckpointDone, JobRow, JobStore, JobView, SnapshotView, window_words};
+use std::cmp::Reverse;
+
+use sim_core::view::{
+    CheckpointDone, CheckpointFailed, JobRow, JobStore, JobView, SnapshotView, window_words,
+};
 
 use super::draw::key_class;
 use super::words;
@@ -39,14 +43,24 @@ pub(super) fn checkpoints(job: &JobView, now: u64) -> Vec<Kid> {
         };
         kids.push(line.into());
     }
-    let mut list = el("ul").class("jb-done").test("checkpoints-completed");
-    for it in &it.completed {
-        list = list.with(el("li").class("chip proven").with(completed(it)));
-    }
-    for (id, why) in &it.failed {
-        let text = format!("checkpoint {id} failed: {why}");
-        list = list.with(el("li").class("chip harm").with(text));
-    }
+    // The newest first, whether complete or failed.
+    let done = it.completed.iter().map(|it| {
+        let chip = el("li").class("chip proven").is("data-end", "completed");
+        (it.at, it.id, chip.with(completed(it)))
+    });
+    let gone = it.failed.iter().map(|it| {
+        let chip = el("li").class("chip harm").is("data-end", it.reason);
+        let chip = chip.is("title", failed(it)).with(el("b").mute().with("✕ "));
+        (
+            it.at,
+            it.id,
+            chip.with(format!("{} · {}", it.id, it.reason)),
+        )
+    });
+    let mut ends: Vec<(u64, i64, El)> = done.chain(gone).collect();
+    ends.sort_by_key(|it| Reverse((it.0, it.1)));
+    let list = el("ul").class("jb-done").test("checkpoints-completed");
+    let list = list.all(ends.into_iter().map(|it| it.2));
     if it.completed.is_empty() && it.failed.is_empty() && it.under_way.is_empty() {
         kids.push(el("span").class("muted").with("none yet").into());
     }
@@ -86,6 +100,23 @@ pub(super) fn completed(it: &CheckpointDone) -> String {
         text.push_str(" · unaligned");
     }
     text
+}
+
+/// A checkpoint that failed: why, after how long, and how far it was.
+pub(super) fn failed(it: &CheckpointFailed) -> String {
+    let kind = if it.savepoint {
+        "savepoint"
+    } else {
+        "checkpoint"
+    };
+    format!(
+        "{kind} {} failed after {}, acknowledged by {} of {} tasks: {}",
+        it.id,
+        span(it.took),
+        it.acknowledged,
+        it.tasks,
+        it.reason
+    )
 }
 
 /// A task's part of a checkpoint: a sign, its name, and what it waits for.
@@ -206,6 +237,23 @@ fn stored(it: &JobRow) -> El {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_checkpoint_says_why() {
+        let it = CheckpointFailed {
+            id: 4,
+            savepoint: false,
+            at: 0,
+            took: 20_000_000_000,
+            reason: "CHECKPOINT_EXPIRED",
+            acknowledged: 3,
+            tasks: 5,
+        };
+        assert_eq!(
+            failed(&it),
+            "checkpoint 4 failed after 20 s, acknowledged by 3 of 5 tasks: CHECKPOINT_EXPIRED"
+        );
+    }
 
     #[test]
     fn a_checkpoint_says_how_long_and_how_large() {

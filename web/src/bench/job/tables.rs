@@ -1,12 +1,12 @@
 //! A job as tables, for those who do not see its stage.
 
 use leptos::prelude::*;
-use sim_core::view::{JobView, event_time_words, window_words};
+use sim_core::view::{CheckpointFailed, JobView, event_time_words, window_words};
 
 use super::super::Bench;
 use super::super::groups::{Row, table};
 use super::{side, words};
-use crate::format::{seconds, span};
+use crate::format::{seconds, span, spoken};
 
 /// Rows of a table at most.
 const ROWS_MAX: usize = 60;
@@ -33,6 +33,10 @@ fn subtasks(job: &JobView) -> Table {
             number(records.map(|it| it.0)),
             out,
             it.late_dropped.to_string(),
+            match it.key_groups {
+                Some((first, last)) => format!("{first} to {last}"),
+                None => "none".to_owned(),
+            },
             format!("{} entries, {} B", it.state_entries, it.state_bytes),
         ]
     };
@@ -45,6 +49,7 @@ fn subtasks(job: &JobView) -> Table {
         "records in",
         "records out",
         "late and dropped",
+        "key groups",
         "keyed state",
     ];
     let caption = format!("Job {}, attempt {}: subtasks", job.status, job.attempt);
@@ -162,6 +167,86 @@ fn completed(job: &JobView) -> Table {
     (caption, heads, it.completed.iter().map(row).collect())
 }
 
+fn failed(job: &JobView) -> Table {
+    let row = |it: &CheckpointFailed| {
+        let kind = ["checkpoint", "savepoint"][usize::from(it.savepoint)];
+        vec![
+            format!("{kind} {}", it.id),
+            spoken(it.at),
+            span(it.took),
+            it.reason.to_owned(),
+            format!("{} of {}", it.acknowledged, it.tasks),
+        ]
+    };
+    let heads = &["failed", "at", "after", "reason", "acknowledged by tasks"];
+    let caption = "Failed checkpoints, the newest first".to_owned();
+    let rows = job.checkpoints.failed.iter().map(row);
+    (caption, heads, rows.collect())
+}
+
+fn purged(job: &JobView) -> Table {
+    let tasks = job.vertices.iter().flat_map(|it| &it.subtasks);
+    let rows = tasks.flat_map(|task| {
+        task.purged.iter().map(move |it| {
+            vec![
+                words::task(job, (task.vertex, task.number)),
+                it.key.clone(),
+                window_words(it.start, it.end),
+                spoken(it.at),
+                it.why.clone(),
+            ]
+        })
+    });
+    let heads = &["subtask", "key", "window", "at", "why"];
+    let caption = "Windows that were purged a short while ago".to_owned();
+    (caption, heads, rows.collect())
+}
+
+fn topics(job: &JobView) -> Vec<Table> {
+    let each = job.topics.iter().map(|topic| {
+        let offset = |it: Option<i64>| it.map_or("no leader".to_owned(), |it| it.to_string());
+        let own = |it: Option<u64>| it.map_or("none".to_owned(), |it| it.to_string());
+        let rows = topic.partitions.iter().map(|it| {
+            let mut row = vec![
+                it.number.to_string(),
+                it.leader
+                    .as_ref()
+                    .map_or("none".to_owned(), |it| it.1.clone()),
+                offset(it.end),
+                offset(it.high_watermark),
+                offset(it.stable),
+            ];
+            if !topic.sink {
+                let reader = it.reader.map(|it| words::task(job, (topic.vertex, it)));
+                row.push(reader.unwrap_or_else(|| "none".to_owned()));
+                row.push(own(it.position));
+                row.push(own(it.checkpointed));
+            }
+            row
+        });
+        let heads: &[&str] = match topic.sink {
+            true => &TOPIC_HEADS[..5],
+            false => TOPIC_HEADS,
+        };
+        let way = ["is read by", "is written by"][usize::from(topic.sink)];
+        let caption = format!("Topic {}, which {way} {}", topic.name, topic.operator);
+        (caption, heads, rows.collect())
+    });
+    each.collect()
+}
+
+/// Of a topic that a sink writes to, the first five.
+const TOPIC_HEADS: &[&str] = &[
+    "partition",
+    "leader",
+    "log end offset",
+    "high watermark",
+    "last stable offset",
+    "read by",
+    "position",
+    "in the newest checkpoint",
+];
+
 fn stores(job: &JobView) -> Vec<Table> {
     let each = job.stores.iter().map(|it| {
         let rows = it.rows.iter().rev().map(|row| {
@@ -190,11 +275,13 @@ fn stores(job: &JobView) -> Vec<Table> {
 
 /// All of a job in tables; those without a row are left out.
 fn tables(job: &JobView, now: u64) -> Vec<(Table, usize)> {
-    let mut all = vec![subtasks(job), channels(job), windows(job)];
+    let mut all = vec![subtasks(job), channels(job), windows(job), purged(job)];
     all.extend(under_way(job, now));
     if side::has_checkpoints(job) {
         all.push(completed(job));
+        all.push(failed(job));
     }
+    all.extend(topics(job));
     all.extend(stores(job));
     let cut = |(caption, heads, mut rows): Table| {
         let more = rows.len().saturating_sub(ROWS_MAX);

@@ -1,8 +1,8 @@
 //! What the board of a job shows, in words: for those who do not see it.
 
 use sim_core::view::{
-    ChannelView, EventTimePlot, JobView, SnapshotView, SubtaskView, WindowBox, event_time_words,
-    window_words,
+    ChannelView, EventTimePlot, JobPartition, JobTopic, JobView, PlotWindow, PurgedBox,
+    SnapshotView, SubtaskView, WindowBox, event_time_words, window_words,
 };
 
 use crate::format::spoken;
@@ -82,6 +82,55 @@ pub(super) fn window(it: &WindowBox) -> String {
     )
 }
 
+/// A topic with its partitions.
+pub(super) fn topic(job: &JobView, it: &JobTopic) -> String {
+    let way = if it.sink { "written to by" } else { "read by" };
+    let mut parts = vec![format!("Topic {}, {way} {}", it.name, it.operator)];
+    for at in &it.partitions {
+        let mut words = partition(it, at);
+        if let Some(reader) = at.reader {
+            words.push_str(&format!(", read by {}", task(job, (it.vertex, reader))));
+        }
+        parts.push(words);
+    }
+    parts.join("; ")
+}
+
+/// A partition of a topic with its offsets.
+pub(super) fn partition(topic: &JobTopic, it: &JobPartition) -> String {
+    let Some(end) = it.end else {
+        return format!("partition {}: no leader that runs", it.number);
+    };
+    let mut out = format!("partition {}: log end {end}", it.number);
+    if let Some(stable) = it.stable.filter(|_| topic.stable_matters) {
+        out.push_str(&format!(", last stable offset {stable}"));
+    }
+    if let Some(at) = it.position {
+        out.push_str(&format!(", position {at}"));
+        match it.checkpointed {
+            Some(at) => out.push_str(&format!(", {at} in the newest checkpoint")),
+            None => out.push_str(", in no checkpoint yet"),
+        }
+    }
+    out
+}
+
+/// A window that is gone.
+pub(super) fn purged(it: &PurgedBox) -> String {
+    format!(
+        "window {} of {} purged at {}: {}",
+        window_words(it.start, it.end),
+        it.key,
+        spoken(it.at),
+        it.why
+    )
+}
+
+/// What a checkpoint waits for at a task, as short as a card needs it.
+pub(super) fn waits(stage: &'static str) -> &'static str {
+    stage.split(", ").next().unwrap_or(stage)
+}
+
 /// What a subtask does.
 pub(super) fn doing(it: &SubtaskView) -> &'static str {
     if it.runs { it.doing } else { it.state }
@@ -117,17 +166,41 @@ pub(super) fn subtask(job: &JobView, it: &SubtaskView) -> String {
         let out = out.map_or_else(String::new, |it| format!(", {it} out"));
         parts.push(format!("{input} records in{out}"));
     }
+    if let Some((first, last)) = it.key_groups {
+        parts.push(format!("owns key groups {first} to {last}"));
+    }
     parts.extend(it.channels.iter().map(|it| channel(job, it)));
     parts.extend(it.windows.iter().map(window));
+    parts.extend(it.purged.iter().map(purged));
     if let Some((id, waits)) = it.checkpoint {
         parts.push(format!("checkpoint {id}: {waits}"));
     }
     parts.join("; ")
 }
 
-/// What became of each record of the plot, the newest first.
+/// What became of each window of the plot, the newest first, and then of each record.
 pub(super) fn plot_rows(plot: &EventTimePlot) -> Vec<String> {
+    let windows = plot.windows.iter().rev().take(20).map(plot_window);
     let each = plot.records.iter().rev().take(100);
-    each.map(|it| format!("At {}: {}", spoken(it.at), it.text))
-        .collect()
+    let each = each.map(|it| format!("At {}: {}", spoken(it.at), it.text));
+    windows.chain(each).collect()
+}
+
+/// When a window of the plot fired, and when and why it was purged.
+pub(super) fn plot_window(it: &PlotWindow) -> String {
+    let name = window_words(it.start, it.end);
+    let fired = match it.times {
+        0 => "did not fire".to_owned(),
+        1 => format!("fired at {}", spoken(it.at)),
+        many => format!("fired {many} times, first at {}", spoken(it.at)),
+    };
+    match &it.purged {
+        Some((at, why)) => {
+            format!(
+                "Window {name} {fired}, and was purged at {}: {why}.",
+                spoken(*at)
+            )
+        }
+        None => format!("Window {name} {fired}."),
+    }
 }

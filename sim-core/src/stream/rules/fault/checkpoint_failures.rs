@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Why a checkpoint failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names are Flink's, and say it")]
 pub enum FailureReason {
     PeriodicSchedulerShutdown,
@@ -101,7 +101,41 @@ pub const REASONS: [(FailureReason, &str); 24] = {
     ]
 };
 
+/// Flink's names of all reasons, in the order of their numbers.
+pub const REASON_NAMES: &[&str] = &{
+    let mut names = [""; REASONS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = REASONS[at].1;
+        at += 1;
+    }
+    names
+};
+
 impl FailureReason {
+    /// Flink's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        REASON_NAMES
+            .get(self as usize)
+            .copied()
+            .unwrap_or("unknown")
+    }
+
+    /// Whether a task declined it.
+    #[must_use]
+    pub fn is_declined(self) -> bool {
+        matches!(
+            self,
+            FailureReason::CheckpointDeclined
+                | FailureReason::CheckpointDeclinedTaskNotReady
+                | FailureReason::CheckpointDeclinedTaskClosing
+                | FailureReason::CheckpointDeclinedSubsumed
+                | FailureReason::CheckpointDeclinedOnCancellationBarrier
+                | FailureReason::CheckpointDeclinedInputEndOfStream
+        )
+    }
+
     /// The name of the reason with this number.
     #[must_use]
     pub fn name_of(number: i64) -> &'static str {

@@ -12,16 +12,38 @@ use super::trigger::{Ask, Context, TimeDomain, Trigger, TriggerState, Verdict};
 use crate::stream::rules::assigner::Window;
 use crate::stream::rules::join::RowKind;
 use crate::stream::rules::pane::Timing;
+use serde::Serialize;
 use std::cmp::Ordering;
 
 /// See [`Failure::TooManyFirings`].
 const FIRINGS_MAX: i64 = 100_000;
 
 /// Lists that are empty between two calls, kept so that no element allocates its own.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Scratch {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scratch<K> {
     windows: Vec<Window>,
     asks: Vec<Ask>,
+    /// Windows that were forgotten with what they held; whoever called takes them, or they go.
+    pub purged: Vec<(K, Window, Purge)>,
+}
+
+impl<K> Default for Scratch<K> {
+    fn default() -> Self {
+        Scratch {
+            windows: Vec::new(),
+            asks: Vec::new(),
+            purged: Vec::new(),
+        }
+    }
+}
+
+/// Why a window was forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Purge {
+    /// Its trigger fired and purges: `FIRE_AND_PURGE`.
+    Fired,
+    /// Its end has passed, and the allowed lateness after it (`WindowOperator.clearAllState`).
+    PastLateness,
 }
 
 /// An operator at work on its state, or on a part of its state that some keys share.
@@ -36,7 +58,7 @@ pub struct Windows<'a, K: Ord, M = ()> {
     /// The wall clock, ms.
     pub now: i64,
     /// Lists to reuse.
-    pub scratch: &'a mut Scratch,
+    pub scratch: &'a mut Scratch<K>,
 }
 
 /// A window of a key that something happens to.
@@ -321,7 +343,7 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         let keeps = self.settings.refine.empty_on_time;
         match verdict.purge || empty {
             true if keeps => self.empty(&under),
-            true => self.forget(&under),
+            true => self.forget(&under, at.window, Purge::Fired),
             false => {}
         }
     }
@@ -357,8 +379,10 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         }
     }
 
-    fn forget(&mut self, under: &(K, Window)) {
+    /// Forgets what a window holds, under whatever window that is kept.
+    fn forget(&mut self, under: &(K, Window), window: Window, why: Purge) {
         if let Some(kept) = self.state.contents.remove(under) {
+            self.scratch.purged.push((under.0.clone(), window, why));
             let gone = kept.contents.buffered();
             self.state.buffered = self.state.buffered.saturating_sub(gone);
         }
@@ -423,7 +447,7 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         let timing = self.timing(domain, at, &window);
         self.obey(verdict, &At { key, window, kept }, timing, outs);
         if domain == self.settings.cleanup_domain() && at == self.settings.cleanup_time(&window) {
-            self.forget(&(key.clone(), kept));
+            self.forget(&(key.clone(), kept), window, Purge::PastLateness);
             self.with_trigger(key, window, |trigger, ctx| trigger.clear(ctx));
             self.retire(key, &window);
         }

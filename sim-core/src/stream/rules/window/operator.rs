@@ -263,7 +263,7 @@ pub struct WindowOperator<K: Ord, M = ()> {
     now: i64,
     late_dropped: u64,
     #[serde(skip)]
-    scratch: Scratch,
+    scratch: Scratch<K>,
 }
 
 impl<K: Ord + Clone, M: Ord + Copy> WindowOperator<K, M> {
@@ -352,6 +352,7 @@ impl<K: Ord + Clone, M: Ord + Copy> WindowOperator<K, M> {
     }
 
     fn windows(&mut self) -> Windows<'_, K, M> {
+        self.scratch.purged.clear();
         Windows {
             settings: &self.settings,
             state: &mut self.state,
