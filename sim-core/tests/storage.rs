@@ -493,3 +493,59 @@ fn remote_storage_expires_too() {
     ];
     check("retention.ms", TIERED, &change, &expect);
 }
+
+/// Story of a single replica that loses power: by default it has what the operating system wrote,
+/// every 30 s. Two hundred records a second.
+#[test]
+fn a_flush_bounds_what_a_power_loss_takes() {
+    const LOSS: &str = r#"
+strandline = 1
+title = "t"
+duration = "60s"
+
+[kafka]
+brokers = 1
+controllers = 1
+config = {  }
+
+[[kafka.topic]]
+name = "orders"
+assignment = [["b1"]]
+config = {  }
+
+[[kafka.producer]]
+name = "shop"
+topic = "orders"
+load = { kind = "constant", rate = 200, start = "5s", stop = "40s" }
+
+[[timeline]]
+at = "25s"
+do = "power-loss"
+node = "b1"
+for = "10s"
+"#;
+    let run = |name: &str, brokers: &str, topic: &str, expect: &str| {
+        let both = format!("config = {{ {brokers} }}\n\n[[kafka.topic]]");
+        let topic = format!("[[\"b1\"]]\nconfig = {{ {topic} }}");
+        let change = [
+            ("config = {  }\n\n[[kafka.topic]]", &*both),
+            ("[[\"b1\"]]\nconfig = {  }", &*topic),
+        ];
+        check(name, LOSS, &change, &[expect]);
+    };
+    run("by default", "", "", "ledger.lost > 3000");
+    run("each record", "", "flush.messages = 1", "ledger.lost == 0");
+    let hundred = "ledger.lost > 0 and ledger.lost < 100";
+    run("each hundred", "", "flush.messages = 100", hundred);
+    // Nobody looks.
+    run(
+        "flush.ms alone",
+        "",
+        "flush.ms = 1000",
+        "ledger.lost > 3000",
+    );
+    let looks = "log.flush.scheduler.interval.ms = 500";
+    let second = "ledger.lost > 0 and ledger.lost < 310";
+    run("each second", looks, "flush.ms = 1000", second);
+    run("looked for alone", looks, "", "ledger.lost > 3000");
+}

@@ -60,6 +60,12 @@ pub struct LogConfig {
     pub timestamp_after_max_ms: i64,
     /// Tiered storage (KIP-405).
     pub tier: TierConfig,
+    /// `flush.messages`: so many records that are not on disk are put there.
+    #[serde(skip)]
+    pub flush_messages: i64,
+    /// `flush.ms`: what was not put on disk for so long is.
+    #[serde(skip)]
+    pub flush_ms: i64,
 }
 
 impl LogConfig {
@@ -134,6 +140,8 @@ impl Default for LogConfig {
             max_message_bytes: 1_048_588,
             timestamp_after_max_ms: 3_600_000,
             tier: TierConfig::default(),
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Follows `UnifiedLog` and `LocalLog`. A log holds the high watermark of its replica, as Kafka's
 //! does; who moves it, and when, is decided by [`crate::kafka::rules`]. Bytes above
-//! `flushed_offset` are in the page cache only: Kafka does not fsync per write, so a power loss
-//! takes them. Producer state is kept beside the log, not in it.
+//! `flushed_offset` are in the page cache only: Kafka does not fsync per write unless
+//! `flush.messages` or `flush.ms` asks for it, so a power loss takes them. What the operating system
+//! has written counts as flushed here, and Kafka's recovery point knows nothing of it: so a flush
+//! comes later by that, and what is not on disk is never more. Producer state is kept beside the log, not in it.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -64,6 +66,9 @@ pub struct Log<R = Record> {
     end_offset: i64,
     high_watermark: i64,
     flushed_offset: i64,
+    /// When it was last flushed, if `flush.ms` asks for it, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flushed_at_ms: Option<i64>,
     pub(super) closed: Arc<Vec<Arc<Segment<R>>>>,
     pub(super) active: Segment<R>,
     epochs: LeaderEpochCache,
@@ -88,6 +93,7 @@ impl<R: LogRecord> Log<R> {
             end_offset: start_offset,
             high_watermark: start_offset,
             flushed_offset: start_offset,
+            flushed_at_ms: None,
             closed: Arc::new(Vec::new()),
             active: Segment::new(start_offset, now_ms),
             epochs: LeaderEpochCache::new(),
@@ -368,6 +374,38 @@ impl<R: LogRecord> Log<R> {
     /// Puts everything below `offset` on disk.
     pub fn flush_to(&mut self, offset: i64) {
         self.flushed_offset = self.flushed_offset.max(offset.min(self.end_offset));
+    }
+
+    /// What follows an append: everything below a segment that was opened for it goes to disk, and
+    /// everything once `flush.messages` records are not there (`UnifiedLog.append`).
+    pub fn flush_appended(&mut self, rolled_at: Option<i64>, now_ms: i64) {
+        if let Some(offset) = rolled_at {
+            self.flush_to(offset);
+            self.flushed_now(now_ms);
+        }
+        if self.end_offset - self.flushed_offset >= self.config.flush_messages {
+            self.flush();
+            self.flushed_now(now_ms);
+        }
+    }
+
+    /// Puts the whole log on disk if it was not put there for `flush.ms`
+    /// (`LogManager.flushDirtyLogs`).
+    pub fn flush_if_due(&mut self, now_ms: i64) {
+        if self.config.flush_ms == i64::MAX {
+            return;
+        }
+        let last = *self.flushed_at_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(last) >= self.config.flush_ms {
+            self.flush();
+            self.flushed_now(now_ms);
+        }
+    }
+
+    fn flushed_now(&mut self, now_ms: i64) {
+        if self.config.flush_ms < i64::MAX {
+            self.flushed_at_ms = Some(now_ms);
+        }
     }
 
     /// Power loss: what is not on disk is gone. Returns the offsets lost as `(from, to)`.

@@ -71,6 +71,8 @@ pub(super) fn log_config(topic: &TopicConfig) -> LogConfig {
             local_retention_ms: topic.local_retention_ms,
             local_retention_bytes: topic.local_retention_bytes,
         },
+        flush_messages: topic.flush_messages,
+        flush_ms: topic.flush_ms,
         ..LogConfig::default()
     }
 }

@@ -167,9 +167,7 @@ impl Broker {
             let Ok(info) = partition.log.append_as_follower(batch, wall_ms) else {
                 break;
             };
-            if let Some(rolled_at) = info.rolled_at {
-                partition.log.flush_to(rolled_at);
-            }
+            partition.log.flush_appended(info.rolled_at, wall_ms);
             if let Some(batch) = partition.log.log().last_batch() {
                 bytes += u64::from(batch.bytes);
                 note_stored(tp, batch, cx);

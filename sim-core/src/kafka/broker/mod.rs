@@ -100,6 +100,8 @@ pub enum BrokerTimer {
     Remote,
     /// A record's lock or a fetch of a share group is over.
     Share,
+    /// `log.flush.scheduler.interval.ms`.
+    Flush,
 }
 
 /// What a crash leaves, besides the logs.
@@ -263,6 +265,7 @@ impl Broker {
             BrokerTimer::IsrExpiration => self.on_isr_expiration(cx),
             BrokerTimer::HighWatermarkCheckpoint => self.on_high_watermark_checkpoint(cx),
             BrokerTimer::Writeback => self.on_writeback(cx),
+            BrokerTimer::Flush => self.on_flush(cx),
             BrokerTimer::Retention => self.on_retention(cx),
             BrokerTimer::Groups => (self.parts().groups.timer)(self, cx),
             BrokerTimer::Cleaner => (self.parts().cleaner)(self, cx),

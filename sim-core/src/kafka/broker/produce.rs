@@ -200,9 +200,7 @@ impl Broker {
             Appended::Duplicate(known) => return Ok((known.first_offset(), known.last_offset)),
             Appended::New(info) => info,
         };
-        if let Some(rolled_at) = info.rolled_at {
-            partition.log.flush_to(rolled_at);
-        }
+        partition.log.flush_appended(info.rolled_at, cx.wall_ms());
         let after = partition.log.log().leo();
         if let Some(state) = partition.leader_mut() {
             state.maybe_increment_hw(after, clock_ms(cx), &statuses(self.meta.image()));

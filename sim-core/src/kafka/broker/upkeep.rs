@@ -1,7 +1,10 @@
-//! Regular work: checkpoints, writeback, retention.
+//! Regular work: checkpoints, writeback, flushes by time, retention.
 //!
-//! Follows `ReplicaManager.checkpointHighWatermarks`, `LogManager.cleanupLogs` and, for writeback,
-//! the operating system: Kafka itself does not flush while it runs, except a segment that is closed.
+//! Follows `ReplicaManager.checkpointHighWatermarks`, `LogManager.cleanupLogs` and `flushDirtyLogs`
+//! and, for writeback, the operating system: Kafka itself does not flush while it runs, except a
+//! segment that is closed and what `flush.messages` and `flush.ms` ask for. The latter is looked at
+//! every `log.flush.scheduler.interval.ms`, which by default is never. Left out: the time that a
+//! flush takes from whoever waits for it.
 
 use super::{Broker, BrokerTimer, span};
 use crate::kafka::ids::TopicPartition;
@@ -18,6 +21,22 @@ impl Broker {
         self.set_checkpoint(cx);
         self.set_writeback(cx);
         self.set_retention(cx);
+        self.set_flush(cx);
+    }
+
+    fn set_flush(&self, cx: &mut KafkaCx<'_>) {
+        let every = self.config.flush_scheduler_ms;
+        if every < i64::MAX {
+            set(every, BrokerTimer::Flush, cx);
+        }
+    }
+
+    pub(super) fn on_flush(&mut self, cx: &mut KafkaCx<'_>) {
+        self.set_flush(cx);
+        let wall_ms = cx.wall_ms();
+        for partition in self.partitions.values_mut() {
+            partition.log.flush_if_due(wall_ms);
+        }
     }
 
     fn set_retention(&self, cx: &mut KafkaCx<'_>) {

@@ -413,9 +413,14 @@ impl<R: LogRecord> PartitionLog<R> {
         self.log.flush();
     }
 
-    /// Puts everything below `offset` on disk.
-    pub fn flush_to(&mut self, offset: i64) {
-        self.log.flush_to(offset);
+    /// What follows an append; see [`Log::flush_appended`].
+    pub fn flush_appended(&mut self, rolled_at: Option<i64>, now_ms: i64) {
+        self.log.flush_appended(rolled_at, now_ms);
+    }
+
+    /// Puts the whole log on disk if `flush.ms` says so.
+    pub fn flush_if_due(&mut self, now_ms: i64) {
+        self.log.flush_if_due(now_ms);
     }
 
     /// What a restart does: verifications are forgotten, and the producer state is loaded from the
