@@ -58,12 +58,12 @@ fn spec(partitions: u16, settings: &[(&str, &str)], arrivals: Arrivals) -> Clust
     let mut consumer = ConsumerSpec {
         name: "c".to_owned(),
         topic: "orders".to_owned(),
+        also: Vec::new(),
         partitions: Vec::new(),
         config: Default::default(),
         start: 0,
     };
-    let earliest = ("auto.offset.reset", "earliest");
-    consumer.config.set(earliest.0, earliest.1).expect(known);
+    consumer.config.auto_offset_reset = sim_core::kafka::config::OffsetReset::Earliest;
     ClusterSpec {
         brokers: server("b", 0),
         controllers: server("c", 100),

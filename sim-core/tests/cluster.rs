@@ -187,6 +187,7 @@ fn what_was_acknowledged_is_read_once_and_in_order() {
         let mut consumer = ConsumerSpec {
             name: "c".to_owned(),
             topic: "orders".to_owned(),
+            also: Vec::new(),
             partitions: Vec::new(),
             config: Default::default(),
             start: 3 * SECOND,

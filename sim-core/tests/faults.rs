@@ -66,6 +66,7 @@ fn spec() -> ClusterSpec {
     let mut consumer = ConsumerSpec {
         name: "c".to_owned(),
         topic: "orders".to_owned(),
+        also: Vec::new(),
         partitions: Vec::new(),
         config: Default::default(),
         start: 3 * SECOND,

@@ -42,6 +42,7 @@ fn spec(members: u32, partitions: u16, settings: &[(&str, &str)]) -> ClusterSpec
         let mut it = ConsumerSpec {
             name: format!("m{n}"),
             topic: "orders".to_owned(),
+            also: Vec::new(),
             partitions: Vec::new(),
             config: Default::default(),
             start: 0,

@@ -72,6 +72,7 @@ fn spec(producers: &[&[(&str, &str)]], broker: &[(&str, &str)]) -> ClusterSpec {
         ConsumerSpec {
             name: isolation.to_owned(),
             topic: "orders".to_owned(),
+            also: Vec::new(),
             partitions: Vec::new(),
             config,
             start: 0,

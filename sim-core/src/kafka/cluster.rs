@@ -45,7 +45,12 @@ pub fn populate(spec: &ClusterSpec, world: &mut World<Node>) {
     for consumer in &spec.consumers {
         let topic = topic_number(spec, &consumer.topic);
         let of_topic = spec.topics.iter().find(|it| it.name == consumer.topic);
+        let also = &consumer.also;
         let mut consumer = Consumer::new(consumer, topic, Arc::clone(&book), spec.parts);
+        if !also.is_empty() {
+            let also = also.iter().map(|it| topic_number(spec, it));
+            consumer = consumer.subscribed_to([topic].into_iter().chain(also).collect());
+        }
         if of_topic.is_some_and(|it| it.config.cleanup_policy.compact) {
             consumer = consumer.keeping_a_table();
         }

@@ -105,6 +105,7 @@ impl Reader {
         let spec = ConsumerSpec {
             name: String::new(),
             topic: name.map_or_else(String::new, |it| it.to_string()),
+            also: Vec::new(),
             partitions: wanted.clone(),
             config,
             start: 0,

@@ -197,7 +197,11 @@ impl<'a> One<'a> {
         let Some(image) = self.cluster.image() else {
             return Vec::new();
         };
-        let topics: BTreeSet<TopicId> = self.consumers().map(|(_, it)| it.topic()).collect();
+        let topics: BTreeSet<TopicId> = self
+            .consumers()
+            .flat_map(|(_, it)| it.topics())
+            .copied()
+            .collect();
         let owners = self.owners();
         let shared = image.partitions.iter();
         shared

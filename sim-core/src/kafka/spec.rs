@@ -172,12 +172,24 @@ pub struct ConsumerSpec {
     pub name: String,
     /// What it reads.
     pub topic: String,
+    /// Of a member that subscribes to several topics: the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Which partitions; empty = all.
     pub partitions: Vec<u16>,
     /// Its settings.
     pub config: ConsumerConfig,
     /// When it starts to poll, ns.
     pub start: Nanos,
+}
+
+impl ConsumerSpec {
+    /// All topics that it reads.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.topic)
+            .chain(&self.also)
+            .map(String::as_str)
+    }
 }
 
 /// An application that reads one topic, as a member of a group, and writes to another.

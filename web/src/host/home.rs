@@ -77,6 +77,7 @@ fn cluster(parts: Parts) -> ClusterSpec {
         consumers: vec![ConsumerSpec {
             name: "r1".to_owned(),
             topic: "orders".to_owned(),
+            also: Vec::new(),
             partitions: Vec::new(),
             config: ConsumerConfig {
                 auto_offset_reset: OffsetReset::Earliest,

@@ -3,8 +3,10 @@
 //! Follows `Metadata` and `MetadataCache`. A client never goes back to an older leader epoch of a
 //! partition; it asks again after an error or a lost connection (with a pause that grows while
 //! answers bring nothing new), and every `metadata.max.age.ms`. An error response may name the new
-//! leader (KIP-951). One topic per client; of other topics, which the leader of a group assigns, it
-//! knows the number of partitions. Topic ids and deleted topics are left out.
+//! leader (KIP-951). A client has one topic, whose partitions it knows by their numbers, or several;
+//! then it numbers their partitions in the order in which it hears of them. Of other topics, which
+//! the leader of a group assigns, it knows the number of partitions. Topic ids and deleted topics are
+//! left out.
 
 use super::{Backoff, NEVER};
 use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
@@ -18,7 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ClientMetadata {
     topic: TopicId,
-    /// By partition number.
+    /// All topics of a client of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    topics: Vec<TopicId>,
+    /// What the numbers of its partitions stand for then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    places: Vec<TopicPartition>,
+    /// By number.
     partitions: Vec<LeaderAndEpoch>,
     /// Other topics that it follows, with their partitions once an answer has told them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -41,6 +49,8 @@ impl ClientMetadata {
     pub(in crate::kafka) fn new(topic: TopicId, max_age: Nanos, backoff: Backoff) -> Self {
         ClientMetadata {
             topic,
+            topics: Vec::new(),
+            places: Vec::new(),
             partitions: Vec::new(),
             others: BTreeMap::new(),
             brokers: Vec::new(),
@@ -54,7 +64,54 @@ impl ClientMetadata {
         }
     }
 
-    /// Partitions of the topic; 0 before the first answer.
+    /// A client of all these topics; none if it has its own alone.
+    pub(in crate::kafka) fn with_topics(mut self, topics: Vec<TopicId>) -> Self {
+        self.topics = topics;
+        self
+    }
+
+    /// The topics that it has.
+    #[must_use]
+    pub fn topics(&self) -> &[TopicId] {
+        match self.topics.is_empty() {
+            true => std::slice::from_ref(&self.topic),
+            false => &self.topics,
+        }
+    }
+
+    /// The number by which it knows a partition of its topics.
+    #[must_use]
+    pub fn number(&self, tp: TopicPartition) -> Option<u16> {
+        if self.topics.is_empty() {
+            return (tp.topic == self.topic).then_some(tp.partition);
+        }
+        let at = self.places.iter().position(|it| *it == tp)?;
+        u16::try_from(at).ok()
+    }
+
+    /// The same, of one that it may not have heard of yet.
+    pub(in crate::kafka) fn number_anew(&mut self, tp: TopicPartition) -> Option<u16> {
+        if self.topics.contains(&tp.topic) && !self.places.contains(&tp) {
+            self.places.push(tp);
+            self.partitions.push(LeaderAndEpoch::UNKNOWN);
+        }
+        self.number(tp)
+    }
+
+    /// How many partitions each of its topics has.
+    pub(in crate::kafka) fn counts(&self) -> Vec<(TopicId, u16)> {
+        let all = self.topics().iter().map(|topic| {
+            let own = self.places.iter().filter(|it| it.topic == *topic);
+            let count = match self.topics.is_empty() {
+                true => self.partition_count(),
+                false => u16::try_from(own.count()).unwrap_or(u16::MAX),
+            };
+            (*topic, count)
+        });
+        all.collect()
+    }
+
+    /// Partitions of its topics; 0 before the first answer.
     #[must_use]
     pub fn partition_count(&self) -> u16 {
         u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
@@ -63,7 +120,7 @@ impl ClientMetadata {
     /// Follows these topics besides its own, and no others; asks for those that are new
     /// (`Metadata.addTransientTopics`, as `updateGroupSubscription` has it).
     pub(in crate::kafka) fn follow(&mut self, mut topics: BTreeSet<TopicId>) {
-        topics.remove(&self.topic);
+        topics.retain(|it| !self.topics().contains(it));
         self.others.retain(|it, _| topics.contains(it));
         let known = self.others.len();
         for topic in topics {
@@ -101,10 +158,12 @@ impl ClientMetadata {
     /// The partition's full name.
     #[must_use]
     pub fn tp(&self, partition: u16) -> TopicPartition {
-        TopicPartition {
+        let own = TopicPartition {
             topic: self.topic,
             partition,
-        }
+        };
+        let place = self.places.get(usize::from(partition));
+        place.copied().unwrap_or(own)
     }
 
     /// Live brokers by the last answer; empty before the first.
@@ -162,13 +221,23 @@ impl ClientMetadata {
         brokers: Vec<BrokerId>,
         answer: &[PartitionMetadata],
     ) -> bool {
-        let own = || answer.iter().filter(|p| p.tp.topic == self.topic);
-        let count = own().map(|p| usize::from(p.tp.partition) + 1).max();
         for (topic, count) in &mut self.others {
             let of_topic = answer.iter().filter(|it| it.tp.topic == *topic);
             let told = of_topic.map(|it| it.tp.partition.saturating_add(1)).max();
             *count = Some(told.unwrap_or(0).max(count.unwrap_or(0)));
         }
+        let heard_of = self.places.len();
+        if !self.topics.is_empty() {
+            for told in answer {
+                self.number_anew(told.tp);
+            }
+        }
+        let own = || {
+            let numbered = |it: &'_ PartitionMetadata| self.number(it.tp);
+            let all = answer.iter();
+            all.filter_map(move |it| Some((usize::from(numbered(it)?), it)))
+        };
+        let count = own().map(|(number, _)| number + 1).max();
         let mut partitions = self.partitions.clone();
         if let Some(count) = count
             && count > partitions.len()
@@ -176,8 +245,8 @@ impl ClientMetadata {
             partitions.resize(count, LeaderAndEpoch::UNKNOWN);
         }
         let mut leaderless = partitions.is_empty();
-        for told in own() {
-            let Some(known) = partitions.get_mut(usize::from(told.tp.partition)) else {
+        for (number, told) in own() {
+            let Some(known) = partitions.get_mut(number) else {
                 continue;
             };
             // An answer from a broker whose own metadata is older changes nothing.
@@ -189,7 +258,7 @@ impl ClientMetadata {
             }
             leaderless |= known.leader.is_none();
         }
-        let changed = partitions != self.partitions;
+        let changed = partitions != self.partitions || self.places.len() > heard_of;
         self.equivalent = match changed || brokers != self.brokers {
             true => 0,
             false => self.equivalent.saturating_add(1),
@@ -210,10 +279,9 @@ impl ClientMetadata {
         leader: BrokerId,
         epoch: i32,
     ) -> bool {
-        if tp.topic != self.topic || leader < 0 {
-            return false;
-        }
-        match self.partitions.get_mut(usize::from(tp.partition)) {
+        let number = self.number(tp).filter(|_| leader >= 0);
+        let known = number.and_then(|it| self.partitions.get_mut(usize::from(it)));
+        match known {
             Some(known) if epoch > known.epoch => {
                 *known = LeaderAndEpoch {
                     leader: Some(leader),
@@ -280,6 +348,34 @@ mod tests {
         check(&[(1, 0), (2, 1), (1, 0)], (Some(2), 1));
         check(&[(1, 0), (-1, 1)], (None, 1));
         check(&[(1, 0), (-1, 0)], (None, 0));
+    }
+
+    #[test]
+    fn partitions_of_several_topics_keep_their_numbers() {
+        let mut metadata = empty().with_topics(vec![TopicId(0), TopicId(2)]);
+        let tp = |topic: u16, partition| TopicPartition {
+            topic: TopicId(topic),
+            partition,
+        };
+        let of = |at: TopicPartition| PartitionMetadata {
+            tp: at,
+            ..told(0, 1, 0)
+        };
+        let all = [(0, 0), (1, 0), (2, 0), (2, 1)].map(|(topic, p)| of(tp(topic, p)));
+        assert!(metadata.update(0, vec![1], &all));
+        let known = |it: &ClientMetadata| {
+            let count = it.partition_count();
+            (0..count).map(|n| it.tp(n)).collect::<Vec<_>>()
+        };
+        assert_eq!(known(&metadata), [tp(0, 0), tp(2, 0), tp(2, 1)]);
+        // One topic has grown, and the assignment came before the metadata.
+        assert_eq!(metadata.number_anew(tp(0, 1)), Some(3));
+        assert_eq!(metadata.number_anew(tp(1, 0)), None, "nobody's topic");
+        assert_eq!(metadata.leader(3), LeaderAndEpoch::UNKNOWN);
+        assert!(metadata.update(100, vec![1], &[of(tp(0, 1)), of(tp(0, 0))]));
+        assert_eq!(metadata.leader(3).leader, Some(1));
+        assert_eq!(metadata.counts(), [(TopicId(0), 2), (TopicId(2), 2)]);
+        assert_eq!(metadata.number(tp(2, 1)), Some(2));
     }
 
     #[test]

@@ -91,6 +91,20 @@ impl<K: Clone> Client<K> {
         }
     }
 
+    /// For several topics; see [`ClientMetadata::with_topics`].
+    pub(in crate::kafka) fn with_topics(mut self, topics: Vec<TopicId>) -> Self {
+        self.metadata = self.metadata.with_topics(topics);
+        self
+    }
+
+    /// Its topics, if it has several.
+    pub(in crate::kafka) fn several_topics(&self) -> Vec<TopicId> {
+        match self.metadata.topics() {
+            [_] => Vec::new(),
+            several => several.to_vec(),
+        }
+    }
+
     /// Numbers its requests from here on.
     pub(in crate::kafka) fn number_from(&mut self, correlation: u32) {
         self.next_correlation = correlation;

@@ -170,6 +170,13 @@ impl Consumer {
         }
     }
 
+    /// It is a member that subscribes to all these topics; none if to its own alone.
+    #[must_use]
+    pub(in crate::kafka) fn subscribed_to(mut self, topics: Vec<TopicId>) -> Self {
+        self.client = self.client.with_topics(topics);
+        self
+    }
+
     /// The application builds the table that a compacted topic stands for: it keeps each key's
     /// latest value and forgets a key when it reads a tombstone.
     #[must_use]
@@ -355,7 +362,9 @@ impl Consumer {
 
     /// Drops what a crash takes: buffers and, as nothing was committed, positions.
     pub fn crash(&mut self, _loss: Loss) {
-        self.client = Client::new(&self.book, self.topic, timing(&self.config));
+        let topics = self.client.several_topics();
+        let client = Client::new(&self.book, self.topic, timing(&self.config));
+        self.client = client.with_topics(topics);
         self.partitions.clear();
         self.order.clear();
         self.served.clear();

@@ -121,7 +121,7 @@ impl Consumer {
     pub(super) fn seek(&mut self, only: Option<u16>, to: SeekTo, cx: &mut KafkaCx<'_>) {
         for partition in self.order.clone() {
             let current = self.client.metadata.leader(partition);
-            let wanted = only.is_none_or(|it| it == partition);
+            let wanted = only.is_none_or(|it| it == self.client.metadata.tp(partition).partition);
             let Some(assigned) = self.assigned(partition).filter(|_| wanted) else {
                 continue;
             };

@@ -36,6 +36,7 @@ impl Rig {
         let spec = ConsumerSpec {
             name: "c".to_owned(),
             topic: "t".to_owned(),
+            also: Vec::new(),
             partitions: Vec::new(),
             config,
             start: 0,

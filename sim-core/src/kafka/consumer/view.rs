@@ -31,10 +31,8 @@ impl Consumer {
     }
 
     fn of(&self, tp: TopicPartition) -> Option<&Assigned> {
-        if tp.topic != self.topic {
-            return None;
-        }
-        self.partitions.get(usize::from(tp.partition))?.as_ref()
+        let number = self.client.metadata.number(tp)?;
+        self.partitions.get(usize::from(number))?.as_ref()
     }
 
     /// Assigned partitions in order; none before the first metadata.
@@ -50,10 +48,19 @@ impl Consumer {
         read.map(|partition| self.client.metadata.tp(*partition))
     }
 
-    /// The topic that it reads.
+    /// The topics that it reads.
     #[must_use]
-    pub fn topic(&self) -> TopicId {
-        self.topic
+    pub fn topics(&self) -> &[TopicId] {
+        self.client.metadata.topics()
+    }
+
+    /// A partition by its number, with its topic if it reads several.
+    fn short_name(&self, tp: TopicPartition) -> String {
+        let topic = self.book.topics.get(usize::from(tp.topic.0));
+        match (self.topics(), topic) {
+            (&[_, _, ..], Some(topic)) => format!("{topic}-{}", tp.partition),
+            _ => tp.partition.to_string(),
+        }
     }
 
     /// The name of its group, if it has one, whether or not it is a member yet.
@@ -154,7 +161,7 @@ impl Consumer {
             // Nobody owns what a share group reads.
             let what = ["owns", "reads"][usize::from(member.shares.is_some())];
             let owned = self.assignment().chain(self.shared());
-            let owned = owned.map(|tp| tp.partition.to_string());
+            let owned = owned.map(|tp| self.short_name(tp));
             let owned = owned.collect::<Vec<_>>().join(", ");
             facts.push((
                 what,

@@ -8,7 +8,8 @@ use super::groups;
 use super::read::{list, place, topic_of, value};
 use super::settings::Config;
 use crate::kafka::config::ConsumerConfig;
-use crate::kafka::spec::{ClusterSpec, ConsumerSpec};
+use crate::kafka::group_config::GroupProtocol;
+use crate::kafka::spec::{ClusterSpec, ConsumerSpec, TopicSpec};
 use crate::scenario::{At, Problem, Reader, units};
 use std::ops::Range;
 
@@ -56,9 +57,9 @@ impl<'d> Groups<'d> {
                 &place(doc.config.as_ref(), &group.span),
                 reader,
             );
-            if let (Some(names), None) = (&doc.members, &doc.topic) {
+            if let (Some(names), None, None) = (&doc.members, &doc.topic, &doc.topics) {
                 let problem = Problem::new("missing-key", "it is not said what these members read");
-                reader.report(&names.span, problem.expected("a `topic`"));
+                reader.report(&names.span, problem.expected("a `topic` or `topics`"));
             }
             all.0.push((group, config));
         }
@@ -195,7 +196,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> (ConsumerSpec, Range<usize>, Member) {
     let doc = &raw.value;
-    let topic = topic_of(doc.topic.as_ref(), spec, reader);
+    let (topic, also) = subscribed(raw, spec, reader);
     let mut partitions: Vec<u16> = Vec::new();
     for given in list(doc.partitions.as_ref()) {
         // A topic without any is bad itself, and that was said.
@@ -221,10 +222,15 @@ pub(super) fn read(
         let given = place(doc.partitions.as_ref(), &raw.span);
         reader.report(&given, Problem::new("contradiction", message));
     }
+    if let (false, Some(why)) = (also.is_empty(), one_topic(&config.value)) {
+        let given = place(doc.topics.as_ref(), &raw.span);
+        reader.report(&given, Problem::new("contradiction", why));
+    }
     let name_place = place(doc.name.as_ref(), &raw.span);
     let read = ConsumerSpec {
         name: value(doc.name.as_ref()).unwrap_or_default(),
-        topic: value(doc.topic.as_ref()).unwrap_or_default(),
+        topic: topic.map_or_else(String::new, |it| it.name.clone()),
+        also,
         partitions,
         config: config.value.clone(),
         start: doc.start.as_ref().map_or(0, |at| at.value.0),
@@ -236,4 +242,56 @@ pub(super) fn read(
         span,
     };
     (read, name_place, member)
+}
+
+/// The first topic that a consumer reads, if there is such, and the others.
+fn subscribed<'s>(
+    raw: &At<RawConsumer>,
+    spec: &'s ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> (Option<&'s TopicSpec>, Vec<String>) {
+    let doc = &raw.value;
+    let several = list(doc.topics.as_ref());
+    match (&doc.topic, &doc.topics) {
+        (Some(_), Some(topics)) => {
+            let message = "`topic` and `topics` both say what it reads";
+            reader.report(&topics.span, Problem::new("contradiction", message));
+        }
+        (None, Some(topics)) if several.is_empty() => {
+            let problem = Problem::bad_value("it reads nothing", "at least one topic");
+            reader.report(&topics.span, problem);
+        }
+        // Of a member that its group names alone, the group was told.
+        (None, None) if doc.name.as_ref().is_none_or(|it| it.span != raw.span) => {
+            let problem = Problem::new("missing-key", "`topic` is missing");
+            reader.report(&raw.span, problem.expected("a `topic`, or `topics`"));
+        }
+        _ => {}
+    }
+    let mut also: Vec<String> = Vec::new();
+    for (at, name) in several.iter().enumerate() {
+        topic_of(Some(name), spec, reader);
+        if several.iter().take(at).any(|it| it.value == name.value) {
+            let message = format!("`{}` stands twice", units::shorten(&name.value));
+            reader.report(&name.span, Problem::new("duplicate", message));
+        } else if at > 0 {
+            also.push(name.value.clone());
+        }
+    }
+    let first = match several.first() {
+        Some(name) => spec.topics.iter().find(|it| it.name == name.value),
+        None => topic_of(doc.topic.as_ref(), spec, reader),
+    };
+    (first, also)
+}
+
+/// Why a consumer with these settings reads one topic only.
+fn one_topic(config: &ConsumerConfig) -> Option<&'static str> {
+    if config.group_id.is_empty() {
+        return Some("who reads several topics is a member of a group: give it a `group.id`");
+    }
+    if config.group_protocol == GroupProtocol::Share {
+        return Some("a share consumer reads one topic here");
+    }
+    (config.workers > 1).then_some("a member with `application.workers` reads one topic here")
 }

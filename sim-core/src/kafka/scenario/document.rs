@@ -152,7 +152,8 @@ document! {
     /// An application that reads from a topic: by itself, or as a member of a group.
     pub(crate) struct RawConsumer {
         "name" => name: String, required, "Its name.";
-        "topic" => topic: String, required, "What it reads.";
+        "topic" => topic: String, optional, "What it reads.";
+        "topics" => topics: Vec<At<String>>, optional, "What it reads, if it is a member that subscribes to several.";
         "partitions" => partitions: Vec<At<u16>>, optional, "Which partitions (default all).";
         "group" => group: String, optional, "The group that it is a member of: the id of a [[kafka.group]].";
         "config" => config: Config<ConsumerConfig>, optional, "Settings of its consumer, by Kafka's own keys.";
@@ -166,6 +167,7 @@ impl RawConsumer {
         RawConsumer {
             name: Some(name.clone()),
             topic: group.topic.clone(),
+            topics: group.topics.clone(),
             group: group.id.clone(),
             ..RawConsumer::default()
         }
@@ -178,6 +180,7 @@ document! {
         "id" => id: String, required, "Its group.id.";
         "config" => config: Config<ConsumerConfig>, optional, "Settings of all its members, by Kafka's own keys; a member's own come first.";
         "topic" => topic: String, optional, "What the members that are named here read.";
+        "topics" => topics: Vec<At<String>>, optional, "The same, if it is several.";
         "members" => members: Vec<At<String>>, optional, "Names of consumers with nothing of their own. Others join with `group`, or with a group.id in their config.";
     }
 }

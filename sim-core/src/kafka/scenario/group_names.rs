@@ -119,7 +119,7 @@ fn of_group<'s>(
 fn reads(spec: &ClusterSpec, group: &str, topic: &str) -> bool {
     let processors = spec.processors.iter().map(|it| &it.consumer);
     let mut all = spec.consumers.iter().chain(processors);
-    all.any(|it| it.config.group_id == group && it.topic == topic)
+    all.any(|it| it.config.group_id == group && it.topics().any(|it| it == topic))
 }
 
 /// A partition as a share group has it.

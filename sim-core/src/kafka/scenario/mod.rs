@@ -305,7 +305,7 @@ fn effort(spec: &ClusterSpec, duration: Nanos) -> Effort {
         let readers = spec
             .consumers
             .iter()
-            .filter(|c| c.topic == producer.topic)
+            .filter(|c| c.topics().any(|it| it == producer.topic))
             .count() as u64;
         let sent = records(producer, duration);
         let requests = periods(producer.config.linger_ms).saturating_mul(targets);

@@ -274,7 +274,7 @@ fn of_consumer<'s>(
     let read = partitions(spec).filter(move |(_, tp)| {
         let topic = spec.topics.get(usize::from(tp.topic.0));
         let wanted = &consumer.partitions;
-        topic.is_some_and(|topic| topic.name == consumer.topic)
+        topic.is_some_and(|topic| consumer.topics().any(|it| it == topic.name))
             && (wanted.is_empty() || wanted.contains(&tp.partition))
     });
     all.extend(read.map(|(name, tp)| {

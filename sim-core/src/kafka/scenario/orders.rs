@@ -317,7 +317,7 @@ fn topics_read<'s>(spec: &'s ClusterSpec, args: &Args) -> Vec<&'s str> {
     let named = named.unwrap_or_default();
     let consumers = spec.consumers.iter();
     let consumers = consumers.filter(|it| named.iter().any(|name| name.value == it.name));
-    let mut topics: Vec<&str> = consumers.map(|it| it.topic.as_str()).collect();
+    let mut topics: Vec<&str> = consumers.flat_map(|it| it.topics()).collect();
     topics.dedup();
     topics
 }

@@ -31,6 +31,7 @@ pub(super) fn read(
         consumer: ConsumerSpec {
             name: name.clone(),
             topic: from.unwrap_or_default(),
+            also: Vec::new(),
             partitions: Vec::new(),
             config: reads.value.clone(),
             start: doc.start.as_ref().map_or(0, |at| at.value.0),

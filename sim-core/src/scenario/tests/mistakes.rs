@@ -174,6 +174,27 @@ fn in_groups() {
 
 #[test]
 #[rustfmt::skip] // one mistake, one line
+fn in_what_a_member_subscribes_to() {
+    let reads = |line: &str, code: &str, place: &str, said: &str| {
+        added(&format!("[[kafka.consumer]]\nname = \"c\"\n{line}"), code, place, said);
+    };
+    let (two, member) = ("topics = [\"orders\", \"audit\"]", "config = { group.id = \"g\" }");
+    let audit = "[[kafka.topic]]\nname = \"audit\"\nreplication-factor = 3";
+    let both = "[\"orders\", \"audit\"]";
+    reads(member, "missing-key", "[[kafka.consumer]]", "`topic` is missing");
+    reads(&format!("topics = []\n{member}"), "bad-value", "[]", "it reads nothing");
+    reads(&format!("{two}\n{member}"), "unknown-name", "\"audit\"", "no topic `audit`");
+    reads(&format!("topic = \"orders\"\ntopics = [\"orders\"]\n{member}"), "contradiction", "[\"orders\"]", "both say what it reads");
+    reads(&format!("topics = [\"orders\", \"orders\"]\n{member}"), "duplicate", "\"orders\"", "stands twice");
+    reads(&format!("{two}\n{audit}"), "contradiction", both, "give it a `group.id`");
+    let shares = member.replace(" }", ", group.protocol = \"share\" }");
+    reads(&format!("{two}\n{shares}\n{audit}"), "contradiction", both, "a share consumer reads one topic");
+    let workers = member.replace(" }", ", application.workers = 2 }");
+    reads(&format!("{two}\n{workers}\n{audit}"), "contradiction", both, "`application.workers` reads one topic");
+}
+
+#[test]
+#[rustfmt::skip] // one mistake, one line
 fn in_the_timeline() {
     let entry = |text: &str, code: &str, place: &str, said: &str| {
         added(&format!("[[timeline]]\n{text}"), code, place, said);

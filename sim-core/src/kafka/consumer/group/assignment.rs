@@ -24,16 +24,16 @@ fn encode<T: Serialize>(value: &T) -> Bytes {
     postcard::to_allocvec(value).map_or_else(|_| Arc::from([]), Arc::from)
 }
 
-/// The subscription to one topic.
+/// The subscription to these topics.
 pub(super) fn subscription(
-    topic: TopicId,
+    topics: &[TopicId],
     owned: impl Iterator<Item = TopicPartition>,
     generation: i32,
 ) -> Bytes {
     let mut owned: Vec<TopicPartition> = owned.collect();
     owned.sort_unstable();
     encode(&Subscription {
-        topics: vec![topic],
+        topics: topics.to_vec(),
         owned,
         generation,
     })

@@ -189,7 +189,8 @@ impl Consumer {
 
     fn send_join(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
         let owned = self.order.iter().map(|it| self.client.metadata.tp(*it));
-        let metadata = assignment::subscription(self.topic, owned, member.generation);
+        let topics = self.client.metadata.topics();
+        let metadata = assignment::subscription(topics, owned, member.generation);
         let protocols = self.config.assignment_strategy.0.iter().map(|it| Protocol {
             name: Arc::from(it.name()),
             metadata: Bytes::clone(&metadata),
@@ -285,15 +286,18 @@ impl Consumer {
         member.assigned_of = None;
         member.assigned_others.clear();
         if leads {
-            let count = self.client.metadata.partition_count();
-            member.assigned_of = Some(count);
+            member.assigned_of = Some(self.client.metadata.partition_count());
             member.assigned_others = self.client.metadata.followed().unwrap_or_default();
-            let mut known = vec![(self.topic, &*self.topic_name, count)];
+            let own = self.client.metadata.counts().into_iter();
+            let others = member.assigned_others.iter();
+            let all = own.chain(others.map(|(topic, count)| (*topic, *count)));
             let names = &self.book.topics;
-            known.extend(member.assigned_others.iter().filter_map(|(topic, count)| {
-                let name = names.get(usize::from(topic.0))?;
-                Some((*topic, &**name, *count))
-            }));
+            let known = all.filter_map(|(topic, count)| {
+                let name = names.get(usize::from(topic.0));
+                let own = (topic == self.topic).then_some(&self.topic_name);
+                Some((topic, &**own.or(name)?, count))
+            });
+            let known: Vec<_> = known.collect();
             let protocol = joined.protocol.as_deref().unwrap_or_default();
             assignments = assignment::assign(protocol, &joined.members, &known);
         }
@@ -345,11 +349,10 @@ impl Consumer {
 
     /// `onJoinComplete`: takes the assignment in.
     fn complete_join(&mut self, member: &mut Membership, given: &Bytes, cx: &mut KafkaCx<'_>) {
-        let topic = self.topic;
-        let own = assignment::decode(given)
-            .into_iter()
-            .filter(|tp| tp.topic == topic);
-        let assigned: BTreeSet<u16> = own.map(|tp| tp.partition).collect();
+        let metadata = &mut self.client.metadata;
+        let own = assignment::decode(given).into_iter();
+        let own = own.filter_map(|tp| metadata.number_anew(tp));
+        let assigned: BTreeSet<u16> = own.collect();
         let owned: BTreeSet<u16> = self.order.iter().copied().collect();
         let revoked: Vec<u16> = owned.difference(&assigned).copied().collect();
         for partition in &revoked {

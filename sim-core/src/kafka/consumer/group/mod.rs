@@ -4,8 +4,8 @@
 //!
 //! Follows `ConsumerCoordinator`, `AbstractCoordinator` and its `HeartbeatThread`. The application's
 //! thread polls, joins and commits; heartbeats are sent beside it, also while it is busy, and notice
-//! when it is busy for too long. Members of a group may read different topics, each
-//! of them one. Left out: rebalance listeners of the application's own.
+//! when it is busy for too long. Members of a group may read different topics, and each several.
+//! Left out: rebalance listeners of the application's own.
 
 mod assignment;
 mod commit;

@@ -10,6 +10,7 @@ use super::{LocalAssignment, ModernState, Sent, about};
 use crate::kafka::client::span;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::GroupRequest;
+use crate::kafka::ids::TopicPartition;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
 use crate::kafka::rules::modern_group::member::{
@@ -77,10 +78,13 @@ impl Consumer {
         };
         let all = joins || !sent.profile;
         let owned = || {
-            let numbers: BTreeSet<i32> = current.partitions.iter().map(|it| (*it).into()).collect();
             let mut owned = Partitions::new();
-            if !joins && !numbers.is_empty() {
-                owned.insert(self.topic, numbers);
+            for number in current.partitions.iter().filter(|_| !joins) {
+                let tp = self.client.metadata.tp(*number);
+                owned
+                    .entry(tp.topic)
+                    .or_default()
+                    .insert(tp.partition.into());
             }
             owned
         };
@@ -94,7 +98,7 @@ impl Consumer {
             },
             instance_id: member.instance_id.clone(),
             rebalance_timeout_ms: all.then_some(self.config.max_poll_interval_ms),
-            subscribed: all.then(|| [self.topic].into()),
+            subscribed: all.then(|| self.client.metadata.topics().iter().copied().collect()),
             assignor,
             owned: (all || sent.assignment != Some(current.number)).then(owned),
         }
@@ -223,8 +227,15 @@ impl Consumer {
         let (Some(told), Some(modern)) = (&answer.assignment, &mut member.modern) else {
             return;
         };
-        let own = told.get(&self.topic).into_iter().flatten();
-        let partitions: BTreeSet<u16> = own.filter_map(|it| u16::try_from(*it).ok()).collect();
+        let metadata = &mut self.client.metadata;
+        let told = told
+            .iter()
+            .flat_map(|(topic, all)| all.iter().map(|it| (*topic, *it)));
+        let own = told.filter_map(|(topic, partition)| {
+            let partition = u16::try_from(partition).ok()?;
+            metadata.number_anew(TopicPartition { topic, partition })
+        });
+        let partitions: BTreeSet<u16> = own.collect();
         if modern.target.number < 0 || modern.target.partitions != partitions {
             modern.target = LocalAssignment {
                 number: modern.target.number.max(modern.current.number) + 1,
