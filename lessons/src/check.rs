@@ -6,8 +6,8 @@ use crate::block::{Block, Claim, Lesson, Predict, TimedCaption, Twin};
 use crate::problem::Problem;
 use serde::Serialize;
 use sim_core::run::{Recipe, Session, Stop, value_words};
-use sim_core::scenario;
 use sim_core::scenario::units::parse_time;
+use sim_core::scenario::{self, Predicate, Value};
 use sim_core::view::{JobStore, LedgerView, LineKind, TimeMark, VerdictState};
 use std::collections::BTreeMap;
 
@@ -293,10 +293,12 @@ fn check_twin(lesson: &Lesson, twin: &Twin, answers: &Answers) -> Result<Compare
         let compiled = with_expectations(text, &[(&format!("{probe} == {probe}"), "end")])?;
         let predicate = compiled.expectations.last().map(|e| e.predicate.clone());
         let value = |session: &Session| {
-            let sides = predicate
-                .as_ref()
-                .and_then(|p| p.sides(&session.run().facts()));
-            sides.map_or_else(|| "none".to_owned(), |(left, _)| value_words(&left))
+            let predicate = predicate.as_ref();
+            let sides = predicate.and_then(|p| p.sides(&session.run().facts()));
+            let words = predicate.map_or(&[][..], Predicate::words);
+            let nodes = &session.run().scenario().nodes;
+            let say = |(left, _): (Value, Value)| value_words(&left, nodes, words);
+            sides.map_or_else(|| "none".to_owned(), say)
         };
         values.push((probe.clone(), value(&a), value(&b)));
     }

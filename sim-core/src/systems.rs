@@ -40,6 +40,14 @@ macro_rules! systems {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
         pub enum Probe { $($(#[$doc])+ $name($m::scenario::Probe),)+ }
 
+        impl Probe {
+            /// The words that its value is one of, if it is a word.
+            #[must_use]
+            pub fn words(&self) -> &'static [&'static str] {
+                match self { $(Probe::$name(it) => it.words(),)+ }
+            }
+        }
+
         /// What each system brings to the scenario language, in the order of the world's nodes.
         pub(crate) const SECTIONS: &[&dyn SystemSection] = &[$(&$m::scenario::Language,)+];
 

@@ -34,3 +34,33 @@ fn every_story_comes_out_as_it_says() {
         support::assert_held(&name, &report);
     }
 }
+
+/// The whole ledger of the stories with which the course begins. Their files only say what a run that
+/// a learner has changed should still show; here nothing is changed.
+#[test]
+fn the_first_stories_have_the_expected_ledgers() {
+    // Sent and acknowledged, delivered, lost, duplicated, reordered; nothing fails in any of them.
+    for (name, expected) in [
+        ("acks1-leader-crash", [5400, 5373, 27, 0, 4]),
+        ("acks-all-leader-crash", [5400, 5400, 0, 0, 0]),
+        ("last-replica-standing", [1250, 0, 1000, 0, 0]),
+        ("last-replica-min-isr-2", [1250, 0, 0, 0, 0]),
+        ("unclean-election", [1750, 1750, 850, 0, 0]),
+        ("kip-101-broken", [700, 0, 4, 0, 0]),
+        ("kip-101-fixed", [700, 0, 0, 0, 0]),
+        ("split-brain", [1400, 999, 401, 0, 0]),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../scenarios")
+            .join(name)
+            .with_extension("toml");
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let it = support::run(name, &text).ledger;
+        let got = [it.sent, it.delivered, it.lost, it.duplicated, it.reordered];
+        assert_eq!(
+            (got, it.acknowledged, it.failed),
+            (expected, it.sent, 0),
+            "{name}"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::run::Occurrence;
 use crate::kernel::Nanos;
-use crate::scenario::{Expectation, Facts, Moment, Scenario};
+use crate::scenario::{Facts, Moment, Scenario};
 use crate::view::{Verdict, VerdictState};
 
 /// How one expectation stands.
@@ -71,7 +71,7 @@ impl Judge {
                 _ => None,
             };
             match decided {
-                Some(state) => self.decide(number, state, now, expectation, facts, out),
+                Some(state) => self.decide(number, (state, now), scenario, facts, out),
                 None => i += 1,
             }
         }
@@ -103,7 +103,7 @@ impl Judge {
                 _ => None,
             };
             if let Some(state) = decided {
-                self.decide(number, state, now, expectation, facts, out);
+                self.decide(number, (state, now), scenario, facts, out);
             }
         }
     }
@@ -131,20 +131,21 @@ impl Judge {
                 Moment::At(_) | Moment::Eventually { .. } => VerdictState::Broken,
                 Moment::Always { .. } | Moment::Never { .. } => VerdictState::Held,
             };
-            self.decide(number, state, end, expectation, facts, out);
+            self.decide(number, (state, end), scenario, facts, out);
         }
     }
 
     fn decide(
         &mut self,
         number: u32,
-        state: VerdictState,
-        now: Nanos,
-        expectation: &Expectation,
+        (state, now): (VerdictState, Nanos),
+        scenario: &Scenario,
         facts: &impl Facts,
         out: &mut Vec<Occurrence>,
     ) {
-        let Some(standing) = self.standings.get_mut(number as usize) else {
+        let expectation = scenario.expectations.get(number as usize);
+        let standing = self.standings.get_mut(number as usize);
+        let Some((expectation, standing)) = expectation.zip(standing) else {
             return;
         };
         if standing.state != VerdictState::Pending {
@@ -153,8 +154,9 @@ impl Judge {
         standing.state = state;
         standing.at = Some(now);
         if state == VerdictState::Broken {
+            let words = expectation.predicate.words();
             let sides = expectation.predicate.sides(facts);
-            let sides = sides.map(|(left, right)| super::words::sides(&left, &right));
+            let sides = sides.map(|it| super::words::sides(it, &scenario.nodes, words));
             let mut probes = expectation.predicate.probes().into_iter();
             let detail = sides.or_else(|| probes.find_map(|it| facts.reason(&it)));
             standing.detail = detail.unwrap_or_default();

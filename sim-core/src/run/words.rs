@@ -115,30 +115,61 @@ pub(super) fn expectation(expectation: &Expectation) -> String {
 
 /// What both sides of a comparison were.
 #[must_use]
-pub(super) fn sides(left: &Value, right: &Value) -> String {
-    format!("it was {} against {}", value(left), value(right))
+pub(super) fn sides((left, right): (Value, Value), nodes: &[String], words: &[&str]) -> String {
+    let say = |it: &Value| value(it, nodes, words);
+    format!("it was {} against {}", say(&left), say(&right))
 }
 
-/// A value for people.
+/// A value for people, with the names of the nodes and the words that are compared.
 #[must_use]
-pub fn value(value: &Value) -> String {
+pub fn value(value: &Value, nodes: &[String], words: &[&str]) -> String {
+    let name = |node: u32| {
+        let name = nodes.get(node as usize).cloned();
+        name.unwrap_or_else(|| format!("node {node}"))
+    };
     match value {
         Value::None => "none".to_owned(),
         Value::Bool(b) => b.to_string(),
         Value::Int(i) => i.to_string(),
         Value::Time(ns) => span(*ns),
-        Value::Node(n) => format!("node {}", n.0),
+        Value::Node(n) => name(n.0),
         Value::Nodes(set) => {
-            let nodes: Vec<String> = set.iter().map(|n| n.0.to_string()).collect();
-            format!("nodes {{{}}}", nodes.join(", "))
+            let nodes: Vec<String> = set.iter().map(|n| name(n.0)).collect();
+            format!("{{{}}}", nodes.join(", "))
         }
-        Value::Word(w) => format!("word {w}"),
+        Value::Word(w) => {
+            let word = words.get(usize::from(*w));
+            word.map_or_else(|| format!("word {w}"), |word| (*word).to_owned())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::span;
+    use super::{sides, span};
+    use crate::kernel::NodeId;
+    use crate::scenario::Value;
+
+    #[test]
+    fn sides_are_told_by_their_names() {
+        let nodes = ["b1", "b2"].map(str::to_owned);
+        for (left, right, told) in [
+            (Value::Int(3), Value::Int(0), "it was 3 against 0"),
+            (
+                Value::Node(NodeId(1)),
+                Value::None,
+                "it was b2 against none",
+            ),
+            (
+                Value::Node(NodeId(7)),
+                Value::Node(NodeId(0)),
+                "it was node 7 against b1",
+            ),
+            (Value::Word(0), Value::Word(1), "it was up against paused"),
+        ] {
+            assert_eq!(sides((left, right), &nodes, &["up", "paused"]), told);
+        }
+    }
 
     #[test]
     fn spans_read_well() {

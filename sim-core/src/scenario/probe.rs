@@ -219,6 +219,18 @@ pub enum Probe {
     System(systems::Probe),
 }
 
+impl Probe {
+    /// The words that its value is one of, if it is a word.
+    #[must_use]
+    pub fn words(&self) -> &'static [&'static str] {
+        match self {
+            Probe::NodeState(_) => NODE_STATES,
+            Probe::System(it) => it.words(),
+            Probe::Time | Probe::Ledger(_) | Probe::InvariantsViolated => &[],
+        }
+    }
+}
+
 /// Who answers probes: a world with its ledger and invariants.
 pub trait Facts {
     /// The present value.

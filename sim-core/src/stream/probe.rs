@@ -17,6 +17,17 @@ pub enum Probe {
     Subtask(u32, u16, OperatorProbe),
 }
 
+impl Probe {
+    /// The words that its value is one of, if it is a word.
+    #[must_use]
+    pub fn words(&self) -> &'static [&'static str] {
+        match self {
+            Probe::Job(JobProbe::Status) => JOB_STATES,
+            _ => &[],
+        }
+    }
+}
+
 macro_rules! probes {
     ($(#[doc = $doc:literal])+ pub enum $name:ident { $($variant:ident = $word:literal: $ty:expr, $help:literal;)+ }) => {
         $(#[doc = $doc])+

@@ -165,6 +165,14 @@ pub enum Probe {
     UncleanElections,
 }
 
+impl Probe {
+    /// The words that its value is one of: none of them is a word.
+    #[must_use]
+    pub fn words(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
 impl Order {
     /// The order that takes this one back, if one does.
     #[must_use]

@@ -149,6 +149,17 @@ impl Predicate {
         probes
     }
 
+    /// The words that the comparison at its top is about; none if it is about something else.
+    pub fn words(&self) -> &'static [&'static str] {
+        let mut words: &'static [&'static str] = &[];
+        self.expr.each_probe(&mut |probe| {
+            if words.is_empty() {
+                words = probe.words();
+            }
+        });
+        words
+    }
+
     /// The comparison at its top with the present values of both sides, for messages such as
     /// `ledger.lost was 3`.
     pub fn sides(&self, facts: &impl Facts) -> Option<(Value, Value)> {

@@ -5,8 +5,10 @@
 //! state is written beside the thread. An unaligned checkpoint is written once every channel's
 //! barrier is there, with the records that were overtaken. One with a timeout is written once its
 //! barrier has left every output; a barrier that waits there for longer than the timeout overtakes
-//! (`registerAlignmentTimer`, `PipelinedSubpartition.alignedBarrierTimeout`). A source whose input has ended takes part
-//! in one more checkpoint before it ends (FLIP-147).
+//! (`registerAlignmentTimer`, `PipelinedSubpartition.alignedBarrierTimeout`). The barrier of a checkpoint
+//! that is known to be aborted when it comes only passes its end on (`notifyCheckpointAborted`): nobody
+//! waits for that snapshot, and the storage takes it no more. A source whose input has ended takes
+//! part in one more checkpoint before it ends (FLIP-147).
 
 use super::{Io, Moment, Task};
 use crate::stream::element::Buffer;
@@ -18,8 +20,11 @@ use crate::stream::rules::barrier::channel::Item;
 use crate::stream::rules::barrier::{Action, Barrier};
 use crate::stream::snapshot::{BackendFiles, Handle, TaskSnapshot};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Most aborted checkpoints that are remembered (`MAX_RECORD_ABORTED_CHECKPOINTS`).
+const ABORTED_MAX: usize = 128;
 
 /// A checkpoint that is under way at a task.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -48,6 +53,10 @@ pub struct Checkpoints {
     pending: BTreeMap<i64, Pending>,
     /// A barrier whose snapshot waits until the sinks are flushed.
     flushing: Option<i64>,
+    /// The last whose barrier came.
+    begun: i64,
+    /// Those aborted before their barriers came.
+    aborted: BTreeSet<i64>,
     /// Snapshots are taken up to here, and complete up to here.
     taken: i64,
     complete: i64,
@@ -60,6 +69,8 @@ impl Checkpoints {
         Checkpoints {
             pending: BTreeMap::new(),
             flushing: None,
+            begun: restored,
+            aborted: BTreeSet::new(),
             taken: restored,
             complete: restored,
             last: None,
@@ -90,9 +101,9 @@ impl Checkpoints {
     pub fn under_way(&self) -> impl Iterator<Item = (i64, &'static str)> + '_ {
         self.pending.iter().map(|(id, it)| {
             let waits = match (&it.snapshot, it.whole, it.writing) {
-                (None, _, _) => "flushing",
-                (Some(_), false, _) => "waiting for barriers",
-                (Some(_), true, _) => "writing",
+                (None, _, None) => "flushing",
+                (Some(_), false, None) => "waiting for barriers",
+                (Some(_), true, None) | (_, _, Some(_)) => "writing",
             };
             (*id, waits)
         })
@@ -166,6 +177,11 @@ impl Task {
     /// A barrier is to be passed on and the snapshot to be taken.
     fn begin(&mut self, barrier: Barrier, start_delay_ms: i64, at: Moment, io: &mut Io) {
         let id = barrier.checkpoint;
+        self.checkpoints.begun = self.checkpoints.begun.max(id);
+        if self.checkpoints.aborted.remove(&id) {
+            self.output.event(&Item::Cancel(id));
+            return;
+        }
         let mut inputs = Vec::new();
         if barrier.is_unaligned()
             && let Some((channel, data, from)) = &self.reading
@@ -351,8 +367,20 @@ impl Task {
         self.chain.backends().for_each(|it| it.complete(checkpoint));
     }
 
-    /// The JobManager says that a checkpoint will not be complete, or the barriers do.
-    pub fn abort(&mut self, checkpoint: i64) {
+    /// The JobManager says that a checkpoint will not be complete.
+    pub fn aborted(&mut self, checkpoint: i64) {
+        let known = &mut self.checkpoints;
+        if checkpoint > known.begun {
+            known.aborted.insert(checkpoint);
+            if known.aborted.len() > ABORTED_MAX {
+                known.aborted.pop_first();
+            }
+        }
+        self.abort(checkpoint);
+    }
+
+    /// A checkpoint will not be complete: so says the JobManager, or the barriers do.
+    fn abort(&mut self, checkpoint: i64) {
         self.checkpoints.pending.remove(&checkpoint);
         self.chain.backends().for_each(|it| it.abort(checkpoint));
         if self.stopped_at == Some(checkpoint) {

@@ -276,7 +276,7 @@ impl TaskManager {
                 self.local.retain(|it, _| it.checkpoint != checkpoint);
                 for id in self.of_attempt(attempt) {
                     if let Some(task) = self.tasks.get_mut(&id) {
-                        task.abort(checkpoint);
+                        task.aborted(checkpoint);
                     }
                     dirty.insert(id);
                 }
