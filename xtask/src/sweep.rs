@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Seeds of each sweep
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
-    /// Only these sweeps, by name; may be given several times
+    /// Only these sweeps, by name; may be given several times. The others' lines stay as they are
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Print the report instead of writing docs/SWEEPS.md
@@ -167,11 +167,12 @@ pub(crate) fn run(options: &Options) -> Outcome<bool> {
         }
         rows.push((sweep, summary, began.elapsed()));
     }
-    let text = report(&machine, &rows);
-    if options.print || !options.only.is_empty() {
+    let path = paths::root().join("docs").join("SWEEPS.md");
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    let text = report(&machine, &rows, &before);
+    if options.print {
         ui::line(&text);
     } else {
-        let path = paths::root().join("docs").join("SWEEPS.md");
         fs::write(&path, text).map_err(|e| Failure::io("write", &path, &e))?;
         ui::line(&format!("written to {}", paths::short(&path)));
     }
@@ -251,27 +252,38 @@ fn outcome(sweep: &Sweep, summary: &Summary) -> String {
     }
 }
 
-fn report(machine: &Machine, rows: &[Row<'_>]) -> String {
+/// The report: lines of the sweeps that were run, and those of the others from the report `before`.
+fn report(machine: &Machine, rows: &[Row<'_>], before: &str) -> String {
     let mut text = String::from(
         "# Sweeps\n\nWritten by `cargo xtask sweep`, never by hand. Each seed is a run of its own with \
          random faults, drawn from\nthe seed and then healed, in which every invariant is judged at \
          every event, and the expectations of the\nfile at its end. A sweep that is to find a bug ends \
-         at its tenth bad seed.\n\n| sweep | what must hold | seeds | events | outcome | time |\n\
-         |---|---|---|---|---|---|\n",
+         at its tenth bad seed. Each line says at which commit\nit was run.\n\n\
+         | sweep | what must hold | seeds | events | outcome | time | commit |\n\
+         |---|---|---|---|---|---|---|\n",
     );
-    for (sweep, summary, took) in rows {
-        let cells = [
-            format!("{} (`{}`)", sweep.name, sweep.file),
-            sweep.what.to_owned(),
-            summary.seeds.to_string(),
-            summary.events.to_string(),
-            outcome(sweep, summary),
-            ui::duration(*took),
-        ];
-        text += &format!("| {} |\n", cells.join(" | "));
+    let commit = machine.rows.iter().find(|it| it.0 == "Commit");
+    let commit = commit.map_or("unknown", |it| it.1.as_str());
+    for sweep in &SWEEPS {
+        let name = format!("{} (`{}`)", sweep.name, sweep.file);
+        let old = before
+            .lines()
+            .find(|it| it.starts_with(&format!("| {name} |")));
+        let line = match rows.iter().find(|it| it.0.name == sweep.name) {
+            Some((_, summary, took)) => {
+                let (seeds, events) = (summary.seeds.to_string(), summary.events.to_string());
+                let (outcome, took) = (outcome(sweep, summary), ui::duration(*took));
+                let cells = [&name, sweep.what, &seeds, &events, &outcome, &took, commit];
+                format!("| {} |", cells.join(" | "))
+            }
+            None => old.unwrap_or_default().to_owned(),
+        };
+        if !line.is_empty() {
+            text += &format!("{line}\n");
+        }
     }
     text += "\n## The machine\n\n| | |\n|---|---|\n";
-    for (name, value) in &machine.rows {
+    for (name, value) in machine.rows.iter().filter(|it| it.0 != "Commit") {
         text += &format!("| {name} | {value} |\n");
     }
     text
@@ -314,6 +326,37 @@ mod tests {
             let swept = SWEEPS.iter().any(|it| it.file == name);
             assert!(swept || !name.starts_with("sweep"), "{name} is not swept");
         }
+    }
+
+    #[test]
+    fn lines_of_sweeps_that_were_not_run_stay() {
+        let machine = |commit: &str| Machine {
+            rows: vec![("Cores", "2".to_owned()), ("Commit", commit.to_owned())],
+            load: None,
+        };
+        let summary = |seeds| Summary {
+            asked: seeds,
+            seeds,
+            bad: 0,
+            events: 1,
+        };
+        let took = Duration::from_secs(1);
+        let first = [
+            (&SWEEPS[0], summary(7), took),
+            (&SWEEPS[2], summary(8), took),
+        ];
+        let first = report(&machine("aaa"), &first, "");
+        let second = report(&machine("bbb"), &[(&SWEEPS[2], summary(9), took)], &first);
+        let of = |text: &str, file: &str| {
+            let lines = text.lines().filter(|it| it.contains(file));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&first, "sweep.toml"), of(&second, "sweep.toml"));
+        assert_eq!(of(&second, "sweep-groups.toml").len(), 1);
+        assert!(
+            of(&second, "sweep-groups.toml")[0]
+                .contains("| 9 | 1 | nothing broken | 1.0 s | bbb |")
+        );
     }
 
     #[test]
