@@ -4,6 +4,11 @@
 //! [`SPACING`] events. Once they weigh more than [`WEIGHT_MAX`], each new one costs an old one its
 //! place: the one whose neighbours are nearest to each other. So the memory that frames may take is
 //! used, not half of it, and the frames stay about evenly spread, however long the run.
+//!
+//! A job handles many records in one event, so frames are also taken by its records. Its keyed state
+//! is shared between frames, but for what is written between two of them; of a million keys that is
+//! much all the same, and has a limit of its own, [`UNSHARED_MAX`]. Above it that frame goes which
+//! is missed least for the bytes that it gives back: those that neither neighbour shares.
 
 use super::run::Run;
 use crate::kernel::Nanos;
@@ -15,15 +20,39 @@ const SPACING: u64 = 4_096;
 /// what they really take.
 const WEIGHT_MAX: usize = 40 << 20;
 
+/// Most bytes of keyed state that frames do not share with the ones before them, by estimate.
+const UNSHARED_MAX: usize = 192 << 20;
+
+/// Records between frames, where a job's operators handle many in one event.
+const RECORDS: u64 = 32_768;
+
+/// Records that a job's operators handle for the work of an event.
+const RECORDS_OF_EVENT: u64 = 4;
+
+/// Events between two looks at how many records were handled.
+const LOOK: u64 = 16;
+
 /// What can be kept as a frame.
 pub(super) trait Weigh: Clone {
     /// About how many bytes a clone takes, besides what it shares.
     fn weight(&self) -> usize;
+    /// About how many bytes of keyed state it takes, besides what it shares with an earlier one.
+    fn unshared(&self, before: &Self) -> usize;
+    /// Records that were handled up to here.
+    fn handled(&self) -> u64;
 }
 
 impl Weigh for Run {
     fn weight(&self) -> usize {
         Run::weight(self)
+    }
+
+    fn unshared(&self, before: &Self) -> usize {
+        Run::unshared(self, before)
+    }
+
+    fn handled(&self) -> u64 {
+        Run::handled(self)
     }
 }
 
@@ -32,7 +61,15 @@ impl Weigh for Run {
 struct Frame<R> {
     event: u64,
     time: Nanos,
+    handled: u64,
+    /// Work up to here, in events.
+    work: u64,
     weight: usize,
+    /// Bytes of keyed state that the frame before has not.
+    unshared: usize,
+    /// Bytes of keyed state of the next frame that the one before this has not, once they were asked
+    /// for.
+    without: Option<usize>,
     run: R,
 }
 
@@ -42,6 +79,14 @@ pub(super) struct Keyframes<R> {
     frames: Vec<Frame<R>>,
     spacing: u64,
     weight: usize,
+    unshared: usize,
+}
+
+impl<R> Frame<R> {
+    /// Records that were handled since this frame. Tasks that start again count anew.
+    fn records_since(&self, handled: u64) -> u64 {
+        handled.checked_sub(self.handled).unwrap_or(handled)
+    }
 }
 
 impl<R: Weigh> Keyframes<R> {
@@ -51,52 +96,113 @@ impl<R: Weigh> Keyframes<R> {
             frames: vec![Frame {
                 event: 0,
                 time: 0,
+                handled: 0,
+                work: 0,
                 weight: 0, // it is there whatever the limit
+                unshared: 0,
+                without: None,
                 run: beginning,
             }],
             spacing: SPACING,
             weight: 0,
+            unshared: 0,
         }
     }
 
-    /// Whether a frame is due after this many events.
-    pub(super) fn due(&self, event: u64) -> bool {
-        self.frames
-            .last()
-            .is_none_or(|last| event >= last.event + self.spacing)
+    /// Whether a frame is due after this many events; `handled` says how many records were.
+    pub(super) fn due(&self, event: u64, handled: impl FnOnce() -> u64) -> bool {
+        let Some(last) = self.frames.last() else {
+            return true;
+        };
+        let looks = event > last.event && event.is_multiple_of(LOOK);
+        event >= last.event + self.spacing || looks && last.records_since(handled()) >= RECORDS
     }
 
     /// Adds a frame; it must lie behind the last one.
     pub(super) fn add(&mut self, event: u64, time: Nanos, run: R) {
         debug_assert!(self.frames.last().is_none_or(|last| last.event < event));
-        let weight = run.weight();
+        let (weight, handled) = (run.weight(), run.handled());
+        let last = self.frames.last();
+        let work = last.map_or(0, |last| {
+            let records = last.records_since(handled) / RECORDS_OF_EVENT;
+            last.work + (event - last.event) + records
+        });
+        let unshared = last.map_or(0, |last| run.unshared(&last.run));
         self.weight += weight;
+        self.unshared += unshared;
         self.frames.push(Frame {
             event,
             time,
+            handled,
+            work,
             weight,
+            unshared,
+            without: None,
             run,
         });
-        while self.weight > WEIGHT_MAX && self.frames.len() > 2 {
-            self.thin();
+        while self.frames.len() > 2 {
+            if self.weight > WEIGHT_MAX {
+                self.thin();
+            } else if self.unshared > UNSHARED_MAX {
+                self.lighten();
+            } else {
+                break;
+            }
         }
+    }
+
+    /// Work between the neighbours of a frame.
+    fn gap(&self, i: usize) -> u64 {
+        self.frames[i + 1].work - self.frames[i - 1].work
     }
 
     /// Drops the frame that is missed least, never the first or the last. New frames then come as
     /// far apart as the old ones are: nearer, and each would only be dropped again.
     fn thin(&mut self) {
-        let gap = |i: usize| self.frames[i + 1].event - self.frames[i - 1].event;
-        let least = (1..self.frames.len() - 1).min_by_key(|i| gap(*i));
-        if let Some(least) = least {
-            self.weight -= self.frames.remove(least).weight;
-        }
-        let last = self.frames.last().map_or(0, |frame| frame.event);
+        let least = (1..self.frames.len() - 1).min_by_key(|i| self.gap(*i));
+        self.drop(least);
+        let last = self.frames.last().map_or(0, |frame| frame.work);
         let gaps = (self.frames.len() - 1).max(1) as u64;
         self.spacing = self.spacing.max(last / gaps);
     }
 
+    /// Drops the frame that is missed least for the keyed state that goes with it, never the first
+    /// or the last.
+    fn lighten(&mut self) {
+        let mut least: Option<(u128, usize)> = None;
+        for i in 1..self.frames.len() - 1 {
+            let [before, this, next] = &self.frames[i - 1..=i + 1] else {
+                continue;
+            };
+            let without = this.without;
+            let without = without.unwrap_or_else(|| next.run.unshared(&before.run));
+            let freed = (this.unshared + next.unshared).saturating_sub(without);
+            let price = u128::from(self.gap(i)) * (1 << 30) / freed.max(1) as u128;
+            self.frames[i].without = Some(without);
+            least = Some(least.map_or((price, i), |it| it.min((price, i))));
+        }
+        self.drop(least.map(|it| it.1));
+    }
+
+    fn drop(&mut self, number: Option<usize>) {
+        let Some(number) = number else {
+            return;
+        };
+        let gone = self.frames.remove(number);
+        let near = number.saturating_sub(1)..=number;
+        if self.unshared > 0
+            && let Some([before, next]) = self.frames.get_mut(near)
+        {
+            let without = gone.without;
+            next.unshared = without.unwrap_or_else(|| next.run.unshared(&before.run));
+            (before.without, next.without) = (None, None);
+        }
+        self.reweigh();
+    }
+
     fn reweigh(&mut self) {
         self.weight = self.frames.iter().map(|frame| frame.weight).sum();
+        self.unshared = self.frames.iter().map(|frame| frame.unshared).sum();
     }
 
     /// The last frame at or before both an event count and a time strictly after which nothing
@@ -125,12 +231,15 @@ impl<R: Weigh> Keyframes<R> {
             .partition_point(|frame| frame.event <= event)
             .max(1);
         self.frames.truncate(keep);
+        if let Some(last) = self.frames.last_mut() {
+            last.without = None;
+        }
         self.reweigh();
     }
 
     /// Bytes that the frames take, by estimate.
     pub(super) fn weight(&self) -> usize {
-        self.weight
+        self.weight + self.unshared
     }
 
     /// Number of frames.
@@ -151,6 +260,58 @@ mod tests {
         fn weight(&self) -> usize {
             self.1
         }
+
+        fn unshared(&self, _: &Self) -> usize {
+            0
+        }
+
+        fn handled(&self) -> u64 {
+            0
+        }
+    }
+
+    /// Stands for a job that finds a million records waiting in a few events, then writes a piece
+    /// with each event: after which event it is.
+    #[derive(Clone, Debug)]
+    struct Keyed(u64);
+
+    /// Events of the job's first records, each of so many.
+    const FIRST: u64 = 1_000;
+    /// Bytes that all pieces take, and one.
+    const WHOLE: u64 = 64 << 20;
+    const PIECE: u64 = 2 << 10;
+
+    impl Weigh for Keyed {
+        fn weight(&self) -> usize {
+            1
+        }
+
+        fn unshared(&self, before: &Self) -> usize {
+            let many = |it: &Keyed| it.0.min(FIRST) * 1_000 + it.0.saturating_sub(FIRST);
+            (many(self) - many(before)).min(WHOLE / PIECE) as usize * PIECE as usize
+        }
+
+        fn handled(&self) -> u64 {
+            self.0.min(FIRST) * 1_000 + self.0.saturating_sub(FIRST)
+        }
+    }
+
+    #[test]
+    fn frames_of_much_state_go_where_they_free_the_most() {
+        let mut frames = Keyframes::new(Keyed(0));
+        let mut most = 0;
+        for event in 1..40_000_u64 {
+            if frames.due(event, || Keyed(event).handled()) {
+                frames.add(event, event, Keyed(event));
+                most = most.max(frames.len());
+                assert!(frames.weight() <= UNSHARED_MAX + frames.len());
+            }
+        }
+        let late = frames.frames.iter().filter(|it| it.event > FIRST + 100);
+        assert_eq!(late.count(), 9, "each where little is written");
+        let (near_the_end, _) = frames.before_event(FIRST + 100);
+        assert!(near_the_end >= FIRST - 48, "{near_the_end}");
+        assert!(most < 16, "{most}");
     }
 
     #[test]
@@ -158,7 +319,7 @@ mod tests {
         for heavy in [1 << 10, 1 << 20, 3 << 20, 100 << 20] {
             let mut frames = Keyframes::new(Stone(0, heavy));
             for event in 1..2_000_000_u64 {
-                if frames.due(event) {
+                if frames.due(event, || 0) {
                     frames.add(event, event * 10, Stone(event, heavy));
                 }
             }

@@ -13,6 +13,7 @@ use crate::check::Ledger;
 use crate::kafka;
 use crate::kernel::{Deed, Executed, Nanos, Scratch, World};
 use crate::scenario::{Scenario, inverse};
+use crate::stream::parts::StreamParts;
 use crate::systems::{Node, Note, Order, Spec};
 use crate::view::VerdictState;
 use std::collections::VecDeque;
@@ -140,6 +141,19 @@ impl Run {
     #[must_use]
     pub fn weight(&self) -> usize {
         size_of_val(self) + self.world.weight() + self.ledger.weight()
+    }
+
+    /// About how many bytes a clone's keyed state takes, besides what it shares with an earlier one.
+    #[must_use]
+    pub fn unshared(&self, before: &Run) -> usize {
+        let parts = StreamParts::of(&self.world);
+        parts.map_or(0, |it| it.unshared(&self.world, &before.world))
+    }
+
+    /// How many records a job's operators have been handed; tasks that start again count anew.
+    #[must_use]
+    pub fn handled(&self) -> u64 {
+        StreamParts::of(&self.world).map_or(0, |it| it.handled(&self.world))
     }
 
     /// The ledger.

@@ -225,7 +225,7 @@ impl Session {
             }
             self.remember_marks(event.saturating_sub(1));
         }
-        if self.keyframes.due(event) && done.is_some() {
+        if done.is_some() && self.keyframes.due(event, || self.run.handled()) {
             self.keyframes
                 .add(event, self.run.world().now(), self.run.clone());
         }

@@ -18,6 +18,7 @@ pub mod node;
 pub mod note;
 pub mod operator;
 pub mod parts;
+pub mod pieces;
 pub mod probe;
 pub mod protocol;
 pub mod restored;
@@ -34,6 +35,7 @@ pub mod taskmanager;
 #[cfg(test)]
 mod testing;
 pub mod view;
+mod weight;
 pub mod why;
 mod wire;
 

@@ -32,6 +32,8 @@ struct Table {
     adopt: fn(systems::Msg) -> Option<Msg>,
     crash: fn(&mut Machine, Loss),
     weight: fn(&Machine) -> usize,
+    unshared: fn(&World<systems::Node>, &World<systems::Node>) -> usize,
+    handled: fn(&World<systems::Node>) -> u64,
     refuse: fn(&Machine, &Order) -> Option<String>,
     value: fn(&World<systems::Node>, &Probe) -> Value,
     reason: fn(&World<systems::Node>, &Probe) -> Option<String>,
@@ -53,6 +55,8 @@ static EVERYTHING: Table = Table {
     adopt: super::wire::adopt,
     crash: Machine::crash,
     weight: Machine::weight,
+    unshared: super::weight::unshared,
+    handled: super::weight::handled,
     refuse: Machine::refuse,
     value: super::facts::value,
     reason: super::facts::reason,
@@ -84,6 +88,19 @@ impl StreamParts {
     /// Adds a job's machines to a world.
     pub fn populate(self, spec: &JobSpec, world: &mut World<systems::Node>) {
         (self.0.populate)(spec, world);
+    }
+
+    /// About how many bytes a copy of the job's keyed state takes besides what it shares with an
+    /// earlier one.
+    #[must_use]
+    pub fn unshared(self, world: &World<systems::Node>, before: &World<systems::Node>) -> usize {
+        (self.0.unshared)(world, before)
+    }
+
+    /// How many records the operators that run have been handed.
+    #[must_use]
+    pub fn handled(self, world: &World<systems::Node>) -> u64 {
+        (self.0.handled)(world)
     }
 
     /// The answer to a predicate's question.

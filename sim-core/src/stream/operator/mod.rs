@@ -12,7 +12,6 @@ mod join;
 mod keyed;
 mod lookup;
 mod process;
-pub mod state;
 mod watermarks;
 mod window;
 
@@ -144,6 +143,64 @@ pub enum KeyedState {
     TableJoin(Arc<TablePiece>),
     /// The version of the moment.
     TemporalNow(Arc<NowPiece>),
+}
+
+impl KeyedState {
+    /// How many entries it has: windows of keys, keys, or rows.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            KeyedState::Windows(it) => it.size().0,
+            KeyedState::Values(it) => it.len(),
+            KeyedState::WindowJoin(it) => it.rows(),
+            KeyedState::IntervalJoin(it) => it.rows(),
+            KeyedState::TemporalJoin(it) => it.rows(),
+            KeyedState::TableJoin(it) => it.rows(),
+            KeyedState::TemporalNow(it) => it.rows(),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether another state is this one in the same place of memory.
+    #[must_use]
+    pub fn is_same(&self, other: Option<&KeyedState>) -> bool {
+        use KeyedState as S;
+        match (self, other) {
+            (S::Windows(it), Some(S::Windows(other))) => Arc::ptr_eq(it, other),
+            (S::Values(it), Some(S::Values(other))) => Arc::ptr_eq(it, other),
+            (S::WindowJoin(it), Some(S::WindowJoin(other))) => Arc::ptr_eq(it, other),
+            (S::IntervalJoin(it), Some(S::IntervalJoin(other))) => Arc::ptr_eq(it, other),
+            (S::TemporalJoin(it), Some(S::TemporalJoin(other))) => Arc::ptr_eq(it, other),
+            (S::TableJoin(it), Some(S::TableJoin(other))) => Arc::ptr_eq(it, other),
+            (S::TemporalNow(it), Some(S::TemporalNow(other))) => Arc::ptr_eq(it, other),
+            _ => false,
+        }
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with another state of the same
+    /// key group.
+    #[must_use]
+    pub fn unshared(&self, other: Option<&KeyedState>) -> usize {
+        /// A row of a join in memory, with its timer: pieces of joins are copied as a whole.
+        const ROW: u64 = 160;
+        if self.is_same(other) {
+            return 0;
+        }
+        match (self, other) {
+            (KeyedState::Windows(it), Some(KeyedState::Windows(other))) => it.unshared(Some(other)),
+            (KeyedState::Windows(it), _) => it.unshared(None),
+            (KeyedState::Values(it), Some(KeyedState::Values(other))) => {
+                process::unshared(it, Some(other))
+            }
+            (KeyedState::Values(it), _) => process::unshared(it, None),
+            _ => usize::try_from(self.len() * ROW).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 /// An operator at work in a subtask.
@@ -376,7 +433,7 @@ impl Operator {
 
     /// What a checkpoint holds of it; shares its pieces.
     #[must_use]
-    pub fn snapshot(&mut self, _job: &Job) -> OperatorSnapshot {
+    pub fn snapshot(&self) -> OperatorSnapshot {
         match self {
             Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_) => {
                 OperatorSnapshot::default()

@@ -13,11 +13,11 @@
 //! functions see a record like any other.
 
 use super::groups::Groups;
-use super::state::Pieces;
 use super::{KeyedState, OperatorSnapshot, Outs, Site, StateSize, number};
 use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule};
+use crate::stream::pieces::Pieces;
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
 use crate::stream::rules::join::RowKind;
@@ -25,7 +25,6 @@ use crate::stream::rules::window::aggregate::Value;
 use crate::stream::rules::window::trigger::TimeDomain;
 use crate::stream::spec::{ProcessFunction, ProcessSpec};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `cleanupSize` of the background clean-up: entries that each record looks at.
@@ -45,8 +44,18 @@ enum KeyState {
     /// Values, each with when it was written.
     Seen(Arc<Pieces<i64, i64>>),
     Last(Arc<Vec<i64>>),
-    /// A count, when its timer goes off, and the record that it goes back to.
-    Waits(i64, Option<i64>, Origin),
+    // Shared, so that the entries of all functions are small.
+    Waits(Arc<Waits>),
+}
+
+/// What is kept of a key that may fall silent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+struct Waits {
+    count: i64,
+    /// When its timer goes off.
+    at: Option<i64>,
+    /// The record that it goes back to.
+    origin: Origin,
 }
 
 /// The keys of one group.
@@ -71,7 +80,7 @@ pub struct ProcessTask {
     entries: u64,
     cursor: Cursor,
     /// Timers of keys, each with the place of its group: a function of the state.
-    timers: BTreeSet<(i64, u32, Key)>,
+    timers: Pieces<(i64, u32, Key), ()>,
 }
 
 fn entries_of(kept: &Kept) -> u64 {
@@ -101,7 +110,8 @@ impl ProcessTask {
             let keys = piece.iter();
             keys.filter_map(move |(key, kept)| Some((due(kept)?, at, *key)))
         });
-        let timers = waits.collect();
+        let mut timers = Pieces::default();
+        waits.for_each(|timer| timers.insert(timer));
         ProcessTask {
             site,
             spec: spec.clone(),
@@ -231,14 +241,15 @@ impl ProcessTask {
                 *most = value.max(*most);
                 Some(Value::Number(*most))
             }
-            (KeyState::Waits(count, at, origin), ProcessFunction::Silence { after, clock }) => {
-                *count = count.wrapping_add(1);
+            (KeyState::Waits(waits), ProcessFunction::Silence { after, clock }) => {
+                let waits = Arc::make_mut(waits);
+                waits.count = waits.count.wrapping_add(1);
                 let since = match clock {
                     TimeDomain::Event => record.timestamp,
                     TimeDomain::Processing => now,
                 };
-                *at = Some(since.saturating_add(after));
-                *origin = record.origin;
+                waits.at = Some(since.saturating_add(after));
+                waits.origin = record.origin;
                 None
             }
             (KeyState::Waits(..), _) => None,
@@ -346,7 +357,7 @@ impl ProcessTask {
 
     /// When the wall clock must be looked at next, ms.
     pub(super) fn next_timer(&self) -> Option<i64> {
-        let first = self.timers.first().map(|it| it.0);
+        let first = self.timers.first().map(|it| it.0.0);
         first.filter(|_| self.clock() == Some(TimeDomain::Processing))
     }
 
@@ -363,7 +374,7 @@ impl ProcessTask {
         if self.clock() != Some(clock) {
             return;
         }
-        while let Some((time, at, key)) = self.timers.first().copied() {
+        while let Some((time, at, key)) = self.timers.first().map(|it| it.0) {
             if time > until {
                 return;
             }
@@ -378,8 +389,9 @@ impl ProcessTask {
             };
             let function = self.spec.function;
             let kept = piece.write(key, || begin(function));
-            if let KeyState::Waits(count, waits, origin) = &mut kept.state {
-                *waits = None;
+            if let KeyState::Waits(waits) = &mut kept.state {
+                let waits = Arc::make_mut(waits);
+                waits.at = None;
                 outs.main.push(Record {
                     key,
                     // What a timer of processing time puts out has no timestamp.
@@ -387,12 +399,12 @@ impl ProcessTask {
                         TimeDomain::Event => time,
                         TimeDomain::Processing => NO_TIMESTAMP,
                     },
-                    value: Value::Number(*count),
+                    value: Value::Number(waits.count),
                     right: None,
                     kind: RowKind::Insert,
                     window: None,
                     timing: None,
-                    origin: *origin,
+                    origin: waits.origin,
                 });
             }
         }
@@ -419,10 +431,36 @@ impl ProcessTask {
     }
 }
 
+/// About how many bytes of memory a piece takes besides what it shares with an older one.
+pub(super) fn unshared(piece: &Piece, before: Option<&Piece>) -> usize {
+    /// What the allocator takes for a counted list or value besides its contents.
+    const BESIDE: usize = 48;
+    piece.unshared(
+        before,
+        Some(
+            |kept, before| match (&kept.state, before.map(|it| &it.state)) {
+                (KeyState::Number(_), _) => 0,
+                (KeyState::Seen(it), Some(KeyState::Seen(old))) if Arc::ptr_eq(it, old) => 0,
+                (KeyState::Seen(it), Some(KeyState::Seen(old))) => {
+                    BESIDE + it.unshared(Some(old), None)
+                }
+                (KeyState::Seen(it), _) => BESIDE + it.unshared(None, None),
+                (KeyState::Last(it), Some(KeyState::Last(old))) if Arc::ptr_eq(it, old) => 0,
+                (KeyState::Last(it), _) => BESIDE + size_of_val(it.as_slice()),
+                (KeyState::Waits(it), Some(KeyState::Waits(old))) if Arc::ptr_eq(it, old) => 0,
+                // With its timer.
+                (KeyState::Waits(_), _) => {
+                    BESIDE + size_of::<Waits>() + size_of::<(i64, u32, Key)>()
+                }
+            },
+        ),
+    )
+}
+
 /// When the timer of a key goes off, if one is set.
 fn due(kept: &Kept) -> Option<i64> {
-    match kept.state {
-        KeyState::Waits(_, due, _) => due,
+    match &kept.state {
+        KeyState::Waits(waits) => waits.at,
         _ => None,
     }
 }
@@ -440,7 +478,7 @@ fn begin(function: ProcessFunction) -> Kept {
         ProcessFunction::Distinct => KeyState::Seen(Arc::default()),
         ProcessFunction::Last(_) => KeyState::Last(Arc::default()),
         ProcessFunction::Max => KeyState::Number(i64::MIN),
-        ProcessFunction::Silence { .. } => KeyState::Waits(0, None, Origin::default()),
+        ProcessFunction::Silence { .. } => KeyState::Waits(Arc::default()),
         ProcessFunction::Count | ProcessFunction::Sum | ProcessFunction::FailOn(_) => {
             KeyState::Number(0)
         }

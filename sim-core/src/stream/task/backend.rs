@@ -14,7 +14,6 @@
 
 use crate::kernel::Nanos;
 use crate::stream::config::{JobConfig, StateBackend};
-use crate::stream::job::Job;
 use crate::stream::operator::{KeyedState, StateSize};
 use crate::stream::protocol::Attempt;
 use crate::stream::rules::lsm::incremental::{IncrementalSnapshots, Sharing};
@@ -206,11 +205,11 @@ impl Chain {
     }
 
     /// The keyed state of its operators, by operator and key group; shared.
-    pub(in crate::stream) fn keyed(&mut self, job: &Job) -> Vec<(u32, u32, KeyedState)> {
+    pub(in crate::stream) fn keyed(&self) -> Vec<(u32, u32, KeyedState)> {
         let mut all = Vec::new();
-        for it in &mut self.links {
-            if let Link::Operator(operator) = &mut it.link {
-                let keyed = operator.snapshot(job).keyed;
+        for it in &self.links {
+            if let Link::Operator(operator) = &it.link {
+                let keyed = operator.snapshot().keyed;
                 all.extend(
                     keyed
                         .into_iter()

@@ -464,14 +464,13 @@ impl Chain {
         &mut self,
         checkpoint: i64,
         now_ms: i64,
-        job: &Job,
         effects: &mut Effects,
     ) -> Vec<(u32, OperatorSnapshot)> {
         let mut all = Vec::with_capacity(self.links.len());
         for it in &mut self.links {
             let snapshot = match &mut it.link {
                 Link::Source(source) => source.snapshot(),
-                Link::Operator(operator) => operator.snapshot(job),
+                Link::Operator(operator) => operator.snapshot(),
                 Link::Sink(sink) => {
                     let snapshot = sink.snapshot(checkpoint, now_ms, &mut effects.store);
                     effects.settle(it.operator);

@@ -230,7 +230,7 @@ impl Task {
                 return Ok(false);
             }
             self.checkpoints.flushing = None;
-            let operators = self.chain.snapshot(id, at.wall_ms, job, &mut io.effects);
+            let operators = self.chain.snapshot(id, at.wall_ms, &mut io.effects);
             let savepoint = self.checkpoints.pending.get(&id);
             let savepoint = savepoint.is_some_and(|it| it.barrier.savepoint);
             let config = &job.spec.config;

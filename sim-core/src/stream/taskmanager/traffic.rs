@@ -162,7 +162,7 @@ impl TaskManager {
             task.output.credit(*channel, *credit);
         }
         if let Some(checkpoint) = checkpoint {
-            let state = task.chain.keyed(&job);
+            let state = task.chain.keyed();
             cx.note(Note::Restored {
                 task: id,
                 checkpoint,

@@ -203,7 +203,7 @@ fn new_subtasks_read_the_copies_of_broadcast_state_in_turn() {
             entries: vec![(Key(1), value)],
         }],
     };
-    let mut rig = Rig::open(&job, 3, &[copy(1, 11), copy(0, 10)], 0);
+    let rig = Rig::open(&job, 3, &[copy(1, 11), copy(0, 10)], 0);
     let kept = rig.snapshots().into_iter().flat_map(|it| it.list);
     assert!(
         kept.eq([(0, 10), (1, 11), (2, 10)]

@@ -161,16 +161,12 @@ impl<'j> Rig<'j> {
         done
     }
 
-    fn snapshots(&mut self) -> Vec<OperatorSnapshot> {
-        let job = self.job;
-        self.subtasks
-            .iter_mut()
-            .map(|it| it.snapshot(job))
-            .collect()
+    fn snapshots(&self) -> Vec<OperatorSnapshot> {
+        self.subtasks.iter().map(Operator::snapshot).collect()
     }
 
     /// The operator after a failure right after a checkpoint, with another parallelism.
-    fn restored(mut self, parallelism: u32) -> Self {
+    fn restored(self, parallelism: u32) -> Self {
         let snapshots = self.snapshots();
         let mut rig = Rig::open(self.job, parallelism, &snapshots, self.outs.now_ms);
         rig.watermark = self.watermark;

@@ -163,7 +163,7 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
 
     /// Takes a session's window in: the session that it is part of now, and where its contents are.
     fn join(&mut self, key: &K, window: Window) -> Result<(Window, Window), Failure> {
-        let set = self.state.sessions.entry(key.clone()).or_default();
+        let set = self.state.sessions.write(key.clone(), Default::default);
         let (result, merge) = set.add(window);
         let kept = set.state_of(&result).unwrap_or(result);
         if let Some(merge) = merge {
@@ -213,7 +213,7 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
             });
         }
         if let Some(all) = all {
-            self.state.contents.insert(at, all);
+            self.state.contents.write(at, || all);
         }
         Ok(())
     }
@@ -221,19 +221,23 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
     /// Puts an element into a window that is not late.
     fn add(&mut self, at: &At<'_, K>, record: Record, mark: M, outs: &mut Vec<Out<K, M>>) {
         let (aggregate, buffers) = (self.settings.aggregate, self.settings.buffers());
-        let kept = self.state.contents.entry((at.key.clone(), at.kept));
-        let kept = kept
-            .and_modify(|kept| {
-                aggregate.add_to(&mut kept.contents, record);
-                kept.mark = kept.mark.max(mark);
-                kept.empty = false;
-            })
-            .or_insert_with(|| Kept {
+        let mut begun = false;
+        let begin = || {
+            begun = true;
+            Kept {
                 contents: aggregate.begin(record, buffers),
                 mark,
                 said: Vec::new(),
                 empty: false,
-            });
+            }
+        };
+        let under = (at.key.clone(), at.kept);
+        let kept = self.state.contents.write(under, begin);
+        if !begun {
+            aggregate.add_to(&mut kept.contents, record);
+            kept.mark = kept.mark.max(mark);
+            kept.empty = false;
+        }
         self.state.buffered += u64::from(matches!(kept.contents, Contents::Records(_)));
         let verdict = self.with_trigger(at.key, at.window, |trigger, ctx| {
             trigger.on_element(record.value, record.timestamp, ctx)
@@ -264,7 +268,8 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         look: impl FnOnce(&Trigger, &mut Context<'_>) -> T,
     ) -> T {
         let at = (key.clone(), window);
-        let mut state = self.state.triggers.remove(&at).unwrap_or_default();
+        let known = self.state.triggers.get(&at).copied();
+        let mut state = known.unwrap_or_default();
         let mut asks = std::mem::take(&mut self.scratch.asks);
         let mut ctx = Context {
             window,
@@ -274,8 +279,10 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
             asks: &mut asks,
         };
         let seen = look(&self.settings.trigger, &mut ctx);
-        if !state.is_empty() {
-            self.state.triggers.insert(at, state);
+        if state.is_empty() {
+            self.state.triggers.remove(&at);
+        } else if known.as_ref() != Some(&state) {
+            *self.state.triggers.write(at, TriggerState::default) = state;
         }
         for ask in asks.drain(..) {
             match ask {
@@ -402,10 +409,10 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
     ) -> Result<(), Failure> {
         loop {
             let timers = self.state.of_clock(domain);
-            if timers.first().is_none_or(|it| it.0 > until) {
+            if timers.first().is_none_or(|(it, ())| it.0 > until) {
                 return Ok(());
             }
-            let Some((at, key, window)) = timers.pop_first() else {
+            let Some(((at, key, window), ())) = timers.pop_first() else {
                 return Ok(());
             };
             self.on_timer(domain, at, &key, window, outs)?;

@@ -8,12 +8,12 @@ use super::evictor::Evictor;
 use super::machine::{Scratch, Windows};
 use super::merging::MergingWindowSet;
 use super::trigger::{TimeDomain, Trigger, TriggerState};
+use crate::stream::pieces::Pieces;
 use crate::stream::rules::NO_WATERMARK;
 use crate::stream::rules::assigner::{Assigner, Window};
 use crate::stream::rules::join::RowKind;
 use crate::stream::rules::pane::Timing;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// How an operator works.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -181,29 +181,32 @@ pub(super) struct Kept<M> {
 /// What an operator keeps, and a checkpoint holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct WindowState<K: Ord, M = ()> {
-    pub(super) contents: BTreeMap<(K, Window), Kept<M>>,
+    pub(super) contents: Pieces<(K, Window), Kept<M>>,
     /// Elements kept as such, in all windows.
     pub(super) buffered: u64,
-    pub(super) triggers: BTreeMap<(K, Window), TriggerState>,
-    pub(super) sessions: BTreeMap<K, MergingWindowSet>,
-    pub(super) event_timers: BTreeSet<(i64, K, Window)>,
-    pub(super) processing_timers: BTreeSet<(i64, K, Window)>,
+    pub(super) triggers: Pieces<(K, Window), TriggerState>,
+    pub(super) sessions: Pieces<K, MergingWindowSet>,
+    pub(super) event_timers: Timers<K>,
+    pub(super) processing_timers: Timers<K>,
 }
+
+/// Timers of one clock: when, for which key and window.
+pub(super) type Timers<K> = Pieces<(i64, K, Window), ()>;
 
 impl<K: Ord, M> Default for WindowState<K, M> {
     fn default() -> Self {
         WindowState {
-            contents: BTreeMap::new(),
+            contents: Pieces::default(),
             buffered: 0,
-            triggers: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            event_timers: BTreeSet::new(),
-            processing_timers: BTreeSet::new(),
+            triggers: Pieces::default(),
+            sessions: Pieces::default(),
+            event_timers: Pieces::default(),
+            processing_timers: Pieces::default(),
         }
     }
 }
 
-impl<K: Ord + Clone, M> WindowState<K, M> {
+impl<K: Ord + Clone, M: Clone> WindowState<K, M> {
     /// The windows that hold something, by key and then start, each with what it would say now;
     /// `aggregate` is the operator's.
     pub fn open(&self, aggregate: Aggregate) -> impl Iterator<Item = (K, Window, Value)> {
@@ -220,7 +223,7 @@ impl<K: Ord, M> WindowState<K, M> {
     /// How many windows of keys hold something, and how many elements are kept as such.
     #[must_use]
     pub fn size(&self) -> (u64, u64) {
-        (self.contents.len() as u64, self.buffered)
+        (self.contents.len(), self.buffered)
     }
 
     /// When a clock must be looked at next, ms.
@@ -230,7 +233,7 @@ impl<K: Ord, M> WindowState<K, M> {
             TimeDomain::Event => &self.event_timers,
             TimeDomain::Processing => &self.processing_timers,
         };
-        timers.first().map(|it| it.0)
+        timers.first().map(|(timer, ())| timer.0)
     }
 
     /// Whether nothing is kept any more.
@@ -242,15 +245,41 @@ impl<K: Ord, M> WindowState<K, M> {
 
     /// How many timers wait, on both clocks.
     #[must_use]
-    pub fn timers(&self) -> usize {
+    pub fn timers(&self) -> u64 {
         self.event_timers.len() + self.processing_timers.len()
     }
 
-    pub(super) fn of_clock(&mut self, domain: TimeDomain) -> &mut BTreeSet<(i64, K, Window)> {
+    pub(super) fn of_clock(&mut self, domain: TimeDomain) -> &mut Timers<K> {
         match domain {
             TimeDomain::Event => &mut self.event_timers,
             TimeDomain::Processing => &mut self.processing_timers,
         }
+    }
+}
+
+impl<K: Ord + Clone, M: Clone> WindowState<K, M> {
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    #[must_use]
+    pub fn unshared(&self, before: Option<&Self>) -> usize {
+        let contents = |kept: &Kept<M>, _: Option<&Kept<M>>| {
+            let records = match &kept.contents {
+                Contents::Folded(_) => 0,
+                Contents::Records(records) => size_of_val(records.as_slice()),
+            };
+            records + size_of_val(kept.said.as_slice())
+        };
+        let sets = |set: &MergingWindowSet, _: Option<&MergingWindowSet>| {
+            set.windows().count() * 2 * size_of::<(Window, Window)>()
+        };
+        let timers = |of: fn(&Self) -> &Timers<K>| of(self).unshared(before.map(of), None);
+        self.contents
+            .unshared(before.map(|it| &it.contents), Some(contents))
+            + self.triggers.unshared(before.map(|it| &it.triggers), None)
+            + self
+                .sessions
+                .unshared(before.map(|it| &it.sessions), Some(sets))
+            + timers(|it| &it.event_timers)
+            + timers(|it| &it.processing_timers)
     }
 }
 
