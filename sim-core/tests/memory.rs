@@ -57,27 +57,29 @@ input = "few"
 "#;
 
 /// Ways to keep something of each key.
-const KEPT: [(&str, &str); 4] = [
-    (
-        "counts",
-        "[[stream.process]]\nfunction = \"count\"\ninput = [\"first\", \"more\"]",
-    ),
-    (
-        "values seen",
-        "[[stream.process]]\nfunction = \"distinct\"\ninput = [\"first\", \"more\"]",
-    ),
+const KEPT: [(&str, &str); 8] = [
+    ("counts", "process]]\nfunction = 'count'"),
+    ("values seen", "process]]\nfunction = 'distinct'"),
     (
         "timers",
-        "[[stream.process]]\nfunction = \"count-with-timeout\"\ntimeout = \"1h\"\ninput = [\"first\", \"more\"]",
+        "process]]\nfunction = 'count-with-timeout'\ntimeout = '1h'",
     ),
     (
         "windows",
-        "[[stream.window]]\nwindow = { kind = \"tumbling\", size = \"1h\" }\naggregate = \"count\"\ninput = [\"first\", \"more\"]",
+        "window]]\nwindow = { kind = 'tumbling', size = '1h' }",
     ),
+    ("window join", "join]]\nkind = 'window'\nsize = '1h'"),
+    (
+        "interval join",
+        "join]]\nkind = 'interval'\nlower = '-1h'\nupper = '1s'",
+    ),
+    ("temporal join", "join]]\nkind = 'temporal'"),
+    ("table join", "join]]\nkind = 'table'"),
 ];
 
 fn keyed(kept: &str) -> String {
-    KEYED.replace("KEPT", &format!("{kept}\nname = \"kept\""))
+    let input = "input = ['first', 'more']\nname = 'kept'";
+    KEYED.replace("KEPT", &format!("[[stream.{kept}\n{input}"))
 }
 
 /// A frame shares what was not written since: after a few records nearly all.

@@ -21,7 +21,7 @@ const SPACING: u64 = 4_096;
 const WEIGHT_MAX: usize = 40 << 20;
 
 /// Most bytes of keyed state that frames do not share with the ones before them, by estimate.
-const UNSHARED_MAX: usize = 192 << 20;
+const UNSHARED_MAX: usize = 256 << 20;
 
 /// Records between frames, where a job's operators handle many in one event.
 const RECORDS: u64 = 32_768;

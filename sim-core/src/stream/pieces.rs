@@ -217,6 +217,16 @@ impl<K: Ord + Clone, V: Clone> Pieces<K, V> {
         self.at(place)
     }
 
+    /// Sets the value of a key.
+    pub fn set(&mut self, key: K, value: V) {
+        match self.place(&key) {
+            Ok(place) => *self.at(place) = value,
+            Err(place) => {
+                self.put(place, key, value);
+            }
+        }
+    }
+
     /// Puts an entry in; where it is then.
     fn put(&mut self, (mut branch, mut leaf, mut at): Place, key: K, value: V) -> Place {
         self.len += 1;

@@ -535,7 +535,7 @@ fn clean_up(keyed: &mut Keyed<TablePiece>, cursor: &mut (u32, Option<Key>), now:
         let (at, key) = *cursor;
         let piece = keyed.groups.get(at);
         let next = piece.and_then(|it| it.next_key(key.as_ref(), now));
-        match next.map(|(key, expired)| (*key, expired)) {
+        match next {
             None => {
                 *cursor = (
                     if at + 1 < keyed.groups.many() {

@@ -186,20 +186,31 @@ impl KeyedState {
     /// key group.
     #[must_use]
     pub fn unshared(&self, other: Option<&KeyedState>) -> usize {
-        /// A row of a join in memory, with its timer: pieces of joins are copied as a whole.
-        const ROW: u64 = 160;
+        macro_rules! besides {
+            ($($kind:ident),+) => {
+                match (self, other) {
+                    $((KeyedState::$kind(it), Some(KeyedState::$kind(other))) => {
+                        it.unshared(Some(other))
+                    }
+                    (KeyedState::$kind(it), _) => it.unshared(None),)+
+                    (KeyedState::Values(it), Some(KeyedState::Values(other))) => {
+                        process::unshared(it, Some(other))
+                    }
+                    (KeyedState::Values(it), _) => process::unshared(it, None),
+                }
+            };
+        }
         if self.is_same(other) {
             return 0;
         }
-        match (self, other) {
-            (KeyedState::Windows(it), Some(KeyedState::Windows(other))) => it.unshared(Some(other)),
-            (KeyedState::Windows(it), _) => it.unshared(None),
-            (KeyedState::Values(it), Some(KeyedState::Values(other))) => {
-                process::unshared(it, Some(other))
-            }
-            (KeyedState::Values(it), _) => process::unshared(it, None),
-            _ => usize::try_from(self.len() * ROW).unwrap_or(usize::MAX),
-        }
+        besides!(
+            Windows,
+            WindowJoin,
+            IntervalJoin,
+            TemporalJoin,
+            TableJoin,
+            TemporalNow
+        )
     }
 }
 

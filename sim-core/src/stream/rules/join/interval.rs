@@ -11,9 +11,10 @@
 //! its state backend.
 
 use super::Side;
+use crate::stream::pieces::Pieces;
 use crate::stream::rules::NO_WATERMARK;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The bounds, both inclusive: `left.ts + lower ≤ right.ts ≤ left.ts + upper`, ms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -120,9 +121,9 @@ impl<L, R> Default for Buffers<L, R> {
 pub struct IntervalJoin<K: Ord, L, R> {
     bounds: IntervalBounds,
     watermark: i64,
-    keys: BTreeMap<K, Buffers<L, R>>,
+    keys: Pieces<K, Buffers<L, R>>,
     /// When to remove which bucket.
-    timers: BTreeSet<(i64, K, Side, i64)>,
+    timers: Pieces<(i64, K, Side, i64), ()>,
     /// Elements buffered, of all keys.
     rows: u64,
 }
@@ -142,8 +143,8 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
         IntervalJoin {
             bounds,
             watermark: NO_WATERMARK,
-            keys: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            keys: Pieces::default(),
+            timers: Pieces::default(),
             rows: 0,
         }
     }
@@ -162,7 +163,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
         if self.is_late(ts)? {
             return Ok(vec![IntervalOut::LateLeft(ts, left)]);
         }
-        let buffers = self.keys.entry(key.clone()).or_default();
+        let buffers = self.keys.write(key.clone(), Default::default);
         let others = between(&buffers.right, self.bounds.around_left(ts));
         let pairs = others.map(|(right_ts, right)| IntervalOut::Pair {
             left: (ts, left.clone()),
@@ -189,7 +190,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
         if self.is_late(ts)? {
             return Ok(vec![IntervalOut::LateRight(ts, right)]);
         }
-        let buffers = self.keys.entry(key.clone()).or_default();
+        let buffers = self.keys.write(key.clone(), Default::default);
         let others = between(&buffers.left, self.bounds.around_right(ts));
         let pairs = others.map(|(left_ts, left)| IntervalOut::Pair {
             left: (left_ts, left.clone()),
@@ -219,12 +220,10 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
     /// join any more.
     pub fn on_watermark(&mut self, watermark: i64) {
         self.watermark = self.watermark.max(watermark);
-        while let Some(timer) = self.timers.pop_first() {
-            if timer.0 > self.watermark {
-                self.timers.insert(timer);
+        while self.next_timer().is_some_and(|due| due <= self.watermark) {
+            let Some(((_, key, side, ts), ())) = self.timers.pop_first() else {
                 return;
-            }
-            let (_, key, side, ts) = timer;
+            };
             let Some(buffers) = self.keys.get_mut(&key) else {
                 continue;
             };
@@ -260,7 +259,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
     /// The time of the first timer, ms.
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
-        self.timers.first().map(|it| it.0)
+        self.timers.first().map(|(timer, ())| timer.0)
     }
 
     /// The timestamps in one side's buffer of a key, oldest first.
@@ -277,8 +276,22 @@ impl<K: Ord + Clone, L: Clone, R: Clone> IntervalJoin<K, L, R> {
 
     /// How many timers are set.
     #[must_use]
-    pub fn timers(&self) -> usize {
+    pub fn timers(&self) -> u64 {
         self.timers.len()
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    #[must_use]
+    pub fn unshared(&self, before: Option<&Self>) -> usize {
+        fn side<V>(buffer: &Buffer<V>) -> usize {
+            // A node of the standard library's map has room for 11 buckets.
+            let nodes = buffer.len().div_ceil(8) * 11 * size_of::<(i64, Vec<V>)>();
+            let rows = buffer.values().map(|it| 16 + size_of_val(it.as_slice()));
+            nodes + rows.sum::<usize>()
+        }
+        let rows = |it: &Buffers<L, R>, _: Option<&Buffers<L, R>>| side(&it.left) + side(&it.right);
+        self.keys.unshared(before.map(|it| &it.keys), Some(rows))
+            + self.timers.unshared(before.map(|it| &it.timers), None)
     }
 }
 

@@ -3,8 +3,8 @@
 //! Follows `BaseTwoInputStreamOperatorWithStateRetention`: a touch puts the drop off to now + max,
 //! but only if now + min is past the drop as it stands, so that not each element moves a timer.
 
+use crate::stream::pieces::Pieces;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// How long state may stay idle, ms of processing time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -19,8 +19,8 @@ pub struct Retention {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct IdleKeys<K: Ord> {
     retention: Retention,
-    at: BTreeMap<K, i64>,
-    timers: BTreeSet<(i64, K)>,
+    at: Pieces<K, i64>,
+    timers: Pieces<(i64, K), ()>,
 }
 
 impl<K: Ord + Clone> IdleKeys<K> {
@@ -29,8 +29,8 @@ impl<K: Ord + Clone> IdleKeys<K> {
     pub fn new(retention: Retention) -> Self {
         IdleKeys {
             retention,
-            at: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            at: Pieces::default(),
+            timers: Pieces::default(),
         }
     }
 
@@ -49,33 +49,39 @@ impl<K: Ord + Clone> IdleKeys<K> {
         if current.is_none_or(|at| now.saturating_add(self.retention.min) > at) {
             self.forget(key);
             let at = now.saturating_add(self.retention.max);
-            self.at.insert(key.clone(), at);
+            self.at.set(key.clone(), at);
             self.timers.insert((at, key.clone()));
         }
     }
 
     /// The key has no state any more.
     pub fn forget(&mut self, key: &K) {
-        if let Some((key, at)) = self.at.remove_entry(key) {
-            self.timers.remove(&(at, key));
+        if let Some(at) = self.at.remove(key) {
+            self.timers.remove(&(at, key.clone()));
         }
     }
 
     /// When the first key's state is to be dropped, ms.
     #[must_use]
     pub fn next(&self) -> Option<i64> {
-        self.timers.first().map(|it| it.0)
+        self.timers.first().map(|(timer, ())| timer.0)
     }
 
     /// A key whose state is to be dropped by now, if there is one; call until there is none.
     pub fn expired(&mut self, now: i64) -> Option<K> {
-        let (at, _) = self.timers.first()?;
-        if *at > now {
+        if self.next()? > now {
             return None;
         }
-        let (_, key) = self.timers.pop_first()?;
+        let ((_, key), ()) = self.timers.pop_first()?;
         self.at.remove(&key);
         Some(key)
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    pub(super) fn unshared(&self, before: Option<&Self>) -> usize {
+        let timers = before.map(|it| &it.timers);
+        let at = before.map(|it| &it.at);
+        self.at.unshared(at, None) + self.timers.unshared(timers, None)
     }
 }
 

@@ -9,9 +9,8 @@
 
 use super::window::JoinType;
 use super::{Joined, RowKind, Side};
+use crate::stream::pieces::Pieces;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::ops::Bound;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Kept<V> {
@@ -29,8 +28,8 @@ type Rows<V> = Vec<Kept<V>>;
 pub struct TableJoin<K: Ord, L, R> {
     join: JoinType,
     ttl: Option<i64>,
-    left: BTreeMap<K, Rows<L>>,
-    right: BTreeMap<K, Rows<R>>,
+    left: Pieces<K, Rows<L>>,
+    right: Pieces<K, Rows<R>>,
     /// Rows kept, of both sides.
     rows: u64,
 }
@@ -114,8 +113,8 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         TableJoin {
             join,
             ttl,
-            left: BTreeMap::new(),
-            right: BTreeMap::new(),
+            left: Pieces::default(),
+            right: Pieces::default(),
             rows: 0,
         }
     }
@@ -161,18 +160,16 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
     /// The key after this one, or the first, and whether a row of it has lived for too long:
     /// background clean-up goes from key to key.
     #[must_use]
-    pub fn next_key(&self, after: Option<&K>, now: i64) -> Option<(&K, bool)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let left = self.left.range((from, Bound::Unbounded)).next();
-        let right = self.right.range((from, Bound::Unbounded)).next();
+    pub fn next_key(&self, after: Option<&K>, now: i64) -> Option<(K, bool)> {
+        let (left, right) = (self.left.after(after), self.right.after(after));
         let key = match (left, right) {
             (Some((left, _)), Some((right, _))) => left.min(right),
             (Some((key, _)), None) | (None, Some((key, _))) => key,
             (None, None) => return None,
         };
         let dead = |since: i64| !self.lives(since, now);
-        let left = self.left.get(key).into_iter().flatten();
-        let right = self.right.get(key).into_iter().flatten();
+        let left = self.left.get(&key).into_iter().flatten();
+        let right = self.right.get(&key).into_iter().flatten();
         let expired = left.map(|it| it.since).any(dead) || right.map(|it| it.since).any(dead);
         Some((key, expired))
     }
@@ -189,6 +186,15 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    #[must_use]
+    pub fn unshared(&self, before: Option<&Self>) -> usize {
+        let left = |rows: &Rows<L>, _: Option<&Rows<L>>| size_of_val(rows.as_slice());
+        let right = |rows: &Rows<R>, _: Option<&Rows<R>>| size_of_val(rows.as_slice());
+        self.left.unshared(before.map(|it| &it.left), Some(left))
+            + self.right.unshared(before.map(|it| &it.right), Some(right))
     }
 
     fn tidy(&mut self, key: &K) {
@@ -211,8 +217,9 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
     ) -> Vec<Joined<L, R>> {
         let before = self.begin(key, now);
         let outer = (self.join.is_left_outer(), self.join.is_right_outer());
-        let own = self.left.entry(key.clone()).or_default();
-        let other = self.right.entry(key.clone()).or_default();
+        let own = self.left.write(key.clone(), Vec::new);
+        let mut none = Vec::new();
+        let other = self.right.get_mut(key).unwrap_or(&mut none);
         let rows = change(&Change::of(kind, row, outer, now), own, other, condition);
         self.end(key, before);
         let row = |(kind, left, right)| Joined { kind, left, right };
@@ -230,8 +237,9 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
     ) -> Vec<Joined<L, R>> {
         let before = self.begin(key, now);
         let outer = (self.join.is_right_outer(), self.join.is_left_outer());
-        let own = self.right.entry(key.clone()).or_default();
-        let other = self.left.entry(key.clone()).or_default();
+        let own = self.right.write(key.clone(), Vec::new);
+        let mut none = Vec::new();
+        let other = self.left.get_mut(key).unwrap_or(&mut none);
         let turned = |one: &R, other: &L| condition(other, one);
         let rows = change(&Change::of(kind, row, outer, now), own, other, &turned);
         self.end(key, before);
@@ -243,8 +251,8 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
     #[must_use]
     pub fn kept(&self, side: Side) -> usize {
         match side {
-            Side::Left => self.left.values().map(Vec::len).sum(),
-            Side::Right => self.right.values().map(Vec::len).sum(),
+            Side::Left => self.left.iter().map(|(_, rows)| rows.len()).sum(),
+            Side::Right => self.right.iter().map(|(_, rows)| rows.len()).sum(),
         }
     }
 }
@@ -254,6 +262,7 @@ mod tests {
     use super::*;
     use RowKind::{Delete, Insert, UpdateAfter, UpdateBefore};
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     type Join = TableJoin<u8, u8, u8>;
     type Out = (&'static str, Option<u8>, Option<u8>);

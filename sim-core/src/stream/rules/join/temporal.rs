@@ -10,9 +10,10 @@
 
 use super::retention::{IdleKeys, Retention};
 use super::{Joined, RowKind};
+use crate::stream::pieces::Pieces;
 use crate::stream::rules::NO_WATERMARK;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How a temporal join is set up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -70,8 +71,8 @@ impl<L, R> Default for KeyState<L, R> {
 pub struct TemporalJoin<K: Ord, L, R> {
     rules: TemporalRules,
     watermark: i64,
-    keys: BTreeMap<K, KeyState<L, R>>,
-    timers: BTreeSet<(i64, K)>,
+    keys: Pieces<K, KeyState<L, R>>,
+    timers: Pieces<(i64, K), ()>,
     idle: IdleKeys<K>,
     /// Left rows and versions kept, of all keys.
     rows: u64,
@@ -134,8 +135,8 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
         TemporalJoin {
             rules,
             watermark: NO_WATERMARK,
-            keys: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            keys: Pieces::default(),
+            timers: Pieces::default(),
             idle: IdleKeys::new(rules.retention),
             rows: 0,
         }
@@ -148,7 +149,8 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
             return Some(row);
         }
         let ts = row.ts;
-        self.keys.entry(key.clone()).or_default().left.push(row);
+        let state = self.keys.write(key.clone(), Default::default);
+        state.left.push(row);
         self.rows += 1;
         self.wake_at(key, ts, now);
         None
@@ -157,7 +159,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     /// A change of the right table at the processing time `now`. A change of the same time replaces
     /// an earlier one.
     pub fn on_right(&mut self, key: K, row: TimedRow<R>, now: i64) {
-        let state = self.keys.entry(key.clone()).or_default();
+        let state = self.keys.write(key.clone(), Default::default);
         let replaced = state.right.insert(row.ts, (row.kind, row.value));
         self.rows += u64::from(replaced.is_none());
         self.wake_at(key, row.ts, now);
@@ -166,10 +168,11 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     /// Sets the key's timer to this time unless it is set to an earlier one.
     fn wake_at(&mut self, key: K, ts: i64, now: i64) {
         self.idle.touch(&key, now);
-        let Some(state) = self.keys.get_mut(&key) else {
+        let sooner = |state: &KeyState<L, R>| state.timer.is_none_or(|set| set > ts);
+        if !self.keys.get(&key).is_some_and(sooner) {
             return;
-        };
-        if state.timer.is_none_or(|set| set > ts) {
+        }
+        if let Some(state) = self.keys.get_mut(&key) {
             if let Some(set) = state.timer.replace(ts) {
                 self.timers.remove(&(set, key.clone()));
             }
@@ -187,12 +190,10 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     ) -> Vec<Joined<L, R>> {
         self.watermark = self.watermark.max(watermark);
         let mut out = Vec::new();
-        while let Some(timer) = self.timers.pop_first() {
-            if timer.0 > self.watermark {
-                self.timers.insert(timer);
+        while self.next_timer().is_some_and(|due| due <= self.watermark) {
+            let Some(((_, key), ())) = self.timers.pop_first() else {
                 break;
-            }
-            let key = timer.1;
+            };
             let Some(state) = self.keys.get_mut(&key) else {
                 continue;
             };
@@ -251,7 +252,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
     /// The time of the first timer, ms.
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
-        self.timers.first().map(|it| it.0)
+        self.timers.first().map(|(timer, ())| timer.0)
     }
 
     /// When a key's state is dropped next if nobody touches it, ms of processing time.
@@ -275,8 +276,22 @@ impl<K: Ord + Clone, L: Clone, R: Clone> TemporalJoin<K, L, R> {
 
     /// How many event-time timers are set: at most one a key.
     #[must_use]
-    pub fn timers(&self) -> usize {
+    pub fn timers(&self) -> u64 {
         self.timers.len()
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    #[must_use]
+    pub fn unshared(&self, before: Option<&Self>) -> usize {
+        /// A node of the standard library's map with room for 11 versions.
+        const NODE: usize = 64;
+        let rows = |it: &KeyState<L, R>, _: Option<&KeyState<L, R>>| {
+            let nodes = it.right.len().div_ceil(8);
+            size_of_val(it.left.as_slice()) + nodes * (NODE + 11 * size_of::<(i64, RowKind, R)>())
+        };
+        self.keys.unshared(before.map(|it| &it.keys), Some(rows))
+            + self.timers.unshared(before.map(|it| &it.timers), None)
+            + self.idle.unshared(before.map(|it| &it.idle))
     }
 }
 

@@ -7,14 +7,14 @@
 
 use super::retention::{IdleKeys, Retention};
 use super::{Joined, RowKind};
+use crate::stream::pieces::Pieces;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The operator with its keyed state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct TemporalNowJoin<K: Ord, R> {
     left_outer: bool,
-    right: BTreeMap<K, R>,
+    right: Pieces<K, R>,
     idle: IdleKeys<K>,
 }
 
@@ -24,7 +24,7 @@ impl<K: Ord + Clone, R: Clone> TemporalNowJoin<K, R> {
     pub fn new(left_outer: bool, retention: Retention) -> Self {
         TemporalNowJoin {
             left_outer,
-            right: BTreeMap::new(),
+            right: Pieces::default(),
             idle: IdleKeys::new(retention),
         }
     }
@@ -55,7 +55,7 @@ impl<K: Ord + Clone, R: Clone> TemporalNowJoin<K, R> {
     pub fn on_right(&mut self, key: K, kind: RowKind, right: R, now: i64) {
         if kind.is_accumulate() {
             self.idle.touch(&key, now);
-            self.right.insert(key, right);
+            self.right.set(key, right);
         } else {
             self.right.remove(&key);
             self.idle.forget(&key);
@@ -72,13 +72,20 @@ impl<K: Ord + Clone, R: Clone> TemporalNowJoin<K, R> {
     /// Rows kept.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.right.len() as u64
+        self.right.len()
     }
 
     /// When the first row that stays idle is to be dropped, ms.
     #[must_use]
     pub fn next_expiry(&self) -> Option<i64> {
         self.idle.next()
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    #[must_use]
+    pub fn unshared(&self, before: Option<&Self>) -> usize {
+        self.right.unshared(before.map(|it| &it.right), None)
+            + self.idle.unshared(before.map(|it| &it.idle))
     }
 
     /// The version of a key, if there is one.

@@ -6,9 +6,10 @@
 //! the windows lies between them. A result's timestamp is the window's last millisecond.
 
 use super::{Joined, RowKind};
+use crate::stream::pieces::Pieces;
 use crate::stream::rules::{FINAL_WATERMARK, NO_WATERMARK};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What comes out besides pairs, or instead of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -50,7 +51,7 @@ pub struct WindowJoin<K: Ord, L, R> {
     join: JoinType,
     watermark: i64,
     /// By window end and key, which is the order in which they fire.
-    windows: BTreeMap<(i64, K), Sides<L, R>>,
+    windows: Pieces<(i64, K), Sides<L, R>>,
     /// Rows kept, of all windows.
     rows: u64,
 }
@@ -62,7 +63,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
         WindowJoin {
             join,
             watermark: NO_WATERMARK,
-            windows: BTreeMap::new(),
+            windows: Pieces::default(),
             rows: 0,
         }
     }
@@ -77,7 +78,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
         if self.has_fired(end) {
             return Some(row);
         }
-        let sides = self.windows.entry((end, key)).or_default();
+        let sides = self.windows.write((end, key), Default::default);
         sides.0.push(row);
         self.rows += 1;
         None
@@ -88,7 +89,7 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
         if self.has_fired(end) {
             return Some(row);
         }
-        let sides = self.windows.entry((end, key)).or_default();
+        let sides = self.windows.write((end, key), Default::default);
         sides.1.push(row);
         self.rows += 1;
         None
@@ -104,12 +105,10 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
     ) -> Vec<(i64, Joined<L, R>)> {
         self.watermark = self.watermark.max(watermark);
         let mut out = Vec::new();
-        while let Some(entry) = self.windows.first_entry() {
-            let end = entry.key().0;
-            if end.saturating_sub(1) > self.watermark {
+        while self.next_timer().is_some_and(|due| due <= self.watermark) {
+            let Some(((end, _), sides)) = self.windows.pop_first() else {
                 break;
-            }
-            let sides = entry.remove();
+            };
             let gone = (sides.0.len() + sides.1.len()) as u64;
             self.rows = self.rows.saturating_sub(gone);
             let rows = joined(self.join, &sides, condition);
@@ -133,14 +132,24 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
     /// The watermark at which the first window fires, ms.
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
-        let first = self.windows.first_key_value();
+        let first = self.windows.first();
         first.map(|((end, _), _)| end.saturating_sub(1))
     }
 
     /// How many windows of keys are open.
     #[must_use]
-    pub fn open(&self) -> usize {
+    pub fn open(&self) -> u64 {
         self.windows.len()
+    }
+
+    /// About how many bytes of memory it takes besides what it shares with an older state.
+    #[must_use]
+    pub fn unshared(&self, before: Option<&Self>) -> usize {
+        let rows = |sides: &Sides<L, R>, _: Option<&Sides<L, R>>| {
+            size_of_val(sides.0.as_slice()) + size_of_val(sides.1.as_slice())
+        };
+        self.windows
+            .unshared(before.map(|it| &it.windows), Some(rows))
     }
 }
 

@@ -213,7 +213,7 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
             });
         }
         if let Some(all) = all {
-            self.state.contents.write(at, || all);
+            self.state.contents.set(at, all);
         }
         Ok(())
     }
@@ -282,7 +282,7 @@ impl<K: Ord + Clone, M: Ord + Copy> Windows<'_, K, M> {
         if state.is_empty() {
             self.state.triggers.remove(&at);
         } else if known.as_ref() != Some(&state) {
-            *self.state.triggers.write(at, TriggerState::default) = state;
+            self.state.triggers.set(at, state);
         }
         for ask in asks.drain(..) {
             match ask {
