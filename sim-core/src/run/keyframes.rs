@@ -27,7 +27,7 @@ const UNSHARED_MAX: usize = 256 << 20;
 const RECORDS: u64 = 32_768;
 
 /// Records that a job's operators handle for the work of an event.
-const RECORDS_OF_EVENT: u64 = 4;
+const RECORDS_OF_EVENT: u64 = 16;
 
 /// Events between two looks at how many records were handled.
 const LOOK: u64 = 16;
