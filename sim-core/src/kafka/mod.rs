@@ -9,6 +9,7 @@ pub mod broker;
 mod client;
 pub mod cluster;
 mod compaction_checks;
+pub mod compaction_view;
 pub mod config;
 pub mod consumer;
 pub mod controller;

@@ -6,13 +6,13 @@ use super::history::Step;
 use super::session::Session;
 use super::words;
 use crate::kafka;
-use crate::kernel::{EventId, InFlight, Kind, Nanos, NodeId, World};
+use crate::kernel::{EventId, InFlight, Kind, MILLISECOND, Nanos, NodeId, World};
 use crate::log::RecordId;
 use crate::stream::parts::StreamParts;
 use crate::systems::{Msg, Node, Note};
 use crate::view::{
-    CompactionPass, EventTimePlot, Fact, GroupView, JobView, LedgerView, LifeStep, LineKind,
-    LinkView, LogLine, NodeView, RecordLife, Series, Shape, SpaceTimeMessage, StageQuery,
+    CompactionPass, CompactionSteps, EventTimePlot, Fact, GroupView, JobView, LedgerView, LifeStep,
+    LineKind, LinkView, LogLine, NodeView, RecordLife, Series, Shape, SpaceTimeMessage, StageQuery,
     StageView, StorageView, TimeMark, Token,
 };
 
@@ -134,24 +134,54 @@ impl Session {
         let tp = kafka::facts::Cluster(world).partition_named(lane)?;
         let mut view = kafka::storage_view::storage(world, node, tp)?;
         if let Some(compaction) = &mut view.compaction {
-            let found = self.history().rules_before(self.event()).find(|(_, note)| {
-                matches!(note, Note::Kafka(note) if kafka::storage_view::is_pass(note, node, tp))
-            });
-            compaction.last = found.map(|(event, _)| {
-                let notes = self.history().rules_of(*event);
-                let notes = notes.filter_map(|note| match note {
-                    Note::Kafka(note) => Some(note),
-                    Note::Stream(_) => None,
+            compaction.last = self
+                .last_pass(node, tp)
+                .map(|(event, time)| CompactionPass {
+                    time,
+                    event,
+                    ..kafka::storage_view::pass(self.kafka_rules(event), node, tp)
                 });
-                let step = self.history().step(*event);
-                CompactionPass {
-                    time: step.map_or(0, |it| it.time),
-                    event: *event,
-                    ..kafka::storage_view::pass(notes, node, tp)
-                }
-            });
         }
         Some(view)
+    }
+
+    /// The last pass of the cleaner over a node's copy of a lane, step by step: done once more from
+    /// the moment before it.
+    #[must_use]
+    pub fn compaction_steps(&self, node: u32, lane: &str) -> Option<CompactionSteps> {
+        let node = NodeId(node);
+        let tp = kafka::facts::Cluster(self.run().world()).partition_named(lane)?;
+        let (event, time) = self.last_pass(node, tp)?;
+        let starts = kafka::compaction_view::passes(self.kafka_rules(event), node, tp);
+        let before = self.run_before(event)?;
+        let world = before.world();
+        let wall = world.clock(node).wall(time);
+        let wall_ms = wall.div_euclid(MILLISECOND as i64);
+        let steps = kafka::compaction_view::steps(world, node, tp, wall_ms, &starts)?;
+        Some(CompactionSteps {
+            time,
+            event,
+            ..steps
+        })
+    }
+
+    /// The event of the last pass over a copy, and when it was.
+    fn last_pass(&self, node: NodeId, tp: kafka::ids::TopicPartition) -> Option<(u64, Nanos)> {
+        let mut rules = self.history().rules_before(self.event());
+        let (event, _) = rules.find(|(_, note)| {
+            matches!(note, Note::Kafka(note) if kafka::storage_view::is_pass(note, node, tp))
+        })?;
+        Some((*event, self.history().step(*event)?.time))
+    }
+
+    /// The rule notes of an event that are a Kafka node's.
+    fn kafka_rules(&self, event: u64) -> impl Iterator<Item = &kafka::Note> {
+        self.history()
+            .rules_of(event)
+            .filter_map(|note| match note {
+                Note::Kafka(note) => Some(note),
+                Note::Stream(_) => None,
+            })
     }
 
     /// Messages under way, at most so many, and how many more there are.

@@ -386,6 +386,20 @@ impl Session {
         self.now = self.run.world().now();
     }
 
+    /// The run right before this event: what was due between it and the one before is done.
+    pub(super) fn run_before(&self, event: u64) -> Option<Run> {
+        let mut copy = self.clone();
+        copy.gates.clear();
+        copy.seek_event(event);
+        loop {
+            let before = copy.run.clone();
+            copy.step_run()?;
+            if copy.event() > event {
+                return Some(before);
+            }
+        }
+    }
+
     /// Why a deed cannot be done now; `None` if it can.
     #[must_use]
     pub fn refusal(&self, deed: &Deed<Order>) -> Option<Refusal> {

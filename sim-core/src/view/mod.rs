@@ -5,11 +5,13 @@
 //! directly. Nothing here is Kafka-shaped: a node has facts and lanes, a lane is a strip of
 //! offsets with marks, a token is something under way between two nodes.
 
+mod compaction;
 mod groups;
 mod job;
 mod model;
 mod storage;
 
+pub use compaction::*;
 pub use groups::*;
 pub use job::*;
 pub use model::*;

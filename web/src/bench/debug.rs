@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use sim_core::check::RunPlan;
+use sim_core::view::StageView;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::Bench;
 use super::pilot::Pilot;
 use crate::host::{Recipe, Session};
+use crate::stage::{Selection, Zoom, query};
 
 const NAME: &str = "strandline";
 
@@ -91,6 +93,16 @@ pub(crate) fn expose_rest(bench: Bench) {
     hooks.read("seed", move || number(bench.ask(|s| s.seed())));
     hooks.read("ledger", move || json(bench.ask(|s| s.ledger())));
     hooks.read("groups", move || json(bench.ask(|s| s.groups())));
+    // All copies with as many cells as the stage asks for, transactions written onto them.
+    hooks.read("stage", move || {
+        json(bench.ask(|s| s.stage_of(&[], &query(&Zoom::All, &StageView::default()))))
+    });
+    hooks.read("storage", move || {
+        of_picked(bench, |s, node, lane| s.storage(node, lane))
+    });
+    hooks.read("compactionSteps", move || {
+        of_picked(bench, |s, node, lane| s.compaction_steps(node, lane))
+    });
     hooks.read("job", move || json(bench.ask(|s| s.job()).flatten()));
     hooks.read("eventTimes", move || {
         json(bench.ask(|s| s.event_times("")).flatten())
@@ -126,6 +138,17 @@ pub(crate) fn expose_rest(bench: Bench) {
         "open",
         &Closure::<dyn Fn(String, f64) -> bool>::wrap(Box::new(open)).into_js_value(),
     );
+}
+
+/// What the run says of the copy that is picked.
+fn of_picked<T: serde::Serialize>(
+    bench: Bench,
+    ask: impl FnOnce(&Session, u32, &str) -> Option<T>,
+) -> JsValue {
+    let Some(Selection::Lane { node, lane }) = bench.selected.get_untracked() else {
+        return JsValue::NULL;
+    };
+    json(bench.ask(|s| ask(s, node, &lane)).flatten())
 }
 
 fn run_through(session: &Session) -> u64 {

@@ -16,6 +16,9 @@ use super::transport::Transport;
 use super::{Bench, Prediction, Tab, announce, debug, use_bench};
 use crate::stage::{MenuRequest, Selection, Stage, StageMirror, TokensList};
 
+/// The looks of what the home page does not show: they come with this half of the site.
+const STYLE: &str = include_str!("../../../assets/css/storage.css");
+
 /// The workbench of the page. Needs a [`Bench`] in context.
 #[component]
 pub(crate) fn Workbench(
@@ -35,6 +38,7 @@ pub(crate) fn Workbench(
             aria-label="Simulation"
             data-testid="workbench"
         >
+            <style>{STYLE}</style>
             {(rest.bar)(bench)}
             <Problems bench />
             <div class="bench-body">

@@ -24,7 +24,7 @@ pub(crate) use observe::{Watch, on_resize};
 pub use parts::{StageMirror, TokensList};
 pub(crate) use picture::{Hooks, Picture};
 pub(crate) use plan::geom::Rect;
-pub(crate) use scene::words::shape as kind_words;
+pub(crate) use scene::words::{key_name, shape as kind_words};
 pub(crate) use shapes::ALL as KINDS;
 
 use std::sync::Arc;

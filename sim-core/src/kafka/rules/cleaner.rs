@@ -37,6 +37,11 @@ impl OffsetMap {
         self.offsets.get(&key).copied().unwrap_or(-1)
     }
 
+    /// Keys with their offsets, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, i64)> {
+        self.offsets.iter().map(|(key, offset)| (*key, *offset))
+    }
+
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.offsets.len()
@@ -180,11 +185,8 @@ impl Cleaner {
             map_records_read,
             ..Cleaned::default()
         };
-        let config = log.log().config();
-        let (max_bytes, max_index) = (config.segment_bytes, config.segment_index_bytes);
-        let segments = log.log().segments_between(0, end_offset);
-        let groups = group_segments(&segments, max_bytes, max_index, first_uncleanable, config);
-        let first = segments.first().map_or(0, |it| it.base_offset());
+        let groups = Self::groups(log, end_offset, first_uncleanable);
+        let first = groups.first().map_or(0, |group| group.0);
         let mut txns = CleanedTxns::new(log.collect_aborted(first, i64::MAX));
         for group in groups {
             clean_group(
@@ -198,6 +200,19 @@ impl Cleaner {
             );
         }
         cleaned
+    }
+
+    /// The segments below `end_offset` in the groups that become one segment each: base offset of the
+    /// first, and how many.
+    pub fn groups<R: LogRecord>(
+        log: &PartitionLog<R>,
+        end_offset: i64,
+        first_uncleanable: i64,
+    ) -> Vec<(i64, usize)> {
+        let config = log.log().config();
+        let (max_bytes, max_index) = (config.segment_bytes, config.segment_index_bytes);
+        let segments = log.log().segments_between(0, end_offset);
+        group_segments(&segments, max_bytes, max_index, first_uncleanable, config)
     }
 
     /// Cleans one group of segments with a map that is given: the first, by its base offset, and

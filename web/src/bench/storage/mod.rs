@@ -1,6 +1,8 @@
 //! The segment and index browser, in the inspector of a copy: its segments with what they still
 //! hold and where they are, their sparse indexes, and what compaction goes by and has removed.
 
+mod pass;
+mod pass_words;
 mod tier;
 
 use leptos::prelude::*;
@@ -16,6 +18,12 @@ use crate::ui::keep;
 /// Entries of an index on view at most: the newest.
 const ENTRIES_MAX: usize = 50;
 
+/// More segments than this leave no room between their pieces.
+const MANY: usize = 30;
+
+/// More segments than this in remote storage are listed where one opens them.
+const FOLDED: usize = 4;
+
 /// How the picked copy is stored; nothing while something else is picked.
 #[component]
 pub(super) fn Storage(bench: Bench) -> impl IntoView {
@@ -26,10 +34,15 @@ pub(super) fn Storage(bench: Bench) -> impl IntoView {
             _ => None,
         }
     });
-    let place = NodeRef::<leptos::html::Div>::new();
-    keep(place, move || {
-        view.with(|it| it.as_ref().map(storage).unwrap_or_default())
-    });
+    let (head, list) = (
+        NodeRef::<leptos::html::Div>::new(),
+        NodeRef::<leptos::html::Div>::new(),
+    );
+    let drawn = move |draw: fn(&StorageView) -> Vec<Kid>| {
+        move || view.with(|it| it.as_ref().map(draw).unwrap_or_default())
+    };
+    keep(head, drawn(summary));
+    keep(list, drawn(segments));
     let go = move |ev: leptos::ev::MouseEvent| {
         let event = marked(&ev, "data-event").and_then(|(_, event)| event.parse::<u64>().ok());
         if let Some(event) = event {
@@ -40,10 +53,19 @@ pub(super) fn Storage(bench: Bench) -> impl IntoView {
             });
         }
     };
-    view! { <div class="storage" data-testid="storage" node_ref=place on:click=go></div> }
+    let last = Memo::new(move |_| view.with(|it| it.as_ref()?.compaction.as_ref()?.last.clone()));
+    let none = move || view.with(Option::is_none);
+    view! {
+        <div class="storage" data-testid="storage" hidden=none on:click=go>
+            <div class="sg-head" node_ref=head></div>
+            <pass::Pass bench last />
+            <div class="sg-list" node_ref=list></div>
+        </div>
+    }
 }
 
-fn storage(it: &StorageView) -> Vec<Kid> {
+/// All but the segments one by one.
+fn summary(it: &StorageView) -> Vec<Kid> {
     let head = el("h3").with("Storage");
     let local = it.segments.iter();
     let local = local.filter(|s| s.place != SegmentPlace::Remote).count();
@@ -64,8 +86,26 @@ fn storage(it: &StorageView) -> Vec<Kid> {
     ];
     kids.extend(it.tier.map(|tier| tier::tiers(it, &tier).into()));
     kids.extend(it.compaction.as_ref().map(|c| compaction(c).into()));
-    kids.extend(it.segments.iter().map(|s| segment(s, it).into()));
     kids
+}
+
+fn segments(it: &StorageView) -> Vec<Kid> {
+    let remote = it.segments.iter();
+    let remote = remote
+        .take_while(|s| s.place == SegmentPlace::Remote)
+        .count();
+    let remote = if remote > FOLDED { remote } else { 0 };
+    let (folded, listed) = it.segments.split_at(remote);
+    let folded = (remote > 0).then(|| {
+        let name = format!("{remote} segments in remote storage only");
+        el("details")
+            .key("remote")
+            .class("sg-folded")
+            .with(el("summary").with(name))
+            .all(folded.iter().map(|s| segment(s, it)))
+    });
+    let listed = listed.iter().map(|s| segment(s, it));
+    folded.into_iter().chain(listed).map(Kid::from).collect()
 }
 
 /// Sizes as one reads them.
@@ -98,8 +138,9 @@ fn strip(it: &StorageView) -> El {
             .class(format!("sg-piece {class}"))
             .style(format!("flex-grow:{}", s.bytes.max(1)))
     };
+    let many = it.segments.len() > MANY;
     el("div")
-        .class("sg-strip")
+        .class(if many { "sg-strip many" } else { "sg-strip" })
         .mute()
         .all(it.segments.iter().map(piece))
 }
@@ -190,19 +231,6 @@ fn compaction(c: &CompactionView) -> El {
         if due { "is above" } else { "is not above" },
         percent(c.threshold_ppm)
     );
-    let meter = el("div")
-        .class(if due { "sg-meter due" } else { "sg-meter" })
-        .mute()
-        .with(
-            el("span")
-                .class("sg-dirty")
-                .style(format!("inline-size:{:.1}%", part(dirty))),
-        )
-        .with(
-            el("span")
-                .class("sg-limit")
-                .style(format!("left:{:.1}%", part(c.threshold_ppm))),
-        );
     let range = match c.first_dirty < c.first_uncleanable {
         true => format!(
             "First dirty offset {}; up to {} may be cleaned ({} of {}).",
@@ -235,9 +263,26 @@ fn compaction(c: &CompactionView) -> El {
         .class("sg-compaction")
         .test("compaction")
         .with(el("p").class("small").with(ratio))
-        .with(meter)
+        .with(meter(dirty, c.threshold_ppm, due))
         .with(el("p").class("small").with(range))
         .with(last)
+}
+
+/// The dirty ratio against its limit.
+fn meter(dirty: u32, limit: u32, due: bool) -> El {
+    el("div")
+        .class(if due { "sg-meter due" } else { "sg-meter" })
+        .mute()
+        .with(
+            el("span")
+                .class("sg-dirty")
+                .style(format!("inline-size:{:.1}%", part(dirty))),
+        )
+        .with(
+            el("span")
+                .class("sg-limit")
+                .style(format!("left:{:.1}%", part(limit))),
+        )
 }
 
 fn part(ppm: u32) -> f64 {

@@ -160,7 +160,7 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
         class,
         // Three digits fit a cell; the axis above tells the rest.
         digits: if face.removed {
-            "·".to_owned()
+            String::new()
         } else if face.offset < 1_000 {
             face.offset.to_string()
         } else {
