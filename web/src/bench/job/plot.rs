@@ -265,10 +265,11 @@ pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> 
         let dot = mark(it.verdict, x, y).class(class);
         art = art.with(dot.with(svg("title").with(it.text.clone())));
     }
-    let counts = format!(
-        " {} records, {late} late · windows: {fired} fired, {purged} purged",
-        plot.records.len(),
-    );
+    let windows = match plot.windows.is_empty() {
+        true => String::new(),
+        false => format!(" · windows: {fired} fired, {purged} purged"),
+    };
+    let counts = format!(" {} records, {late} late{windows}", plot.records.len());
     let counts = el("span").class("muted").test("plot-words").with(counts);
     // Where there are several operators the name stands in their list.
     let heading = match plot.judges.len() {
