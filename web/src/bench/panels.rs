@@ -17,7 +17,11 @@ use super::{Bench, Prediction, Tab, announce, debug, use_bench};
 use crate::stage::{MenuRequest, Selection, Stage, StageMirror, TokensList};
 
 /// The looks of what the home page does not show: they come with this half of the site.
-const STYLE: &str = include_str!("../../../assets/css/storage.css");
+const STYLE: &str = concat!(
+    include_str!("../../../assets/css/groups.css"),
+    include_str!("../../../assets/css/job.css"),
+    include_str!("../../../assets/css/storage.css"),
+);
 
 /// The workbench of the page. Needs a [`Bench`] in context.
 #[component]
