@@ -29,7 +29,7 @@ pub(super) const FEW: usize = 5;
 /// Marks of purged windows on a card, of two rows each.
 pub(super) const MARKS: usize = 2;
 /// Least and greatest width of a topic, and the room for lines between it and subtasks.
-const TOPIC: (f64, f64, f64) = (158.0, 220.0, 34.0);
+const TOPIC: (f64, f64, f64) = (157.0, 220.0, 34.0);
 /// Height of a partition of a topic.
 pub(super) const PART: f64 = 54.0;
 
