@@ -47,6 +47,8 @@ const PICTURES = [
   ["failover-dark", "", { colorScheme: "dark" }, failover],
   ["lesson-light", "lessons/the-leader-dies/", {}, graded],
   ["sandbox-dark", "sandbox/", { colorScheme: "dark" }, why],
+  ["job-light", "scenarios/job-kafka-exactly-once/", {}, seek(22.3)],
+  ["group-light", "lessons/more-consumers-than-partitions/", {}, seek(20)],
   ["phone-light", "lessons/the-leader-dies/", { viewport: PHONE, hasTouch: true }, (page) => page.getByTestId("stage").scrollIntoViewIfNeeded()],
 ];
 

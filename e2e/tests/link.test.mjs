@@ -49,6 +49,34 @@ for (const [name, fragment, says] of [
   });
 }
 
+// A small cluster at 5 s: as an older engine packed it, with a field that this version does not know,
+// and as a newer engine packs it.
+const OF_OTHERS = [
+  ["an older engine", "r1.ChEw9zWOuQ0CMRBFTTohFVjOQRwxNVDAaoPBh2TZeKzxbE4XVEEvFEEheI3I5nj676vXpgljcTkWry_6CBIlr5O5LqIpaNT9lQw0710_n8EtjBKprMzp0AzAlDAknOHGlDy3QVkqwpTzf4fpR-2FarTzDAXvQ0PsOmOgInd1z22jBvuaox2iXUArxCNGqcfn-d4q9QU", /engine version 0; this is version 1/, true],
+  ["an unknown field", "r1.WVPSMjWOyw0CIRCGl6NztALCXePjbA0WsNnDCGxCQIYMs3e7sAp7sQgLkcV4m8eX__vVS1VhzC6F7PVFH0GCpHUy10U0zRp1e0UD1XvXzmdwC6MEyitzOlQDMEacI05wY4qea6csZWFK6b_D-KP2QiXYaYKM964hdo0xUJCbuuXWXoN9ScF20W5GK8Q9Zhgen-d7O6iNUl8", /does not know \(field 9\)/, true],
+  ["a newer engine", "r1.xuiiRTWOyw0CIRCG0eMcrYBw1_g4W4MFbPYwApsQkCHD7N0urMJeLMJCZDF7m8eX__u3700VxuxSyF5f9QkkSFomc5tF06RRt1c0UL137XwBNzNKoLww52M1AEPEKeIId6bouXbKUhamlNYdhj91ECrBjiNkfHQNsWuMgYLc1C239hrsSwq2i_YTWiHuMUo9v6_PTqkf", /engine version 2, which is newer/, false],
+];
+
+for (const [name, fragment, says, rest] of OF_OTHERS) {
+  test(`a link with ${name} says so, and is opened only by who knows that`, async () => {
+    await with_page({ path: `run/#run=${fragment}`, reducedMotion: "reduce" }, async (page) => {
+      const problem = page.getByTestId("link-problem");
+      await problem.waitFor();
+      assert.match(await problem.innerText(), says);
+      assert.equal(await page.getByTestId("workbench").count(), 0, "nothing else is shown meanwhile");
+      const anyway = page.getByTestId("open-anyway");
+      assert.equal(await anyway.count(), rest ? 1 : 0);
+      if (!rest) return;
+      await anyway.focus();
+      await page.keyboard.press("Enter");
+      await opened(page);
+      assert.equal(await problem.count(), 0);
+      assert.match(await page.evaluate(() => window.strandline.toml()), /Out of a link/);
+      await arrived(page, 5 * SECOND);
+    });
+  });
+}
+
 test("the browser and the terminal make the same run", async () => {
   await with_page(SANDBOX, async (page) => {
     const sent = await with_a_deed(page);
