@@ -118,8 +118,6 @@ pub(crate) struct Bench {
     host: StoredValue<Option<Host>, LocalStorage>,
     frame_id: StoredValue<Option<FrameId>>,
     since_publish: StoredValue<f64>,
-    /// Time that frames which changed the page left to the next one, ms.
-    owed_ms: StoredValue<f64>,
     /// What the publication of the stage left to the next frames.
     due: StoredValue<Due>,
     /// What the stage is to show, from the question to the next frame.
@@ -183,7 +181,6 @@ impl Bench {
             host: StoredValue::new_local(None),
             frame_id: StoredValue::new(None),
             since_publish: StoredValue::new(0.0),
-            owed_ms: StoredValue::new(0.0),
             due: StoredValue::new(Due::Nothing),
             asked: StoredValue::new(None),
             frame: StoredValue::new_local(None),
@@ -339,17 +336,9 @@ impl Bench {
     }
 
     fn on_frame(self, step_ms: f64) -> bool {
-        // A frame that changes the page draws no messages, so the run need not have moved: the next
-        // one makes up for it.
-        let page_changes = matches!(self.due.try_get_value(), Some(Due::Stage | Due::Numbers));
-        let owed = self.owed_ms.try_get_value().unwrap_or_default() + step_ms;
-        self.owed_ms
-            .try_set_value(if page_changes { owed } else { 0.0 });
-        let moved = match page_changes {
-            true => None,
-            false => self.host(|h| h.frame(owed, BUDGET_MS, now_ms)),
-        };
-        let moved = moved.unwrap_or_default();
+        let moved = self
+            .host(|h| h.frame(step_ms, BUDGET_MS, now_ms))
+            .unwrap_or_default();
         let waited = self.since_publish.try_update_value(|since| {
             *since += step_ms;
             *since
