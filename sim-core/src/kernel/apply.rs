@@ -153,7 +153,7 @@ impl<P: Process> World<P> {
         self.end_connections(node, !silent, id);
     }
 
-    /// Ends all connections of a node; peers are told unless the link is cut.
+    /// Ends all connections of a node; peers are told, behind a cut when it heals.
     fn end_connections(&mut self, node: NodeId, tell: bool, id: EventId) {
         let now = self.core.now();
         for other in (0..self.nodes.len() as u32)
@@ -171,18 +171,14 @@ impl<P: Process> World<P> {
                 let link = self.core.link(node, other);
                 link.open = false;
                 link.held.clear();
-                if !link.fault.cut {
-                    let delay = link.profile.delay + link.fault.slow_by;
-                    let at = link.last_arrival.max(now + delay);
-                    self.core.queue.push(
-                        at,
-                        Body::Reset {
-                            node: other,
-                            peer: node,
-                            cause: id.0,
-                        },
-                    );
+                if link.fault.cut {
+                    // What is on the wire would only be stopped at the cut, and nobody is left to
+                    // send it again.
+                    link.reset();
                 }
+                let delay = link.profile.delay + link.fault.slow_by;
+                let at = link.last_arrival.max(now + delay);
+                self.core.tell_reset(other, node, at, id);
             }
             // A silent death resets nothing yet: peers go on sending into the void, and the
             // connection ends when the machine is back and answers with a reset.

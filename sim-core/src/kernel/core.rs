@@ -242,15 +242,31 @@ impl<P: Process> Core<P> {
         self.link(from, to).held.push_back(held);
     }
 
-    /// Lets go what waited at a link that is no longer cut.
+    /// Lets `node` hear, at `at`, that its connection to `peer` is gone; at a cut the news waits.
+    pub(super) fn tell_reset(&mut self, node: NodeId, peer: NodeId, at: Nanos, cause: EventId) {
+        let back = self.link(peer, node);
+        if back.fault.cut {
+            back.reset_due = Some(cause.0);
+            return;
+        }
+        let cause = cause.0;
+        self.queue.push(at, Body::Reset { node, peer, cause });
+    }
+
+    /// Lets go what waited at a link that is no longer cut: first the news that the connection of
+    /// before is gone, then what was sent on the present one.
     pub(super) fn release(&mut self, from: NodeId, to: NodeId) {
         let now = self.now();
         let link = self.link(from, to);
         let delay = link.profile.delay + link.fault.slow_by;
         let connection = link.connection;
         let held = std::mem::take(&mut link.held);
+        let reset_due = link.reset_due.take();
         let arrive = link.last_arrival.max(now + delay);
         link.last_arrival = arrive;
+        if let Some(cause) = reset_due {
+            self.tell_reset(to, from, arrive, EventId(cause));
+        }
         for waiting in held {
             // The cause stays what it was; the departure is the retransmission.
             self.deliver_at(
@@ -296,20 +312,13 @@ impl<P: Process> Core<P> {
         self.link(b, a).reset();
     }
 
-    /// Ends the connection between two nodes; the peer is told unless a cut keeps the news from it.
+    /// Ends the connection between two nodes; the peer is told, at a cut when it heals.
     pub(super) fn close(&mut self, node: NodeId, peer: NodeId, cause: EventId) {
         self.disconnect(node, peer);
         let now = self.now();
         let link = self.link(node, peer);
-        if !link.fault.cut {
-            let at = now + link.profile.delay + link.fault.slow_by;
-            let reset = Body::Reset {
-                node: peer,
-                peer: node,
-                cause: cause.0,
-            };
-            self.queue.push(at, reset);
-        }
+        let at = now + link.profile.delay + link.fault.slow_by;
+        self.tell_reset(peer, node, at, cause);
     }
 
     pub(super) fn disk_write(&mut self, node: NodeId, bytes: u64) -> Nanos {

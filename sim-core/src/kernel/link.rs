@@ -2,7 +2,9 @@
 //!
 //! A link is one direction of one TCP connection: it keeps order (unless told otherwise), and while
 //! it is cut it holds what was sent, as TCP does by retransmission, until it heals or until one side
-//! gives the connection up ([`super::Cx::disconnect`], a crash). Loss on the other hand takes a
+//! gives the connection up ([`super::Cx::disconnect`], a crash). The news that the other side is gone
+//! waits at a cut as well: who sent to a process that died meanwhile is reset when its segments get
+//! through to the machine (RFC 9293, 3.5.2, group 1). Loss on the other hand takes a
 //! message away for good, as if the connection had died behind it: the sender finds out by its own
 //! timeout. Left out: slow start, windows, bandwidth shared between links.
 
@@ -93,6 +95,8 @@ pub struct Link<M> {
     /// Present faults.
     pub fault: LinkFault,
     pub(super) held: VecDeque<HeldMessage<M>>,
+    /// The receiver is to hear that its connection is gone, once the cut heals: the event that ended it.
+    pub(super) reset_due: Option<u64>,
 }
 
 impl<M> Link<M> {
@@ -107,6 +111,7 @@ impl<M> Link<M> {
             wire_free: 0,
             fault: LinkFault::default(),
             held: VecDeque::new(),
+            reset_due: None,
         }
     }
 
@@ -115,5 +120,6 @@ impl<M> Link<M> {
         self.connection += 1;
         self.open = false;
         self.held.clear();
+        self.reset_due = None;
     }
 }

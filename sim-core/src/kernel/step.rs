@@ -107,6 +107,12 @@ impl<P: Process> World<P> {
                 (Some(from), cause, Kind::Internal)
             }
             Body::Reset { node, peer, cause } => {
+                let link = self.core.link(peer, node);
+                if link.fault.cut {
+                    link.reset();
+                    link.reset_due = Some(cause);
+                    return (Some(node), cause, Kind::Internal);
+                }
                 let slot = &self.nodes[node.0 as usize];
                 if matches!(slot.state, NodeState::Down { .. }) {
                     return (Some(node), cause, Kind::Internal);
@@ -167,19 +173,9 @@ impl<P: Process> World<P> {
         if let NodeState::Down { silent, .. } = slot.state {
             if !silent {
                 // The machine is there and its port is closed: the sender is refused.
-                let back = self.core.link(to, from);
-                if !back.fault.cut {
-                    let at = self.core.now() + self.core.link(to, from).profile.delay;
-                    self.core.disconnect(from, to);
-                    self.core.queue.push(
-                        at,
-                        Body::Reset {
-                            node: from,
-                            peer: to,
-                            cause: id.0,
-                        },
-                    );
-                }
+                let at = self.core.now() + self.core.link(to, from).profile.delay;
+                self.core.disconnect(from, to);
+                self.core.tell_reset(from, to, at, id);
             }
             return false;
         }

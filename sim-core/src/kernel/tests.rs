@@ -79,6 +79,47 @@ fn a_crash_tells_peers_and_a_power_loss_does_not() {
 }
 
 #[test]
+fn the_news_of_a_death_behind_a_cut_comes_when_it_heals() {
+    let (a, b) = (NodeId(0), NodeId(1));
+    let cut = || Deed::Cut(a, b);
+    let cases: [(&str, Vec<Deed<()>>); 4] = [
+        ("a crash behind a cut", vec![cut(), Deed::Crash(b)]),
+        (
+            "a cut that the reset meets on its way",
+            vec![Deed::Crash(b), cut()],
+        ),
+        (
+            "a crash and a restart behind a cut",
+            vec![cut(), Deed::Crash(b), Deed::Restart(b)],
+        ),
+        (
+            "a power loss behind a cut",
+            vec![cut(), Deed::PowerLoss(b), Deed::Restart(b)],
+        ),
+    ];
+    for (what, deeds) in cases {
+        let (mut world, mut scratch) = match_of_two(7);
+        run_until(&mut world, &mut scratch, 10 * MILLISECOND);
+        for deed in &deeds {
+            world.apply(deed, &mut scratch).expect(what);
+        }
+        run_until(&mut world, &mut scratch, 40 * MILLISECOND);
+        let player = |world: &World<toy::Player>| world.nodes()[0].process.clone();
+        assert_eq!(player(&world).resets, 0, "{what}: the cut keeps it");
+        world
+            .apply(&Deed::Heal(a, b), &mut scratch)
+            .expect("can heal");
+        run_until(&mut world, &mut scratch, 60 * MILLISECOND);
+        let after = player(&world);
+        assert_eq!(after.resets, 1, "{what}: the heal lets it through");
+        // The ball of the dead connection is gone for good.
+        let hits = after.hits;
+        run_until(&mut world, &mut scratch, 90 * MILLISECOND);
+        assert_eq!(player(&world).hits, hits, "{what}");
+    }
+}
+
+#[test]
 fn a_pause_holds_inputs_and_a_slow_cpu_spaces_them() {
     let (mut world, mut scratch) = match_of_two(7);
     run_until(&mut world, &mut scratch, 10 * MILLISECOND);
