@@ -22,9 +22,10 @@ const REACHED: &[&str] = &[
     "state-compared",
 ];
 
+/// In seed 5543 a store that is cut off crashes with a commit under way.
 #[test]
 fn exactly_once_holds_whatever_fails() {
-    assert_good(&sweep(SWEEP, 0..10, |it| it), REACHED);
+    assert_good(&sweep(SWEEP, (0..10).chain([5543]), |it| it), REACHED);
 }
 
 #[test]
