@@ -5,9 +5,11 @@
 //!
 //! Owners are taken from the members' own notes: of what they are given, and of what they keep when
 //! they enter a generation. Who has not heard of a generation breaks nothing in it, however long it
-//! holds what others have been given meanwhile: that Kafka does not promise. Commits are taken from
-//! the coordinators' notes. A commit may be seen again by a coordinator that reads its log; what it
-//! reads is not judged, only what is committed then.
+//! holds what others have been given meanwhile: that Kafka does not promise. Nor does it promise that
+//! what a member still takes over was not given to another since: it counts for the generation in
+//! which it was this member's. Commits are taken from the coordinators' notes. One that a new
+//! coordinator found above its high watermark is told again when that has passed it: by its place in
+//! the log it is known, and each is judged once.
 
 use super::facts::Cluster;
 use super::ids::TopicPartition;
@@ -27,7 +29,7 @@ const GENERATIONS: usize = 4;
 pub(super) struct GroupInvariants {
     /// Who owned a partition in a generation; of the newest ones seen, in order.
     owners: BTreeMap<(Name, TopicPartition), Vec<(i64, NodeId)>>,
-    committed: BTreeMap<(Name, TopicPartition), i64>,
+    committed: BTreeMap<(Name, TopicPartition), Commit>,
     /// Where the owner's application has sought a position: so often a commit may go back, and no
     /// further than to that offset.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,6 +37,14 @@ pub(super) struct GroupInvariants {
     stops: BTreeMap<(Name, TopicPartition), Stop>,
     #[serde(skip_serializing_if = "ShareInvariants::is_empty")]
     shares: ShareInvariants,
+}
+
+/// What was committed last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+struct Commit {
+    offset: i64,
+    /// Its record in the coordinator's log: leader epoch and offset, which go up with the log.
+    record: Option<(i32, i64)>,
 }
 
 /// How long a partition stood still: nobody owned it, or its owner was heard of no more.
@@ -159,9 +169,17 @@ impl GroupInvariants {
             }
             Rule::PartitionKept => return self.owned(key, note, one),
             Rule::OffsetCommitted => {
-                let before = self.committed.insert(key.clone(), note.after);
-                let before = before.filter(|it| note.after < *it)?;
-                if !self.may_go_back(&key, note.after) {
+                let commit = Commit {
+                    offset: note.after,
+                    record: note.record,
+                };
+                let known = self.committed.get(&key);
+                if known.is_some_and(|it| note.record.is_some() && note.record <= it.record) {
+                    // Told again.
+                    return None;
+                }
+                let before = self.committed.insert(key.clone(), commit)?.offset;
+                if note.after < before && !self.may_go_back(&key, note.after) {
                     let text = format!("{} went back from {before} to {}", note.group, note.after);
                     return Some(("CommitMonotone", text));
                 }
@@ -252,6 +270,7 @@ mod tests {
                 tp: (*rule != Rule::GroupDeleted).then(TopicPartition::default),
                 before: -1,
                 after: *after,
+                record: None,
             };
             let found = seen.observe(&note, |one, other| one.0 > 7 && other.0 > 7);
             let found = found.map(|(name, _)| name);
@@ -363,5 +382,37 @@ mod tests {
                 (Committed, 0, 60, back),
             ],
         );
+    }
+
+    #[test]
+    fn a_commit_that_is_read_again_is_judged_once() {
+        // Coordinators, the records that they tell of (leader epoch and offset), and their commits.
+        let told = [
+            (1, (3, 7), 192, None),
+            (1, (3, 8), 193, None),
+            // The next one read both, and a third that the first one had not committed.
+            (2, (3, 7), 192, None),
+            (2, (3, 8), 193, None),
+            (2, (3, 9), 200, None),
+            // What is written anew is judged, also where a log that was cut off had been longer.
+            (2, (4, 8), 199, Some("CommitMonotone")),
+            (2, (4, 9), 201, None),
+        ];
+        let mut seen = GroupInvariants::default();
+        for (node, record, offset, expected) in told {
+            let note = GroupNote {
+                node: NodeId(node),
+                rule: Rule::OffsetCommitted,
+                group: Arc::from("g"),
+                member: None,
+                tp: Some(TopicPartition::default()),
+                before: -1,
+                after: offset,
+                record: Some(record),
+            };
+            let found = seen.observe(&note, |_, _| false);
+            let found = found.map(|(name, _)| name);
+            assert_eq!(found, expected, "{offset} by {node} at {record:?}");
+        }
     }
 }

@@ -137,7 +137,7 @@ pub enum Rule {
     GroupDeleted,
     /// A coordinator refused a commit. Before: the committer's generation; after: error code number.
     OffsetCommitRefused,
-    /// A member was given a partition. After: generation.
+    /// A member has a partition that it was given. After: the (last) generation in which it was.
     PartitionAssigned,
     /// A member gave a partition up, after its work. Before: its position; after: generation.
     PartitionRevoked,
@@ -331,6 +331,9 @@ pub struct GroupNote {
     pub before: i64,
     /// Value after.
     pub after: i64,
+    /// The record that says so in the coordinator's log, if one does: leader epoch and offset. A
+    /// coordinator that reads the log tells of it again.
+    pub record: Option<(i32, i64)>,
 }
 
 impl Note {

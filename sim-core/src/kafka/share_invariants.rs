@@ -237,6 +237,7 @@ mod tests {
                 tp: Some(TopicPartition::default()),
                 before: *before,
                 after: *after,
+                record: None,
             };
             let found = seen.observe(&note, *rule, 3).map(|(name, _)| name);
             assert_eq!(

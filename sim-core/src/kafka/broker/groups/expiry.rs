@@ -130,6 +130,7 @@ impl Broker {
                 tp: Some(*tp),
                 before: old.committed.offset,
                 after: -1,
+                record: None,
             })));
         }
         if known.is_empty() {

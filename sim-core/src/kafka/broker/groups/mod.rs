@@ -329,6 +329,7 @@ impl Broker {
             tp: None,
             before,
             after,
+            record: None,
         };
         cx.note(Note::Group(Box::new(note)));
     }

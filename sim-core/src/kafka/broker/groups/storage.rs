@@ -130,7 +130,7 @@ impl Broker {
                 }
             }
             Written::TxnEnd { producer, commits } => {
-                self.take_txn_offsets(partition, (producer, commits), cx);
+                self.take_txn_offsets(partition, (producer, commits), done.needs, cx);
             }
             Written::Expired(partitions) => {
                 self.forget_offsets(partition, &group, &partitions, cx);
@@ -140,7 +140,7 @@ impl Broker {
                 at_ms,
                 answer_to,
             } => {
-                self.take_offsets(partition, &group, &offsets, at_ms, cx);
+                self.take_offsets(partition, &group, &offsets, (at_ms, done.needs), cx);
                 if let Some(to) = answer_to {
                     self.answer_commit(to, ErrorCode::None, done.written, cx);
                 }
@@ -148,15 +148,17 @@ impl Broker {
         }
     }
 
+    /// Committed offsets count from now on. They were written then, and below this offset.
     pub(super) fn take_offsets(
         &mut self,
         partition: u16,
         group: &Name,
         offsets: &[CommittedOffset],
-        at_ms: i64,
+        (at_ms, needs): (i64, i64),
         cx: &mut KafkaCx<'_>,
     ) {
         let node = cx.me();
+        let record = self.record_below(partition, needs);
         let Some(shard) = self.shard(partition) else {
             return;
         };
@@ -176,8 +178,17 @@ impl Broker {
                 tp: Some(it.tp),
                 before,
                 after: it.offset,
+                record,
             })));
         }
+    }
+
+    /// The last record below this offset: its leader epoch, and its own offset.
+    fn record_below(&self, partition: u16, offset: i64) -> Option<(i32, i64)> {
+        let topic = self.groups.as_ref()?.topic;
+        let hosted = self.partitions.get(TopicPartition { topic, partition })?;
+        let epoch = hosted.log.log().epochs().epoch_for_offset(offset - 1)?;
+        Some((epoch, offset - 1))
     }
 
     /// Tells those who have waited for too long.

@@ -268,6 +268,7 @@ impl Broker {
         &mut self,
         partition: u16,
         (producer, commits): (i64, bool),
+        needs: i64,
         cx: &mut KafkaCx<'_>,
     ) {
         let Some(shard) = self.shard(partition) else {
@@ -277,7 +278,7 @@ impl Broker {
         for (group, offsets) in ended.into_iter().filter(|_| commits) {
             let at_ms = offsets.values().map(|it| it.at_ms).max().unwrap_or(0);
             let offsets: Vec<_> = offsets.values().map(|it| it.committed).collect();
-            self.take_offsets(partition, &group, &offsets, at_ms, cx);
+            self.take_offsets(partition, &group, &offsets, (at_ms, needs), cx);
         }
     }
 }

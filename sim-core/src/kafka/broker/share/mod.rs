@@ -383,6 +383,7 @@ fn note_of(
         tp: Some(tp),
         before,
         after,
+        record: None,
     };
     cx.note(Note::Group(Box::new(note)));
 }

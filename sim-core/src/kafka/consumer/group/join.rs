@@ -375,7 +375,8 @@ impl Consumer {
     /// Says what it keeps of what it had, in the generation that it has come to.
     pub(in super::super) fn note_kept(&self, member: &Membership, cx: &mut KafkaCx<'_>) {
         let generation = i64::from(member.generation);
-        for partition in &self.order {
+        let kept = self.order.iter();
+        for partition in kept.filter(|it| member.given_until(**it).is_none()) {
             let tp = Some(self.client.metadata.tp(*partition));
             self.note_member(member, Rule::PartitionKept, tp, -1, generation, cx);
         }
@@ -407,7 +408,8 @@ impl Consumer {
         self.order.push(partition);
         member.awaiting_offsets.insert(partition);
         let tp = Some(self.client.metadata.tp(partition));
-        let generation = i64::from(member.generation);
+        let generation = member.given_until(partition);
+        let generation = i64::from(generation.unwrap_or(member.generation));
         self.note_member(member, Rule::PartitionAssigned, tp, -1, generation, cx);
     }
 

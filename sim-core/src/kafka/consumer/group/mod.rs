@@ -482,6 +482,7 @@ impl Consumer {
             tp,
             before,
             after,
+            record: None,
         };
         cx.note(Note::Group(Box::new(note)));
     }

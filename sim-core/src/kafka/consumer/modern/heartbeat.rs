@@ -10,7 +10,7 @@ use super::{LocalAssignment, ModernState, Sent, about};
 use crate::kafka::client::span;
 use crate::kafka::error::ErrorCode;
 use crate::kafka::group_protocol::GroupRequest;
-use crate::kafka::ids::TopicPartition;
+use crate::kafka::ids::{TopicId, TopicPartition};
 use crate::kafka::node::KafkaCx;
 use crate::kafka::note::Rule;
 use crate::kafka::rules::modern_group::member::{
@@ -217,6 +217,9 @@ impl Consumer {
             modern.next = cx.now().saturating_add(interval);
         }
         modern.not_before = 0;
+        if let Some(told) = &answer.assignment {
+            self.take_target(member, told);
+        }
         if member.generation != answer.member_epoch {
             member.generation = answer.member_epoch;
             self.note_kept(member, cx);
@@ -224,7 +227,11 @@ impl Consumer {
         if let Some(outputs) = self.outputs.as_mut().filter(|_| answer.member_epoch > 0) {
             outputs.joined(&member.member_id, answer.member_epoch);
         }
-        let (Some(told), Some(modern)) = (&answer.assignment, &mut member.modern) else {
+    }
+
+    /// `processAssignmentReceived`, in the epoch of before.
+    fn take_target(&mut self, member: &mut Membership, told: &Partitions<TopicId>) {
+        let Some(modern) = &mut member.modern else {
             return;
         };
         let metadata = &mut self.client.metadata;
@@ -236,6 +243,13 @@ impl Consumer {
             metadata.number_anew(TopicPartition { topic, partition })
         });
         let partitions: BTreeSet<u16> = own.collect();
+        if let Some(begun) = &modern.reconciling {
+            let new = begun.partitions.difference(&modern.current.partitions);
+            for gone in new.filter(|it| !partitions.contains(it)) {
+                modern.overtaken.entry(*gone).or_insert(member.generation);
+            }
+        }
+        modern.overtaken.retain(|it, _| !partitions.contains(it));
         if modern.target.number < 0 || modern.target.partitions != partitions {
             modern.target = LocalAssignment {
                 number: modern.target.number.max(modern.current.number) + 1,

@@ -6,7 +6,10 @@
 //! on reading the others. Nothing is given up before the application's next `poll()`: it may have
 //! records of it in hand (KAFKA-20332, after 4.3.0). What is only taken waits for it with
 //! `enable.auto.commit`, which commits first. A member that is fenced loses all at once, and joins
-//! again whatever its application does. The state is Kafka's, with one difference: what Kafka does
+//! again whatever its application does. A new assignment does not stop the taking over of the one
+//! before it: what only that one gives is taken, and given up again, although the coordinator may
+//! have given it to another by then. It may where the member had to say anew what it owns: its answer
+//! is that it does not own it (yet). The state is Kafka's, with one difference: what Kafka does
 //! in the states FENCED and PREPARE_LEAVING while callbacks run is done at once here.
 //!
 //! Committing and asking for committed offsets are those of [`super::group`]; the generation there
@@ -14,6 +17,8 @@
 
 mod heartbeat;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use super::Consumer;
 use super::group::{GroupAbout, Membership};
@@ -25,7 +30,7 @@ use crate::kafka::note::Rule;
 use crate::kafka::rules::classic_group::Name;
 use crate::kernel::{Nanos, Purpose};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const MEMBER_ID: Purpose = Purpose::named("consumer.member-id");
@@ -112,6 +117,10 @@ pub(super) struct Modern {
     current: LocalAssignment,
     /// What it is turning its assignment into, while its commit is under way.
     reconciling: Option<LocalAssignment>,
+    /// What that gives it, or has given it, although the coordinator told it otherwise meanwhile; by
+    /// the last epoch in which each partition was its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    overtaken: BTreeMap<u16, i32>,
     /// Until then that commit is tried, ns, and not before this, ns.
     commit_deadline: Nanos,
     commit_again: Nanos,
@@ -138,6 +147,13 @@ impl Membership {
     pub(super) fn modern_identity(&self) -> Option<(Name, i32)> {
         let joined = self.modern.is_some() && self.generation >= 0;
         joined.then(|| (Arc::clone(&self.member_id), self.generation))
+    }
+
+    /// The last epoch in which a partition was given to it, if it took it over although the
+    /// coordinator had told it otherwise by then, and did not give it up yet.
+    pub(super) fn given_until(&self, partition: u16) -> Option<i32> {
+        let modern = self.modern.as_ref()?;
+        modern.overtaken.get(&partition).copied()
     }
 
     fn modern_state(&self) -> ModernState {
@@ -201,6 +217,7 @@ impl Consumer {
             modern.target = LocalAssignment::default();
             modern.sent = Sent::default();
             modern.reconciling = None;
+            modern.overtaken.clear();
         }
     }
 
@@ -211,6 +228,7 @@ impl Consumer {
             modern.current = LocalAssignment::default();
             modern.target = LocalAssignment::default();
             modern.reconciling = None;
+            modern.overtaken.clear();
         }
     }
 

@@ -130,6 +130,9 @@ impl Consumer {
         self.keep_all();
         member.rebalances += 1;
         if let Some(modern) = &mut member.modern {
+            modern
+                .overtaken
+                .retain(|it, _| wanted.partitions.contains(it));
             modern.current = wanted;
             modern.state = ModernState::Acknowledging;
         }

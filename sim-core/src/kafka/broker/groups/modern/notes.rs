@@ -91,6 +91,7 @@ fn note(
         tp: None,
         before: before.into(),
         after: after.into(),
+        record: None,
     };
     cx.note(Note::Group(Box::new(note)));
 }
