@@ -219,6 +219,24 @@ fn one_group_reads_two_topics() {
     }
 }
 
+/// Sticky members go by racks as cooperative ones do, and nobody does where brokers have none.
+#[test]
+fn racks_matter_to_sticky_members_and_only_where_brokers_have_some() {
+    let story = include_str!("../../scenarios/rack-aware.toml");
+    let strategy = "\"cooperative-sticky\"";
+    assert!(story.contains(strategy));
+    support::holds("sticky", &story.replace(strategy, "\"sticky\""));
+    let racks = "racks = { b1 = \"east\", b2 = \"north\", b3 = \"west\" }\n";
+    assert!(story.contains(racks));
+    let (bare, _) = story.split_once("[[expect]]").expect("it has expectations");
+    let still = [
+        "group.near.generation == 1 and group.anywhere.generation == 1",
+        "group.near.orders-0.owner == group.near.orders-1.owner",
+    ];
+    let text = bare.replace(racks, "") + &support::expecting(&still);
+    support::holds("no racks", &text);
+}
+
 /// Unkeyed records, a broker that stands still, and what was put into its queue before it was found
 /// out: with `partitioner.availability.timeout.ms` less of it waits there in vain.
 #[test]

@@ -242,6 +242,7 @@ settings! {
         #[serde(skip)] "group.id" => group_id: String = String::new(), "The group it joins; none = partitions by hand, no commits.";
         #[serde(skip)] "group.protocol" => group_protocol: GroupProtocol = GroupProtocol::Classic, "How it is a member: by JoinGroup and SyncGroup, or by heartbeats alone (KIP-848).";
         #[serde(skip)] "group.remote.assignor" => group_remote_assignor: String = String::new(), "The coordinator's assignor that it votes for; none = the coordinator's default.";
+        #[serde(skip)] "client.rack" => client_rack: String = String::new(), "Where it is (a broker.rack): with group.protocol=classic, range and sticky give it partitions with a replica there (KIP-881). The coordinator's own assignors do not look at it.";
         #[serde(skip)] "group.instance.id" => group_instance_id: String = String::new(), "Makes it a static member (KIP-345): it may come back within the session without a rebalance.";
         #[serde(skip)] "partition.assignment.strategy" => assignment_strategy: Strategies = Strategies(vec![Assignor::Range, Assignor::CooperativeSticky]), "Assignors in order of preference; cooperative only if all of them are.";
         #[serde(skip)] "session.timeout.ms" => session_timeout_ms: i64 = 45_000, "Without a heartbeat for this long a member is out.";

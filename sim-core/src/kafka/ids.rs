@@ -67,6 +67,9 @@ pub struct AddressBook {
     /// Names of the topics by number, which metadata answers would bring along.
     #[serde(skip)]
     pub topics: Vec<Arc<str>>,
+    /// `broker.rack` of the brokers that have one, likewise.
+    #[serde(skip)]
+    pub racks: Vec<(BrokerId, Arc<str>)>,
 }
 
 impl AddressBook {

@@ -20,6 +20,9 @@ use serde::Serialize;
 pub struct ClusterSpec {
     /// Brokers: (name in the scenario, `node.id`).
     pub brokers: Vec<(String, BrokerId)>,
+    /// `broker.rack` of those that have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub racks: Vec<(BrokerId, String)>,
     /// Controllers: (name, `node.id`); ids differ from the brokers'.
     pub controllers: Vec<(String, BrokerId)>,
     /// Settings of all brokers and controllers.

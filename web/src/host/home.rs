@@ -53,6 +53,7 @@ fn cluster(parts: Parts) -> ClusterSpec {
         controllers: [("c1", 101), ("c2", 102), ("c3", 103)]
             .map(machine)
             .to_vec(),
+        racks: Vec::new(),
         topics: vec![TopicSpec {
             name: "orders".to_owned(),
             assignment: vec![vec![1, 2, 3]],

@@ -5,11 +5,13 @@
 //! answers bring nothing new), and every `metadata.max.age.ms`. An error response may name the new
 //! leader (KIP-951). A client has one topic, whose partitions it knows by their numbers, or several;
 //! then it numbers their partitions in the order in which it hears of them. Of other topics, which
-//! the leader of a group assigns, it knows the number of partitions. Topic ids and deleted topics are
+//! the leader of a group assigns, it knows the number of partitions; and where brokers have racks,
+//! those of all replicas. Topic ids and deleted topics are
 //! left out.
 
+use super::racks::{PartitionRacks, Racks};
 use super::{Backoff, NEVER};
-use crate::kafka::ids::{BrokerId, TopicId, TopicPartition};
+use crate::kafka::ids::{AddressBook, BrokerId, TopicId, TopicPartition};
 use crate::kafka::protocol::PartitionMetadata;
 use crate::kafka::rules::position::LeaderAndEpoch;
 use crate::kernel::Nanos;
@@ -31,6 +33,9 @@ pub struct ClientMetadata {
     /// Other topics that it follows, with their partitions once an answer has told them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     others: BTreeMap<TopicId, Option<u16>>,
+    /// The racks of their replicas, and of those of its own; none in a cluster without racks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    racks: Option<Box<Racks>>,
     /// Live brokers as the last answer named them; empty before the first.
     brokers: Vec<BrokerId>,
     max_age: Nanos,
@@ -53,6 +58,7 @@ impl ClientMetadata {
             places: Vec::new(),
             partitions: Vec::new(),
             others: BTreeMap::new(),
+            racks: None,
             brokers: Vec::new(),
             max_age,
             backoff,
@@ -68,6 +74,17 @@ impl ClientMetadata {
     pub(in crate::kafka) fn with_topics(mut self, topics: Vec<TopicId>) -> Self {
         self.topics = topics;
         self
+    }
+
+    /// A client that hears of the racks of these brokers.
+    pub(in crate::kafka) fn with_racks(mut self, book: &AddressBook) -> Self {
+        self.racks = Racks::of(book);
+        self
+    }
+
+    /// The racks of all partitions that it knows of; none in a cluster without racks.
+    pub(in crate::kafka) fn racks(&self) -> Option<&PartitionRacks> {
+        self.racks.as_ref().map(|it| &it.partitions)
     }
 
     /// The topics that it has.
@@ -122,6 +139,10 @@ impl ClientMetadata {
     pub(in crate::kafka) fn follow(&mut self, mut topics: BTreeSet<TopicId>) {
         topics.retain(|it| !self.topics().contains(it));
         self.others.retain(|it, _| topics.contains(it));
+        if let Some(mut racks) = self.racks.take() {
+            racks.partitions.retain(|it, _| self.knows(it.topic));
+            self.racks = Some(racks);
+        }
         let known = self.others.len();
         for topic in topics {
             self.others.entry(topic).or_insert(None);
@@ -129,6 +150,10 @@ impl ClientMetadata {
         if self.others.len() > known {
             self.request_update(true);
         }
+    }
+
+    fn knows(&self, topic: TopicId) -> bool {
+        self.topics().contains(&topic) || self.others.contains_key(&topic)
     }
 
     /// The other topics that it follows; `None` until an answer has come since.
@@ -225,6 +250,10 @@ impl ClientMetadata {
             let of_topic = answer.iter().filter(|it| it.tp.topic == *topic);
             let told = of_topic.map(|it| it.tp.partition.saturating_add(1)).max();
             *count = Some(told.unwrap_or(0).max(count.unwrap_or(0)));
+        }
+        if let Some(mut racks) = self.racks.take() {
+            racks.update(&brokers, answer.iter().filter(|it| self.knows(it.tp.topic)));
+            self.racks = Some(racks);
         }
         let heard_of = self.places.len();
         if !self.topics.is_empty() {

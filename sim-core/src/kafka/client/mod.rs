@@ -9,11 +9,13 @@ mod backoff;
 mod connections;
 mod metadata;
 mod network;
+mod racks;
 
 pub(super) use alarm::Alarm;
 pub(super) use backoff::Backoff;
 pub use metadata::ClientMetadata;
 pub(super) use network::{Client, Event, Lost, Timing};
+pub(in crate::kafka) use racks::PartitionRacks;
 
 use crate::kernel::{MILLISECOND, Nanos};
 

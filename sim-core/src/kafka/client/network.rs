@@ -82,7 +82,8 @@ impl<K: Clone> Client<K> {
         let peers = book.brokers.iter().map(|(id, node)| Peer::new(*id, *node));
         Client {
             timing,
-            metadata: ClientMetadata::new(topic, timing.metadata_max_age, timing.retry),
+            metadata: ClientMetadata::new(topic, timing.metadata_max_age, timing.retry)
+                .with_racks(book),
             peers: peers.collect(),
             next_correlation: 0,
             metadata_in_flight: false,

@@ -29,6 +29,7 @@ impl Rig {
             config.set(key, value).expect("a known key and value");
         }
         let book = AddressBook {
+            racks: Vec::new(),
             topics: Vec::new(),
             brokers: vec![(1, NodeId(1)), (2, NodeId(2))],
             controllers: Vec::new(),

@@ -25,6 +25,7 @@ impl Quorum {
         let mut world = World::new(seed, profile);
         let controllers = (0..3).map(|i| (IDS[i], NodeId(i as u32))).collect();
         let book = Arc::new(AddressBook {
+            racks: Vec::new(),
             topics: Vec::new(),
             brokers: Vec::new(),
             controllers,

@@ -22,6 +22,7 @@ pub(super) fn node(broker: BrokerId) -> NodeId {
 
 pub(super) fn book(controllers: &[(BrokerId, NodeId)]) -> Arc<AddressBook> {
     Arc::new(AddressBook {
+        racks: Vec::new(),
         topics: Vec::new(),
         brokers: (1..=3).map(|id| (id, node(id))).collect(),
         controllers: controllers.to_vec(),

@@ -17,6 +17,7 @@ document! {
     pub(crate) struct RawKafka {
         "brokers" => brokers: Servers, required, "How many brokers (named b1, b2, …), or their names, or a table of names and node.ids.";
         "controllers" => controllers: Servers, optional, "The same for the KRaft controllers (default 3, named c1, c2, …).";
+        "racks" => racks: RackNames, optional, "The `broker.rack` of brokers, by their names, e.g. { b1 = \"east\", b2 = \"west\" }.";
         "config" => config: Config<BrokerConfig>, optional, "Settings of all brokers and controllers, by Kafka's own keys.";
         "rules" => rules: RawRules, optional, "Switches of the replication protocol; left out, Kafka 4.x as it is.";
         "topic" => topics: Vec<At<RawTopic>>, optional, "The topics.";
@@ -202,6 +203,44 @@ document! {
     pub(crate) struct RawQuota {
         "client" => client: String, optional, "A producer or consumer; left out: each client without quotas of its own.";
         "config" => config: Config<QuotaConfig>, optional, "Its quotas, by Kafka's own keys.";
+    }
+}
+
+/// Brokers and their racks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct RackNames(pub(super) Vec<(At<String>, At<String>)>);
+
+impl Item for RackNames {
+    fn expected() -> String {
+        "a table of brokers and racks".to_owned()
+    }
+
+    fn read(raw: &At<Raw>, reader: &mut Reader<'_>) -> Option<Self> {
+        let Raw::Table(fields) = &raw.value else {
+            return wrong_kind(raw, reader);
+        };
+        let racks = fields.iter().filter_map(|(name, rack)| {
+            let value: String = Item::read(rack, reader)?;
+            if value.is_empty() {
+                let problem = Problem::bad_value("a rack has a name", "a name");
+                reader.report(&rack.span, problem);
+            }
+            Some((name.clone(), At::new(value, rack.span.clone())))
+        });
+        Some(RackNames(racks.collect()))
+    }
+}
+
+impl JsonSchema for RackNames {
+    fn schema_name() -> Cow<'static, str> {
+        "KafkaRacks".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A table of brokers and their racks.",
+            "type": "object",
+            "additionalProperties": { "type": "string", "minLength": 1 },
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::consumers::{Groups, Member};
 use super::document::{
-    HwOver, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
+    HwOver, RackNames, RawKafka, RawProducer, RawQuota, RawRules, RawTopic, Servers, Truncation,
 };
 use super::settings::Config;
 use super::{consumers, groups, load, orders, processors};
@@ -35,6 +35,7 @@ pub(super) fn cluster(raw: &At<RawKafka>, reader: &mut Reader<'_>) -> Cluster {
     spec.brokers = name_servers(brokers, "broker", &mut nodes, reader);
     spec.controllers = name_servers(controllers, "controller", &mut nodes, reader);
     check_ids(raw, &spec, reader);
+    spec.racks = racks(doc.racks.as_ref(), &spec, reader);
     if let Some(config) = &doc.config {
         spec.config = config.value.value.clone();
         check_broker_config(&config.value, reader);
@@ -122,6 +123,28 @@ fn name_servers(
         servers.push((name.value, id.map_or(first + n as BrokerId, |id| id.value)));
     }
     servers
+}
+
+/// The racks of the brokers that are given one.
+fn racks(
+    raw: Option<&At<RackNames>>,
+    spec: &ClusterSpec,
+    reader: &mut Reader<'_>,
+) -> Vec<(BrokerId, String)> {
+    let mut found = Vec::new();
+    for (name, rack) in raw.map_or(&[][..], |at| at.value.0.as_slice()) {
+        match spec.brokers.iter().find(|(it, _)| *it == name.value) {
+            Some((_, id)) => found.push((*id, rack.value.clone())),
+            None => reader.report(&name.span, unknown_broker(&name.value, spec)),
+        }
+    }
+    found
+}
+
+fn unknown_broker(name: &str, spec: &ClusterSpec) -> Problem {
+    let message = format!("there is no broker `{}`", units::shorten(name));
+    let brokers = spec.brokers.iter().map(|(broker, _)| broker.as_str());
+    Problem::new("unknown-name", message).near(name, brokers)
 }
 
 fn check_ids(raw: &At<RawKafka>, spec: &ClusterSpec, reader: &mut Reader<'_>) {
@@ -317,9 +340,7 @@ fn explicit(
                 .iter()
                 .find(|(broker, _)| *broker == name.value)
             else {
-                let message = format!("there is no broker `{}`", units::shorten(&name.value));
-                let brokers = spec.brokers.iter().map(|(broker, _)| broker.as_str());
-                let problem = Problem::new("unknown-name", message).near(&name.value, brokers);
+                let problem = unknown_broker(&name.value, spec);
                 reader.report(&name.span, problem);
                 continue;
             };

@@ -63,6 +63,9 @@ fn in_the_cluster() {
     with("brokers = 3", "brokers = 3\ncontrollers = 2", "even-quorum", "2", "no more failures than 1");
     with("brokers = 3", "brokers = { b1 = 1, b2 = 1, b3 = 2 }", "duplicate", "{ b1 = 1, b2 = 1, b3 = 2 }", "the same node.id 1");
     with("brokers = 3", "brokers = [\"b1\", \"p1\", \"b3\"]", "duplicate", "\"p1\"", "the name `p1` is taken");
+    with("brokers = 3", "brokers = 3\nracks = { b1 = \"east\", b7 = \"west\" }", "unknown-name", "b7", "there is no broker `b7`");
+    with("brokers = 3", "brokers = 3\nracks = { b1 = \"\" }", "bad-value", "\"\"", "a rack has a name");
+    with("brokers = 3", "brokers = 3\nracks = [\"east\"]", "bad-value", "[\"east\"]", "a table of brokers and racks");
     with("\"p1\"", "\"time\"", "bad-value", "\"time\"", "meaning of its own");
     with("\"p1\"", "\"my producer\"", "bad-value", "\"my producer\"", "not a name for a node");
     with("\"p1\"", "\"orders-1\"", "duplicate", "\"orders-1\"", "is taken");

@@ -50,6 +50,7 @@ struct Rig {
 impl Rig {
     fn new(config: BrokerConfig, rules: ReplicationRules) -> Self {
         let book = AddressBook {
+            racks: Vec::new(),
             topics: Vec::new(),
             brokers: BROKERS.to_vec(),
             controllers: CONTROLLERS.to_vec(),

@@ -97,7 +97,7 @@ impl Consumer {
             self.find_coordinator(member, cx);
             return;
         }
-        if member.state == MemberState::Stable && self.topics_have_grown(member) {
+        if member.state == MemberState::Stable && self.topics_have_changed(member) {
             member.assigned_of = None;
             self.request_rejoin(member);
         }
@@ -117,14 +117,15 @@ impl Consumer {
         }
     }
 
-    /// Whether topics have grown since this member, the leader, made the assignment
-    /// (`rejoinNeededOrPending`).
-    fn topics_have_grown(&self, member: &Membership) -> bool {
+    /// Whether topics have grown, or replicas are on other racks, since this member, the leader,
+    /// made the assignment (`rejoinNeededOrPending`). A leader without a rack does not look at racks.
+    fn topics_have_changed(&self, member: &Membership) -> bool {
         let metadata = &self.client.metadata;
         let others = || metadata.followed().unwrap_or_default();
         member.assigned_of.is_some_and(|own| {
             own < metadata.partition_count()
                 || (!member.assigned_others.is_empty() && member.assigned_others != others())
+                || (member.assigned_racks.as_ref()).is_some_and(|it| Some(it) != metadata.racks())
         })
     }
 
@@ -190,7 +191,8 @@ impl Consumer {
     fn send_join(&mut self, member: &mut Membership, cx: &mut KafkaCx<'_>) {
         let owned = self.order.iter().map(|it| self.client.metadata.tp(*it));
         let topics = self.client.metadata.topics();
-        let metadata = assignment::subscription(topics, owned, member.generation);
+        let metadata =
+            assignment::subscription(topics, owned, member.generation, &self.config.client_rack);
         let protocols = self.config.assignment_strategy.0.iter().map(|it| Protocol {
             name: Arc::from(it.name()),
             metadata: Bytes::clone(&metadata),
@@ -285,9 +287,13 @@ impl Consumer {
         let mut assignments: Vec<(Name, Bytes)> = Vec::new();
         member.assigned_of = None;
         member.assigned_others.clear();
+        member.assigned_racks = None;
         if leads {
             member.assigned_of = Some(self.client.metadata.partition_count());
             member.assigned_others = self.client.metadata.followed().unwrap_or_default();
+            let racks = self.client.metadata.racks();
+            let rack = &self.config.client_rack;
+            member.assigned_racks = racks.filter(|_| !rack.is_empty()).cloned();
             let own = self.client.metadata.counts().into_iter();
             let others = member.assigned_others.iter();
             let all = own.chain(others.map(|(topic, count)| (*topic, *count)));
@@ -299,7 +305,7 @@ impl Consumer {
             });
             let known: Vec<_> = known.collect();
             let protocol = joined.protocol.as_deref().unwrap_or_default();
-            assignments = assignment::assign(protocol, &joined.members, &known);
+            assignments = assignment::assign(protocol, &joined.members, &known, racks);
         }
         let sync = SyncRequest {
             member_id: Arc::clone(&member.member_id),

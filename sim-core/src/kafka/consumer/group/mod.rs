@@ -14,7 +14,7 @@ mod join;
 
 pub(in crate::kafka) use assignment::subscribes;
 
-use super::super::client::{NEVER, span};
+use super::super::client::{NEVER, PartitionRacks, span};
 use super::Consumer;
 use super::modern::Modern;
 use super::share::Share;
@@ -101,6 +101,9 @@ pub(super) struct Membership {
     /// The same of the topics that only others in the group read.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     assigned_others: BTreeMap<TopicId, u16>,
+    /// As leader with a `client.rack`: over which racks of the replicas it made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assigned_racks: Option<PartitionRacks>,
     /// Elected, and waiting for metadata of topics that only others read.
     #[serde(skip_serializing_if = "Option::is_none")]
     elected: Option<Box<JoinAnswer>>,
@@ -170,6 +173,7 @@ impl Membership {
             state: MemberState::Unjoined,
             assigned_of: None,
             assigned_others: BTreeMap::new(),
+            assigned_racks: None,
             elected: None,
             rejoin: true,
             prepared: false,

@@ -52,6 +52,7 @@ impl Rig {
         }
         assert_eq!(config.problems(), [], "{settings:?}");
         let book = AddressBook {
+            racks: Vec::new(),
             topics: Vec::new(),
             brokers: vec![(1, NodeId(1)), (2, NodeId(2))],
             controllers: Vec::new(),
