@@ -125,6 +125,8 @@ settings! {
         "log.cleaner.dedupe.buffer.size" => log_cleaner_dedupe_bytes: u64 = 134_217_728, "Room for the keys of one pass, 24 bytes each; filled to 0.9.";
         "log.flush.writeback.ms" => writeback_ms: i64 = 30_000, "Not a Kafka key: how long the operating system keeps written pages before it puts them on the disk (vm.dirty_expire_centisecs).";
         #[serde(skip)] "log.flush.scheduler.interval.ms" => flush_scheduler_ms: i64 = 9_223_372_036_854_775_807, "How often brokers look for logs whose flush.ms is over; by default never, so that flush.ms does nothing.";
+        #[serde(skip)] "log.flush.interval.messages" => flush_messages: i64 = 9_223_372_036_854_775_807, "flush.messages of topics that set none of their own; by default never.";
+        #[serde(skip)] "log.flush.interval.ms" => flush_ms: i64 = -1, "flush.ms of topics that set none of their own (-1 = log.flush.scheduler.interval.ms).";
         "eligible.leader.replicas.enable" => elr_enabled: bool = true, "Whether the ELR feature (KIP-966) is on, as in new 4.1+ clusters.";
         "metadata.log.max.record.bytes.between.snapshots" => snapshot_bytes: u64 = 20_971_520, "A controller writes a snapshot after this much metadata.";
         #[serde(skip)] "group.initial.rebalance.delay.ms" => group_initial_rebalance_delay_ms: i64 = 3_000, "An empty group waits this long for company, again for each newcomer.";
@@ -192,8 +194,8 @@ settings! {
         #[serde(skip)] "leader.replication.throttled.replicas" => leader_throttled_replicas: String = String::new(), "Replicas that leader.replication.throttled.rate holds back: `*`, or a list such as 0:1,0:2 (partition:broker).";
         #[serde(skip)] "follower.replication.throttled.replicas" => follower_throttled_replicas: String = String::new(), "The same for follower.replication.throttled.rate.";
         "index.interval.bytes" => index_interval_bytes: u32 = 4_096, "Bytes of records between two entries of a segment's indexes.";
-        #[serde(skip)] "flush.messages" => flush_messages: i64 = 9_223_372_036_854_775_807, "So many records that are not on disk are put there; by default never: replication is what protects them.";
-        #[serde(skip)] "flush.ms" => flush_ms: i64 = 9_223_372_036_854_775_807, "A log is put on disk when it was not for so long; looked at every log.flush.scheduler.interval.ms.";
+        #[serde(skip)] "flush.messages" => flush_messages: i64 = 0, "So many records that are not on disk are put there (0 = the cluster's log.flush.interval.messages; by default never: replication is what protects them).";
+        #[serde(skip)] "flush.ms" => flush_ms: i64 = -1, "A log is put on disk when it was not for so long (-1 = the cluster's log.flush.interval.ms); looked at every log.flush.scheduler.interval.ms.";
         "segment.index.bytes" => segment_index_bytes: u32 = 10_485_760, "Size of an index; a segment whose index is full is closed.";
     }
 }

@@ -6,6 +6,7 @@
 use super::Broker;
 use crate::kafka::config::TopicConfig;
 use crate::kafka::ids::TopicId;
+use crate::kafka::metadata::ConfigResource;
 use crate::kafka::rules::isr::LeaderConfig;
 use crate::log::{LogConfig, TierConfig};
 
@@ -18,7 +19,30 @@ impl Broker {
                 let _ = config.set(key.key, value);
             }
         }
+        let (messages, ms) = self.flush_defaults();
+        if config.flush_messages == 0 {
+            config.flush_messages = messages;
+        }
+        if config.flush_ms < 0 {
+            config.flush_ms = ms;
+        }
         config
+    }
+
+    /// `flush.messages` and `flush.ms` of topics that set none (`KafkaConfig.extractLogConfigMap`).
+    fn flush_defaults(&self) -> (i64, i64) {
+        let configs = &self.meta.image().configs;
+        let cluster = |key: &str, otherwise: i64| {
+            let set = configs.get(&(ConfigResource::Cluster, key.to_owned()));
+            set.and_then(|it| it.parse().ok()).unwrap_or(otherwise)
+        };
+        let own = &self.config;
+        let ms = match own.flush_ms {
+            ..0 => own.flush_scheduler_ms,
+            set => set,
+        };
+        let messages = cluster("log.flush.interval.messages", own.flush_messages);
+        (messages, cluster("log.flush.interval.ms", ms))
     }
 
     pub(super) fn leader_config(&self, config: &TopicConfig) -> LeaderConfig {
