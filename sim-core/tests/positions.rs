@@ -143,3 +143,55 @@ fn a_crash_at_every_step_between_a_poll_and_its_commit() {
     let late = ["before", "sync"].map(|mode| crash(&settings(mode), 35_000));
     assert_eq!(late, [(true, true); 2]);
 }
+
+/// A record that nobody finished before its member died, and that compaction took before another was
+/// handed it: the group did not pass over it, a later value of its key stands for it.
+#[test]
+fn what_compaction_takes_from_a_dead_members_hands_is_not_skipped() {
+    const STORY: &str = r#"
+strandline = 1
+title = "t"
+duration = "60s"
+
+[kafka]
+brokers = 1
+controllers = 1
+config = { "offsets.topic.num.partitions" = 1, "log.cleaner.backoff.ms" = 1000 }
+
+[[kafka.topic]]
+name = "accounts"
+assignment = [["b1"]]
+config = { "cleanup.policy" = "compact", "segment.bytes" = 1000, min.cleanable.dirty.ratio = 0.01 }
+
+[[kafka.producer]]
+name = "bank"
+topic = "accounts"
+load = { kind = "constant", rate = 100, keys = { kind = "cycle", count = 5 }, start = "10s", limit = 1_000 }
+
+[[kafka.group]]
+id = "auditors"
+topic = "accounts"
+members = ["a1", "a2"]
+
+[kafka.group.config]
+"auto.offset.reset" = "earliest"
+"session.timeout.ms" = 6_000
+"enable.auto.commit" = false
+"application.commit" = "sync"
+"application.processing.us" = 20_000
+
+[[timeline]]
+at = "15s"
+do = "crash"
+node = ["a1", "a2"]
+for = "5s"
+"#;
+    let expect = [
+        "ledger.skipped == 0",
+        "ledger.compacted > 900 and ledger.processed < 600",
+        "group.auditors.accounts-0.lag == 0",
+        "invariants.violated == 0 @ always",
+    ];
+    let text = STORY.to_owned() + &expecting(&expect);
+    support::holds("compacted in hand", &text);
+}

@@ -174,19 +174,19 @@ fn share_groups_leave_nothing_undone_whatever_fails() {
 fn share_groups_give_up_in_time_whatever_fails() {
     let changes = [
         (
-            "\"share.acknowledgement.mode\" = \"explicit\"",
-            "\"share.acknowledgement.mode\" = \"explicit\", \"application.release.every\" = 2, \
-             \"application.reject.every\" = 5",
+            "\"application.release.every\" = 50",
+            "\"application.release.every\" = 2, \"application.reject.every\" = 5",
         ),
         ("count.limit\" = 10", "count.limit\" = 3"),
         (
-            "that = \"ledger.processed == ledger.acknowledged\"",
+            "that = \"ledger.delivered == ledger.acknowledged\"",
             "that = \"ledger.processed < ledger.acknowledged\"",
         ),
     ];
     let rules = [
         "records-acknowledged",
         "records-taken-back",
+        "records-archived",
         "share-state-written",
         "share-state-read",
         "leader-elected",

@@ -253,13 +253,22 @@ impl Ledger {
                 offset,
             } => {
                 self.delivered(record);
-                self.groups.handed(group, lane, offset);
+                // It may have been fetched before compaction took it.
+                if !self.is_compacted(lane, offset, truth) {
+                    self.groups.handed(group, lane, offset);
+                }
             }
             Observation::Processed {
                 group,
                 lane,
                 offset,
             } => self.groups.done(group, lane, offset),
+            Observation::GivenUp {
+                group,
+                lane,
+                from,
+                to,
+            } => self.groups.given_up(group, lane, from..=to),
             Observation::GroupCommitted {
                 group,
                 lane,
@@ -278,14 +287,7 @@ impl Ledger {
                 record,
                 lane,
                 offset,
-            } => {
-                if self.leads(node, lane)
-                    && let Some(entry) = self.sources.get_mut(record)
-                    && entry.offset == offset
-                {
-                    entry.set(COMPACTED, true, &mut self.counts);
-                }
-            }
+            } => self.compacted(node, record, lane, offset),
             Observation::Expired {
                 node,
                 lane,
@@ -301,6 +303,8 @@ impl Ledger {
                 if book.leader.is_none_or(|(newest, _)| epoch > newest) {
                     book.leader = Some((epoch, node));
                     self.read_again(lane, node, truth, false);
+                    self.groups
+                        .compacted_in(lane, |at| compaction::is_hole(node, lane, at, truth));
                 }
             }
         }
@@ -314,12 +318,6 @@ impl Ledger {
             self.redelivered += u64::from(entry.is(DELIVERED));
             entry.set(DELIVERED, true, &mut self.counts);
         }
-    }
-
-    /// What groups of readers did.
-    #[must_use]
-    pub fn groups(&self) -> GroupCounts {
-        self.groups.counts()
     }
 
     /// Records given to `send()`.

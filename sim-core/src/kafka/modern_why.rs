@@ -55,6 +55,9 @@ pub enum ModernRule {
     /// The same, of records: their state, and how often they were delivered. Before/after: first
     /// and last offset.
     RecordsWritten(RecordState, u16),
+    /// A share group gave records up that it had handed out: they were rejected, or handed out as
+    /// often as may be. Before/after: first and last offset.
+    RecordsArchived,
 }
 
 /// A rule's name, what it did (as in [`super::group_why::text`]) and its source.
@@ -181,6 +184,11 @@ pub(super) fn text(rule: ModernRule) -> (&'static str, &'static str, &'static st
                 _ => "written: offsets {b} to {a} are archived",
             },
             "PersisterStateBatch",
+        ),
+        ModernRule::RecordsArchived => (
+            "records-archived",
+            "offsets {b} to {a} are given up: they were rejected, or handed out as often as may be",
+            "SharePartition.InFlightState.tryUpdateState",
         ),
     }
 }

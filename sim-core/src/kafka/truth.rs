@@ -2,6 +2,7 @@
 
 use super::compaction_checks::compacts;
 use super::ids::{TopicId, TopicPartition};
+use super::modern_why::ModernRule;
 use super::node::Node as KafkaNode;
 use super::note::{Note, Rule};
 use crate::check::{Lane, Observation, Truth};
@@ -139,6 +140,22 @@ pub fn observation(note: &Note) -> Option<Observation> {
                 group: group_number(&note.group),
                 lane: lane(note.tp?),
                 offset: note.after,
+            }
+        }
+        // Of a share group, what lies before its start offset is done with.
+        Note::Group(ref note) if note.rule == Rule::Modern(ModernRule::ShareStateWritten) => {
+            Observation::GroupCommitted {
+                group: group_number(&note.group),
+                lane: lane(note.tp?),
+                offset: note.after,
+            }
+        }
+        Note::Group(ref note) if note.rule == Rule::Modern(ModernRule::RecordsArchived) => {
+            Observation::GivenUp {
+                group: group_number(&note.group),
+                lane: lane(note.tp?),
+                from: note.before,
+                to: note.after,
             }
         }
         Note::Compacted {

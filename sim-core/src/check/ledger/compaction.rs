@@ -1,6 +1,6 @@
 //! Records that a log's cleaner took: which of them something newer stands for.
 
-use super::{COMPACTED, Counts, Lane, LaneBook, Sources, TOMBSTONE, Truth};
+use super::{COMPACTED, Counts, Lane, LaneBook, Ledger, Sources, TOMBSTONE, Truth};
 use crate::kernel::NodeId;
 use crate::log::RecordId;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -8,6 +8,27 @@ use std::collections::{BTreeMap, BinaryHeap};
 /// Whether compaction may have taken what stood at an offset: nothing stands there now.
 pub(super) fn is_hole(node: NodeId, lane: Lane, at: i64, truth: &impl Truth) -> bool {
     at < truth.holes_below(node, lane) && truth.record_at(node, lane, at).is_none()
+}
+
+impl Ledger {
+    /// The cleaner of a log took a record.
+    pub(super) fn compacted(&mut self, node: NodeId, record: RecordId, lane: Lane, offset: i64) {
+        if !self.leads(node, lane) {
+            return;
+        }
+        self.groups.compacted(lane, offset);
+        if let Some(entry) = self.sources.get_mut(record)
+            && entry.offset == offset
+        {
+            entry.set(COMPACTED, true, &mut self.counts);
+        }
+    }
+
+    /// Whether the newest leader has nothing at an offset any more.
+    pub(super) fn is_compacted(&self, lane: Lane, offset: i64, truth: &impl Truth) -> bool {
+        let leader = self.lanes.get(lane).and_then(|book| book.leader);
+        leader.is_some_and(|(_, node)| is_hole(node, lane, offset, truth))
+    }
 }
 
 impl Sources {

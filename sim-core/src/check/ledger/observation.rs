@@ -64,6 +64,18 @@ pub enum Observation {
         /// At which offset.
         offset: i64,
     },
+    /// A group of readers will hand out no more what stands from one offset to another (inclusive):
+    /// by its rules it was tried often enough, or refused.
+    GivenUp {
+        /// Number of the group.
+        group: u32,
+        /// Where.
+        lane: Lane,
+        /// The first offset.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
     /// A member of a group of readers is done with what stands at an offset.
     Processed {
         /// Number of the group.

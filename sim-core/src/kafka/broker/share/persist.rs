@@ -17,7 +17,7 @@ use crate::kafka::ids::TopicPartition;
 use crate::kafka::modern_why::ModernRule;
 use crate::kafka::node::KafkaCx;
 use crate::kafka::protocol::{Request, Response};
-use crate::kafka::rules::share_partition::SharePartition;
+use crate::kafka::rules::share_partition::{RecordState, SharePartition};
 use crate::kafka::rules::share_state::{
     NO_START_OFFSET, ShareGroupOffset, ShareKey, StateBatch, combine,
 };
@@ -109,6 +109,16 @@ fn note_written(
     }
 }
 
+/// Records that are handed to nobody any more, though nobody accepted them. Of gaps in the log,
+/// which were never handed out, there is nothing to say.
+fn note_archived((group, tp): &ShareKey, (_, batches): &Changes, cx: &mut KafkaCx<'_>) {
+    let archived = |it: &&StateBatch| it.state == RecordState::Archived && it.delivery_count > 0;
+    for batch in batches.iter().filter(archived) {
+        let rule = ModernRule::RecordsArchived;
+        note(group, rule, *tp, batch.first, batch.last, cx);
+    }
+}
+
 impl Broker {
     /// Asks the coordinators what is to be asked, and goes on with what waited for them.
     pub(super) fn persist_shares(&mut self, cx: &mut KafkaCx<'_>) {
@@ -120,6 +130,7 @@ impl Broker {
             if led.progress.ready
                 && let Some(changes) = led.state.take_changes()
             {
+                note_archived(key, &changes, cx);
                 led.progress.changed(changes);
             }
             if led
