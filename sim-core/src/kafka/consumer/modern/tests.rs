@@ -32,9 +32,9 @@ impl Rig {
             config.set(key, value).expect("a known key and value");
         }
         let book = AddressBook {
-            topics: Vec::new(),
             brokers: vec![(1, BROKER)],
             controllers: Vec::new(),
+            ..AddressBook::default()
         };
         let spec = ConsumerSpec {
             name: "c".to_owned(),
