@@ -1,8 +1,10 @@
-//! Jobs under faults: what is delivered is what is delivered when nothing fails.
+//! Jobs under faults: what is delivered is what is delivered when nothing fails. And what is stated
+//! of a job's results is judged.
 
 mod support;
 
-use support::{assert_good, changed, expecting, holds, sweep};
+use sim_core::view::VerdictState;
+use support::{assert_good, changed, expecting, holds, read, run, sweep};
 
 const SWEEP: &str = include_str!("../../scenarios/sweep-job.toml");
 
@@ -125,4 +127,71 @@ fn a_kafka_transaction_that_times_out_too_soon_is_found() {
         .into_iter()
         .find(|report| !report.violations.is_empty());
     assert!(found.is_some(), "no seed loses a transaction");
+}
+
+/// A job whose result is one window; `more` stands behind it.
+fn stating(value: i64, more: &str) -> String {
+    format!(
+        r#"
+strandline = 1
+title = "stated"
+duration = "20s"
+
+[stream]
+
+[[stream.source]]
+name = "scores"
+watermark = {{ kind = "ascending" }}
+records = [{{ ts = "1s", key = "red", value = 5 }}, {{ ts = "9s", key = "red", value = 9 }}]
+
+[[stream.window]]
+name = "sum"
+input = "scores"
+window = {{ kind = "tumbling", size = "10s" }}
+
+[[stream.sink]]
+name = "out"
+input = "sum"
+
+[[stream.expect]]
+sink = "out"
+rows = [{{ key = "red", value = {value}, window = "0s..10s" }}]
+
+[[expect]]
+that = "out-store.rows == 1"
+{more}
+"#
+    )
+}
+
+/// The rows that a file states are judged though nothing else asks for it, before what the file
+/// expects besides; where an expectation does ask, its author has said when they count.
+#[test]
+fn the_rows_that_a_file_states_are_judged() {
+    let judged = |value, more: &str| {
+        let verdicts = run("stated", &stating(value, more)).verdicts;
+        let said = |it: sim_core::view::Verdict| (it.text, it.state, it.detail);
+        verdicts.into_iter().map(said).collect::<Vec<_>>()
+    };
+    let stated = "at the end: job.output-as-expected";
+    let all = judged(14, "");
+    assert_eq!(all.len(), 2);
+    assert_eq!((&*all[0].0, all[0].1), (stated, VerdictState::Held));
+    let wrong = judged(999, "");
+    assert_eq!((&*wrong[0].0, wrong[0].1), (stated, VerdictState::Broken));
+    assert_eq!(wrong[0].2, "out: red = 999 in [0, 10000) is missing");
+    let denied = "[[expect]]\nthat = \"not job.output-as-expected\"\nat = \"19s\"";
+    let own = judged(999, denied);
+    assert_eq!(own.len(), 2);
+    assert_eq!(own[1].1, VerdictState::Held);
+    // The reader of a verdict is led to the rows.
+    let text = stating(999, "");
+    let first = read("stated", &text).expectations[0].clone();
+    let line = text.lines().position(|it| it == "[[stream.expect]]");
+    assert_eq!(Some(first.line as usize), line.map(|it| it + 1));
+    assert!(
+        first
+            .note
+            .is_some_and(|it| it.contains("[[stream.expect]]"))
+    );
 }

@@ -8,7 +8,7 @@ use super::model::{Network, Scenario};
 use super::predicate::{RESERVED, Vocabulary};
 use super::raw::{RawLink, RawNetwork, RawScenario};
 use super::reader::{At, Fields, Problem, Raw, Reader};
-use super::section::{Section, SystemSection};
+use super::section::{Promise, SystemSection};
 use super::units;
 use crate::kernel::{LinkProfile, Nanos, NodeId};
 use crate::systems::{SECTIONS, Spec};
@@ -82,6 +82,7 @@ pub(super) struct Known {
     pub(super) systems: Systems,
     /// Nodes of each system, with the place of their names, and that of the section.
     nodes: Vec<(Vec<NamedAt>, Range<usize>)>,
+    promises: Vec<Promise>,
 }
 
 type NamedAt = (super::predicate::NodeName, Range<usize>);
@@ -113,14 +114,15 @@ pub(super) fn read_known(reader: &mut Reader<'_>) -> Option<Known> {
     check_keys(fields, &keys, &(0..0), reader);
     let doc = RawScenario::take(fields, reader);
     let (mut sections, mut specs) = (Vec::new(), Vec::new());
-    let mut nodes = Vec::new();
+    let (mut nodes, mut promises) = (Vec::new(), Vec::new());
     for section in SECTIONS {
         let found = fields.iter().find(|(key, _)| key.value == section.key());
         if let Some((key, raw)) = found {
-            let Section { spec, nodes: named } = section.read(raw, &mut specs, reader);
+            let read = section.read(raw, &mut specs, reader);
             sections.push(*section);
-            specs.push(spec);
-            nodes.push((named, key.span.clone()));
+            specs.push(read.spec);
+            nodes.push((read.nodes, key.span.clone()));
+            promises.extend(read.promise);
         }
     }
     let systems: Systems = sections.into_iter().zip(specs).collect();
@@ -134,6 +136,7 @@ pub(super) fn read_known(reader: &mut Reader<'_>) -> Option<Known> {
         doc,
         systems,
         nodes,
+        promises,
     })
 }
 
@@ -224,7 +227,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Scenario> {
     let mut happenings = Happenings::new(&known.systems, &names, duration, reader);
     let timeline = happenings.timeline(doc.timeline.as_ref());
     let captions = happenings.captions(doc.captions.as_ref());
-    let expectations = happenings.expectations(doc.expectations.as_ref());
+    let expectations = happenings.expectations(doc.expectations.as_ref(), &known.promises);
     let text =
         |raw: &Option<At<String>>| raw.as_ref().map(|at| at.value.clone()).unwrap_or_default();
     let nodes = names.nodes.iter().map(|node| node.name.clone()).collect();

@@ -6,9 +6,11 @@ use super::entry::{PredicateText, RawEntry};
 use super::limits;
 use super::model::{Caption, Expectation, Moment, TimelineEntry, Trigger};
 use super::predicate::{Predicate, Vocabulary, Wrong, compile_predicate};
+use super::probe::Probe;
 use super::quantity::Time;
 use super::raw::{MomentText, RawCaption, RawExpectation};
 use super::reader::{At, Problem, Reader};
+use super::section::Promise;
 use super::units;
 use super::verbs::Verb;
 use crate::kernel::Nanos;
@@ -305,10 +307,12 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
         }
     }
 
-    /// The expectations.
+    /// The expectations: first what systems promise and nobody asks for, then those of the file
+    /// (what is asked behind a text is looked for at the end).
     pub(super) fn expectations(
         &mut self,
         raw: Option<&At<Vec<At<RawExpectation>>>>,
+        promises: &[Promise],
     ) -> Vec<Expectation> {
         let all = raw.map_or(&[][..], |at| at.value.as_slice());
         self.count_sentences(all.len(), "expectations", raw.map(|at| &at.span));
@@ -326,6 +330,28 @@ impl<'a, 's, 't> Happenings<'a, 's, 't> {
                 line: self.reader.line(expectation.span.start),
                 span: expectation.span.clone(),
             });
+        }
+        let asked: Vec<Probe> = (expectations.iter())
+            .flat_map(|it| it.predicate.probes())
+            .collect();
+        for promise in promises {
+            // What its names mean is not known where the file's own were not understood.
+            let Ok(expr) = compile_predicate(promise.that, self.names) else {
+                continue;
+            };
+            let text = promise.that.to_owned();
+            let predicate = Predicate { text, expr };
+            if predicate.probes().iter().any(|it| asked.contains(it)) {
+                continue;
+            }
+            let judged = Expectation {
+                predicate,
+                moment: Moment::End,
+                note: Some(promise.note.to_owned()),
+                line: self.reader.line(promise.place.start),
+                span: promise.place.clone(),
+            };
+            expectations.insert(0, judged);
         }
         expectations
     }

@@ -48,6 +48,6 @@ pub(crate) use declare::{
 pub(crate) use predicate::{Meaning, NodeName, Property, RESERVED};
 pub(crate) use quantity::{Milli, Rate, SignedTime, Speed, Time};
 pub(crate) use reader::{At, Fields, Problem, Raw, Reader, inside_string};
-pub(crate) use section::{Effort, Section, SystemSection};
+pub(crate) use section::{Effort, Promise, Section, SystemSection};
 pub(crate) use settings::{Config, Settings, put as put_setting};
 pub(crate) use verbs::{Arg, ArgKind, Args, Verb, needed, optional};

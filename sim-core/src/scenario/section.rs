@@ -17,6 +17,19 @@ pub(crate) struct Section {
     pub(crate) spec: Spec,
     /// Its nodes in the order of the world, with the place of their names.
     pub(crate) nodes: Vec<(NodeName, Range<usize>)>,
+    /// What it promises by itself.
+    pub(crate) promise: Option<Promise>,
+}
+
+/// A promise that stands in a system's own table. It is judged at the end of the run, unless an
+/// expectation asks for the same: then its author says when it counts.
+pub(crate) struct Promise {
+    /// What is promised, a predicate.
+    pub(crate) that: &'static str,
+    /// What a reader of the verdict is told of it.
+    pub(crate) note: &'static str,
+    /// Where it stands.
+    pub(crate) place: Range<usize>,
 }
 
 /// How much a system will ask of the engine.

@@ -215,6 +215,7 @@ impl SystemSection for Language {
         Section {
             spec: systems::Spec::Kafka(Box::new(spec)),
             nodes,
+            promise: None,
         }
     }
 

@@ -30,7 +30,7 @@ document! {
         "process" => processes: Vec<At<RawProcess>>, optional, "Keyed state that each record reads and writes.";
         "join" => joins: Vec<At<RawJoin>>, optional, "Two inputs put together.";
         "sink" => sinks: Vec<At<RawSink>>, optional, "Where records go.";
-        "expect" => expected: Vec<At<RawOutput>>, optional, "What sinks are to hold at the end; job.output-as-expected asks whether they do.";
+        "expect" => expected: Vec<At<RawOutput>>, optional, "What sinks are to hold at the end: judged as job.output-as-expected, unless an expectation asks for that.";
     }
 }
 

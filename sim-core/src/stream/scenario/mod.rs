@@ -25,7 +25,8 @@ use super::spec::JobSpec;
 use crate::apart::Apart;
 use crate::kernel::{Nanos, NodeId};
 use crate::scenario::{
-    Args, At, Effort, Item, Key, Property, Raw, Reader, Section, SystemSection, Table, Verb,
+    Args, At, Effort, Item, Key, Promise, Property, Raw, Reader, Section, SystemSection, Table,
+    Verb,
 };
 use crate::systems;
 use document::RawStream;
@@ -44,18 +45,31 @@ pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
 
 /// Reads the table; `before` are the systems that were read already, of which one may be a Kafka
 /// cluster.
-fn read(raw: &At<Raw>, before: &mut [systems::Spec], reader: &mut Reader<'_>) -> read::Job {
+fn read(raw: &At<Raw>, before: &mut [systems::Spec], reader: &mut Reader<'_>) -> Section {
     let read = RawStream::read(raw, reader).unwrap_or_default();
     let mut cluster = before.iter_mut().find_map(|it| match it {
         systems::Spec::Kafka(it) => Some(&mut **it),
         systems::Spec::Stream(_) => None,
     });
     let known = cluster.as_deref();
-    let job = read::job(&At::new(read, raw.span.clone()), known, reader);
+    let read = At::new(read, raw.span.clone());
+    let (spec, nodes) = read::job(&read, known, reader);
     if let Some(cluster) = &mut cluster {
-        cluster.transactions |= topics::uses_transactions(&job.0);
+        cluster.transactions |= topics::uses_transactions(&spec);
     }
-    job
+    // The rows that a file states are judged; no second sentence has to ask for it.
+    let stated = read::list(read.value.expected.as_ref()).first();
+    let promise = stated.filter(|_| !spec.expected.is_empty());
+    let promise = promise.map(|at| Promise {
+        that: "job.output-as-expected",
+        note: "the rows that [[stream.expect]] states, and no others",
+        place: at.span.clone(),
+    });
+    Section {
+        spec: systems::Spec::Stream(Box::new(Apart::new(spec))),
+        nodes,
+        promise,
+    }
 }
 
 /// The stream processor's part of the scenario language.
@@ -88,11 +102,7 @@ impl SystemSection for Language {
         before: &mut [systems::Spec],
         reader: &mut Reader<'_>,
     ) -> Section {
-        let (spec, nodes) = read(raw, before, reader);
-        Section {
-            spec: systems::Spec::Stream(Box::new(Apart::new(spec))),
-            nodes,
-        }
+        read(raw, before, reader)
     }
 
     fn verbs(&self) -> &'static [Verb] {

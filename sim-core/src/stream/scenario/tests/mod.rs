@@ -23,8 +23,9 @@ fn read(text: &str) -> (super::read::Job, Vec<Diagnostic>) {
         .iter()
         .find(|(key, _)| key.value == "stream")
         .expect("a section");
-    let job = super::read(raw, &mut [], &mut reader);
-    (job, reader.into_problems())
+    let section = super::read(raw, &mut [], &mut reader);
+    let spec = super::of(&section.spec).expect("a job").clone();
+    ((spec, section.nodes), reader.into_problems())
 }
 
 fn good(text: &str) -> JobSpec {
