@@ -195,3 +195,59 @@ fn the_rows_that_a_file_states_are_judged() {
             .is_some_and(|it| it.contains("[[stream.expect]]"))
     );
 }
+
+/// Left rows of a join of tables, which come and go with what the right side has of their key.
+#[test]
+fn a_semi_and_an_anti_join_of_tables_put_left_rows_out() {
+    let joined = |of: &str, rows: &str| {
+        let text = format!(
+            r#"
+strandline = 1
+title = "{of}"
+duration = "20s"
+
+[stream]
+
+[[stream.source]]
+name = "orders"
+records = """
+at  key  value
+1s  a    1
+3s  b    2
+5s  c    3
+"""
+
+[[stream.source]]
+name = "payments"
+records = """
+at  key  value
+2s  a    10
+4s  a    11
+4s  c    12
+"""
+
+[[stream.join]]
+name = "paid"
+left = "orders"
+right = "payments"
+kind = "table"
+type = "{of}"
+
+[[stream.sink]]
+name = "out"
+input = "paid"
+
+[[stream.expect]]
+sink = "out"
+changelog = true
+ordered = true
+rows = """
+kind key value
+{rows}"""
+"#
+        );
+        holds(of, &text);
+    };
+    joined("semi", "+I a 1\n+I c 3\n");
+    joined("anti", "+I a 1\n-D a 1\n+I b 2\n");
+}

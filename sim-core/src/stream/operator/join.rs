@@ -1,11 +1,11 @@
 //! Joins of a subtask: the rules of joins over state in pieces by key group.
 //!
 //! Follows `IntervalJoinOperator`, `WindowJoinOperator`, `TemporalRowTimeJoinOperator`,
-//! `TemporalProcessTimeJoinOperator`, `StreamingJoinOperator` and the broadcast state pattern. A
-//! piece knows the watermark only while it is used, since a watermark is no part of a snapshot, and
-//! so that one moves only pieces with timers that are due. Rows that expire
-//! (`table.exec.state.ttl`) go when their key is read, and in the background as with other state. A
-//! join's input may be the result of another one; of such a row the first value counts.
+//! `TemporalProcessTimeJoinOperator`, `StreamingJoinOperator`, `StreamingSemiAntiJoinOperator` and
+//! the broadcast state pattern. A piece knows the watermark only while it is used, since a watermark
+//! is no part of a snapshot, and so that one moves only pieces with timers that are due. Rows that
+//! expire (`table.exec.state.ttl`) go when their key is read, and in the background as with other
+//! state. A join's input may be the result of another one; of such a row the first value counts.
 
 use super::keyed::Keyed;
 use super::{OperatorSnapshot, Outs, Site, StateSize, broadcast};
@@ -132,7 +132,7 @@ impl Results<'_> {
     }
 
     fn windows(&mut self, rows: Vec<(i64, Joined<Row, Row>)>, size: i64, join: JoinType) {
-        let alone = matches!(join, JoinType::Semi | JoinType::Anti);
+        let alone = join.wants_match().is_some();
         let mut last = None;
         for (timestamp, row) in rows {
             let end = timestamp.saturating_add(1);
@@ -249,7 +249,8 @@ impl JoinTask {
             State::Table(join, ttl_ms, keyed) => {
                 let at = keyed.groups.of(record.key, job).ok_or(foreign)?;
                 let new = || TableJoin::new(*join, *ttl_ms);
-                on_table(keyed, (at, new), is_left, record, &mut results)?;
+                let alone = join.wants_match().is_some();
+                on_table(keyed, (at, new), (is_left, alone), record, &mut results)?;
                 if ttl_ms.is_some() {
                     let gone = clean_up(keyed, &mut self.cursor, now);
                     note_expired(self.site, gone, results.outs);
@@ -487,7 +488,7 @@ fn on_interval(
 fn on_table(
     keyed: &mut Keyed<TablePiece>,
     (at, new): (u32, impl FnOnce() -> TablePiece),
-    is_left: bool,
+    (is_left, alone): (bool, bool),
     record: Record,
     results: &mut Results<'_>,
 ) -> Result<(), TaskFailure> {
@@ -499,7 +500,7 @@ fn on_table(
         false => piece.on_right(&key, kind, &row, now, &|_, _| true),
     })?;
     for row in rows {
-        results.push(row, timestamp, None, false);
+        results.push(row, timestamp, None, alone);
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ fn changelogs(drafts: &[Draft<'_>], order: &[usize], reader: &mut Reader<'_>) {
                 left.is_some() && !absorbs
             }
             OperatorKind::Join(JoinSpec::Table { join, .. }) => {
-                any.is_some() || *join != JoinType::Inner
+                any.is_some() || !matches!(join, JoinType::Inner | JoinType::Semi)
             }
             OperatorKind::Join(JoinSpec::Window { .. } | JoinSpec::Interval(_)) => false,
             _ => left.is_some(),

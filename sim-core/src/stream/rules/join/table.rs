@@ -4,7 +4,9 @@
 //! Follows `StreamingJoinOperator` without unique keys: state per join key is a multiset of rows, and
 //! for an outer side the number of matches of each row, so that the row of nulls is taken back with
 //! the first match and put out again after the last. Inner joins hand on the kind of the row that
-//! set them off; outer ones say `+I` and `-D`. State has no bound unless rows live for a limited time
+//! set them off; outer ones say `+I` and `-D`. A semi or anti join (`StreamingSemiAntiJoinOperator`)
+//! puts out left rows alone, by the same number of matches: when a row comes, by whether there are
+//! any, and when the first match comes or the last one goes. State has no bound unless rows live for a limited time
 //! (`table.exec.state.ttl`), and then results are only nearly right.
 
 use super::window::JoinType;
@@ -15,7 +17,8 @@ use serde::Serialize;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Kept<V> {
     row: V,
-    /// How many rows of the other side match it; counted where its own side is outer.
+    /// How many rows of the other side match it; counted where its own side is outer, and for the
+    /// left side of a semi or anti join.
     matches: u32,
     /// When it was written, ms of processing time.
     since: i64,
@@ -93,21 +96,71 @@ fn change<A: Clone + PartialEq, B: Clone>(
     if found == 0 && it.own_outer {
         out.push((plain, Some(it.row.clone()), None));
     }
-    if adds {
+    keep(it, own, found);
+    out
+}
+
+/// Adds a row to its side, or takes one like it away.
+fn keep<A: Clone + PartialEq>(it: &Change<'_, A>, own: &mut Rows<A>, matches: u32) {
+    if it.kind.is_accumulate() {
         own.push(Kept {
             row: it.row.clone(),
-            matches: found,
+            matches,
             since: it.now,
         });
     } else if let Some(at) = own.iter().position(|kept| kept.row == *it.row) {
         own.remove(at);
+    }
+}
+
+/// A row of a semi or anti join's left side: it comes out by whether there is a match.
+fn asks<A: Clone + PartialEq, B>(
+    it: &Change<'_, A>,
+    own: &mut Rows<A>,
+    other: &Rows<B>,
+    wants: bool,
+    condition: &impl Fn(&A, &B) -> bool,
+) -> Option<(RowKind, A)> {
+    let matching = other.iter().filter(|kept| condition(it.row, &kept.row));
+    let found = matching.count() as u32;
+    keep(it, own, found);
+    ((found > 0) == wants).then(|| (it.kind, it.row.clone()))
+}
+
+/// A row of a semi or anti join's right side: left rows for which it is the first match, or was the
+/// last one, come out or are taken back. A semi join says so by the kind of this row.
+fn answers<A: Clone, B: Clone + PartialEq>(
+    it: &Change<'_, B>,
+    own: &mut Rows<B>,
+    asking: &mut Rows<A>,
+    wants: bool,
+    condition: &impl Fn(&A, &B) -> bool,
+) -> Vec<(RowKind, A)> {
+    keep(it, own, 0);
+    let adds = it.kind.is_accumulate();
+    let kind = match (wants, adds) {
+        (true, _) => it.kind,
+        (false, true) => RowKind::Delete,
+        (false, false) => RowKind::Insert,
+    };
+    let mut out = Vec::new();
+    for matching in asking
+        .iter_mut()
+        .filter(|kept| condition(&kept.row, it.row))
+    {
+        if matching.matches == u32::from(!adds) {
+            out.push((kind, matching.row.clone()));
+        }
+        matching.matches = match adds {
+            true => matching.matches + 1,
+            false => matching.matches.saturating_sub(1),
+        };
     }
     out
 }
 
 impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L, R> {
     /// An empty one; `ttl` is how long a row lives after it was written, ms of processing time.
-    /// Semi and anti joins are not made by this operator: they count as inner ones.
     #[must_use]
     pub fn new(join: JoinType, ttl: Option<i64>) -> Self {
         TableJoin {
@@ -220,7 +273,16 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         let own = self.left.write(key.clone(), Vec::new);
         let mut none = Vec::new();
         let other = self.right.get_mut(key).unwrap_or(&mut none);
-        let rows = change(&Change::of(kind, row, outer, now), own, other, condition);
+        let it = Change::of(kind, row, outer, now);
+        let rows = match self.join.wants_match() {
+            None => change(&it, own, other, condition),
+            Some(wants) => {
+                let row = asks(&it, own, other, wants, condition);
+                row.map(|(kind, left)| (kind, Some(left), None))
+                    .into_iter()
+                    .collect()
+            }
+        };
         self.end(key, before);
         let row = |(kind, left, right)| Joined { kind, left, right };
         rows.into_iter().map(row).collect()
@@ -241,7 +303,14 @@ impl<K: Ord + Clone, L: Clone + PartialEq, R: Clone + PartialEq> TableJoin<K, L,
         let mut none = Vec::new();
         let other = self.left.get_mut(key).unwrap_or(&mut none);
         let turned = |one: &R, other: &L| condition(other, one);
-        let rows = change(&Change::of(kind, row, outer, now), own, other, &turned);
+        let it = Change::of(kind, row, outer, now);
+        let rows = match self.join.wants_match() {
+            None => change(&it, own, other, &turned),
+            Some(wants) => {
+                let rows = answers(&it, own, other, wants, condition).into_iter();
+                rows.map(|(kind, left)| (kind, None, Some(left))).collect()
+            }
+        };
         self.end(key, before);
         let row = |(kind, right, left)| Joined { kind, left, right };
         rows.into_iter().map(row).collect()
@@ -319,6 +388,40 @@ mod tests {
     }
 
     #[test]
+    fn a_semi_join_puts_a_row_out_with_its_first_match_and_takes_it_back_with_the_last() {
+        check(
+            JoinType::Semi,
+            &[
+                (Side::Left, Insert, 1, &[]),
+                (Side::Right, UpdateAfter, 7, &[("+U", Some(1), None)]),
+                (Side::Right, Insert, 8, &[]),
+                (Side::Left, Insert, 2, &[("+I", Some(2), None)]),
+                (Side::Right, Delete, 7, &[]),
+                (Side::Left, Delete, 2, &[("-D", Some(2), None)]),
+                (Side::Right, UpdateBefore, 8, &[("-U", Some(1), None)]),
+                (Side::Left, Delete, 1, &[]),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_anti_join_is_the_other_way_round() {
+        check(
+            JoinType::Anti,
+            &[
+                (Side::Left, Insert, 1, &[("+I", Some(1), None)]),
+                (Side::Right, UpdateAfter, 7, &[("-D", Some(1), None)]),
+                (Side::Left, Insert, 2, &[]),
+                (Side::Right, Insert, 8, &[]),
+                (Side::Right, Delete, 7, &[]),
+                (Side::Left, Delete, 2, &[]),
+                (Side::Right, UpdateBefore, 8, &[("+I", Some(1), None)]),
+                (Side::Left, Delete, 1, &[("-D", Some(1), None)]),
+            ],
+        );
+    }
+
+    #[test]
     fn a_row_that_has_lived_its_time_matches_nothing() {
         let mut it = Join::new(JoinType::Inner, Some(10));
         put(&mut it, Side::Left, Insert, 1, 0);
@@ -333,11 +436,11 @@ mod tests {
         /// What was put out, with what was taken back taken away, is the join of the two tables.
         #[test]
         fn the_changes_add_up_to_the_join(
-            which in 0..4_usize,
+            which in 0..6_usize,
             steps in prop::collection::vec((any::<bool>(), 0..3_u8, 0..4_u8), 0..40),
         ) {
-            let types = [JoinType::Inner, JoinType::Left, JoinType::Right, JoinType::Full];
-            let join = types[which];
+            use JoinType::{Anti, Full, Inner, Left, Right, Semi};
+            let join = [Inner, Left, Right, Full, Semi, Anti][which];
             let mut it = Join::new(join, None);
             let near = |a: &u8, b: &u8| a.abs_diff(*b) <= 1;
             let (mut lefts, mut rights): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
@@ -367,6 +470,12 @@ mod tests {
                 let mut expected = BTreeMap::new();
                 let mut add = |row| *expected.entry(row).or_default() += 1;
                 for a in &lefts {
+                    if let Some(wants) = join.wants_match() {
+                        if rights.iter().any(|b| near(a, b)) == wants {
+                            add((Some(*a), None));
+                        }
+                        continue;
+                    }
                     rights.iter().filter(|b| near(a, b)).for_each(|b| add((Some(*a), Some(*b))));
                     if join.is_left_outer() && !rights.iter().any(|b| near(a, b)) {
                         add((Some(*a), None));

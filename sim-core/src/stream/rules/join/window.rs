@@ -40,6 +40,16 @@ impl JoinType {
     pub fn is_right_outer(self) -> bool {
         matches!(self, Self::Right | Self::Full)
     }
+
+    /// Where left rows alone come out: whether it is those that have a match.
+    #[must_use]
+    pub fn wants_match(self) -> Option<bool> {
+        match self {
+            Self::Semi => Some(true),
+            Self::Anti => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// The rows of a window: of the left side and of the right.
