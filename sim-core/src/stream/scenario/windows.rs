@@ -95,9 +95,21 @@ fn check(raw: &At<RawWindow>, settings: &Settings, reader: &mut Reader<'_>) {
         Trigger::Purging(inner) => inner.as_ref(),
         other => other,
     };
-    if settings.assigner == Assigner::Global && *plain == Trigger::Never {
-        let message = "a window without a bound that never speaks: GlobalWindows' own trigger is \
-                       NeverTrigger, and results are never computed";
+    let silent = match plain {
+        Trigger::Never => Some(
+            "a window without a bound that never speaks: GlobalWindows' own trigger is \
+             NeverTrigger, and results are never computed",
+        ),
+        // The end of the input sets off what waits for a watermark, and nothing that waits for this.
+        Trigger::ProcessingTime => Some(
+            "a window without a bound that never speaks: ProcessingTimeTrigger waits until the \
+             clock shows the window's end, which is Long.MAX_VALUE",
+        ),
+        _ => None,
+    };
+    if settings.assigner == Assigner::Global
+        && let Some(message) = silent
+    {
         let problem = Problem::new("endless-window", message)
             .expected("a trigger, e.g. trigger = { kind = \"count\", count = 3 }");
         let place = trigger.map(|at| &at.span);

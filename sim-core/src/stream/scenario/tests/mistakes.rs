@@ -70,6 +70,7 @@ fn in_windows() {
     let with = |to: &str, code: &str, place: &str, said: &str| check(WINDOW, to, code, place, said);
     with("window = { kind = \"global\" }", "endless-window", "{ kind = \"global\" }", "NeverTrigger");
     with("window = { kind = \"global\" }\ntrigger = { kind = \"never\" }", "endless-window", "{ kind = \"never\" }", "never speaks");
+    with("window = { kind = \"global\" }\ntrigger = { kind = \"processing-time\" }", "endless-window", "{ kind = \"processing-time\" }", "Long.MAX_VALUE");
     with("window = { kind = \"tumbling\" }", "missing-key", "{ kind = \"tumbling\" }", "`size` is missing");
     with("window = { kind = \"tumbling\", size = \"0s\" }", "contradiction", "{ kind = \"tumbling\", size = \"0s\" }", "abs(offset) < size");
     with("window = { kind = \"tumbling\", size = \"10s\", slide = \"1s\" }", "contradiction", "\"1s\"", "means nothing with kind = \"tumbling\"");
