@@ -197,6 +197,9 @@ crate::settings! {
         "taskmanager.network.memory.buffer-debloat.enabled" => debloat: bool = false, "Shrink buffers to what is consumed in the target time.";
         "taskmanager.network.memory.buffer-debloat.target" => debloat_target: Millis = Millis(1_000), "Time in which buffered data is to be consumed.";
         "taskmanager.network.memory.buffer-debloat.period" => debloat_period: Millis = Millis(200), "Time between two calculations of the size.";
+        #[serde(skip)] "taskmanager.network.memory.buffer-debloat.samples" => debloat_samples: u32 = 20, "Calculations that the size is smoothed over.";
+        #[serde(skip)] "taskmanager.network.memory.buffer-debloat.threshold-percentages" => debloat_threshold: u32 = 25, "A size that differs by less than this from the one that holds is not announced, %.";
+        #[serde(skip)] "taskmanager.memory.min-segment-size" => min_segment_size: u32 = 256, "Bytes of a network buffer that debloating shrinks as far as it may.";
         "state.backend.type" => backend: StateBackend = StateBackend::HashMap, "Where keyed state lives.";
         "state.backend.rocksdb.writebuffer.size" => rocksdb_write_buffer: Bytes = Bytes(64 << 20), "With rocksdb: a write buffer of this size becomes a file.";
         "state.backend.rocksdb.compaction.level.target-file-size-base" => rocksdb_target_file: Bytes = Bytes(64 << 20), "With rocksdb: size of the files that merging makes.";

@@ -12,7 +12,7 @@ use super::rules::window::aggregate::Value as Said;
 use super::store::Store;
 use super::task::Task;
 use super::task::chain::Link;
-use crate::kernel::World;
+use crate::kernel::{MILLISECOND, World};
 use crate::scenario::Value;
 use crate::systems::Node;
 use std::collections::BTreeSet;
@@ -190,6 +190,15 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
         }
         OperatorProbe::Lookups => sum(&|it| operator_of(it, &|it| it.asked().0)),
         OperatorProbe::Cached => sum(&|it| operator_of(it, &|it| it.asked().1)),
+        OperatorProbe::BufferSize => {
+            let sizes = tasks(world, whom).filter_map(|it| Some(it.input.debloat()?.size()));
+            sizes.min().map_or(Value::None, |it| Value::Int(it.into()))
+        }
+        OperatorProbe::Consume => {
+            let spans = tasks(world, whom).filter_map(|it| Some(it.input.debloat()?.estimate_ms()));
+            let longest = spans.max().map(|it| it.saturating_mul(MILLISECOND));
+            longest.map_or(Value::None, Value::Time)
+        }
         OperatorProbe::Running => int(tasks(world, whom).count()),
         OperatorProbe::Busy => Value::Time(tasks(world, whom).map(|it| it.spent(now).1.busy).sum()),
         OperatorProbe::Backpressured => {

@@ -100,6 +100,8 @@ probes! {
         Blocked = "channels-blocked": Type::Int, "Input channels that are held for an alignment.";
         Lookups = "lookups": Type::Int, "Questions of a lookup join that the table outside answered, in this attempt.";
         Cached = "cache-hits": Type::Int, "Questions of a lookup join that its cache answered, in this attempt.";
+        BufferSize = "buffer-size": Type::Int, "With buffer debloating: the size of buffers that its subtasks ask for, bytes, the least of all; else none.";
+        Consume = "time-to-consume": Type::Time, "With buffer debloating: how long its subtasks take to read what waits for them, as estimated, the longest of all; else none.";
     }
 }
 

@@ -93,7 +93,7 @@ pub struct CheckpointMetrics {
     pub unaligned: bool,
 }
 
-/// A message.
+/// A message. Digests know its kinds by their numbers: a new one stands at the end.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Packet {
     /// TaskManager → JobManager: it is there, with so many slots.
@@ -315,6 +315,15 @@ pub enum Packet {
     /// A client in a TaskManager's process and a node of a Kafka cluster. The world carries it as a
     /// message of that system.
     Kafka(Box<kafka::Msg>),
+    /// Against the stream: buffers that begin from now on are to be of this size.
+    NewBufferSize {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// On which channel.
+        channel: ChannelId,
+        /// Bytes.
+        size: u32,
+    },
 }
 
 /// Why a subtask declined a checkpoint.

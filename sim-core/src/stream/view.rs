@@ -172,7 +172,7 @@ pub fn token(packet: &Packet, token: Token) -> Token {
             (Shape::Batch, records, first)
         }
         Packet::Heartbeat | Packet::HeartbeatResponse => (Shape::Heartbeat, 0, None),
-        Packet::AddCredit { .. } => (Shape::Fetch, 0, None),
+        Packet::AddCredit { .. } | Packet::NewBufferSize { .. } => (Shape::Fetch, 0, None),
         Packet::AcknowledgeCheckpoint { .. } | Packet::StateWritten { .. } => (Shape::Ack, 0, None),
         Packet::FromStore { .. } => (Shape::Ack, 0, None),
         Packet::ToStore { .. } | Packet::WriteState { .. } => (Shape::Batch, 0, None),

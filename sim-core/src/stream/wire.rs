@@ -44,6 +44,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "StateRead",
     "ToStore",
     "FromStore",
+    "NewBufferSize",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -252,6 +253,7 @@ impl Packet {
                 Item::End => "EndOfPartition",
             },
             Packet::AddCredit { .. } => "AddCredit",
+            Packet::NewBufferSize { .. } => "NewBufferSize",
             Packet::WriteState { .. } => "WriteState",
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",
@@ -316,6 +318,7 @@ impl Packet {
                 _ => label.to_owned(),
             },
             Packet::AddCredit { credit, .. } => format!("{label}: room for {credit} buffers"),
+            Packet::NewBufferSize { size, .. } => format!("{label}: {size} bytes"),
             Packet::TriggerCheckpoint { barrier, .. } => format!("{label} {}", barrier.checkpoint),
             Packet::AcknowledgeCheckpoint {
                 checkpoint, handle, ..

@@ -30,6 +30,8 @@ const AT_LEAST: &[(&str, i128)] = &[
     ("taskmanager.network.memory.max-buffers-per-channel", 1),
     ("taskmanager.network.memory.buffer-debloat.target", 1),
     ("taskmanager.network.memory.buffer-debloat.period", 1),
+    ("taskmanager.network.memory.buffer-debloat.samples", 1),
+    ("taskmanager.memory.min-segment-size", 1),
     ("state.backend.rocksdb.writebuffer.size", 1),
     (
         "state.backend.rocksdb.compaction.level.target-file-size-base",
@@ -118,6 +120,7 @@ fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'
             wrong(&message).help(format!("set `{UNALIGNED}`")).warning(),
         );
     }
+    debloating(config, &mut say);
     if c.heartbeat_timeout < c.heartbeat_interval {
         let message = "The heartbeat timeout should be larger or equal than the heartbeat interval";
         say(&["heartbeat.timeout", "heartbeat.interval"], wrong(message));
@@ -164,6 +167,29 @@ fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'
         if c.restart != *kind && !unset {
             let message = format!("`{}` is for another `restart-strategy.type`", spec.key);
             say(&[spec.key], wrong(&message).warning());
+        }
+    }
+}
+
+/// Settings of buffers that shrink (`BufferDebloatConfiguration`).
+fn debloating(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)) {
+    let c = &config.value;
+    const LEAST: &str = "taskmanager.memory.min-segment-size";
+    const SIZE: &str = "taskmanager.memory.segment-size";
+    if c.debloat && c.min_segment_size > c.segment_size {
+        let message = "the smallest buffer is larger than the largest";
+        say(&[LEAST, SIZE], Problem::new("contradiction", message));
+    }
+    let mut own = JobConfig::KEYS.iter().map(|it| it.key);
+    const FAMILY: &str = "taskmanager.network.memory.buffer-debloat.";
+    let given =
+        own.find(|it| (it.starts_with(FAMILY) || *it == LEAST) && config.place(it).is_some());
+    if let Some(key) = given.filter(|_| !c.debloat) {
+        let message = format!("`{key}` is for buffer debloating, which is not enabled");
+        // Whoever says that it is off knows.
+        if key != "taskmanager.network.memory.buffer-debloat.enabled" {
+            let problem = Problem::new("contradiction", message).warning();
+            say(&[key], problem.help(format!("set `{FAMILY}enabled`")));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `CheckpointedInputGate` (by [`Gate`]) and `StatusWatermarkValve`, one for each input of the
 //! head. Left out: buffers of a gate that several gates share, and reserved memory for recovery.
 
+use super::debloat::Debloat;
 use crate::stream::config::CheckpointingMode;
 use crate::stream::element::Buffer;
 use crate::stream::job::Job;
@@ -47,6 +48,9 @@ pub struct Input {
     exclusive: u32,
     floating_free: u32,
     ended: u32,
+    /// How large buffers it asks for, if they shrink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debloat: Option<Box<Debloat>>,
 }
 
 impl Input {
@@ -97,6 +101,37 @@ impl Input {
             exclusive: config.buffers_per_channel,
             floating_free: config.floating_buffers,
             ended: 0,
+            debloat: Debloat::of(config).filter(|_| many > 0),
+        }
+    }
+
+    /// The task starts.
+    pub fn start(&mut self, now_ms: i64) {
+        if let Some(debloat) = &mut self.debloat {
+            debloat.start(now_ms);
+        }
+    }
+
+    /// How large buffers it asks for, if they shrink.
+    #[must_use]
+    pub fn debloat(&self) -> Option<&Debloat> {
+        self.debloat.as_deref()
+    }
+
+    /// Buffers that wait for it, here and at the senders as far as was heard
+    /// (`getBuffersInUseCount`).
+    fn in_use(&self) -> usize {
+        let buffer = |it: &&Item<Buffer>| matches!(it, Item::Buffer { .. });
+        let queues = self.gate.channels().iter();
+        let here: usize = queues.map(|it| it.queued().filter(buffer).count()).sum();
+        let there = self.channels.iter().map(|it| it.backlog as usize);
+        here + there.sum::<usize>()
+    }
+
+    /// The size of buffer that the senders are to be told of: (node, channel, bytes).
+    pub fn announce_size(&mut self, out: &mut Vec<(u32, ChannelId, u32)>) {
+        if let Some(size) = self.debloat.as_mut().and_then(|it| it.take_news()) {
+            out.extend(self.channels.iter().map(|it| (it.node, it.id, size)));
         }
     }
 
@@ -153,7 +188,15 @@ impl Input {
 
     /// Reads what is next: the channel and the item.
     pub fn poll(&mut self, now_ms: i64, out: &mut Vec<Action>) -> Option<(u32, Item<Buffer>)> {
-        let (at, item) = self.gate.poll(now_ms, out)?;
+        let polled = self.gate.poll(now_ms, out);
+        if let Some(debloat) = &mut self.debloat {
+            let bytes = polled.as_ref().map(|(_, item)| match item {
+                Item::Buffer { bytes, .. } => *bytes,
+                _ => 0,
+            });
+            debloat.polled(now_ms, bytes);
+        }
+        let (at, item) = polled?;
         match &item {
             Item::Buffer { .. } => self.recycle(at as usize),
             Item::End => self.ended += 1,
@@ -255,15 +298,22 @@ impl Input {
         self.ended as usize == self.channels.len()
     }
 
-    /// When the gate wants to look at its barriers again, ms.
+    /// When the gate wants to look at its barriers again, or the size of buffers is calculated, ms.
     #[must_use]
     pub fn timer_ms(&self) -> Option<i64> {
-        self.gate.timer_ms()
+        let sizes = self.debloat.as_ref().and_then(|it| it.due_ms());
+        self.gate.timer_ms().into_iter().chain(sizes).min()
     }
 
     /// That moment has come.
     pub fn on_timer(&mut self, now_ms: i64, out: &mut Vec<Action>) {
-        self.gate.on_timer(now_ms, out);
+        if self.gate.timer_ms().is_some_and(|due| due <= now_ms) {
+            self.gate.on_timer(now_ms, out);
+        }
+        if let Some(mut debloat) = self.debloat.take() {
+            debloat.on_timer(now_ms, || self.in_use());
+            self.debloat = Some(debloat);
+        }
     }
 
     /// Channel state stored since the last call, by channel.

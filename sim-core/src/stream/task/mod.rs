@@ -10,6 +10,7 @@
 pub mod backend;
 pub mod chain;
 mod checkpoint;
+pub mod debloat;
 pub mod input;
 pub mod output;
 mod reading;
@@ -106,6 +107,8 @@ pub struct Io {
     pub sendings: Vec<Sending>,
     /// Credit to be announced: (node, channel, how much).
     pub credits: Vec<(u32, ChannelId, u32)>,
+    /// Sizes of buffers to be announced: (node, channel, bytes).
+    pub sizes: Vec<(u32, ChannelId, u32)>,
     /// Requests and notes.
     pub effects: Effects,
     /// Messages to the JobManager.
@@ -183,6 +186,7 @@ impl Task {
         io.effects.now_ms = at.wall_ms;
         self.chain.start(at.wall_ms, &mut io.effects);
         self.input.announce(&mut io.credits);
+        self.input.start(at.wall_ms);
     }
 
     /// Whether it reads from outside.
@@ -424,6 +428,7 @@ impl Task {
         // Snapshots may have waited for their barriers to leave.
         self.write(job, io);
         self.input.announce(&mut io.credits);
+        self.input.announce_size(&mut io.sizes);
     }
 
     /// When it wants to be called again: ns of the engine, and ms of its wall clock.

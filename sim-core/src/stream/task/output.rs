@@ -43,6 +43,11 @@ pub struct Subpartition {
     credit: u32,
     /// Whether the receiver has asked for the channel.
     requested: bool,
+    /// Bytes of a buffer as the receiver wants it, and of the one being filled; a segment's if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filling_size: Option<u32>,
 }
 
 impl Subpartition {
@@ -80,6 +85,10 @@ impl Subpartition {
     }
 
     fn put(&mut self, element: Element, bytes: u32, full: u32) {
+        if self.filling.is_empty() {
+            self.filling_size = self.size;
+        }
+        let full = self.filling_size.unwrap_or(full).min(full);
         self.filling.push(element);
         self.filling_bytes = self.filling_bytes.saturating_add(bytes);
         if self.filling_bytes.saturating_add(bytes) > full {
@@ -182,6 +191,8 @@ impl Output {
                 filling_bytes: 0,
                 credit: 0,
                 requested: false,
+                size: None,
+                filling_size: None,
             });
             let subpartitions: Vec<_> = subpartitions.collect();
             let start = below(
@@ -355,6 +366,13 @@ impl Output {
         }
     }
 
+    /// A receiver wants buffers of another size (`NewBufferSize`): those that begin from now on.
+    pub fn resize(&mut self, channel: ChannelId, size: u32) {
+        for it in self.all_mut().filter(|it| it.channel == channel) {
+            it.size = Some(size);
+        }
+    }
+
     /// Buffers that had not left when the checkpoint was taken are written again first.
     pub fn restore(&mut self, channel: ChannelId, data: &Buffer) {
         let bytes = self.record_bytes.saturating_mul(data.len() as u32);
@@ -471,6 +489,8 @@ mod tests {
                 filling_bytes: 0,
                 credit: 0,
                 requested: true,
+                size: None,
+                filling_size: None,
             }],
         }];
         let barrier = Barrier {

@@ -120,6 +120,9 @@ pub struct TaskManager {
     tasks: BTreeMap<TaskId, Task>,
     /// Credit for tasks that are not here yet.
     early: Vec<(Attempt, ChannelId, u32)>,
+    /// Sizes of buffers for such tasks, bytes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    early_sizes: BTreeMap<(Attempt, ChannelId), u32>,
     /// When `Wake` fires, and the timer.
     alarm: Option<(Nanos, TimerId)>,
     /// `Read` will fire.
@@ -153,6 +156,7 @@ impl TaskManager {
             opening: BTreeMap::new(),
             tasks: BTreeMap::new(),
             early: Vec::new(),
+            early_sizes: BTreeMap::new(),
             alarm: None,
             reads: false,
             registered: false,

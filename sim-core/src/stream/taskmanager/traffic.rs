@@ -6,7 +6,9 @@ use crate::stream::clients::{Clients, Owner};
 use crate::stream::config::StateBackend;
 use crate::stream::node::{StreamCx, Timer};
 use crate::stream::note::Note;
-use crate::stream::protocol::{Attempt, Deployment, Packet, TaskEnd, TaskFailure, TaskId};
+use crate::stream::protocol::{
+    Attempt, ChannelId, Deployment, Packet, TaskEnd, TaskFailure, TaskId,
+};
 use crate::stream::snapshot::{Handle, TaskSnapshot};
 use crate::stream::task::{Io, Task};
 use std::collections::BTreeSet;
@@ -27,6 +29,7 @@ impl TaskManager {
             self.reported.clear();
         }
         self.early.retain(|(of, ..)| *of >= attempt);
+        self.early_sizes.retain(|(of, _), _| *of >= attempt);
     }
 
     /// Begins to run a task: its state is read first.
@@ -161,6 +164,9 @@ impl TaskManager {
         for (_, channel, credit) in self.early.iter().filter(|it| it.0 == attempt) {
             task.output.credit(*channel, *credit);
         }
+        for (of, size) in self.early_sizes.iter().filter(|it| it.0.0 == attempt) {
+            task.output.resize(of.1, *size);
+        }
         if let Some(checkpoint) = checkpoint {
             let state = task.chain.keyed();
             cx.note(Note::Restored {
@@ -224,6 +230,11 @@ impl TaskManager {
                     self.early.push((attempt, channel, credit));
                 }
             }
+            Packet::NewBufferSize {
+                attempt,
+                channel,
+                size,
+            } => self.resize(attempt, channel, size),
             Packet::StateWritten { handle } => {
                 let Some(id) = handle.task else {
                     return;
@@ -293,6 +304,22 @@ impl TaskManager {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A receiver wants buffers of another size. A sender that is not here yet is told later.
+    fn resize(&mut self, attempt: Attempt, channel: ChannelId, size: u32) {
+        let Some(edge) = self.job.graph.edges.get(channel.edge as usize) else {
+            return;
+        };
+        let id = TaskId {
+            vertex: edge.from.0,
+            subtask: channel.from,
+        };
+        if let Some(task) = self.running(id, attempt) {
+            task.output.resize(channel, size);
+        } else if attempt >= self.attempt || self.opens(id, attempt) {
+            self.early_sizes.insert((attempt, channel), size);
         }
     }
 
@@ -463,6 +490,17 @@ impl TaskManager {
             if let Some((to, task)) = to.and_then(|to| Some((to, self.tasks.get_mut(&to)?))) {
                 task.arrive(channel, item, backlog);
                 dirty.insert(to);
+            }
+        }
+        for (node, channel, size) in std::mem::take(&mut io.sizes) {
+            let told = Packet::NewBufferSize {
+                attempt,
+                channel,
+                size,
+            };
+            match node == me {
+                true => self.resize(attempt, channel, size),
+                false => cx.send(NodeId(node), told),
             }
         }
         for (node, channel, credit) in std::mem::take(&mut io.credits) {

@@ -166,6 +166,9 @@ fn in_settings() {
     with("\"heartbeat.intervall\" = 5", "unknown-key", "\"heartbeat.intervall\"", "did you mean `heartbeat.interval`?");
     with("\"execution.checkpointing.timeout\" = \"soon\"", "bad-value", "\"soon\"", "a duration, e.g. 10 s or 200 ms");
     with("\"execution.checkpointing.incremental\" = true", "contradiction", "true", "rocksdb");
+    const DEBLOAT: &str = "\"taskmanager.network.memory.buffer-debloat.enabled\" = true";
+    with(&format!("{DEBLOAT}, \"taskmanager.memory.min-segment-size\" = 50_000"), "contradiction", "50_000", "larger than the largest");
+    with("\"taskmanager.network.memory.buffer-debloat.target\" = \"2 s\"", "contradiction", "\"2 s\"", "which is not enabled");
     with("\"restart-strategy.fixed-delay.attempts\" = 3", "contradiction", "3", "another `restart-strategy.type`");
     with("\"restart-strategy.exponential-delay.max-backoff\" = 5", "contradiction", "5", "must not be smaller than the initial backoff");
     check(CONFIG, "\"execution.checkpointing.interval\" = 5", "bad-value", "5", "larger than or equal to 10 ms");
