@@ -296,22 +296,10 @@ pub(super) fn whole(
     if !bounds(raw, spec, reader) {
         return;
     }
-    let graph = Graph::of(spec);
     let parallelism: Vec<u32> = spec.operators.iter().map(|it| it.parallelism).collect();
-    let needed = u64::from(graph.slots_needed(&parallelism));
-    let there: u64 = spec
-        .task_managers
-        .iter()
-        .map(|it| u64::from(it.slots))
-        .sum();
-    if there > 0 && needed > there {
-        let message = format!(
-            "NoResourceAvailableException: the job needs {needed} slots and there are {there}: it \
-             waits for slot.request.timeout and fails"
-        );
+    if let Some(problem) = lacks_slots(spec, &parallelism) {
         let place = raw.value.slots.as_ref().map(|at| &at.span);
         let place = place.or(raw.value.task_managers.as_ref().map(|at| &at.span));
-        let problem = Problem::new("no-resource", message).warning();
         reader.report(place.unwrap_or(&raw.span), problem);
     }
     let interval = spec.config.checkpoint_interval.0;
@@ -336,6 +324,19 @@ pub(super) fn whole(
         clock(*at, drafts, reader);
     }
     super::sense::check(raw, drafts, order, spec, reader);
+}
+
+/// What is to be said of a job that needs more slots than there are.
+pub(super) fn lacks_slots(spec: &JobSpec, parallelism: &[u32]) -> Option<Problem> {
+    let needed = u64::from(Graph::of(spec).slots_needed(parallelism));
+    let slots = spec.task_managers.iter().map(|it| u64::from(it.slots));
+    let there: u64 = slots.sum();
+    let message = format!(
+        "NoResourceAvailableException: the job needs {needed} slots and there are {there}: it waits \
+         for slot.request.timeout and fails"
+    );
+    let lacks = there > 0 && needed > there;
+    lacks.then(|| Problem::new("no-resource", message).warning())
 }
 
 /// Whether the job is small enough to be acted out.

@@ -36,6 +36,11 @@ pub(super) fn roots(spec: &JobSpec, base: u32) -> Vec<Property<'_>> {
     };
     let mut all = vec![Property::scope("job", "The job as a whole.", job)];
     for (number, operator) in (0..).zip(&spec.operators) {
+        // Two of one name, or one named as the job itself, were reported at their lines.
+        let mut before = spec.operators.iter().take(number as usize);
+        if operator.name == "job" || before.any(|it| it.name == operator.name) {
+            continue;
+        }
         let inside = move || {
             let each = OperatorProbe::ALL.iter();
             let ask =

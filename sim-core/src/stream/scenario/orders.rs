@@ -1,5 +1,6 @@
 //! The verbs of a job in the timeline.
 
+use super::checks;
 use crate::kernel::MICROSECOND;
 use crate::scenario::{Arg, ArgKind, Args, Problem, Reader, Verb, needed, optional, units};
 use crate::stream::node::Order;
@@ -101,9 +102,11 @@ fn rescale(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order
     }
     let wanted = args.count("parallelism")?;
     let parallelism = u32::try_from(wanted).unwrap_or(u32::MAX);
+    let mut all = Vec::new();
     for it in &spec.operators {
         let ends = matches!(it.kind, OperatorKind::Source(_) | OperatorKind::Sink(_));
         let meant = operator.as_ref().map_or(!ends, |name| *name == it.name);
+        all.push(if meant { parallelism } else { it.parallelism });
         if let (true, Err(message)) = (meant, KeyGroups::new(it.max_parallelism, parallelism)) {
             let name = units::shorten(&it.name);
             let message = format!("{message}: `{name}` has {}", it.max_parallelism);
@@ -111,6 +114,10 @@ fn rescale(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order
             args.report("parallelism", Problem::bad_value(message, expected), reader);
             return None;
         }
+    }
+    // What other orders have changed before it is not looked at.
+    if let Some(problem) = checks::lacks_slots(spec, &all).filter(|_| reader.good()) {
+        args.report("parallelism", problem, reader);
     }
     Some(Order::Rescale {
         operator,

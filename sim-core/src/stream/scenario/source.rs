@@ -139,6 +139,9 @@ fn splits(
         .as_ref()
         .map_or(1, |at| count_splits(at.value, &at.span, reader));
     if let Some(records) = &doc.records {
+        if let Some(stated) = &doc.splits {
+            beyond(&records.value, stated.value, reader);
+        }
         return of_records(&records.value, many, keys, keyed, reader);
     }
     if let Some(load) = &doc.load {
@@ -205,6 +208,17 @@ fn of_split(
     all.into_iter()
         .next()
         .unwrap_or(SplitSpec::Records(Arc::default()))
+}
+
+/// A record of a split that a source does not have, where it says how many it has.
+fn beyond(rows: &Rows<RawRecord>, many: u32, reader: &mut Reader<'_>) {
+    let mut said = rows.0.iter().filter_map(|row| row.value.split.as_ref());
+    if let Some(at) = said.find(|at| (many..limits::SPLITS).contains(&at.value)) {
+        let message = format!("there is no split {}: `splits` = {many}", at.value);
+        let problem = Problem::new("contradiction", message);
+        let help = "splits are counted from 0; without `splits` there are as many as records name";
+        reader.report(&at.span, problem.help(help));
+    }
 }
 
 /// Explicit records, by their splits.

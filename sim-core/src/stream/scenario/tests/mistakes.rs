@@ -55,6 +55,8 @@ fn in_the_graph() {
     check("[[stream.expect]]", &process("function = \"count-with-timeout\""), "missing-key", "[[stream.process]]", "`timeout` is missing");
     check("[[stream.expect]]", &process("function = \"count-with-timeout\"\ntimeout = \"0s\""), "bad-value", "\"0s\"", "silent for some time");
     check("[[stream.expect]]", &process("function = \"count\"\ntime = \"event\""), "contradiction", "\"event\"", "means nothing with this function");
+    let fourth = "splits = 2\nrecords = [\n    { split = 2, ts = \"0.5s\", key = \"b\" },";
+    check("records = [", fourth, "contradiction", "2", "there is no split 2: `splits` = 2");
     check("name = \"clicks\"", "name = \"clicks\"\nbounded = false\nparallelism = 2", "no-watermarks", "\"clicks\"", "2 subtasks read 1 splits");
     check("guarantee = \"exactly-once\"", "guarantee = \"exactly-once\"\ntransaction-timeout = \"10s\"", "contradiction", "\"out\"", "before the checkpoint that would commit them");
     check(CONFIG, &format!("{CONFIG}, \"execution.checkpointing.mode\" = \"AT_LEAST_ONCE\""), "contradiction", "\"out\"", "what the job's state may count twice");
@@ -194,12 +196,24 @@ fn in_orders_and_predicates() {
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"count\"\nparallelism = 3", None);
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\nparallelism = 300", Some(("bad-value", "must not be smaller than parallelism")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"cuont\"\nparallelism = 3", Some(("unknown-name", "did you mean `count`?")));
+    with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\nparallelism = 5", Some(("no-resource", "needs 5 slots and there are 4")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"trigger-checkpoint\"", None);
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ms\"", None);
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ns\"", Some(("bad-value", "finer than 1us")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"fail-tasks\"\nnode = [\"tm1\", \"tm2\"]", None);
     with("[[expect]]\nthat = \"job.status == FINISHED and count.watermark > 0 and out-store.committed == 2\"", None);
     with("[[expect]]\nthat = \"job.status == FINSHED\"", Some(("unknown-name", "did you mean `FINISHED`?")));
+}
+
+/// A name that is taken is no second mistake of the vocabulary's.
+#[test]
+fn a_name_that_is_taken_is_reported_once() {
+    for name in ["clicks", "job"] {
+        let map = format!("[[stream.map]]\nname = \"{name}\"\ninput = \"count\"\n");
+        let text = format!("strandline = 1\ntitle = \"t\"\nduration = \"40s\"\n{BASE}{map}");
+        let problems = parse(&text).diagnostics;
+        assert_eq!(problems.len(), 1, "{}", render(&problems, "test", &text));
+    }
 }
 
 #[test]
