@@ -40,6 +40,33 @@ fn exactly_once_holds_with_unaligned_checkpoints() {
     assert_good(&sweep(&text, 24..32, |it| it), REACHED);
 }
 
+/// What a cancelled attempt of a sink has asked waits behind a cut link or in a machine that stands
+/// still, and comes when a newer attempt has pre-committed: in each of these seeds it would abort
+/// that, and rows that a complete checkpoint covers were gone.
+#[test]
+fn exactly_once_holds_when_requests_of_a_lost_attempt_come_late() {
+    const INTERVAL: &str = "\"execution.checkpointing.interval\" = \"1 s\"\n";
+    const SLOTS: &str = "\"taskmanager.load-balance.mode\" = \"SLOTS\"\n";
+    const UNALIGNED: &str = "\"execution.checkpointing.unaligned.enabled\" = true\n";
+    const AT_ONCE: &str = "\"execution.checkpointing.aligned-checkpoint-timeout\" = \"1 ms\"\n";
+    const SLOW: &str = "\"strandline.storage.bytes-per-second\" = 1000\n\
+                        \"taskmanager.memory.segment-size\" = 500\n";
+    let mut reports = Vec::new();
+    for (seed, config) in [
+        (40242, SLOTS.to_owned()),
+        (30297, [SLOTS, UNALIGNED, AT_ONCE].concat()),
+        (30151, [UNALIGNED, SLOW].concat()),
+    ] {
+        let change = [(
+            "\"execution.checkpointing.interval\" = \"5 s\"\n",
+            &*(config + INTERVAL),
+        )];
+        let text = changed("each second", SWEEP, &change);
+        reports.extend(sweep(&text, [seed], |it| it));
+    }
+    assert_good(&reports, REACHED);
+}
+
 /// Files that checkpoints share, local copies, and key groups that move: what is restored is what was
 /// checkpointed, or the sweep says so. In seeds 11 and 45 a barrier comes after the news that its
 /// checkpoint was aborted.

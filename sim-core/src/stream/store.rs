@@ -5,7 +5,8 @@
 //! `read_uncommitted` all rows are visible; to `read_committed` those of committed transactions and
 //! those without one, up to the first row of a transaction that is still open (the last stable
 //! offset). Initialising an id gives it a new epoch, aborts what was open under it and so fences its
-//! former owner; a transaction is open from its first row on, and aborted when it times out.
+//! former owner; a transaction is open from its first row on, and aborted when it times out. What an
+//! attempt of the job asks that a newer one has taken over from is refused ([`writers`]).
 //!
 //! Requests are served one after the other, and each row costs time. All that was answered survives
 //! a crash, open transactions too; requests that wait are lost. Left out: partitions and replicas,
@@ -15,6 +16,7 @@
 mod serve;
 #[cfg(test)]
 mod tests;
+mod writers;
 
 use super::element::{Key, Record};
 use super::job::Job;
@@ -28,6 +30,7 @@ use crate::shared::SharedList;
 use serde::Serialize;
 use serve::Index;
 use std::collections::{BTreeMap, VecDeque};
+use writers::Writers;
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -123,6 +126,8 @@ pub struct Store {
     transactions: SharedList<StoredTransaction>,
     /// The newest transaction of each id.
     newest: Index<String>,
+    /// The newest attempts of its transactional writers.
+    writers: Writers,
     /// Those with rows, and the timers that end them.
     open: BTreeMap<u32, Option<TimerId>>,
     /// The rows of keys and windows, where they are upserted.
@@ -144,6 +149,7 @@ impl Store {
             rows: SharedList::default(),
             transactions: SharedList::default(),
             newest: Index::default(),
+            writers: Writers::default(),
             open: BTreeMap::new(),
             row_of: Index::default(),
             marks: BTreeMap::new(),
@@ -228,7 +234,7 @@ impl Store {
         let Some(it) = self.waiting.pop_front() else {
             return;
         };
-        let answer = self.serve(it.order, it.task, cx);
+        let answer = self.serve(it.order, (it.task, it.attempt), cx);
         let packet = Packet::FromStore {
             attempt: it.attempt,
             task: it.task,
@@ -246,6 +252,7 @@ impl Store {
             self.rows = SharedList::default();
             self.transactions = SharedList::default();
             self.newest = Index::default();
+            self.writers = Writers::default();
             self.open.clear();
             self.row_of = Index::default();
             self.marks.clear();

@@ -133,8 +133,8 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
         ),
         Rule::TransactionDiscarded => (
             "discard",
-            "the commit for checkpoint {a} came too late: the store had aborted the transaction, \
-             its {b} rows are lost",
+            "the commit for checkpoint {a} was refused: the store had aborted or fenced the \
+             transaction, its {b} rows are lost",
             "KafkaCommitter.commit",
         ),
         Rule::Fenced => (

@@ -9,7 +9,8 @@
 //! - write-ahead log: rows wait in the state for their checkpoint, then they are appended; a crash
 //!   between that and its mark repeats them ([`log`]);
 //! - exactly once: rows in a transaction that ends with a checkpoint and is committed when that is
-//!   complete ([`transactions`]). A commit that comes too late is discarded with its rows, silently.
+//!   complete ([`transactions`]). A commit that comes too late is discarded with its rows: the
+//!   committer reports it (`Rule::TransactionDiscarded`), and the job goes on.
 //!
 //! Snapshots of any subtasks may be given to a restored writer: it takes what is its own modulo the
 //! parallelism. Left out: retries by time; a lost connection fails the task.

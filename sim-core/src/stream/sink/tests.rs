@@ -1,5 +1,7 @@
 //! Writers and a store by hand: what each guarantee makes of a crash at each point.
 
+mod late;
+
 use super::*;
 use crate::kernel::{Input, NodeId};
 use crate::stream::element::{Key, Origin};
@@ -10,7 +12,6 @@ use crate::stream::rules::window::aggregate::Value;
 use crate::stream::spec::SinkSpec;
 use crate::stream::store::Store;
 use crate::stream::testing::{TestCx, job_of, rules};
-use proptest::prelude::*;
 use std::collections::VecDeque;
 
 const MS: u64 = 1_000_000;
@@ -481,99 +482,4 @@ fn a_lost_connection_fails_those_who_wait_and_an_orderly_end_aborts() {
     assert!(rig.writers[0].can_finish());
     assert_eq!(rig.visible(), [1]);
     assert!(rig.writers[0].is_done());
-}
-
-/// A job that reads 1, 2, 3 … and crashes whenever; what its last checkpoint covers.
-struct Run {
-    rig: Rig,
-    position: i64,
-    /// The newest snapshot with where the source was, and the newest complete one.
-    snapshot: Option<(i64, i64, Vec<OperatorSnapshot>)>,
-    complete: Option<(i64, i64, Vec<OperatorSnapshot>)>,
-    checkpoint: i64,
-}
-
-impl Run {
-    fn step(&mut self, step: u8) {
-        let rig = &mut self.rig;
-        match step {
-            0..=3 => {
-                if rig.writers[0].ready() {
-                    self.position += 1;
-                    let record = record(self.position);
-                    rig.with(0, |it, out| it.on_record(record, out));
-                }
-            }
-            4..=5 => {
-                rig.serve();
-            }
-            6..=7 => {
-                rig.hear();
-            }
-            8 => {
-                self.checkpoint += 1;
-                let state = rig.snapshot(self.checkpoint);
-                if !rig.failed {
-                    self.snapshot = Some((self.checkpoint, self.position, state));
-                }
-            }
-            9 => {
-                if let Some(done) = self.snapshot.take() {
-                    self.complete = Some(done);
-                }
-            }
-            10 => {
-                if let Some((checkpoint, ..)) = self.complete {
-                    rig.complete(checkpoint);
-                }
-            }
-            _ => rig.failed = true,
-        }
-        if self.rig.failed {
-            // What was on its way may come late, but for what would begin something anew.
-            self.rig.answers.clear();
-            self.rig.requests.retain(|(.., order)| {
-                matches!(order, StoreRequest::AppendIn(..) | StoreRequest::Commit(_))
-            });
-            self.snapshot = None;
-            let restored = self.complete.clone();
-            self.position = restored.as_ref().map_or(0, |it| it.1);
-            let state = restored.as_ref().map(|it| (it.0, it.2.as_slice()));
-            let late = std::mem::take(&mut self.rig.requests);
-            self.rig.start(1, state);
-            for (at, request) in (1..).step_by(2).zip(late) {
-                let at = self.rig.requests.len().min(at);
-                self.rig.requests.insert(at, request);
-            }
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn exactly_once_is_so_whenever_the_job_crashes(
-        steps in proptest::collection::vec(0..12_u8, 0..120), batch in 1..4_u32
-    ) {
-        let mut rig = Rig::new(EXACTLY_ONCE, batch);
-        rig.start(1, None);
-        let mut run = Run { rig, position: 0, snapshot: None, complete: None, checkpoint: 0 };
-        for step in steps {
-            run.step(step);
-        }
-        // A complete checkpoint at the end, after one more crash if that is what it takes.
-        loop {
-            run.rig.settle();
-            run.step(8);
-            if run.snapshot.is_some() {
-                break;
-            }
-        }
-        run.step(9);
-        run.step(10);
-        run.rig.settle();
-        let expected: Vec<i64> = (1..=run.position).collect();
-        prop_assert_eq!(run.rig.visible(), expected);
-        prop_assert_eq!(run.rig.lost(), 0);
-        prop_assert_eq!(run.rig.store.duplicates(), 0);
-    }
 }

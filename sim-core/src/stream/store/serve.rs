@@ -4,7 +4,7 @@ use super::{AbortCause, MS, Store, StoreRow, StoreTimer, StoredTransaction, Tran
 use crate::stream::element::Record;
 use crate::stream::node::{StreamCx, Timer};
 use crate::stream::note::{Note, Rule};
-use crate::stream::protocol::{StoreAnswer, StoreRequest, StoreTransaction, TaskId};
+use crate::stream::protocol::{Attempt, StoreAnswer, StoreRequest, StoreTransaction, TaskId};
 use crate::stream::rules::fault::transactional_ids::{Ownership, TransactionalId, listed};
 use crate::stream::rules::join::RowKind;
 use serde::Serialize;
@@ -52,7 +52,7 @@ impl Store {
     pub(super) fn serve(
         &mut self,
         order: StoreRequest,
-        task: TaskId,
+        (task, attempt): (TaskId, Attempt),
         cx: &mut StreamCx<'_>,
     ) -> StoreAnswer {
         match order {
@@ -67,11 +67,18 @@ impl Store {
                 }
             }
             StoreRequest::InitTransaction { id, timeout_ms } => {
+                if self.writers.is_fenced(&id, attempt) {
+                    return self.refuse(task, cx);
+                }
                 return StoreAnswer::Began(self.init(id, timeout_ms, task, cx));
             }
             StoreRequest::AppendIn(transaction, rows) => {
+                if self.writers.is_fenced(&transaction.id, attempt) {
+                    return self.refuse(task, cx);
+                }
                 return self.append_in(&transaction, rows, cx);
             }
+            // Whoever holds a transaction's epoch may end it, as a restored committer does.
             StoreRequest::Commit(transaction) => return self.end(&transaction, true, cx),
             StoreRequest::Abort(transaction) => return self.end(&transaction, false, cx),
             StoreRequest::AbortLingering {
@@ -79,7 +86,12 @@ impl Store {
                 ownership,
                 except,
                 from: _,
-            } => self.abort_lingering(prefix, &ownership, &except, cx),
+            } => {
+                if !self.writers.admit(&prefix, &ownership, attempt) {
+                    return self.refuse(task, cx);
+                }
+                self.abort_lingering(prefix, &ownership, &except, cx);
+            }
             StoreRequest::CommitCheckpoint { writer, checkpoint } => {
                 let mark = self.marks.entry(writer).or_insert(checkpoint);
                 *mark = (*mark).max(checkpoint);

@@ -37,6 +37,8 @@ fn rows(values: &[i64]) -> Vec<Record> {
 struct Rig {
     store: Store,
     cx: TestCx,
+    /// Whose requests they are.
+    attempt: Attempt,
 }
 
 impl Rig {
@@ -54,6 +56,7 @@ impl Rig {
         let mut rig = Rig {
             store: Store::new(&job, 0),
             cx: TestCx::default(),
+            attempt: 1,
         };
         rig.store.on(Input::Boot, &mut rig.cx);
         rig
@@ -61,7 +64,7 @@ impl Rig {
 
     fn send(&mut self, request: u64, order: StoreRequest) {
         let msg = Packet::ToStore {
-            attempt: 1,
+            attempt: self.attempt,
             task: WRITER,
             operator: 0,
             request,
@@ -183,6 +186,19 @@ fn a_transaction_times_out_from_its_first_row_on_also_over_a_crash() {
     rig.check(&[], &[], &[]);
 }
 
+/// A subtask of so many begins.
+fn lingering(subtask: i32, total: i32, except: &[StoreTransaction]) -> StoreRequest {
+    StoreRequest::AbortLingering {
+        prefix: "p".to_owned(),
+        ownership: Ownership {
+            subtasks: BTreeSet::from([subtask]),
+            total,
+        },
+        except: except.to_vec(),
+        from: 1,
+    }
+}
+
 #[test]
 fn what_is_left_over_is_aborted_but_what_the_state_holds() {
     let mut rig = Rig::new(0);
@@ -192,15 +208,7 @@ fn what_is_left_over_is_aborted_but_what_the_state_holds() {
         assert_eq!(rig.append(it, &[at]), StoreAnswer::Done);
     }
     // Three subtasks before, two now: those of subtask 2 are of subtask 0.
-    let request = StoreRequest::AbortLingering {
-        prefix: "p".to_owned(),
-        ownership: Ownership {
-            subtasks: BTreeSet::from([0]),
-            total: 2,
-        },
-        except: vec![all[0].clone()],
-        from: 1,
-    };
+    let request = lingering(0, 2, &all[..1]);
     assert_eq!(rig.ask(request), StoreAnswer::Done);
     let open: Vec<&str> = rig
         .store
@@ -209,6 +217,68 @@ fn what_is_left_over_is_aborted_but_what_the_state_holds() {
         .collect();
     assert_eq!(open, ["p-0-3", "p-1-4", "q-0-4"]);
     assert_eq!(rig.append(&all[3], &[9]), StoreAnswer::Fenced);
+}
+
+/// What a writer asked that is no more comes when the next one has pre-committed: it can neither
+/// take an id away nor abort what is open, nor open what nobody would end.
+#[test]
+fn what_an_older_attempt_asked_ends_nothing_of_a_newer_one() {
+    // Subtask 1 of two; then the same again, or all, or one of three, whose ids are others.
+    for (subtask, total) in [(1, 2), (0, 1), (2, 3)] {
+        let mut rig = Rig::new(0);
+        assert_eq!(rig.ask(lingering(1, 2, &[])), StoreAnswer::Done);
+        let (left, empty) = (rig.init("p-1-4", 60_000), rig.init("p-1-5", 60_000));
+        assert_eq!(rig.append(&left, &[1]), StoreAnswer::Done);
+        rig.attempt = 2;
+        assert_eq!(rig.ask(lingering(subtask, total, &[])), StoreAnswer::Done);
+        let id = format!("p-{subtask}-5");
+        let own = rig.init(&id, 60_000);
+        assert_eq!(rig.append(&own, &[2]), StoreAnswer::Done);
+        rig.attempt = 1;
+        let init = StoreRequest::InitTransaction {
+            id,
+            timeout_ms: 60_000,
+        };
+        for late in [lingering(1, 2, &[]), init] {
+            let answer = rig.ask(late.clone());
+            assert_eq!(
+                answer,
+                StoreAnswer::Fenced,
+                "{subtask} of {total}: {late:?}"
+            );
+        }
+        if total < 3 {
+            assert_eq!(rig.append(&empty, &[3]), StoreAnswer::Fenced);
+            rig.check(&[1, 2], &[], &[]);
+        }
+        rig.attempt = 2;
+        assert_eq!(rig.ask(StoreRequest::Commit(own)), StoreAnswer::Done);
+        // The newer writer begins as often as it likes, and a newer one yet.
+        for attempt in [2, 3] {
+            rig.attempt = attempt;
+            assert_eq!(rig.ask(lingering(subtask, total, &[])), StoreAnswer::Done);
+        }
+    }
+}
+
+/// Other subtasks' attempts are their own affair: regions restart by themselves.
+#[test]
+fn a_writer_is_not_fenced_by_another_subtask_s_attempt() {
+    let mut rig = Rig::new(0);
+    assert_eq!(rig.ask(lingering(0, 2, &[])), StoreAnswer::Done);
+    let it = rig.init("p-0-1", 60_000);
+    rig.attempt = 2;
+    assert_eq!(rig.ask(lingering(1, 2, &[])), StoreAnswer::Done);
+    rig.attempt = 1;
+    assert_eq!(rig.append(&it, &[1]), StoreAnswer::Done);
+    assert_eq!(rig.init("p-0-2", 60_000).epoch, 0);
+    // The store forgets with its disk, and not before.
+    rig.attempt = 0;
+    rig.store.crash(Loss::Power);
+    rig.store.on(Input::Boot, &mut rig.cx);
+    assert_eq!(rig.ask(lingering(0, 2, &[])), StoreAnswer::Fenced);
+    rig.store.crash(Loss::Disk);
+    assert_eq!(rig.ask(lingering(0, 2, &[])), StoreAnswer::Done);
 }
 
 #[test]
