@@ -290,6 +290,17 @@ fn the_plot_is_of_an_operator_that_judges_by_event_time_or_of_the_one_asked_for(
 }
 
 #[test]
+fn where_no_operator_judges_there_is_no_plot() {
+    let mut session = opened(include_str!("../../scenarios/job-zombie.toml"));
+    session.seek(20 * SECOND);
+    for of in ["", "an operator of another job"] {
+        let plot = session.event_times(of).expect("there is a job");
+        assert_eq!((plot.operator.as_str(), plot.judges.len()), ("", 0));
+        assert_eq!(plot.to, 20 * SECOND);
+    }
+}
+
+#[test]
 fn checkpoints_that_failed_are_listed_with_their_reason() {
     let mut session = opened(include_str!("../../scenarios/job-slow-sink-expiry.toml"));
     session.seek(40 * SECOND);

@@ -95,18 +95,19 @@ impl Session {
     pub fn event_times(&self, of: &str) -> Option<EventTimePlot> {
         let parts = StreamParts::of(self.run().world())?;
         let from = self.event().saturating_sub(PLOT_EVENTS);
-        let mut plot = EventTimePlot {
-            operator: of.to_owned(),
-            ..EventTimePlot::default()
-        };
-        self.replay(from, self.event(), |_, copy| {
-            for note in copy.notes() {
-                if let Note::Stream(note) = note {
-                    parts.plot(note, copy.run().world(), &mut plot);
+        let mut plot = EventTimePlot::default();
+        // Running again is dear where events handle many records, and the site asks often.
+        if parts.plots(self.run().world()) {
+            plot.operator = of.to_owned();
+            self.replay(from, self.event(), |_, copy| {
+                for note in copy.notes() {
+                    if let Note::Stream(note) = note {
+                        parts.plot(note, copy.run().world(), &mut plot);
+                    }
                 }
-            }
-        });
-        parts.plotted(&mut plot);
+            });
+            parts.plotted(&mut plot);
+        }
         let first = self.history().step(from).filter(|_| from > 0);
         (plot.from, plot.to) = (first.map_or(0, |it| it.time), self.now());
         Some(plot)

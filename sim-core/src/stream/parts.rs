@@ -44,6 +44,7 @@ struct Table {
     offers: fn(&Machine) -> Vec<(&'static str, &'static str, Order)>,
     job: fn(&World<systems::Node>) -> Option<JobView>,
     control: fn(&World<systems::Node>) -> String,
+    plots: fn(&World<systems::Node>) -> bool,
     plot: fn(&Note, &World<systems::Node>, &mut EventTimePlot),
     plotted: fn(&mut EventTimePlot),
 }
@@ -67,6 +68,7 @@ static EVERYTHING: Table = Table {
     offers: super::view::offers,
     job: super::view::job,
     control: super::view::control,
+    plots: super::view::plots,
     plot: super::view::plot,
     plotted: super::view::finish,
 };
@@ -142,6 +144,12 @@ impl StreamParts {
     #[must_use]
     pub fn control(self, world: &World<systems::Node>) -> String {
         (self.0.control)(world)
+    }
+
+    /// Whether an operator of the job judges records.
+    #[must_use]
+    pub fn plots(self, world: &World<systems::Node>) -> bool {
+        (self.0.plots)(world)
     }
 
     /// Puts what a note says onto the plot of event time.

@@ -11,7 +11,7 @@ mod stores;
 mod topics;
 
 pub use job::{control, job};
-pub use plot::{finish, plot};
+pub use plot::{finish, plot, plots};
 
 use super::element::Element;
 use super::jobmanager::JobManager;

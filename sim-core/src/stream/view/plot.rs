@@ -55,6 +55,13 @@ fn judge(job: &Job, plot: &mut EventTimePlot) -> Option<u32> {
     plot.number
 }
 
+/// Whether any operator of the job judges records, so that there can be a plot at all.
+#[must_use]
+pub fn plots(world: &World<Node>) -> bool {
+    let operators = why::job(world).map_or(&[][..], |job| &job.spec.operators);
+    operators.iter().any(|it| judges(&it.kind).is_some())
+}
+
 /// Puts what a note says onto the plot.
 pub fn plot(note: &Note, world: &World<Node>, plot: &mut EventTimePlot) {
     let Some(job) = why::job(world) else {
