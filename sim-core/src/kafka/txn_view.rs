@@ -7,12 +7,14 @@
 
 use super::broker::PartitionView;
 use super::facts::Cluster;
+use super::ids::TopicPartition;
 use super::rules::partition_log::PartitionLog;
 use super::txn_pin::clock;
 use crate::kernel::{NodeId, World};
 use crate::log::ControlMarker;
 use crate::systems::Node;
 use crate::view::{Cell, CellTransaction, Fact, Lane, Mark, MarkKind, StageView};
+use std::collections::BTreeMap;
 
 /// Whether a log knows of transactions: one is open, was aborted, or a marker was written.
 fn has_any(log: &PartitionLog) -> bool {
@@ -40,13 +42,19 @@ pub fn shows_any(view: &StageView, world: &World<Node>) -> bool {
 /// aborted; on the leader's the last stable offset, and what is open.
 pub fn mark(view: &mut StageView, world: &World<Node>) {
     let cluster = Cluster(world);
+    let Some(image) = cluster.image() else {
+        return;
+    };
+    // Each name is written once, not once for each copy and each partition before it.
+    let all = image.partitions.keys();
+    let named: BTreeMap<String, TopicPartition> = all.map(|tp| (image.name(*tp), *tp)).collect();
     for node in &mut view.nodes {
         let Some(broker) = cluster.broker(NodeId(node.id)) else {
             continue;
         };
         for lane in &mut node.lanes {
-            let tp = cluster.partition_named(&lane.id);
-            if let Some(own) = tp.and_then(|tp| broker.partition(tp)) {
+            let tp = named.get(&lane.id);
+            if let Some(own) = tp.and_then(|tp| broker.partition(*tp)) {
                 mark_cells(lane, &own);
                 if has_any(own.partition_log) {
                     add_markers(lane, &own);

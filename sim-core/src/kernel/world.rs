@@ -301,7 +301,9 @@ impl<P: Process> World<P> {
     pub fn in_flight(&self) -> Vec<InFlight<'_, P::Msg>> {
         let now = self.now();
         let mut all: Vec<InFlight<'_, P::Msg>> = Vec::new();
-        for (arrive, id, body) in self.core.queue.waiting() {
+        // Most of what waits are timeouts: they are left out before the rest is put in order.
+        let message = |body: &Body<P>| matches!(body, Body::Deliver { .. });
+        for (arrive, id, body) in self.core.queue.waiting_that(message) {
             if let Body::Deliver {
                 from,
                 to,

@@ -1,9 +1,10 @@
 //! Keyframes: clones of a run from which any of its moments is reached by running on.
 //!
 //! A clone costs nodes and tails, not history (see `shared`, `log`). Frames are taken every
-//! [`SPACING`] events. Once they weigh more than [`WEIGHT_MAX`], each new one costs an old one its
-//! place: the one whose neighbours are nearest to each other. So the memory that frames may take is
-//! used, not half of it, and the frames stay about evenly spread, however long the run.
+//! [`SPACING`] events, those of a heavy run further apart. Once they weigh more than
+//! [`WEIGHT_MAX`], each new one costs an old one its place: the one whose neighbours are nearest to
+//! each other. So the memory that frames may take is used, not half of it, and the frames stay about
+//! evenly spread, however long the run.
 //!
 //! A job handles many records in one event, so frames are also taken by its records. Its keyed state
 //! is shared between frames, but for what is written between two of them; of a million keys that is
@@ -15,6 +16,14 @@ use crate::kernel::Nanos;
 
 /// Events between frames at first.
 const SPACING: u64 = 4_096;
+
+/// Bytes of a frame for each event that is run before the next one. To copy and drop so many takes
+/// less than a tenth of the time of an event, so that frames are a small part of the work of a heavy
+/// run as well: who watches one feels them.
+const BYTES_OF_EVENT: u64 = 64;
+
+/// Most events between frames on account of their weight.
+const SPACING_HEAVY: u64 = 4 * SPACING;
 
 /// Most bytes that the frames take by their own estimate, which `tests/memory.rs` holds against
 /// what they really take.
@@ -115,7 +124,9 @@ impl<R: Weigh> Keyframes<R> {
             return true;
         };
         let looks = event > last.event && event.is_multiple_of(LOOK);
-        event >= last.event + self.spacing || looks && last.records_since(handled()) >= RECORDS
+        let heavy = (last.weight as u64 / BYTES_OF_EVENT).min(SPACING_HEAVY);
+        event >= last.event + self.spacing.max(heavy)
+            || looks && last.records_since(handled()) >= RECORDS
     }
 
     /// Adds a frame; it must lie behind the last one.
@@ -312,6 +323,21 @@ mod tests {
         let (near_the_end, _) = frames.before_event(FIRST + 100);
         assert!(near_the_end >= FIRST - 48, "{near_the_end}");
         assert!(most < 16, "{most}");
+    }
+
+    #[test]
+    fn heavy_frames_come_further_apart() {
+        for (heavy, apart) in [(1 << 10, 4_096), (512 << 10, 8_192), (2 << 20, 16_384)] {
+            let mut frames = Keyframes::new(Stone(0, heavy));
+            for event in 1..100_000_u64 {
+                if frames.due(event, || 0) {
+                    frames.add(event, event, Stone(event, heavy));
+                }
+            }
+            // The beginning is there anyway, and weighs nothing.
+            let at: Vec<u64> = frames.frames.iter().skip(1).map(|it| it.event).collect();
+            assert!(at.len() > 3 && at.windows(2).all(|it| it[1] - it[0] == apart));
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod work;
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use sim_core::view::{GroupView, JobView, LedgerView, StageView};
+use sim_core::view::{GroupView, JobView, LedgerView, StageView, Token};
 
 use crate::host::{Deed, Diagnostic, Host, Recipe, Session};
 use crate::raf::{self, FrameId};
@@ -122,6 +122,9 @@ pub(crate) struct Bench {
     due: StoredValue<Due>,
     /// What the stage is to show, from the question to the next frame.
     asked: StoredValue<Option<Shown>>,
+    /// What the stage showed before: to drop so many words takes time that the frame which changes
+    /// the page has not.
+    past: StoredValue<Arc<StageView>>,
     /// Where the stage leaves its drawing.
     pub(crate) frame: FrameSlot,
     /// Time, pace, counts.
@@ -183,6 +186,7 @@ impl Bench {
             since_publish: StoredValue::new(0.0),
             due: StoredValue::new(Due::Nothing),
             asked: StoredValue::new(None),
+            past: StoredValue::new(Arc::default()),
             frame: StoredValue::new_local(None),
             hud: RwSignal::new(Hud::default()),
             view: RwSignal::new(Arc::default()),
@@ -360,15 +364,15 @@ impl Bench {
         };
         match step {
             None => {
-                self.draw();
                 self.publish();
+                self.draw();
             }
             Some(Due::Nothing) => {
-                self.draw();
                 if due {
                     self.ask_for_stage();
                     self.due.try_set_value(Due::Stage);
                 }
+                self.draw();
             }
             Some(Due::Stage) => {
                 self.show_asked();
@@ -392,23 +396,32 @@ impl Bench {
         if !mounted {
             return;
         }
-        let Some((now, (tokens, tokens_hidden))) = self.ask(|s| (s.now(), s.tokens(TOKENS_MAX)))
-        else {
-            return;
-        };
         let Some(view) = self.view.try_get_untracked() else {
             return;
         };
-        self.frame.try_update_value(|draw| {
-            if let Some(draw) = draw {
-                draw(&Frame {
-                    now_ns: now as f64,
-                    tokens: &tokens,
-                    tokens_hidden,
-                    links: &view.links,
-                });
-            }
+        let show = |now: u64, tokens: &[Token], tokens_hidden| {
+            self.frame.try_update_value(|draw| {
+                if let Some(draw) = draw {
+                    draw(&Frame {
+                        now_ns: now as f64,
+                        tokens,
+                        tokens_hidden,
+                        links: &view.links,
+                    });
+                }
+            });
+        };
+        // Right after the question for the stage its answer has the tokens as well.
+        let asked = self.asked.try_with_value(|asked| {
+            let view = &asked.as_ref()?.view;
+            show(view.now, &view.tokens, view.tokens_hidden);
+            Some(())
         });
+        if asked.flatten().is_none()
+            && let Some((now, (tokens, hidden))) = self.ask(|s| (s.now(), s.tokens(TOKENS_MAX)))
+        {
+            show(now, &tokens, hidden);
+        }
     }
 
     /// Publishes the run's present state to the signals.
@@ -445,7 +458,9 @@ impl Bench {
     fn show_asked(self) {
         let asked = self.asked.try_update_value(Option::take).flatten();
         if let Some(Shown { view, groups, job }) = asked {
-            // `try_set`: the page may have been left while a frame was under way.
+            // `try_`: the page may have been left while a frame was under way.
+            self.past
+                .try_set_value(self.view.try_get_untracked().unwrap_or_default());
             let _ = self.view.try_set(view);
             set_if_new(self.groups, groups);
             set_if_new(self.job, job);
@@ -454,6 +469,7 @@ impl Bench {
 
     /// Publishes clock, ledger and caption.
     fn publish_numbers(self) {
+        self.past.try_set_value(Arc::default());
         let Some(Some((hud, ledger, caption))) = self.host.try_with_value(|host| {
             let host = host.as_ref()?;
             let session = host.session();
