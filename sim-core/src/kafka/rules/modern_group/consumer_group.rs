@@ -395,6 +395,22 @@ impl ConsumerGroup {
         (group, late)
     }
 
+    /// These members could not be put out: they are not due before then, ms.
+    #[must_use]
+    pub fn put_off(&self, late: &[(Name, Fenced)], until_ms: i64) -> Self {
+        let mut group = self.clone();
+        for (id, why) in late {
+            let Some(member) = group.members.get_mut(id) else {
+                continue;
+            };
+            match why {
+                Fenced::Session => member.session_deadline_ms = until_ms,
+                Fenced::Rebalance => member.rebalance_deadline_ms = Some(until_ms),
+            }
+        }
+        group
+    }
+
     /// When [`ConsumerGroup::expire`] has something to do, ms.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {

@@ -224,6 +224,11 @@ fn silence_and_a_partition_that_is_not_given_up_end_a_membership() {
     assert_eq!(group.expire(12_999).1, []);
     let (next, out) = group.expire(13_000);
     assert_eq!(out, [(Arc::from("a"), Fenced::Rebalance)]);
+    // It could not be written: nobody is out, and it is due again after a pause.
+    let again = group.put_off(&out, 13_500);
+    assert_eq!((again.epoch(), again.members().len()), (group.epoch(), 2));
+    assert_eq!(again.expire(13_499), (again.clone(), Vec::new()));
+    assert_eq!(again.expire(13_500), (next.clone(), out));
     group = next;
     assert_eq!(
         (a.beat(&mut group, 13_001), group.epoch()),

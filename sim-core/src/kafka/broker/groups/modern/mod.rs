@@ -6,8 +6,8 @@
 //! decides is in [`crate::kafka::rules::modern_group`].
 //!
 //! A group speaks one protocol: an empty classic group makes way, one with members does not
-//! (`group.consumer.migration.policy=disabled`). A member that is put out while its record cannot
-//! be written is out all the same; Kafka tries again after a pause.
+//! (`group.consumer.migration.policy=disabled`). A member is put out once that can be written: who
+//! cannot be now stays, and it is tried again after a pause.
 
 mod notes;
 
@@ -26,6 +26,9 @@ use crate::kafka::rules::modern_group::{
 use crate::kafka::rules::server_assign::TopicCounts;
 use crate::kernel::{Nanos, NodeId};
 use std::sync::Arc;
+
+/// How long after a failed attempt to put a member out the next one is (`EventBasedCoordinatorTimer`).
+const EXPIRE_AGAIN_MS: i64 = 500;
 
 /// An answer to a heartbeat that waits, and whose it is.
 pub(super) type Answer = ((NodeId, u32), Box<HeartbeatAnswer>);
@@ -202,16 +205,15 @@ impl Broker {
         for (group, before) in due {
             let place = Place { partition, group };
             let (next, out) = before.expire(now_ms);
-            for (member, why) in out {
-                self.note_fenced(&place.group, member, why, &before, cx);
-            }
-            let kept = next.clone();
-            if self
-                .advance_consumer_group(&place, &before, next, None, cx)
-                .is_err()
-                && let Some(shard) = self.shard(partition)
-            {
-                shard.modern.insert(place.group, kept);
+            let written = self.advance_consumer_group(&place, &before, next, None, cx);
+            if written.is_ok() {
+                for (member, why) in out {
+                    self.note_fenced(&place.group, member, why, &before, cx);
+                }
+            } else if let Some(shard) = self.shard(partition) {
+                // What the log does not say the next coordinator would not know.
+                let again = before.put_off(&out, now_ms.saturating_add(EXPIRE_AGAIN_MS));
+                shard.modern.insert(place.group, again);
             }
         }
     }
