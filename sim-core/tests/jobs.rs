@@ -67,6 +67,34 @@ fn exactly_once_holds_when_requests_of_a_lost_attempt_come_late() {
     assert_good(&reports, REACHED);
 }
 
+/// Barriers overtake what waits, and the input ends long before the work does: a task ends when what
+/// it sent has been processed, not when the checkpoint that overtook it is complete.
+const BACKLOG: &str = include_str!("../../scenarios/sweep-job-unaligned.toml");
+
+#[test]
+fn exactly_once_holds_unaligned_with_a_backlog_at_the_end() {
+    assert_good(&sweep(BACKLOG, 0..6, |it| it), REACHED);
+}
+
+#[test]
+fn an_unaligned_job_comes_to_its_end_without_a_fault() {
+    let expect = [
+        "job.status == FINISHED",
+        "job.restarts == 0",
+        "job.output-as-expected",
+    ];
+    for timeout in ["0 s", "100 ms"] {
+        let timed = [(
+            "[stream.config]",
+            &*format!(
+                "[stream.config]\n\"execution.checkpointing.aligned-checkpoint-timeout\" = \"{timeout}\""
+            ),
+        )];
+        let text = changed(timeout, BACKLOG, &timed);
+        holds(timeout, &(text + &expecting(&expect)));
+    }
+}
+
 /// Files that checkpoints share, local copies, and key groups that move: what is restored is what was
 /// checkpointed, or the sweep says so. In seeds 11 and 45 a barrier comes after the news that its
 /// checkpoint was aborted.

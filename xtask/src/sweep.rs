@@ -50,7 +50,7 @@ const GOOD: Sweep = Sweep {
     what: "`acks=all`, clean elections: nothing acknowledged is lost, and all comes together again",
 };
 
-const SWEEPS: [Sweep; 12] = [
+const SWEEPS: [Sweep; 13] = [
     GOOD,
     Sweep {
         name: "cluster before KIP-101",
@@ -124,6 +124,12 @@ const SWEEPS: [Sweep; 12] = [
         name: "jobs that fail over by region",
         file: "sweep-job-regions.toml",
         what: "the same where only a part of the job starts again",
+        ..GOOD
+    },
+    Sweep {
+        name: "unaligned jobs",
+        file: "sweep-job-unaligned.toml",
+        what: "barriers that overtake, and an input that ends before the work does",
         ..GOOD
     },
     Sweep {

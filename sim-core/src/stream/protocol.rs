@@ -48,6 +48,10 @@ pub struct Deployment {
     /// What it is to be restored from (`JobManagerTaskRestore`): handles in the storage; several
     /// after rescaling.
     pub restore: Vec<Handle>,
+    /// It had finished when the checkpoint was taken, whose state of it is an older one: what was in
+    /// flight then has been read since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub finished: bool,
 }
 
 /// Why a task ended (`ExecutionState` with its cause).
@@ -323,6 +327,13 @@ pub enum Packet {
         channel: ChannelId,
         /// Bytes.
         size: u32,
+    },
+    /// Against the stream: the last record of a channel has been processed.
+    AckAllUserRecordsProcessed {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// On which channel.
+        channel: ChannelId,
     },
 }
 

@@ -102,3 +102,18 @@ pub struct TaskSnapshot {
     /// Where the keyed state lies in files that checkpoints share: those of each backend.
     pub files: Arc<Vec<BackendFiles>>,
 }
+
+impl TaskSnapshot {
+    /// Without what was in flight.
+    #[must_use]
+    pub fn at_rest(this: Arc<Self>) -> Arc<Self> {
+        if this.input_channels.is_empty() && this.output_channels.is_empty() {
+            return this;
+        }
+        Arc::new(TaskSnapshot {
+            operators: this.operators.clone(),
+            files: Arc::clone(&this.files),
+            ..TaskSnapshot::default()
+        })
+    }
+}

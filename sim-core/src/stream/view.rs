@@ -173,6 +173,7 @@ pub fn token(packet: &Packet, token: Token) -> Token {
         }
         Packet::Heartbeat | Packet::HeartbeatResponse => (Shape::Heartbeat, 0, None),
         Packet::AddCredit { .. } | Packet::NewBufferSize { .. } => (Shape::Fetch, 0, None),
+        Packet::AckAllUserRecordsProcessed { .. } => (Shape::Ack, 0, None),
         Packet::AcknowledgeCheckpoint { .. } | Packet::StateWritten { .. } => (Shape::Ack, 0, None),
         Packet::FromStore { .. } => (Shape::Ack, 0, None),
         Packet::ToStore { .. } | Packet::WriteState { .. } => (Shape::Batch, 0, None),

@@ -45,6 +45,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "ToStore",
     "FromStore",
     "NewBufferSize",
+    "AckAllUserRecordsProcessed",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -254,6 +255,7 @@ impl Packet {
             },
             Packet::AddCredit { .. } => "AddCredit",
             Packet::NewBufferSize { .. } => "NewBufferSize",
+            Packet::AckAllUserRecordsProcessed { .. } => "AckAllUserRecordsProcessed",
             Packet::WriteState { .. } => "WriteState",
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",

@@ -243,10 +243,13 @@ impl JobManager {
                 continue;
             };
             let restore = self.restore(*task);
+            let latest = self.coordinator.latest().map(|it| it.id);
+            let finished = restore.iter().any(|it| Some(it.checkpoint) != latest);
             let deployments = of_node.entry(node).or_default();
             deployments.push(Deployment {
                 task: *task,
                 restore,
+                finished,
             });
             self.executions.insert(
                 *task,

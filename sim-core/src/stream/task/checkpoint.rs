@@ -111,7 +111,7 @@ impl Checkpoints {
 }
 
 impl Task {
-    /// The JobManager begins a checkpoint at this source; with the savepoint that the job stops with
+    /// The JobManager begins a checkpoint at this source, or where all senders have finished; with the savepoint that the job stops with
     /// nothing is read after the barrier.
     ///
     /// # Errors
@@ -126,10 +126,7 @@ impl Task {
     ) -> Result<(), TaskFailure> {
         let start_delay_ms = at.wall_ms.saturating_sub(barrier.created_ms).max(0);
         self.stopped_at = stop.then_some(barrier.checkpoint);
-        io.actions.push(Action::Trigger {
-            barrier,
-            start_delay_ms,
-        });
+        self.begin((barrier, start_delay_ms), true, at, io);
         self.barriers(job, at, io)
     }
 
@@ -146,7 +143,7 @@ impl Task {
                 Action::Trigger {
                     barrier,
                     start_delay_ms,
-                } => self.begin(barrier, start_delay_ms, at, io),
+                } => self.begin((barrier, start_delay_ms), false, at, io),
                 Action::Abort { checkpoint, reason } => {
                     self.abort(checkpoint);
                     self.output.event(&Item::Cancel(checkpoint));
@@ -174,8 +171,15 @@ impl Task {
         Ok(())
     }
 
-    /// A barrier is to be passed on and the snapshot to be taken.
-    fn begin(&mut self, barrier: Barrier, start_delay_ms: i64, at: Moment, io: &mut Io) {
+    /// A barrier is to be passed on and the snapshot to be taken. The JobManager injects one at
+    /// sources, and where every sender has finished: their last records have been processed then.
+    fn begin(
+        &mut self,
+        (barrier, start_delay_ms): (Barrier, i64),
+        injected: bool,
+        at: Moment,
+        io: &mut Io,
+    ) {
         let id = barrier.checkpoint;
         self.checkpoints.begun = self.checkpoints.begun.max(id);
         if self.checkpoints.aborted.remove(&id) {
@@ -210,7 +214,7 @@ impl Task {
                 inputs,
                 outputs,
                 // No barrier comes on a channel that has ended.
-                whole: !barrier.is_unaligned() || self.is_source() || self.input.has_ended(),
+                whole: !barrier.is_unaligned() || injected || self.input.has_ended(),
                 taken_ms: at.wall_ms,
                 writing: None,
             },

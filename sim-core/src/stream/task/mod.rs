@@ -4,8 +4,10 @@
 //! `RecordWriter.OutputFlusher` of Flink 2.x. The thread does one thing at a time: a record, a
 //! timer, a barrier. An operator's `cost` is time of that thread; the head's passes before anything
 //! comes of the record, the rest of the chain's after it. A barrier that overtakes is handled even
-//! while the output has no buffer. Left out: several inputs of one edge with selection
-//! (`InputSelectable`), async I/O, and splitting a record's work at a full output.
+//! while the output has no buffer. When it has read everything it ends once a later checkpoint is
+//! complete and its receivers have processed everything (`afterInvoke`). Left out: several inputs of
+//! one edge with selection (`InputSelectable`), async I/O, and splitting a record's work at a full
+//! output.
 
 pub mod backend;
 pub mod chain;
@@ -109,6 +111,8 @@ pub struct Io {
     pub credits: Vec<(u32, ChannelId, u32)>,
     /// Sizes of buffers to be announced: (node, channel, bytes).
     pub sizes: Vec<(u32, ChannelId, u32)>,
+    /// Channels whose last record has been processed: (the sender's node, channel).
+    pub processed: Vec<(u32, ChannelId)>,
     /// Requests and notes.
     pub effects: Effects,
     /// Messages to the JobManager.
@@ -407,6 +411,11 @@ impl Task {
         }
         let checkpointing = job.spec.config.checkpoint_interval.0 > 0;
         if checkpointing && !self.checkpoints.is_settled(self.is_source()) {
+            return;
+        }
+        // What an unaligned barrier overtook may still be on its way. Behind an aligned one nothing
+        // is, so that nobody need be asked.
+        if checkpointing && job.spec.config.unaligned && !self.output.is_processed() {
             return;
         }
         self.chain.flush(&mut io.effects);

@@ -48,6 +48,9 @@ pub struct Subpartition {
     size: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filling_size: Option<u32>,
+    /// Whether the receiver has processed the last record.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    processed: bool,
 }
 
 impl Subpartition {
@@ -193,6 +196,7 @@ impl Output {
                 requested: false,
                 size: None,
                 filling_size: None,
+                processed: false,
             });
             let subpartitions: Vec<_> = subpartitions.collect();
             let start = below(
@@ -373,6 +377,19 @@ impl Output {
         }
     }
 
+    /// The receiver of a channel has processed its last record (`onSubpartitionAllDataProcessed`).
+    pub fn all_processed(&mut self, channel: ChannelId) {
+        for it in self.all_mut().filter(|it| it.channel == channel) {
+            it.processed = true;
+        }
+    }
+
+    /// Whether every receiver has processed the last record (`getAllDataProcessedFuture`).
+    #[must_use]
+    pub fn is_processed(&self) -> bool {
+        self.all().all(|it| it.processed)
+    }
+
     /// Buffers that had not left when the checkpoint was taken are written again first.
     pub fn restore(&mut self, channel: ChannelId, data: &Buffer) {
         let bytes = self.record_bytes.saturating_mul(data.len() as u32);
@@ -491,6 +508,7 @@ mod tests {
                 requested: true,
                 size: None,
                 filling_size: None,
+                processed: false,
             }],
         }];
         let barrier = Barrier {

@@ -162,7 +162,14 @@ impl Task {
             }
             Element::Watermark(watermark) => {
                 let outs = self.input.watermark(channel, watermark);
-                self.valve(channel, outs, job, at, io)
+                self.valve(channel, outs, job, at, io)?;
+                if watermark == FINAL_WATERMARK
+                    && job.spec.config.unaligned
+                    && let Some(channel) = self.input.channels().get(channel as usize)
+                {
+                    io.processed.push((channel.node, channel.id));
+                }
+                Ok(())
             }
             Element::Status { active } => {
                 let outs = self.input.status(channel, active);

@@ -60,6 +60,8 @@ pub enum TaskManagerTimer {
 struct Opening {
     attempt: Attempt,
     restore: Vec<Handle>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    finished: bool,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
 }
 

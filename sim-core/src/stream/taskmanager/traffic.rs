@@ -40,11 +40,16 @@ impl TaskManager {
         dirty: &mut BTreeSet<TaskId>,
         cx: &mut StreamCx<'_>,
     ) {
-        let Deployment { task, restore } = deployment;
+        let Deployment {
+            task,
+            restore,
+            finished,
+        } = deployment;
         self.reported.remove(&task);
         let opening = Opening {
             attempt: self.attempt,
             restore,
+            finished,
             read: Vec::new(),
         };
         self.opening.insert(task, opening);
@@ -149,8 +154,11 @@ impl TaskManager {
         let place = |handle: &Handle| order.iter().position(|it| it == handle);
         opening.read.sort_by_key(|(handle, _)| place(handle));
         let checkpoint = order.first().map(|it| it.checkpoint);
-        let states: Vec<Arc<TaskSnapshot>> =
-            opening.read.into_iter().map(|(_, state)| state).collect();
+        let states = opening.read.into_iter().map(|(_, state)| state);
+        let states: Vec<Arc<TaskSnapshot>> = match opening.finished {
+            true => states.map(TaskSnapshot::at_rest).collect(),
+            false => states.collect(),
+        };
         let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
         let mut task = Task::open(
             &job,
@@ -216,12 +224,8 @@ impl TaskManager {
                 channel,
                 credit,
             } => {
-                let Some(edge) = self.job.graph.edges.get(channel.edge as usize) else {
+                let Some(id) = self.sender(channel) else {
                     return;
-                };
-                let id = TaskId {
-                    vertex: edge.from.0,
-                    subtask: channel.from,
                 };
                 if let Some(task) = self.running(id, attempt) {
                     task.output.credit(channel, credit);
@@ -235,6 +239,14 @@ impl TaskManager {
                 channel,
                 size,
             } => self.resize(attempt, channel, size),
+            Packet::AckAllUserRecordsProcessed { attempt, channel } => {
+                if let Some(id) = self.sender(channel)
+                    && let Some(task) = self.running(id, attempt)
+                {
+                    task.output.all_processed(channel);
+                    dirty.insert(id);
+                }
+            }
             Packet::StateWritten { handle } => {
                 let Some(id) = handle.task else {
                     return;
@@ -309,12 +321,8 @@ impl TaskManager {
 
     /// A receiver wants buffers of another size. A sender that is not here yet is told later.
     fn resize(&mut self, attempt: Attempt, channel: ChannelId, size: u32) {
-        let Some(edge) = self.job.graph.edges.get(channel.edge as usize) else {
+        let Some(id) = self.sender(channel) else {
             return;
-        };
-        let id = TaskId {
-            vertex: edge.from.0,
-            subtask: channel.from,
         };
         if let Some(task) = self.running(id, attempt) {
             task.output.resize(channel, size);
@@ -513,15 +521,7 @@ impl TaskManager {
                 cx.send(NodeId(node), packet);
                 continue;
             }
-            let from = self
-                .job
-                .graph
-                .edges
-                .get(channel.edge as usize)
-                .map(|it| TaskId {
-                    vertex: it.from.0,
-                    subtask: channel.from,
-                });
+            let from = self.sender(channel);
             match from.and_then(|from| Some((from, self.tasks.get_mut(&from)?))) {
                 Some((from, task)) => {
                     task.output.credit(channel, credit);
@@ -530,6 +530,27 @@ impl TaskManager {
                 None => self.early.push((attempt, channel, credit)),
             }
         }
+        for (node, channel) in std::mem::take(&mut io.processed) {
+            if node != me {
+                let packet = Packet::AckAllUserRecordsProcessed { attempt, channel };
+                cx.send(NodeId(node), packet);
+                continue;
+            }
+            let from = self.sender(channel);
+            if let Some((from, task)) = from.and_then(|it| Some((it, self.tasks.get_mut(&it)?))) {
+                task.output.all_processed(channel);
+                dirty.insert(from);
+            }
+        }
+    }
+
+    /// The task that writes to a channel.
+    fn sender(&self, channel: ChannelId) -> Option<TaskId> {
+        let edge = self.job.graph.edges.get(channel.edge as usize)?;
+        Some(TaskId {
+            vertex: edge.from.0,
+            subtask: channel.from,
+        })
     }
 
     /// Tells the JobManager the watermarks of sources in an alignment group.
