@@ -7,6 +7,7 @@ use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
 use super::rules::window::machine::Purge;
 use crate::kafka;
+use std::sync::Arc;
 
 /// What became of a record (the plot of event time and processing time shows one for each).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,6 +132,8 @@ pub enum Note {
         task: TaskId,
         /// The checkpoint that it was given state of.
         checkpoint: i64,
+        /// The parallelism of the operators in its attempt.
+        parallelism: Arc<Vec<u32>>,
         /// Its keyed state: operator, key group, what is there.
         state: Vec<(u32, u32, KeyedState)>,
     },

@@ -75,8 +75,9 @@ impl RestoreCheck {
             Note::Restored {
                 task,
                 checkpoint,
+                parallelism,
                 state,
-            } => self.compare(*task, *checkpoint, state, world),
+            } => self.compare(*task, *checkpoint, (parallelism, state), world),
             _ => None,
         }
     }
@@ -112,17 +113,17 @@ impl RestoreCheck {
         &mut self,
         task: TaskId,
         checkpoint: i64,
-        state: &[(u32, u32, KeyedState)],
+        (parallelism, state): (&[u32], &[(u32, u32, KeyedState)]),
         world: &World<systems::Node>,
     ) -> Option<String> {
         let before = self.checkpoints.get(&checkpoint)?;
-        let manager = job_manager(world)?;
-        let job = manager.job();
+        let job = job_manager(world)?.job();
         let vertex = job.graph.vertices.get(usize::from(task.vertex))?;
         let owned = |(operator, group): (u32, u32)| {
             let spec = job.spec.operators.get(operator as usize);
             let max = spec.map_or(1, |it| it.max_parallelism);
-            let parallelism = manager.parallelism().get(operator as usize);
+            // The attempt's own: one that was frozen may go on when the job has been rescaled.
+            let parallelism = parallelism.get(operator as usize);
             let groups = KeyGroups::new(max, parallelism.copied().unwrap_or(1));
             let range = groups.map(|it| it.range(u32::from(task.subtask)));
             vertex.operators.contains(&operator) && range.is_ok_and(|it| it.contains(&group))

@@ -180,6 +180,7 @@ impl TaskManager {
             cx.note(Note::Restored {
                 task: id,
                 checkpoint,
+                parallelism: Arc::clone(&self.parallelism),
                 state,
             });
         }
