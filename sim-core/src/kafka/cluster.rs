@@ -109,11 +109,7 @@ fn address_book(spec: &ClusterSpec, first: u32) -> AddressBook {
             .iter()
             .map(|it| Arc::from(it.name.as_str()))
             .collect(),
-        racks: spec
-            .racks
-            .iter()
-            .map(|(id, rack)| (*id, Arc::from(rack.as_str())))
-            .collect(),
+        racks: spec.racks.clone(),
         brokers: placed,
         controllers,
     }

@@ -69,7 +69,7 @@ pub struct AddressBook {
     pub topics: Vec<Arc<str>>,
     /// `broker.rack` of the brokers that have one, likewise.
     #[serde(skip)]
-    pub racks: Vec<(BrokerId, Arc<str>)>,
+    pub racks: Vec<(BrokerId, String)>,
 }
 
 impl AddressBook {

@@ -11,38 +11,32 @@ use crate::kafka::rules::isr::LeaderConfig;
 use crate::log::{LogConfig, TierConfig};
 
 impl Broker {
+    /// The cluster's entries first, then the topic's own. Of `flush.messages` and `flush.ms` the
+    /// cluster's have names of their own (`KafkaConfig.extractLogConfigMap`).
     pub(super) fn topic_config(&self, topic: TopicId) -> TopicConfig {
-        let mut config = TopicConfig::default();
-        for key in TopicConfig::KEYS {
-            if let Some(value) = self.meta.image().config(topic, key.key) {
-                // Unreadable values keep the default.
-                let _ = config.set(key.key, value);
+        let own = &self.config;
+        let mut config = TopicConfig {
+            flush_messages: own.flush_messages,
+            flush_ms: match own.flush_ms {
+                ..0 => own.flush_scheduler_ms,
+                set => set,
+            },
+            ..TopicConfig::default()
+        };
+        for resource in [ConfigResource::Cluster, ConfigResource::Topic(topic)] {
+            for ((of, key), value) in &self.meta.image().configs {
+                let key = match &**key {
+                    "log.flush.interval.messages" => "flush.messages",
+                    "log.flush.interval.ms" => "flush.ms",
+                    key => key,
+                };
+                if *of == resource {
+                    // Unreadable values keep what was there.
+                    let _ = config.set(key, value);
+                }
             }
         }
-        let (messages, ms) = self.flush_defaults();
-        if config.flush_messages == 0 {
-            config.flush_messages = messages;
-        }
-        if config.flush_ms < 0 {
-            config.flush_ms = ms;
-        }
         config
-    }
-
-    /// `flush.messages` and `flush.ms` of topics that set none (`KafkaConfig.extractLogConfigMap`).
-    fn flush_defaults(&self) -> (i64, i64) {
-        let configs = &self.meta.image().configs;
-        let cluster = |key: &str, otherwise: i64| {
-            let set = configs.get(&(ConfigResource::Cluster, key.to_owned()));
-            set.and_then(|it| it.parse().ok()).unwrap_or(otherwise)
-        };
-        let own = &self.config;
-        let ms = match own.flush_ms {
-            ..0 => own.flush_scheduler_ms,
-            set => set,
-        };
-        let messages = cluster("log.flush.interval.messages", own.flush_messages);
-        (messages, cluster("log.flush.interval.ms", ms))
     }
 
     pub(super) fn leader_config(&self, config: &TopicConfig) -> LeaderConfig {

@@ -9,7 +9,7 @@
 //! those of all replicas. Topic ids and deleted topics are
 //! left out.
 
-use super::racks::{PartitionRacks, Racks};
+use super::racks::{self, PartitionRacks};
 use super::{Backoff, NEVER};
 use crate::kafka::ids::{AddressBook, BrokerId, TopicId, TopicPartition};
 use crate::kafka::protocol::PartitionMetadata;
@@ -33,9 +33,9 @@ pub struct ClientMetadata {
     /// Other topics that it follows, with their partitions once an answer has told them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     others: BTreeMap<TopicId, Option<u16>>,
-    /// The racks of their replicas, and of those of its own; none in a cluster without racks.
+    /// The last answer, for the racks of replicas; none in a cluster without racks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    racks: Option<Box<Racks>>,
+    told: Option<Vec<PartitionMetadata>>,
     /// Live brokers as the last answer named them; empty before the first.
     brokers: Vec<BrokerId>,
     max_age: Nanos,
@@ -58,7 +58,7 @@ impl ClientMetadata {
             places: Vec::new(),
             partitions: Vec::new(),
             others: BTreeMap::new(),
-            racks: None,
+            told: None,
             brokers: Vec::new(),
             max_age,
             backoff,
@@ -78,13 +78,15 @@ impl ClientMetadata {
 
     /// A client that hears of the racks of these brokers.
     pub(in crate::kafka) fn with_racks(mut self, book: &AddressBook) -> Self {
-        self.racks = Racks::of(book);
+        self.told = (!book.racks.is_empty()).then(Vec::new);
         self
     }
 
     /// The racks of all partitions that it knows of; none in a cluster without racks.
-    pub(in crate::kafka) fn racks(&self) -> Option<&PartitionRacks> {
-        self.racks.as_ref().map(|it| &it.partitions)
+    pub(in crate::kafka) fn racks(&self, book: &AddressBook) -> Option<PartitionRacks> {
+        let told = self.told.as_ref()?.iter();
+        let known = told.filter(|it| self.knows(it.tp.topic));
+        Some(racks::of(known, &self.brokers, book))
     }
 
     /// The topics that it has.
@@ -139,10 +141,6 @@ impl ClientMetadata {
     pub(in crate::kafka) fn follow(&mut self, mut topics: BTreeSet<TopicId>) {
         topics.retain(|it| !self.topics().contains(it));
         self.others.retain(|it, _| topics.contains(it));
-        if let Some(mut racks) = self.racks.take() {
-            racks.partitions.retain(|it, _| self.knows(it.topic));
-            self.racks = Some(racks);
-        }
         let known = self.others.len();
         for topic in topics {
             self.others.entry(topic).or_insert(None);
@@ -251,9 +249,8 @@ impl ClientMetadata {
             let told = of_topic.map(|it| it.tp.partition.saturating_add(1)).max();
             *count = Some(told.unwrap_or(0).max(count.unwrap_or(0)));
         }
-        if let Some(mut racks) = self.racks.take() {
-            racks.update(&brokers, answer.iter().filter(|it| self.knows(it.tp.topic)));
-            self.racks = Some(racks);
+        if self.told.is_some() {
+            self.told = Some(answer.to_vec());
         }
         let heard_of = self.places.len();
         if !self.topics.is_empty() {

@@ -2,48 +2,30 @@
 //!
 //! Follows `Node.rack` in `PartitionInfo.replicas` and `ConsumerCoordinator.PartitionRackInfo`: an
 //! answer names live brokers with their `broker.rack`; of a replica on any other broker it tells
-//! the id alone, so its rack is not known. Left out: fetching from a replica near by (KIP-392).
+//! the id alone, so its rack is not known. A client keeps the answer; only who leads a group looks
+//! up racks. Left out: fetching from a replica near by (KIP-392).
 
 use crate::kafka::ids::{AddressBook, BrokerId, TopicPartition};
 use crate::kafka::protocol::PartitionMetadata;
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The racks of the replicas of partitions; `None` stands for replicas whose rack is not known.
 pub(in crate::kafka) type PartitionRacks = BTreeMap<TopicPartition, BTreeSet<Option<Arc<str>>>>;
 
-/// What a client knows of racks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Racks {
-    brokers: Vec<(BrokerId, Arc<str>)>,
-    pub(super) partitions: PartitionRacks,
-}
-
-impl Racks {
-    /// Nothing yet; `None` in a cluster without racks.
-    pub(super) fn of(book: &AddressBook) -> Option<Box<Racks>> {
-        (!book.racks.is_empty()).then(|| {
-            Box::new(Racks {
-                brokers: book.racks.clone(),
-                partitions: PartitionRacks::new(),
-            })
-        })
-    }
-
-    /// Takes in what an answer tells of partitions that matter to the client.
-    pub(super) fn update<'a>(
-        &mut self,
-        live: &[BrokerId],
-        answer: impl Iterator<Item = &'a PartitionMetadata>,
-    ) {
-        let rack = |id: &BrokerId| {
-            let mut known = self.brokers.iter().filter(|_| live.contains(id));
-            known.find(|(it, _)| it == id).map(|(_, it)| Arc::clone(it))
-        };
-        let told = answer.map(|it| (it.tp, it.replicas.iter().map(rack).collect()));
-        self.partitions = told.collect();
-    }
+/// The racks of these partitions' replicas.
+pub(super) fn of<'a>(
+    told: impl Iterator<Item = &'a PartitionMetadata>,
+    live: &[BrokerId],
+    book: &AddressBook,
+) -> PartitionRacks {
+    let rack = |id: &BrokerId| {
+        let mut known = book.racks.iter().filter(|_| live.contains(id));
+        let found = known.find(|(it, _)| it == id);
+        found.map(|(_, it)| Arc::from(it.as_str()))
+    };
+    told.map(|it| (it.tp, it.replicas.iter().map(rack).collect()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -53,7 +35,7 @@ mod tests {
     #[test]
     fn a_broker_that_is_not_live_has_no_rack() {
         let book = AddressBook {
-            racks: vec![(1, Arc::from("east")), (2, Arc::from("west"))],
+            racks: vec![(1, "east".to_owned()), (2, "west".to_owned())],
             ..AddressBook::default()
         };
         let partition = PartitionMetadata {
@@ -64,14 +46,16 @@ mod tests {
             isr: vec![1],
         };
         let check = |live: &[BrokerId], expect: &[Option<&str>]| {
-            let mut racks = Racks::of(&book).expect("a cluster with racks");
-            racks.update(live, [&partition].into_iter());
-            let got = racks.partitions[&partition.tp].iter().map(Option::as_deref);
-            assert_eq!(got.collect::<Vec<_>>(), expect, "{live:?}");
+            let racks = of([&partition].into_iter(), live, &book);
+            let got = racks[&TopicPartition::default()].iter();
+            assert_eq!(
+                got.map(Option::as_deref).collect::<Vec<_>>(),
+                expect,
+                "{live:?}"
+            );
         };
         check(&[1, 2], &[None, Some("east"), Some("west")]);
         check(&[1, 3], &[None, Some("east")]);
         check(&[], &[None]);
-        assert_eq!(Racks::of(&AddressBook::default()), None);
     }
 }

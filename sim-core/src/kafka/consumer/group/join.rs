@@ -125,7 +125,8 @@ impl Consumer {
         member.assigned_of.is_some_and(|own| {
             own < metadata.partition_count()
                 || (!member.assigned_others.is_empty() && member.assigned_others != others())
-                || (member.assigned_racks.as_ref()).is_some_and(|it| Some(it) != metadata.racks())
+                || (member.assigned_racks.as_ref())
+                    .is_some_and(|it| Some(it) != metadata.racks(&self.book).as_ref())
         })
     }
 
@@ -291,9 +292,9 @@ impl Consumer {
         if leads {
             member.assigned_of = Some(self.client.metadata.partition_count());
             member.assigned_others = self.client.metadata.followed().unwrap_or_default();
-            let racks = self.client.metadata.racks();
+            let racks = self.client.metadata.racks(&self.book);
             let rack = &self.config.client_rack;
-            member.assigned_racks = racks.filter(|_| !rack.is_empty()).cloned();
+            member.assigned_racks = racks.clone().filter(|_| !rack.is_empty());
             let own = self.client.metadata.counts().into_iter();
             let others = member.assigned_others.iter();
             let all = own.chain(others.map(|(topic, count)| (*topic, *count)));
@@ -305,7 +306,7 @@ impl Consumer {
             });
             let known: Vec<_> = known.collect();
             let protocol = joined.protocol.as_deref().unwrap_or_default();
-            assignments = assignment::assign(protocol, &joined.members, &known, racks);
+            assignments = assignment::assign(protocol, &joined.members, &known, racks.as_ref());
         }
         let sync = SyncRequest {
             member_id: Arc::clone(&member.member_id),
