@@ -111,8 +111,8 @@ impl Checkpoints {
 }
 
 impl Task {
-    /// The JobManager begins a checkpoint at this source, or where all senders have finished; with the savepoint that the job stops with
-    /// nothing is read after the barrier.
+    /// The JobManager begins a checkpoint at this source, or where all senders have finished; with
+    /// the savepoint that the job stops with nothing is read after the barrier.
     ///
     /// # Errors
     ///
