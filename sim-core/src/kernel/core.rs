@@ -254,7 +254,7 @@ impl<P: Process> Core<P> {
     }
 
     /// Lets go what waited at a link that is no longer cut: first the news that the connection of
-    /// before is gone, then what was sent on the present one.
+    /// before is gone, then what was sent on the present one, in the order of its sending.
     pub(super) fn release(&mut self, from: NodeId, to: NodeId) {
         let now = self.now();
         let link = self.link(from, to);
@@ -267,6 +267,13 @@ impl<P: Process> Core<P> {
         if let Some(cause) = reset_due {
             self.tell_reset(to, from, arrive, EventId(cause));
         }
+        // What had not come as far as the cut would get there before what is sent again: the
+        // receiver's TCP keeps it back until then.
+        let behind = if held.is_empty() {
+            Vec::new()
+        } else {
+            self.under_way(from, to, connection, arrive)
+        };
         for waiting in held {
             // The cause stays what it was; the departure is the retransmission.
             self.deliver_at(
@@ -279,6 +286,27 @@ impl<P: Process> Core<P> {
                 waiting.msg,
             );
         }
+        for id in behind {
+            if let Some((_, body)) = self.queue.remove(id) {
+                self.queue.push(arrive, body);
+            }
+        }
+    }
+
+    /// The messages of a connection that arrive at `until` or before, in their order.
+    fn under_way(&self, from: NodeId, to: NodeId, connection: u32, until: Nanos) -> Vec<EventId> {
+        let is_of_it = |body: &Body<P>| match body {
+            Body::Deliver {
+                from: sender,
+                to: receiver,
+                connection: its,
+                ..
+            } => (*sender, *receiver, *its) == (from, to, connection),
+            _ => false,
+        };
+        let found = self.queue.waiting_that(is_of_it).into_iter();
+        let found = found.filter(|(at, ..)| *at <= until);
+        found.map(|(_, id, _)| id).collect()
     }
 
     #[inline]

@@ -120,6 +120,31 @@ fn the_news_of_a_death_behind_a_cut_comes_when_it_heals() {
 }
 
 #[test]
+fn what_waited_at_a_cut_comes_before_what_is_still_on_its_way() {
+    let (mut world, mut scratch) = match_of_two(7);
+    let (a, b) = (NodeId(0), NodeId(1));
+    let send = |world: &mut World<_>, scratch: &mut _| {
+        world.apply(&Deed::Order(a, ()), scratch).expect("can send");
+    };
+    world
+        .apply(&Deed::Cut(a, b), &mut scratch)
+        .expect("can cut");
+    // The first ones reach the cut; the last is between them and it when the cut heals.
+    for at in [10, 12, 14] {
+        run_until(&mut world, &mut scratch, at * MILLISECOND);
+        send(&mut world, &mut scratch);
+    }
+    run_until(&mut world, &mut scratch, 14_200 * MICROSECOND);
+    world
+        .apply(&Deed::Heal(a, b), &mut scratch)
+        .expect("can heal");
+    send(&mut world, &mut scratch);
+    let to_b = world.in_flight().into_iter().filter(|it| it.to == b);
+    let order: Vec<u64> = to_b.map(|it| it.msg.0).collect();
+    assert_eq!(order, [0, 10, 12, 14, 14], "as they were sent");
+}
+
+#[test]
 fn a_pause_holds_inputs_and_a_slow_cpu_spaces_them() {
     let (mut world, mut scratch) = match_of_two(7);
     run_until(&mut world, &mut scratch, 10 * MILLISECOND);

@@ -50,7 +50,8 @@ impl Process for Player {
                 cx.set_timer(MILLISECOND, ());
             }
             Input::Disconnected(_) => self.resets += 1,
-            Input::Order(()) => cx.send(self.peer, Ball(0)),
+            // Numbered by when it was sent.
+            Input::Order(()) => cx.send(self.peer, Ball(self.ticks)),
         }
     }
 
