@@ -9,9 +9,10 @@ use std::path::PathBuf;
     name = "strandline",
     version,
     about,
-    long_about = "Runs Strandline scenario files: a simulated Kafka cluster under load, with the \
-                  failures that the file scripts, and a ledger of what became of every record. The \
-                  same file and seed give the same run, byte for byte, here and in the browser.",
+    long_about = "Runs Strandline scenario files: a simulated Kafka cluster under load, or the \
+                  job of a stream processor, with the failures that the file scripts; and tells what \
+                  became of every record. The same file and seed give the same run, byte for byte, \
+                  here and in the browser.",
     after_help = "Exit status: 0 everything held · 1 an expectation did not hold, or an invariant \
                   that no expectation judges · 2 the input could not be used.\n\nExamples:\n  strandline run \
                   scenarios/acks1-leader-crash.toml\n  strandline sweep scenarios/quickstart.toml \
@@ -27,7 +28,7 @@ pub(crate) struct Cli {
 /// Commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Run a scenario and print its ledger and expectations.
+    /// Run a scenario; print its ledger, what its job came to, and its expectations.
     Run(RunArgs),
     /// Check scenario files (or all of a folder) without running them.
     Check(CheckArgs),

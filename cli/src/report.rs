@@ -2,7 +2,8 @@
 
 use sim_core::check::{Ending, RunReport};
 use sim_core::run::span_words;
-use sim_core::view::VerdictState;
+use sim_core::stream::summary::{Answer, Fact, Subject, SubjectKind};
+use sim_core::view::{LedgerView, VerdictState};
 use std::fmt::Write;
 
 /// Most refused deeds that are listed.
@@ -15,28 +16,17 @@ pub(crate) fn table(title: &str, report: &RunReport) -> String {
     let _ = writeln!(out, "{title}");
     let _ = writeln!(
         out,
-        "seed {} · {} · {} events · digest {}\n",
+        "seed {} · {} · {} events · digest {}",
         report.seed,
         span_words(report.time),
         report.events,
         report.digest
     );
-    let ledger = &report.ledger;
-    let rows = [
-        ("sent", ledger.sent),
-        ("acknowledged", ledger.acknowledged),
-        ("failed", ledger.failed),
-        ("committed", ledger.committed),
-        ("delivered", ledger.delivered),
-        ("lost", ledger.lost),
-        ("duplicated", ledger.duplicated),
-        ("reordered", ledger.reordered),
-        ("expired", ledger.expired),
-        ("compacted", ledger.compacted),
-    ];
-    for (name, value) in rows {
-        let _ = writeln!(out, "  {name:<14}{value:>12}");
+    // A job between its own sources and stores has nothing in the ledger of clients.
+    if report.job.is_empty() || report.ledger.sent > 0 {
+        ledger(&mut out, &report.ledger);
     }
+    job(&mut out, &report.job);
     if !report.verdicts.is_empty() {
         let _ = writeln!(out, "\nexpectations");
     }
@@ -81,4 +71,95 @@ pub(crate) fn table(title: &str, report: &RunReport) -> String {
         let _ = writeln!(out, "  … and {} more", more + 1);
     }
     out
+}
+
+fn ledger(out: &mut String, ledger: &LedgerView) {
+    let rows = [
+        ("sent", ledger.sent),
+        ("acknowledged", ledger.acknowledged),
+        ("failed", ledger.failed),
+        ("committed", ledger.committed),
+        ("delivered", ledger.delivered),
+        ("lost", ledger.lost),
+        ("duplicated", ledger.duplicated),
+        ("reordered", ledger.reordered),
+        ("expired", ledger.expired),
+        ("compacted", ledger.compacted),
+    ];
+    let _ = writeln!(out);
+    for (name, value) in rows {
+        let _ = writeln!(out, "  {name:<14}{value:>12}");
+    }
+}
+
+/// What is told of each operator; `--json` has all.
+const OF_OPERATORS: &[&str] = &[
+    "records-in",
+    "records-out",
+    "late-dropped",
+    "state-entries",
+    "busy",
+    "backpressured",
+];
+
+/// What is told of what each sink wrote.
+const OF_OUTPUTS: &[&str] = &[
+    "rows",
+    "committed",
+    "visible",
+    "duplicates",
+    "open-transactions",
+    "aborted-transactions",
+];
+
+/// What a job came to: its own facts below each other, those of its parts as tables.
+fn job(out: &mut String, subjects: &[Subject]) {
+    for it in subjects.iter().filter(|it| it.kind == SubjectKind::Job) {
+        let _ = writeln!(out, "\n{}", it.name);
+        for fact in &it.facts {
+            let _ = writeln!(out, "  {:<30}{:>12}", fact.name, said(fact));
+        }
+    }
+    parts(
+        out,
+        subjects,
+        (SubjectKind::Operator, "operators"),
+        OF_OPERATORS,
+    );
+    parts(out, subjects, (SubjectKind::Output, "outputs"), OF_OUTPUTS);
+}
+
+fn parts(out: &mut String, all: &[Subject], (kind, title): (SubjectKind, &str), columns: &[&str]) {
+    let parts = || all.iter().filter(|it| it.kind == kind);
+    let names = parts().map(|it| it.name.chars().count());
+    let Some(first) = names
+        .chain([title.len()])
+        .max()
+        .filter(|_| parts().count() > 0)
+    else {
+        return;
+    };
+    let first = first + 2;
+    let _ = write!(out, "\n{title:<first$}");
+    for column in columns {
+        let _ = write!(out, "  {column:>12}");
+    }
+    let _ = writeln!(out);
+    for part in parts() {
+        let _ = write!(out, "  {:<1$}", part.name, first - 2);
+        for column in columns {
+            let found = part.facts.iter().find(|it| it.name == *column);
+            let width = column.len().max(12);
+            let _ = write!(out, "  {:>width$}", found.map(said).unwrap_or_default());
+        }
+        let _ = writeln!(out);
+    }
+}
+
+/// An answer, spans with their unit.
+fn said(fact: &Fact) -> String {
+    match fact.value {
+        Answer::Number(ns) if fact.is_span => span_words(u64::try_from(ns).unwrap_or(0)),
+        ref it => it.to_string(),
+    }
 }

@@ -165,6 +165,67 @@ fn exit_status_and_words() {
     check(&["fly"], "", 2, "", "unrecognized subcommand");
 }
 
+/// A job that has read its ten records and run to its end.
+const JOB: &str = r#"strandline = 1
+title = "A job"
+duration = "20s"
+
+[[stream.source]]
+name = "clicks"
+load = { rate = 10, start = "1s", limit = 10 }
+
+[[stream.sink]]
+name = "list"
+input = "clicks"
+guarantee = "at-least-once"
+
+[[expect]]
+that = "job.restarts == 0 and list-store.committed == 11"
+"#;
+
+#[test]
+fn a_job_tells_what_it_came_to() {
+    let said = strandline(&["run", "-"], JOB);
+    let shown = format!("{}\n{}", said.out, said.err);
+    let lines = || {
+        said.out
+            .lines()
+            .map(|it| it.split_whitespace().collect::<Vec<_>>())
+    };
+    for line in [
+        &["status", "FINISHED"][..],
+        &["list-store", "10", "10", "10", "0", "0", "0"],
+    ] {
+        assert!(lines().any(|it| it == line), "{line:?}: {shown}");
+    }
+    assert!(
+        said.out.contains("(it was 10 against 11 at 20 s)"),
+        "{shown}"
+    );
+    assert!(
+        !said.out.contains("acknowledged"),
+        "no client has a ledger: {shown}"
+    );
+
+    let early = strandline(&["run", "-", "--until", "1500ms", "--json"], JOB).out;
+    let early: serde_json::Value = serde_json::from_str(&early).expect("JSON");
+    let clicks = early["job"].as_array().expect("subjects");
+    let clicks = clicks
+        .iter()
+        .find(|it| it["name"] == "clicks")
+        .expect("it runs");
+    assert_eq!(clicks["kind"], "operator");
+    let facts = clicks["facts"].as_array().expect("facts");
+    let out = facts
+        .iter()
+        .find(|it| it["name"] == "records-out")
+        .expect("it is told");
+    assert!(
+        (1..10).contains(&out["value"].as_i64().expect("a number")),
+        "{out}"
+    );
+}
+
 #[test]
 fn json_is_json_line_by_line_or_whole() {
     let whole = |args: &[&str]| {

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use serde::Serialize;
 use sim_core::run::{Recipe, Session, Stop, value_words};
 use sim_core::scenario::units::parse_time;
-use sim_core::scenario::{self, Predicate, Value};
+use sim_core::scenario::{self, Sides};
 use sim_core::view::{JobStore, LedgerView, LineKind, TimeMark, VerdictState};
 use std::collections::BTreeMap;
 
@@ -294,11 +294,11 @@ fn check_twin(lesson: &Lesson, twin: &Twin, answers: &Answers) -> Result<Compare
         let predicate = compiled.expectations.last().map(|e| e.predicate.clone());
         let value = |session: &Session| {
             let predicate = predicate.as_ref();
-            let sides = predicate.and_then(|p| p.sides(&session.run().facts()));
-            let words = predicate.map_or(&[][..], Predicate::words);
+            let sides = predicate.map(|p| p.sides(&session.run().facts()));
             let nodes = &session.run().scenario().nodes;
-            let say = |(left, _): (Value, Value)| value_words(&left, nodes, words);
-            sides.map_or_else(|| "none".to_owned(), say)
+            let say = |it: &Sides| value_words(&it.left, nodes, it.words);
+            let sides = sides.unwrap_or_default();
+            sides.first().map_or_else(|| "none".to_owned(), say)
         };
         values.push((probe.clone(), value(&a), value(&b)));
     }

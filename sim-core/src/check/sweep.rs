@@ -6,6 +6,7 @@ use crate::run::{Action, Bounds, Occurrence, Run, RunScratch, Stopped};
 use crate::scenario::Scenario;
 use crate::stream::delivery::{Delivered, broken, delivered};
 use crate::stream::restored::RestoreCheck;
+use crate::stream::summary::{Subject, summary};
 use crate::stream::why;
 use crate::view::{LedgerView, Verdict};
 use serde::Serialize;
@@ -44,6 +45,9 @@ pub struct RunReport {
     pub digest: String,
     /// The ledger.
     pub ledger: LedgerView,
+    /// What the job came to, if there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub job: Vec<Subject>,
     /// Broken invariants, in words.
     pub violations: Vec<String>,
     /// An expectation of the scenario is about the invariants: then its verdict counts. Stories
@@ -185,6 +189,7 @@ impl RunPlan {
             ended,
             digest: format!("{:016x}", run.world().digest()),
             ledger: run.ledger().view(committed),
+            job: summary(run.world()),
             violations,
             invariants_judged: self.scenario.judges_invariants(),
             verdicts: run.judge().view(&self.scenario),

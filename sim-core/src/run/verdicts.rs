@@ -154,9 +154,8 @@ impl Judge {
         standing.state = state;
         standing.at = Some(now);
         if state == VerdictState::Broken {
-            let words = expectation.predicate.words();
             let sides = expectation.predicate.sides(facts);
-            let sides = sides.map(|it| super::words::sides(it, &scenario.nodes, words));
+            let sides = super::words::sides(&sides, &scenario.nodes);
             let mut probes = expectation.predicate.probes().into_iter();
             let detail = sides.or_else(|| probes.find_map(|it| facts.reason(&it)));
             standing.detail = detail.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Sentences about deeds and expectations, made on demand.
 
 use crate::kernel::{Deed, LinkChange, MessageDeed, Nanos, NodeId};
-use crate::scenario::{Expectation, Moment, Value};
+use crate::scenario::{Expectation, Moment, Sides, Value};
 use crate::systems::Order;
 
 /// A span for people: `12.34 s`, `500 ms`, `30 µs`.
@@ -115,9 +115,13 @@ pub(super) fn expectation(expectation: &Expectation) -> String {
 
 /// What both sides of a comparison were.
 #[must_use]
-pub(super) fn sides((left, right): (Value, Value), nodes: &[String], words: &[&str]) -> String {
-    let say = |it: &Value| value(it, nodes, words);
-    format!("it was {} against {}", say(&left), say(&right))
+pub(super) fn sides(all: &[Sides], nodes: &[String]) -> Option<String> {
+    let told = all.iter().map(|it| {
+        let say = |side: &Value| value(side, nodes, it.words);
+        format!("{} against {}", say(&it.left), say(&it.right))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("it was {}", told.join(" and ")))
 }
 
 /// A value for people, with the names of the nodes and the words that are compared.
@@ -148,11 +152,16 @@ pub fn value(value: &Value, nodes: &[String], words: &[&str]) -> String {
 mod tests {
     use super::{sides, span};
     use crate::kernel::NodeId;
-    use crate::scenario::Value;
+    use crate::scenario::{Sides, Value};
 
     #[test]
     fn sides_are_told_by_their_names() {
         let nodes = ["b1", "b2"].map(str::to_owned);
+        let of = |left, right| Sides {
+            left,
+            right,
+            words: &["up", "paused"],
+        };
         for (left, right, told) in [
             (Value::Int(3), Value::Int(0), "it was 3 against 0"),
             (
@@ -167,8 +176,15 @@ mod tests {
             ),
             (Value::Word(0), Value::Word(1), "it was up against paused"),
         ] {
-            assert_eq!(sides((left, right), &nodes, &["up", "paused"]), told);
+            assert_eq!(sides(&[of(left, right)], &nodes).as_deref(), Some(told));
         }
+        let two = [
+            of(Value::Int(3), Value::Int(0)),
+            of(Value::Word(1), Value::Word(0)),
+        ];
+        let told = "it was 3 against 0 and paused against up";
+        assert_eq!(sides(&two, &nodes).as_deref(), Some(told));
+        assert_eq!(sides(&[], &nodes), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use deeds::inverse;
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use export::{with_actions, with_seed};
 pub use model::{Act, Caption, Expectation, Moment, Network, Scenario, TimelineEntry, Trigger};
-pub use predicate::{Comparison, Expr, Predicate};
+pub use predicate::{Comparison, Expr, Predicate, Sides};
 pub use probe::{Facts, LedgerCount, NODE_STATES, NodeSet, Probe, Type, Value};
 pub use schema::schema;
 

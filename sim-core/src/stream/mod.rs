@@ -30,6 +30,7 @@ pub mod source;
 pub mod spec;
 pub mod storage;
 pub mod store;
+pub mod summary;
 pub mod task;
 pub mod taskmanager;
 #[cfg(test)]

@@ -149,25 +149,46 @@ impl Predicate {
         probes
     }
 
-    /// The words that the comparison at its top is about; none if it is about something else.
-    pub fn words(&self) -> &'static [&'static str] {
+    /// What a broken expectation has to tell, for messages such as `ledger.lost was 3`: of the
+    /// comparison at its top the present values of both sides, of several under an `and` those
+    /// that do not hold, or all of them if it is that they hold which was not to be.
+    pub fn sides(&self, facts: &impl Facts) -> Vec<Sides> {
+        match &self.expr {
+            Expr::And(all) => {
+                let is_told = |it: &&Expr| self.expr.holds(facts) || !it.holds(facts);
+                let told = all.iter().filter(is_told);
+                told.filter_map(|it| it.sides(facts)).collect()
+            }
+            it => it.sides(facts).into_iter().collect(),
+        }
+    }
+}
+
+/// Both sides of a comparison.
+pub struct Sides {
+    /// The left.
+    pub left: Value,
+    /// The right.
+    pub right: Value,
+    /// The words that they are of, if they are words.
+    pub words: &'static [&'static str],
+}
+
+impl Expr {
+    fn sides(&self, facts: &impl Facts) -> Option<Sides> {
+        let (Expr::Compare(_, left, right) | Expr::In(left, right)) = self else {
+            return None;
+        };
         let mut words: &'static [&'static str] = &[];
-        self.expr.each_probe(&mut |probe| {
+        self.each_probe(&mut |probe| {
             if words.is_empty() {
                 words = probe.words();
             }
         });
-        words
-    }
-
-    /// The comparison at its top with the present values of both sides, for messages such as
-    /// `ledger.lost was 3`.
-    pub fn sides(&self, facts: &impl Facts) -> Option<(Value, Value)> {
-        match &self.expr {
-            Expr::Compare(_, left, right) | Expr::In(left, right) => {
-                Some((left.evaluate(facts), right.evaluate(facts)))
-            }
-            _ => None,
-        }
+        Some(Sides {
+            left: left.evaluate(facts),
+            right: right.evaluate(facts),
+            words,
+        })
     }
 }

@@ -139,7 +139,25 @@ fn probes_are_listed_once() {
         ask(Ask::Fenced(NodeId(0))),
     ];
     assert_eq!(predicate.probes(), expect);
-    assert_eq!(predicate.sides(&World), None);
-    let sides = expectation("orders-0.hw >= 3").predicate.sides(&World);
-    assert_eq!(sides, Some((Value::Int(100), Value::Int(3))));
+}
+
+#[test]
+fn both_sides_of_what_did_not_hold_are_told() {
+    let check = |text: &str, expect: &[(i64, i64)]| {
+        let sides = expectation(text).predicate.sides(&World);
+        let sides: Vec<(Value, Value)> = sides.iter().map(|it| (it.left, it.right)).collect();
+        let expect = expect.iter().map(|(a, b)| (Value::Int(*a), Value::Int(*b)));
+        assert_eq!(sides, expect.collect::<Vec<_>>(), "{text}");
+    };
+    check("b1.fenced and (b1.fenced or ledger.lost == 0)", &[]);
+    check("orders-0.hw >= 3", &[(100, 3)]);
+    check("orders-0.hw >= 3 and orders-0.hw == 7", &[(100, 7)]);
+    check(
+        "orders-0.hw == 3 and orders-0.hw == 7",
+        &[(100, 3), (100, 7)],
+    );
+    check(
+        "orders-0.hw >= 3 and orders-0.hw >= 7",
+        &[(100, 3), (100, 7)],
+    );
 }
