@@ -174,7 +174,7 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "close-consumer",
-        doc: "A consumer is closed: as a member of a group it commits and leaves; a restart opens it again.",
+        doc: "A consumer is closed: it commits, and as a dynamic member of a group it leaves; once its process has crashed, a restart opens it again.",
         args: &[CONSUMER],
         undo: false,
     },
