@@ -88,6 +88,8 @@ fn row(i: usize, place: &Row, row: &RowScene) -> El {
     .at(place.label)
     .with(el("span").class("st-row-id").with(row.name.clone()))
     .with(el("span").class("st-row-number").with(row.number.clone()))
+    // Else name and count read as one number.
+    .with(" ")
     .with(el("span").class("st-row-sync").with(row.sync.clone()))
 }
 

@@ -93,7 +93,8 @@ fn heading(scene: &NodeScene, aria: String, picked: bool) -> El {
 
 /// The head of a column: its short name, or the long one where there is room.
 fn head(scene: &NodeScene, picked: bool) -> El {
-    heading(scene, scene.aria.clone(), picked)
+    // The name holds the short one too, which may be the one in sight.
+    heading(scene, format!("{}, {}", scene.aria, scene.name), picked)
         .with(el("span").class("st-node-short").with(scene.name.clone()))
         .with(el("span").class("st-node-long").with(scene.title.clone()))
 }

@@ -72,7 +72,7 @@ fn strip_name(strip: &StripScene, index: usize, at: Rect, picked: bool) -> Optio
     let named = button(class)
         .is("data-stop", Stop::Lane(index).key())
         .is("tabindex", "-1")
-        .label(strip.aria.clone())
+        .label(format!("{}: {}", name.text, strip.aria))
         .is("aria-pressed", picked.to_string())
         .is("title", strip.aria.clone())
         .at(at)
@@ -156,18 +156,23 @@ fn of_face(face: &CellFace, picked: Option<u64>) -> CellView {
     if chosen {
         class.push_str(" picked");
     }
+    let mut aria = face.aria.clone();
+    // Three digits fit a cell; the axis above tells the rest.
+    let digits = if face.removed {
+        String::new()
+    } else if face.offset < 1_000 {
+        face.offset.to_string()
+    } else {
+        let shown = format!("{:03}", face.offset % 1_000);
+        // Who says what is seen must reach it: a name holds the words in sight (WCAG 2.5.3).
+        aria = format!("{shown}: {aria}");
+        shown
+    };
     CellView {
         class,
-        // Three digits fit a cell; the axis above tells the rest.
-        digits: if face.removed {
-            String::new()
-        } else if face.offset < 1_000 {
-            face.offset.to_string()
-        } else {
-            format!("{:03}", face.offset % 1_000)
-        },
+        digits,
         key: face.key.map(key_name).unwrap_or_default(),
-        aria: face.aria.clone(),
+        aria,
         pressed: Some(if chosen { "true" } else { "false" }),
         hidden: false,
     }

@@ -176,13 +176,14 @@ fn row_scene(index: &Index<'_>, outline: &Outline, row: &Row) -> RowScene {
     if let [only] = row.lanes[..] {
         let copies = &index.lanes[only];
         let text = copies.summary.map_or("", |l| l.text.as_str());
+        let sync = format!("{}/{}", copies.synced, copies.held);
         return RowScene {
             name: first.clone(),
             number,
-            sync: format!("{}/{}", copies.synced, copies.held),
             short: copies.is_short(),
             page: false,
-            aria: format!("Open {first}: {text}"),
+            aria: format!("{first} {sync} in sync, open it: {text}"),
+            sync,
         };
     }
     let count = row.lanes.len();
@@ -194,17 +195,19 @@ fn row_scene(index: &Index<'_>, outline: &Outline, row: &Row) -> RowScene {
         .iter()
         .filter(|&&i| index.lanes[i].is_short())
         .count();
+    let (name, number) = if same_topic {
+        (format!("{first}…{tail}"), format!("{number}…{tail}"))
+    } else {
+        (format!("{first} … {last}"), tail.to_owned())
+    };
+    let sync = format!("{}/{count}", count - short);
     RowScene {
-        name: if same_topic {
-            format!("{first}…{tail}")
-        } else {
-            format!("{first} … {last}")
-        },
         number,
-        sync: format!("{}/{count}", count - short),
         short: short > 0,
         page: true,
-        aria: format!("Open {count} partitions, {first} to {last}: {short} out of order"),
+        aria: format!("{name} {sync} in order, open these partitions"),
+        name,
+        sync,
     }
 }
 
@@ -248,23 +251,24 @@ fn column(
         let copies = &index.lanes[only];
         bar(&mut column, lane, copies, cell);
         let behind = copies.end - lane.end;
+        let text = match roomy(cell) {
+            true if behind > 0 => format!("{} (−{behind})", lane.end),
+            true => lane.end.to_string(),
+            false => String::new(),
+        };
         column.cells.push(MatrixCell {
             row: i,
             lane: lane.id.clone(),
             page: false,
-            text: match roomy(cell) {
-                true if behind > 0 => format!("{} (−{behind})", lane.end),
-                true => lane.end.to_string(),
-                false => String::new(),
-            },
-            aria: cell_words(node, lane),
+            aria: cell_words(node, lane, &text),
+            text,
         });
     }
     column
 }
 
-/// Told without moving numbers, so that it is not rewritten with every record.
-fn cell_words(node: &NodeView, lane: &Lane) -> String {
+/// Told without moving numbers but those in sight, so that not every record rewrites it.
+fn cell_words(node: &NodeView, lane: &Lane, shown: &str) -> String {
     let part = if lane.leads { "leader" } else { "follower" };
     let sync = if lane.in_sync {
         "in sync"
@@ -272,7 +276,7 @@ fn cell_words(node: &NodeView, lane: &Lane) -> String {
         "out of sync"
     };
     format!(
-        "{} on {}: {part}, {sync}, machine {}",
+        "{shown} {} on {}: {part}, {sync}, machine {}",
         lane.id,
         node.title,
         words::health(node.health)
@@ -387,6 +391,8 @@ fn count_cell(
         String::new()
     };
     let title = &held.node.title;
-    let aria = format!("{title}: leads {leads}, follows {following} in sync, {stale} out of sync");
+    let aria = format!(
+        "{title}: leads {leads} of {all}, follows {following} in sync, {stale} out of sync"
+    );
     Some((text, aria))
 }
