@@ -268,3 +268,113 @@ test("on a phone the job stands in one column", async () => {
     await accessible(page);
   });
 });
+
+/** The last value of each line of a chart, by its name, as the page has it in words. */
+async function lines_of(page, chart) {
+  return page.locator(`[data-chart="${chart}"]`).evaluate((it) => {
+    const table = [...it.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent));
+    return {
+      heads: [...it.querySelectorAll("thead th")].map((head) => head.textContent.trim()),
+      first: table[0],
+      words: it.querySelector(".chart-picture").getAttribute("aria-label"),
+      drawn: it.querySelectorAll(".chart-picture svg polyline, .chart-picture svg circle").length,
+    };
+  });
+}
+
+/** Goes to a moment of a story and compares the charts with the engine's series. */
+async function metrics_agree(page, second, wanted) {
+  await opened(page);
+  await page.getByTestId("job-stage").waitFor();
+  await seek(page, second * SECOND);
+  await page.getByRole("tab", { name: "Metrics" }).click();
+  await page.locator("[data-chart]").first().waitFor();
+  const series = await page.evaluate(() => window.strandline.series());
+  const names = [...new Set(series.map((it) => it.name))];
+  for (const part of wanted) assert.ok(names.some((it) => it.startsWith(part)), `${part} in ${names.join("; ")}`);
+  await page.waitForFunction((all) => JSON.stringify([...document.querySelectorAll("[data-chart]")].map((it) => it.dataset.chart)) === all, JSON.stringify(names));
+  for (const name of names) {
+    const own = series.filter((it) => it.name === name);
+    const shown = await lines_of(page, name);
+    assert.deepEqual(shown.heads.slice(1), own.map((it) => it.of || "Value"));
+    // A line may begin later than another of its chart.
+    const first = Math.min(...own.map((it) => it.points[0][0]));
+    assert.deepEqual(shown.first.slice(1), own.map((it) => (it.points[0][0] === first ? String(it.points[0][1]) : "")), name);
+    assert.ok(shown.drawn >= own.length, `${name}: ${shown.drawn} lines`);
+    for (const { of, points } of own) {
+      const says = `${of ? `${of}: ` : ""}Now ${points.at(-1)[1]};`;
+      assert.ok(shown.words.includes(says), `${shown.words} has not ${says}`);
+    }
+  }
+  return series;
+}
+
+const RATES = ["records in, per second", "records out, per second", "busy, ms per second", "backpressured, ms per second", "idle, ms per second"];
+
+test("the metrics of a job are the engine's, with units, as pictures, sentences and tables", async () => {
+  await with_page({ path: "scenarios/job-slow-sink/", reducedMotion: "reduce" }, async (page) => {
+    const series = await metrics_agree(page, 60, [...RATES, "restarts"]);
+    // The slow sink is busy all the time, and what sends to it waits.
+    const last = (name, of) => series.find((it) => it.name.startsWith(name) && it.of === of).points.at(-1)[1];
+    const job = await job_of(page);
+    const [first, end] = [job.vertices[0].name, job.vertices.at(-1).name];
+    assert.ok(last("busy", end) > 900 && last("backpressured", first) > 500, `${last("busy", end)}, ${last("backpressured", first)}`);
+    await accessible(page);
+  });
+  await with_page({ path: "scenarios/job-checkpoint-incremental/", reducedMotion: "reduce", viewport: PHONE, colorScheme: "dark" }, async (page) => {
+    const series = await metrics_agree(page, 56, [...RATES, "checkpoint duration, ms", "checkpoint size, bytes", "written by the checkpoint, bytes", "restarts"]);
+    // The job keeps the newest only; the charts have all.
+    const [newest] = (await job_of(page)).checkpoints.completed;
+    const points = (name) => series.find((it) => it.name === name).points;
+    assert.deepEqual(points("checkpoint duration, ms").at(-1), [newest.at, Math.floor(newest.took / 1e6)]);
+    assert.deepEqual(points("checkpoint size, bytes").at(-1), [newest.at, newest.bytes]);
+    assert.deepEqual(points("written by the checkpoint, bytes").slice(0, 4).map((it) => it[1]), [8e6, 1e6, 1e6, 8e6]);
+    await accessible(page);
+  });
+});
+
+test("state in files: write buffer, levels and shared files are the engine's", async () => {
+  await with_page({ path: "scenarios/job-checkpoint-incremental/", reducedMotion: "reduce" }, async (page) => {
+    await opened(page);
+    await page.getByTestId("job-stage").waitFor();
+    const size = (n) => (n < 1000 ? `${n} B` : n < 1e6 ? `${Math.floor(n / 1000)}.${Math.floor(n / 100) % 10} kB` : `${Math.floor(n / 1e6)}.${Math.floor(n / 1e5) % 10} MB`);
+    const tree_of = async () => {
+      const tasks = (await job_of(page)).vertices.flatMap((it) => it.subtasks);
+      return tasks.flatMap((it) => it.trees.map((tree) => ({ ...tree, task: it })))[0];
+    };
+    const panel = page.getByTestId("state-tree");
+    for (const second of [9, 35, 45, 55]) {
+      await seek(page, second * SECOND);
+      const tree = await tree_of();
+      if ((await panel.count()) === 0) {
+        await page.locator(`[data-own="t:${tree.task.vertex}-${tree.task.number}"]`).focus();
+        await page.keyboard.press("Enter");
+      }
+      await panel.getByText(`State in files of ${tree.operator} #1`).waitFor();
+      const wanted = [
+        ["memtable", "–", size(tree.memtable[0]), size(tree.memtable[1])],
+        ...tree.levels.map((it) => [`level ${it.level}`, String(it.files), size(it.bytes), it.level === 0 ? `${it.limit} files` : size(it.limit)]),
+      ];
+      await page.waitForFunction((all) => {
+        const rows = [...document.querySelectorAll(".sf-levels tbody tr")];
+        return JSON.stringify(rows.map((row) => [...row.children].map((it) => (it.firstChild?.nodeType === 3 ? it.firstChild.data : it.textContent)))) === all;
+      }, JSON.stringify(wanted));
+      const dark = await panel.locator(".sf-levels .sg-piece.clean").count();
+      const files = tree.levels.flatMap((it) => it.first);
+      assert.equal(dark, files.filter((it) => it.held_by.includes(tree.base)).length);
+      const told = await page.getByTestId("tree-checkpoints").count() ? await page.getByTestId("tree-checkpoints").locator("li").allInnerTexts() : [];
+      assert.equal(told.length, tree.checkpoints.length);
+      for (const [i, it] of tree.checkpoints.entries()) assert.ok(told[i].startsWith(`checkpoint ${it.id}: `), told[i]);
+      const mark = await page.locator(".jb-files").first().innerText();
+      assert.ok(mark.startsWith(`memtable ${size(tree.memtable[0])}`), mark);
+      if (files.length) {
+        const rows = await page.getByTestId("tree-files").locator("tbody tr").evaluateAll((list) => list.map((row) => row.lastChild.textContent));
+        assert.deepEqual(rows, files.map((it) => it.held_by.join(", ") || "none"));
+      }
+    }
+    // Merging has left one file of four, which the checkpoint after it has alone.
+    const after = await tree_of();
+    assert.deepEqual(after.levels.map((it) => it.files), [0, 1]);
+    await accessible(page);
+  });
+});

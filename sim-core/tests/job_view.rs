@@ -354,6 +354,133 @@ fn the_topics_beside_a_job_have_the_offsets_of_log_reader_and_checkpoint() {
     assert_eq!(sums.iter().filter(open).count(), 0, "{sums:?}");
 }
 
+/// The sum under a line of rates, and its highest value.
+fn total(points: &[(u64, i64)]) -> (u64, i64) {
+    let width = points[1].0 - points[0].0;
+    let sum: i64 = points.iter().map(|it| it.1).sum();
+    let highest = points.iter().map(|it| it.1).max().unwrap_or(0);
+    (sum.unsigned_abs() * width / SECOND, highest)
+}
+
+#[test]
+fn the_metrics_of_a_job_are_what_its_subtasks_count() {
+    let mut session = opened(include_str!("../../scenarios/job-slow-sink.toml"));
+    session.seek(60 * SECOND);
+    let (series, view) = (session.series(60), job(&session));
+    let of = |name: &str, operator: &str| {
+        let mut all = series.iter();
+        let found = all.find(|it| it.name == name && it.of == operator);
+        &found.expect(name).points
+    };
+    for vertex in &view.vertices {
+        let counted: u64 = vertex.subtasks.iter().map(|it| it.records_in).sum();
+        let (rates, _) = total(of("records in, per second", &vertex.name));
+        // Each of 60 rates is cut to a whole number.
+        assert!(
+            rates <= counted && counted <= rates + 60,
+            "{}: {rates}, {counted}",
+            vertex.name
+        );
+        let spent: u64 = [
+            "busy, ms per second (busiest subtask)",
+            "backpressured, ms per second (most backpressured subtask)",
+            "idle, ms per second (least idle subtask)",
+        ]
+        .iter()
+        .map(|name| {
+            let (sum, highest) = total(of(name, &vertex.name));
+            assert!((0..=1_000).contains(&highest), "{name}: {highest}");
+            sum
+        })
+        .sum();
+        assert!(
+            spent.abs_diff(60_000) < 1_000 || vertex.parallelism > 1,
+            "{spent} ms"
+        );
+    }
+    assert!(of("restarts", "").iter().all(|it| it.1 == 0));
+    // Nothing of the ledger of a cluster that is not there, and no checkpoint is complete.
+    let names = ["records sent", "checkpoint duration, ms"];
+    assert!(!series.iter().any(|it| names.contains(&it.name.as_str())));
+}
+
+#[test]
+fn every_complete_checkpoint_is_a_point_of_its_charts() {
+    let mut session = opened(include_str!(
+        "../../scenarios/job-checkpoint-incremental.toml"
+    ));
+    session.seek(56 * SECOND);
+    let (series, view) = (session.series(60), job(&session));
+    let says = |name: &str| {
+        let found = series.iter().find(|it| it.name == name);
+        found.expect(name).points.clone()
+    };
+    // The job keeps the newest only; the charts have all.
+    let newest = view.checkpoints.completed.first().expect("one is complete");
+    let written: Vec<i64> = says("written by the checkpoint, bytes")
+        .iter()
+        .map(|it| it.1)
+        .collect();
+    let ends = |name: &str, value: u64| {
+        let points = says(name);
+        assert_eq!(points.len(), written.len(), "{name}");
+        assert_eq!(points.last(), Some(&(newest.at, value as i64)), "{name}");
+    };
+    assert!(
+        written.starts_with(&[8_000_000, 1_000_000, 1_000_000, 8_000_000]),
+        "{written:?}"
+    );
+    ends("checkpoint duration, ms", newest.took / 1_000_000);
+    ends("checkpoint size, bytes", newest.bytes);
+    ends("written by the checkpoint, bytes", newest.uploaded);
+}
+
+#[test]
+fn the_tree_of_an_operator_has_the_files_that_its_checkpoints_share() {
+    let mut session = opened(include_str!(
+        "../../scenarios/job-checkpoint-incremental.toml"
+    ));
+    let mut tree = |second: u64| {
+        session.seek(second * SECOND);
+        let job = job(&session);
+        let found = subtasks(&job).flat_map(|it| it.trees.clone()).next();
+        found.expect("the state lies in files")
+    };
+    let before = tree(9);
+    assert_eq!(
+        (before.memtable.0, before.checkpoints.len()),
+        (8_000_000, 0)
+    );
+    let third = tree(35);
+    let files: Vec<_> = third.levels[0].first.iter().collect();
+    let held: Vec<_> = files.iter().map(|it| it.held_by.clone()).collect();
+    assert_eq!((files.len(), third.base), (3, Some(3)), "{third:?}");
+    assert_eq!(held, vec![vec![3]; 3], "what is older is no base any more");
+    assert_eq!(third.checkpoints[0].uploaded, Some(1_000_000));
+    // Four files became one, of which the last complete checkpoint has nothing.
+    let merged = tree(55);
+    let counts: Vec<_> = merged.levels.iter().map(|it| it.files).collect();
+    assert_eq!((counts, merged.places), (vec![0, 1], 2), "{merged:?}");
+    assert_eq!(merged.written, (11_000_000, 8_000_000));
+}
+
+#[test]
+fn a_restart_is_counted_and_makes_no_rate_below_zero() {
+    let mut session = opened(include_str!(
+        "../../scenarios/job-crash-before-barrier.toml"
+    ));
+    let end = session.duration();
+    session.seek(end);
+    let series = session.series(100);
+    let restarts = series.iter().find(|it| it.name == "restarts");
+    let restarts = restarts.expect("it is there").points.last().copied();
+    let attempt = job(&session).attempt;
+    assert!(attempt > 1);
+    assert_eq!(restarts, Some((end, i64::from(attempt) - 1)));
+    let rates = series.iter().filter(|it| it.name.contains("per second"));
+    assert!(rates.flat_map(|it| &it.points).all(|it| it.1 >= 0));
+}
+
 #[test]
 fn a_world_without_a_job_has_none() {
     let text = include_str!("../../scenarios/quickstart.toml");

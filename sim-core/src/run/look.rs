@@ -3,6 +3,7 @@
 //! Everything is projected on demand from the present state or made by running a stretch again.
 
 use super::history::Step;
+use super::job_series::JobSeries;
 use super::session::Session;
 use super::words;
 use crate::kafka;
@@ -403,7 +404,7 @@ impl Session {
         Some(RecordLife { record, steps })
     }
 
-    /// Counters over time, for charts: sampled at `samples` moments up to now.
+    /// Counters and rates over time, for charts: sampled at `samples` moments up to now.
     #[must_use]
     pub fn series(&self, samples: u32) -> Vec<Series> {
         let samples = samples.clamp(2, 200);
@@ -415,13 +416,8 @@ impl Session {
             "records delivered",
             "records lost",
         ];
-        let mut series: Vec<Series> = names
-            .iter()
-            .map(|name| Series {
-                name: (*name).to_owned(),
-                points: Vec::new(),
-            })
-            .collect();
+        let mut ledgers = names.map(|name| Series::new(name, Vec::new()));
+        let mut job = None::<JobSeries>;
         for i in 0..=samples {
             let at = (u128::from(self.now()) * u128::from(i) / u128::from(samples)) as Nanos;
             copy.seek(at);
@@ -432,9 +428,18 @@ impl Session {
                 ledger.delivered,
                 ledger.lost,
             ];
-            for (series, value) in series.iter_mut().zip(values) {
+            for (series, value) in ledgers.iter_mut().zip(values) {
                 series.points.push((at, value as i64));
             }
+            if let Some(view) = copy.job() {
+                job.get_or_insert_default().take(at, &view);
+            }
+        }
+        let mut series = job.map(JobSeries::finish).unwrap_or_default();
+        // A job's own rows are none of the ledger of the cluster.
+        let sent = ledgers[0].points.iter().any(|it| it.1 > 0);
+        if sent || series.is_empty() {
+            series.extend(ledgers);
         }
         series
     }

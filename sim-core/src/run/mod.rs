@@ -4,6 +4,7 @@ mod agenda;
 mod bounds;
 mod facts;
 mod history;
+mod job_series;
 mod keyframes;
 mod look;
 mod offers;

@@ -9,6 +9,7 @@ mod plot;
 mod purged;
 mod stores;
 mod topics;
+mod trees;
 
 pub use job::{control, job};
 pub use plot::{finish, plot, plots};

@@ -1,7 +1,7 @@
 //! The plain data of a stream processor's job: its graph with subtasks and channels, checkpoints,
 //! the stores outside, and the plot of event time against processing time.
 
-use super::Tone;
+use super::{StateTree, Tone};
 use serde::Serialize;
 
 /// A time of the event clock, ms; `None` before there is one. The greatest number is the end of all
@@ -82,6 +82,8 @@ pub struct SubtaskView {
     pub doing: &'static str,
     /// Share of its time that it was idle, busy and backpressured in this attempt, in millionths.
     pub time_ppm: (u32, u32, u32),
+    /// How long it was idle, busy and backpressured in this attempt, ns.
+    pub spent_ns: (u64, u64, u64),
     /// Its watermark, ms.
     pub watermark: EventTime,
     /// Records that it was handed (of a source: read) in this attempt.
@@ -97,6 +99,8 @@ pub struct SubtaskView {
     pub state_entries: u64,
     /// About how many bytes they take in a checkpoint.
     pub state_bytes: u64,
+    /// Keyed state that lies in files: a tree for each operator that has one.
+    pub trees: Vec<StateTree>,
     /// Of a source: records that have arrived and were not read.
     pub backlog: Option<u64>,
     /// Of a source: its splits.

@@ -9,10 +9,12 @@ mod compaction;
 mod groups;
 mod job;
 mod model;
+mod state_files;
 mod storage;
 
 pub use compaction::*;
 pub use groups::*;
 pub use job::*;
 pub use model::*;
+pub use state_files::*;
 pub use storage::*;

@@ -424,10 +424,25 @@ pub struct SpaceTimeMessage {
 /// A series of samples for a chart.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Series {
-    /// Name with unit, e.g. `acknowledged records/s`.
+    /// Name with unit, e.g. `acknowledged records/s`. Series of one name make one chart.
     pub name: String,
+    /// Which line of the chart it is, e.g. an operator; empty where the chart has only this.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub of: String,
     /// (time ns, value) samples in time order.
     pub points: Vec<(u64, i64)>,
+}
+
+impl Series {
+    /// The only line of its chart.
+    #[must_use]
+    pub fn new(name: &str, points: Vec<(u64, i64)>) -> Self {
+        Series {
+            name: name.to_owned(),
+            of: String::new(),
+            points,
+        }
+    }
 }
 
 /// A promise of the scenario or an invariant, and whether it holds so far.

@@ -104,6 +104,9 @@ pub(crate) fn expose_rest(bench: Bench) {
         of_picked(bench, |s, node, lane| s.compaction_steps(node, lane))
     });
     hooks.read("job", move || json(bench.ask(|s| s.job()).flatten()));
+    hooks.read("series", move || {
+        json(bench.ask(|s| s.series(super::metrics::SAMPLES)))
+    });
     hooks.read("eventTimes", move || {
         json(bench.ask(|s| s.event_times("")).flatten())
     });

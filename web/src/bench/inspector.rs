@@ -4,6 +4,7 @@
 use leptos::prelude::*;
 use sim_core::view::{Fact, WhyStep};
 
+use super::job::StateFiles;
 use super::storage::Storage;
 use super::{Bench, WhyQuestion, use_bench};
 use crate::format::{clock, span};
@@ -39,6 +40,7 @@ pub(crate) fn Inspector() -> impl IntoView {
                 <WhyChain bench />
                 <Facts bench />
                 <Storage bench />
+                <StateFiles bench />
             </aside>
         </Show>
     }

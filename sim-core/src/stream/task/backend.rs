@@ -93,8 +93,12 @@ impl Backend {
         if flushed != self.places.0 {
             self.places = (flushed, self.lsm.read_amplification());
         }
-        let touched = u64::from(self.places.1) + 1;
-        self.access.saturating_mul(touched)
+        self.cost_of(self.places.1)
+    }
+
+    /// What reading and writing an entry costs where a read looks at so many places, ns.
+    fn cost_of(&self, places: u32) -> Nanos {
+        self.access.saturating_mul(u64::from(places) + 1)
     }
 
     /// What a checkpoint has of it, unless it is one with all entries (a savepoint, or where
@@ -135,6 +139,19 @@ impl Backend {
     #[must_use]
     pub fn lsm(&self) -> &Lsm {
         &self.lsm
+    }
+
+    /// The checkpoints that share its files.
+    #[must_use]
+    pub fn snapshots(&self) -> &IncrementalSnapshots {
+        &self.snapshots
+    }
+
+    /// Places that the next read looks at, and what it costs with the write, ns.
+    #[must_use]
+    pub fn cost(&self) -> (u32, Nanos) {
+        let places = self.lsm.read_amplification();
+        (places, self.cost_of(places))
     }
 }
 

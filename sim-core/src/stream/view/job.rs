@@ -115,14 +115,17 @@ fn edge(it: &Edge) -> JobEdge {
     }
 }
 
-/// Idle, busy and backpressured time in millionths of all of it.
-fn shares(spent: Spent) -> (u32, u32, u32) {
+/// Idle, busy and backpressured time in millionths of all of it, and in ns.
+fn shares(spent: Spent) -> ((u32, u32, u32), (u64, u64, u64)) {
     let all = u128::from(spent.idle) + u128::from(spent.busy) + u128::from(spent.backpressured);
     let share = |part: u64| (u128::from(part) * 1_000_000 / all.max(1)) as u32;
     (
-        share(spent.idle),
-        share(spent.busy),
-        share(spent.backpressured),
+        (
+            share(spent.idle),
+            share(spent.busy),
+            share(spent.backpressured),
+        ),
+        (spent.idle, spent.busy, spent.backpressured),
     )
 }
 
@@ -257,6 +260,7 @@ impl<'w> Look<'w> {
             counted: false,
             doing: "",
             time_ppm: (0, 0, 0),
+            spent_ns: (0, 0, 0),
             watermark: None,
             records_in: 0,
             records_out: 0,
@@ -264,6 +268,7 @@ impl<'w> Look<'w> {
             key_groups: self.key_groups(id),
             state_entries: 0,
             state_bytes: 0,
+            trees: Vec::new(),
             backlog: None,
             splits: Vec::new(),
             channels: Vec::new(),
@@ -286,7 +291,7 @@ impl<'w> Look<'w> {
             view.watermark = event_time(ended.watermark);
             (view.records_in, view.records_out) = (ended.records_in, ended.records_out);
             view.late_dropped = ended.late_dropped;
-            view.time_ppm = shares(ended.spent);
+            (view.time_ppm, view.spent_ns) = shares(ended.spent);
         }
         view
     }
@@ -319,7 +324,7 @@ impl<'w> Look<'w> {
             Doing::Busy => "busy",
             Doing::Backpressured => "backpressured",
         };
-        view.time_ppm = shares(spent);
+        (view.time_ppm, view.spent_ns) = shares(spent);
         let links = &task.chain.links;
         if let Some(head) = links.first() {
             view.watermark = event_time(head.watermark);
@@ -329,6 +334,7 @@ impl<'w> Look<'w> {
         let size = task.chain.size();
         (view.state_entries, view.state_bytes) = (size.entries, size.bytes);
         for it in links {
+            view.trees.extend(self.tree(it));
             match &it.link {
                 Link::Operator(operator) => {
                     view.late_dropped += operator.late_dropped();

@@ -7,7 +7,7 @@ use sim_core::view::{
 };
 
 use super::plan::{FEW, Line, Plan, marks};
-use super::{topics, words};
+use super::{files, topics, words};
 use crate::format::count;
 use crate::stage::Rect;
 use crate::tree::{El, Kid, button, el, svg};
@@ -110,7 +110,7 @@ pub(super) fn graph(job: &JobView, plan: &Plan, sight: &Sight<'_>) -> Vec<Kid> {
     }
     for it in job.vertices.iter().flat_map(|it| &it.subtasks) {
         if let Some(rect) = plan.card((it.vertex, it.number)) {
-            kids.push(at(card(job, it, axis, first, sight), rect).into());
+            kids.push(at(card(job, it, axis, (first, plan.close), sight), rect).into());
             first = false;
         }
     }
@@ -215,7 +215,13 @@ fn crossing(line: Line, it: &ChannelView) -> Vec<El> {
     out
 }
 
-fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &Sight<'_>) -> El {
+fn card(
+    job: &JobView,
+    it: &SubtaskView,
+    axis: (i64, i64),
+    (first, close): (bool, bool),
+    sight: &Sight<'_>,
+) -> El {
     let own = format!("t:{}-{}", it.vertex, it.number);
     let node = it.task_manager.as_ref().map(|it| it.0);
     let here = match sight.stop {
@@ -235,12 +241,12 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
         (true, _) => "jb-card",
     };
     let mut card = el("div").class(class).with(hit).with(top(job, it));
-    card = card
-        .with(state(it))
-        .with(el("span").class("jb-shares").mute().with(match it.counted {
+    card = card.with(state(it)).all((!close).then(|| {
+        el("span").class("jb-shares").mute().with(match it.counted {
             true => words::shares(it),
             false => String::new(),
-        }));
+        })
+    }));
     if job.timed {
         card = card.with(mark(it, axis));
     }
@@ -256,7 +262,12 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
         timed(row, job, it.watermark)
     });
     let card = card.all(splits);
-    let card = card.all(it.key_groups.map(groups));
+    let card = card.all(it.key_groups.filter(|_| !close).map(groups));
+    let card = card.all(it.trees.iter().map(|tree| {
+        row("jb-files")
+            .is("title", files::said(tree))
+            .with(el("span").with(files::mark(tree)))
+    }));
     let card = card.all(it.windows.iter().take(FEW).map(window));
     let card = card.all(marks(it).into_iter().flat_map(|it| purged(&it.1)));
     let card = match it.more_windows || it.windows.len() > FEW {
@@ -275,7 +286,11 @@ fn card(job: &JobView, it: &SubtaskView, axis: (i64, i64), first: bool, sight: &
             .is("title", it.id.clone())
             .with(el("span").with(format!("txn {what}: {} rows", it.rows)))
     });
-    card.all(held).with(foot(it))
+    let last = match it.key_groups.filter(|_| close) {
+        Some(owned) => groups(owned).with(foot(it)),
+        None => foot(it),
+    };
+    card.all(held).with(last)
 }
 
 /// Number, machine, and what went in and out.

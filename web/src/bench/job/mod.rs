@@ -5,6 +5,7 @@
 
 mod beside;
 mod draw;
+mod files;
 mod plan;
 mod plot;
 mod side;
@@ -24,6 +25,7 @@ use crate::ui::keep;
 use plan::{EDGES, Plan};
 
 pub(super) use beside::{Beside, values};
+pub(super) use files::StateFiles;
 pub(super) use strip::counters;
 pub(crate) use tables::JobTables;
 

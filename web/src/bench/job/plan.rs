@@ -10,6 +10,11 @@ use crate::stage::Rect;
 pub(super) const ROW: f64 = 20.0;
 /// Height of a card's head: name, machine, state; and of the watermark below it.
 const HEAD: (f64, f64) = (60.0, 26.0);
+/// So many subtasks below each other, or more, stand close: without the shares of their time in
+/// words (the bar and the table have them), and with key groups and state in one row.
+const MANY: usize = 3;
+/// What that takes from a head, and the gap below a card then.
+const CLOSE: (f64, f64) = (18.0, 7.0);
 /// Padding of a card, above and below.
 const PAD: f64 = 6.0;
 /// Height of a vertex's name.
@@ -67,6 +72,8 @@ pub(super) struct Plan {
     pub(super) width: f64,
     /// One column: no lines.
     pub(super) narrow: bool,
+    /// Cards stand close.
+    pub(super) close: bool,
     /// Height of a card's head.
     head: f64,
     /// Names of vertices: number, place.
@@ -77,15 +84,16 @@ pub(super) struct Plan {
     pub(super) topics: Vec<(usize, Rect, Rect)>,
 }
 
-/// Rows of a card below its head.
-pub(super) fn rows(it: &SubtaskView) -> usize {
+/// Rows of a card below its head; `close` cards have key groups and the last row in one.
+pub(super) fn rows(it: &SubtaskView, close: bool) -> usize {
     let more = usize::from(it.more_windows || it.windows.len() > FEW);
     it.channels.len()
         + it.splits.len()
         + it.windows.len().min(FEW)
         + more
         + 2 * marks(it).len()
-        + usize::from(it.key_groups.is_some())
+        + usize::from(it.key_groups.is_some() && !(close && it.runs))
+        + it.trees.len()
         + it.transactions.len().min(FEW)
         + usize::from(it.runs)
 }
@@ -175,9 +183,12 @@ impl Plan {
                 (column, topic, column * many + gutters + sides)
             }
         };
+        let close = job.vertices.iter().any(|it| it.subtasks.len() >= MANY);
+        let (less, gap) = if close { CLOSE } else { (0.0, GUTTER.1) };
         let mut plan = Plan {
             narrow,
-            head: HEAD.0 + if job.timed { HEAD.1 } else { 0.0 },
+            close,
+            head: HEAD.0 - less + if job.timed { HEAD.1 } else { 0.0 },
             width: all,
             ..Plan::default()
         };
@@ -198,12 +209,12 @@ impl Plan {
                 .push((vertex.number, Rect::new(x, *low, w, TITLE)));
             *low += TITLE;
             for it in &vertex.subtasks {
-                let h = plan.head + 2.0 * PAD + rows(it) as f64 * ROW;
+                let h = plan.head + 2.0 * PAD + rows(it, close) as f64 * ROW;
                 plan.spots.push(Spot {
                     of: (it.vertex, it.number),
                     card: Rect::new(x, *low, w, h),
                 });
-                *low += h + GUTTER.1;
+                *low += h + gap;
             }
             let next = at(vertex.depth + 2);
             plan.topics_of(job, (vertex.number, true), next, &mut lows, &place);

@@ -169,6 +169,7 @@ pub(super) fn subtask(job: &JobView, it: &SubtaskView) -> String {
     if let Some((first, last)) = it.key_groups {
         parts.push(format!("owns key groups {first} to {last}"));
     }
+    parts.extend(it.trees.iter().map(super::files::said));
     parts.extend(it.channels.iter().map(|it| channel(job, it)));
     parts.extend(it.windows.iter().map(window));
     parts.extend(it.purged.iter().map(purged));

@@ -109,7 +109,7 @@ fn segments(it: &StorageView) -> Vec<Kid> {
 }
 
 /// Sizes as one reads them.
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     match n {
         0..1_000 => format!("{n} B"),
         1_000..1_000_000 => format!("{}.{} kB", n / 1_000, n / 100 % 10),

@@ -103,6 +103,12 @@ impl IncrementalSnapshots {
         self.bytes.get(&checkpoint).copied()
     }
 
+    /// The checkpoints that are, or may become, what the next one builds upon, with the numbers of
+    /// their files.
+    pub fn checkpoints(&self) -> impl DoubleEndedIterator<Item = (i64, &[u64])> {
+        self.uploaded.iter().map(|(id, files)| (*id, &files[..]))
+    }
+
     /// The checkpoint that the next one builds upon.
     #[must_use]
     pub fn base(&self) -> Option<i64> {

@@ -135,6 +135,23 @@ impl Lsm {
         id
     }
 
+    /// What is merged downwards, and when: so many files of level 0, so many bytes of another;
+    /// nothing of the last.
+    #[must_use]
+    pub fn due(&self, level: u8) -> Option<u64> {
+        match level {
+            0 => Some(u64::from(self.settings.level0_trigger.max(1))),
+            LAST_LEVEL.. => None,
+            _ => Some(self.limit(level)),
+        }
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn settings(&self) -> &LsmSettings {
+        &self.settings
+    }
+
     fn level(&self, level: u8) -> impl Iterator<Item = &SstFile> {
         self.files.iter().filter(move |it| it.level == level)
     }
