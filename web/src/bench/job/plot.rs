@@ -57,7 +57,7 @@ impl Scale {
     /// Over all that is shown, ms.
     fn new(plot: &EventTimePlot, open: &[Open], width: f64) -> Self {
         let width = width.clamp(WIDTH.0, WIDTH.1);
-        let size = (width, (width * 0.55).clamp(HEIGHT.0, HEIGHT.1));
+        let size = (width, (width * 0.5).clamp(HEIGHT.0, HEIGHT.1));
         let processing = (
             plot.from as f64 / 1e6,
             (plot.to as f64 / 1e6).max(plot.from as f64 / 1e6 + 1_000.0),
@@ -69,16 +69,18 @@ impl Scale {
             .iter()
             .flat_map(|it| it.1.iter().map(|it| it.1));
         let open = open.iter().flat_map(|it| [it.0, it.1]);
-        let finite = records.chain(windows).chain(open).chain(marks);
-        let finite = finite.filter(|it| *it != i64::MAX && *it != i64::MIN);
-        let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), it| {
-            (low.min(it as f64), high.max(it as f64))
+        // A watermark before the first record is that record's time less a bound: it stands at the
+        // edge. Both axes go as far as the clock, so that the distance from the ideal line is seen.
+        let happened = records.chain(windows).chain(open);
+        let happened = happened.map(|it| (it, it));
+        let finite = happened.chain(marks.map(|it| (i64::MAX, it)));
+        let event = finite.fold(processing, |(low, high), it| {
+            let is = |it: i64| Some(it as f64).filter(|_| it != i64::MAX && it != i64::MIN);
+            (
+                is(it.0).map_or(low, |it| low.min(it)),
+                is(it.1).map_or(high, |it| high.max(it)),
+            )
         });
-        let event = if low < high {
-            (low.min(processing.0), high)
-        } else {
-            processing
-        };
         Scale {
             size,
             event,
@@ -283,11 +285,14 @@ pub(super) fn plot(plot: &EventTimePlot, job: &JobView, width: f64) -> Vec<Kid> 
     // Of late records the newest has its sentence in sight.
     let told = |it: &&sim_core::view::PlotRecord| it.verdict != PlotVerdict::Taken;
     let newest = plot.records.iter().rev().find(told).or(plot.records.last());
-    let newest = newest.map_or_else(String::new, |it| it.text.clone());
-    let newest = el("p").class("jb-newest").test("plot-newest").with(newest);
+    let newest = newest.map(|it| {
+        let p = el("p").class("jb-newest").test("plot-newest");
+        p.with(it.text.clone()).into()
+    });
     let mut out: Vec<Kid> = vec![heading.with(counts).into(), art.into()];
-    out.push(by_clock.unwrap_or_else(|| newest.into()));
-    out.push(legend(plot.watermarks.iter().map(|it| it.0), purged > 0).into());
+    out.extend(by_clock.or(newest));
+    let panes = !plot.windows.is_empty() || !open.is_empty();
+    out.push(legend(plot, panes, purged > 0).into());
     out
 }
 
@@ -323,9 +328,18 @@ fn mark(verdict: PlotVerdict, x: f64, y: f64) -> El {
     svg("path").is("d", d)
 }
 
-/// The legend; `curves` are the subtasks that have a watermark.
-fn legend(curves: impl ExactSizeIterator<Item = u32>, purged: bool) -> El {
-    let row = |verdict: PlotVerdict, words: &'static str| {
+/// The legend, of what there is to see.
+fn legend(plot: &EventTimePlot, panes: bool, purged: bool) -> El {
+    let curves = plot.watermarks.iter().map(|it| it.0);
+    let verdicts = [
+        (PlotVerdict::Taken, "taken"),
+        (PlotVerdict::TakenLate, "late, taken"),
+        (PlotVerdict::SideOutput, "late, side output"),
+        (PlotVerdict::Dropped, "late, dropped"),
+    ];
+    let seen = |it: &PlotVerdict| plot.records.iter().any(|record| record.verdict == *it);
+    let verdicts = verdicts.into_iter().filter(|it| seen(&it.0));
+    let row = |(verdict, words): (PlotVerdict, &'static str)| {
         let sample = svg("svg")
             .class("jb-sample")
             .is("viewBox", "0 0 16 16")
@@ -354,16 +368,12 @@ fn legend(curves: impl ExactSizeIterator<Item = u32>, purged: bool) -> El {
     el("p")
         .class("gb-legend")
         .all(curves.take(4).map(curve))
-        .with(row(PlotVerdict::Taken, "taken"))
-        .with(row(PlotVerdict::TakenLate, "late, taken"))
-        .with(row(PlotVerdict::SideOutput, "late, side output"))
-        .with(row(PlotVerdict::Dropped, "late, dropped"))
+        .all(verdicts.map(row))
         .with(el("span").class("gb-key").with("dots: ideal"))
-        .with(
-            el("span")
-                .class("gb-key")
-                .with("box: a window until it fired, dashed: open, pale: kept"),
-        )
+        .all(panes.then(|| {
+            let says = "box: a window until it fired, dashed: open, pale: kept";
+            el("span").class("gb-key").with(says)
+        }))
         .all(purged.then(|| {
             let sample = svg("svg")
                 .class("jb-sample")
