@@ -37,26 +37,52 @@ integer_setting!(i64, u32, u64, i32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Ratio(pub u32);
 
+/// A decimal number with at most six places, in millionths.
+fn millionths(text: &str) -> Option<u32> {
+    const DIGITS: usize = 6;
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = |it: &str| it.bytes().all(|b| b.is_ascii_digit());
+    let fits = !whole.is_empty() && digits(whole) && digits(part) && part.len() <= DIGITS;
+    let number = format!("{whole}{part:0<DIGITS$}").parse().ok();
+    number.filter(|_| fits)
+}
+
+fn show_millionths(number: u32) -> String {
+    let text = format!("{}.{:06}", number / 1_000_000, number % 1_000_000);
+    let short = text.trim_end_matches('0');
+    match short.ends_with('.') {
+        true => format!("{short}0"),
+        false => short.to_owned(),
+    }
+}
+
 impl SettingValue for Ratio {
     const EXPECTED: &'static str = "a number from 0 to 1";
     fn parse(text: &str) -> Result<Self, String> {
-        const DIGITS: usize = 6;
-        let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-        let digits = |it: &str| it.bytes().all(|b| b.is_ascii_digit());
-        let fits = !whole.is_empty() && digits(whole) && digits(part) && part.len() <= DIGITS;
-        let ppm = format!("{whole}{part:0<DIGITS$}").parse::<u32>().ok();
-        match ppm.filter(|ppm| fits && *ppm <= 1_000_000) {
-            Some(ppm) => Ok(Ratio(ppm)),
-            None => Err(format!("`{text}` is not {}", Self::EXPECTED)),
-        }
+        let found = millionths(text).filter(|it| *it <= 1_000_000);
+        found
+            .map(Ratio)
+            .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
     }
     fn show(&self) -> String {
-        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
-        let short = text.trim_end_matches('0');
-        short
-            .strip_suffix('.')
-            .map_or(short, |_| &text[..3])
-            .to_owned()
+        show_millionths(self.0)
+    }
+}
+
+/// A factor above 1, in millionths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Factor(pub u32);
+
+impl SettingValue for Factor {
+    const EXPECTED: &'static str = "a number above 1";
+    fn parse(text: &str) -> Result<Self, String> {
+        let found = millionths(text).filter(|it| *it > 1_000_000);
+        found
+            .map(Factor)
+            .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
+    }
+    fn show(&self) -> String {
+        show_millionths(self.0)
     }
 }
 
@@ -188,6 +214,20 @@ mod tests {
         check("0", Some((0, "0.0")));
         check("0.000001", Some((1, "0.000001")));
         for bad in ["", ".5", "1.1", "-0.1", "0.0000001", "half"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn a_factor_is_a_decimal_above_1() {
+        let check = |text: &str, expect: Option<(u32, &str)>| {
+            let got = Factor::parse(text).ok().map(|it| (it.0, it.show()));
+            let expect = expect.map(|(ppm, shown)| (ppm, shown.to_owned()));
+            assert_eq!(got, expect, "{text}");
+        };
+        check("1.5", Some((1_500_000, "1.5")));
+        check("10", Some((10_000_000, "10.0")));
+        for bad in ["1", "0.5", "-2", "4295", "twice"] {
             check(bad, None);
         }
     }

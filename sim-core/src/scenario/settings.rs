@@ -6,7 +6,7 @@
 
 use super::declare::{Item, Key, Offer, wrong_kind};
 use super::reader::{At, Fields, Problem, Raw, Reader};
-use crate::settings::{KeySpec, Ratio, SettingError, SettingValue};
+use crate::settings::{Factor, KeySpec, Ratio, SettingError, SettingValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -150,7 +150,8 @@ impl<C: Settings> Item for Config<C> {
                 continue;
             }
             let known = C::KEYS.iter().find(|spec| spec.key == key.value);
-            let share = known.is_some_and(|spec| spec.expected == Ratio::EXPECTED);
+            let decimals = [Ratio::EXPECTED, Factor::EXPECTED];
+            let share = known.is_some_and(|spec| decimals.contains(&spec.expected));
             let decimal = matches!(value.value, Raw::Decimal(_));
             if matches!(value.value, Raw::List(_) | Raw::Date) || (decimal && !share) {
                 let message = format!("this is {}", value.value.kind());
@@ -208,7 +209,7 @@ fn written_as(expected: &str) -> &'static [&'static str] {
     match expected {
         "true or false" => &["boolean", "string"],
         "a whole number" => &["integer", "string"],
-        Ratio::EXPECTED => &["number", "string"],
+        Ratio::EXPECTED | Factor::EXPECTED => &["number", "string"],
         // Words such as acks = 1 may be numbers.
         _ => &["string", "integer"],
     }

@@ -5,7 +5,7 @@
 //! 2.x. Keys without a dot-separated Flink name begin with `strandline.` and are our own: speeds of
 //! machines that Flink has no setting for.
 
-use crate::settings::{Ratio, SettingValue};
+use crate::settings::{Factor, Ratio, SettingValue};
 use serde::Serialize;
 
 /// A duration as Flink writes it: `10 s`, `200ms`, `1 min`, `2 h`; a bare number is milliseconds.
@@ -180,6 +180,7 @@ crate::settings! {
         "restart-strategy.failure-rate.failure-rate-interval" => rate_interval: Millis = Millis(60_000), "Length of the interval.";
         "restart-strategy.failure-rate.delay" => rate_delay: Millis = Millis(1_000), "Time before each restart.";
         "restart-strategy.exponential-delay.initial-backoff" => backoff_initial: Millis = Millis(1_000), "Time before the first restart.";
+        #[serde(skip)] "restart-strategy.exponential-delay.backoff-multiplier" => backoff_multiplier: Factor = Factor(1_500_000), "Each time before a restart over the one before.";
         "restart-strategy.exponential-delay.max-backoff" => backoff_max: Millis = Millis(60_000), "Longest time before a restart.";
         "restart-strategy.exponential-delay.reset-backoff-threshold" => backoff_reset: Millis = Millis(3_600_000), "After so long without failure the delay begins anew.";
         "restart-strategy.exponential-delay.jitter-factor" => backoff_jitter: Ratio = Ratio(100_000), "Share by which each delay varies.";

@@ -44,10 +44,10 @@ pub(super) fn strategy(config: &JobConfig) -> RestartStrategy {
         RestartStrategy::exponential(ExponentialDelay {
             initial_ms: config.backoff_initial.0.max(1),
             max_ms: config.backoff_max.0,
+            multiplier: i64::from(config.backoff_multiplier.0),
             reset_threshold_ms: config.backoff_reset.0,
             jitter: i64::from(config.backoff_jitter.0),
             attempts: i64::from(config.backoff_attempts),
-            ..ExponentialDelay::default()
         })
     };
     match config.restart {
