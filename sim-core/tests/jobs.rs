@@ -156,6 +156,39 @@ fn a_write_ahead_sink_repeats_nothing_when_its_job_is_stopped() {
     }
 }
 
+/// The user's savepoint, read with another parallelism: the state that the job begins with is the
+/// savepoint's, by operator and key group, whatever backend and barriers it was taken with.
+#[test]
+fn a_job_begins_with_the_state_of_its_savepoint() {
+    let story = include_str!("../../scenarios/job-stop-with-savepoint.toml");
+    let rocksdb =
+        "\"state.backend.type\" = \"rocksdb\"\n\"execution.checkpointing.incremental\" = true";
+    let unaligned = "\"execution.checkpointing.unaligned.enabled\" = true";
+    let local = "\"state.backend.local-recovery\" = true";
+    for config in ["", rocksdb, unaligned, local] {
+        let set = [("[stream.config]", &*format!("[stream.config]\n{config}"))];
+        let report = holds(config, &changed(config, story, &set));
+        // A source, three subtasks of the sum, a sink.
+        let compared = report.reached.get("state-compared");
+        assert_eq!(compared, Some(&5), "{config}");
+    }
+}
+
+/// Stopped with a savepoint and run again from it amid faults: where the stop fails the job goes on
+/// or has failed, and in any case nothing is lost and nothing committed twice.
+#[test]
+fn exactly_once_holds_when_a_job_is_stopped_and_run_again() {
+    for at in ["20s", "31s", "47s"] {
+        let text = format!(
+            "{SWEEP}[[timeline]]\nat = \"11s\"\ndo = \"trigger-savepoint\"\n\
+             [[timeline]]\nat = \"{at}\"\ndo = \"stop-with-savepoint\"\nsavepoint = \"s\"\n\
+             [[timeline]]\nwhen = \"job.status == FINISHED or job.status == FAILED\"\n\
+             do = \"run-job\"\nsavepoint = \"s\"\nparallelism = 1\n"
+        );
+        assert_good(&sweep(&text, 0..4, |it| it), REACHED);
+    }
+}
+
 /// A job between two topics: brokers, controllers, TaskManagers and the JobManager fail.
 const TOPICS: &str = include_str!("../../scenarios/sweep-job-kafka.toml");
 

@@ -226,6 +226,9 @@ fn read(reader: &mut Reader<'_>) -> Option<Scenario> {
     let network = read_network(doc.network.as_ref(), &names, reader);
     let mut happenings = Happenings::new(&known.systems, &names, duration, reader);
     let timeline = happenings.timeline(doc.timeline.as_ref());
+    for (section, _) in &known.systems {
+        section.timeline(&timeline, happenings.reader);
+    }
     let captions = happenings.captions(doc.captions.as_ref());
     let expectations = happenings.expectations(doc.expectations.as_ref(), &known.promises);
     let text =

@@ -157,6 +157,15 @@ impl Act {
         }
     }
 
+    /// The order that is given, if it is one.
+    #[must_use]
+    pub fn order(&self) -> Option<&Order> {
+        match &self.deed {
+            Deed::Order(_, order) => Some(order),
+            _ => None,
+        }
+    }
+
     /// The deed, if all its nodes are known beforehand.
     #[must_use]
     pub fn known(&self) -> Option<&Deed<Order>> {

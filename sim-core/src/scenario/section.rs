@@ -4,6 +4,7 @@
 //! systems; nothing here is changed for it.
 
 use super::declare::Key;
+use super::model::TimelineEntry;
 use super::predicate::{NodeName, Property};
 use super::reader::{At, Raw, Reader};
 use super::verbs::{Args, Verb};
@@ -68,6 +69,9 @@ pub(crate) trait SystemSection: Sync {
         args: &Args,
         reader: &mut Reader<'_>,
     ) -> Option<Order>;
+
+    /// Looks at the whole timeline: what one entry needs of another.
+    fn timeline(&self, _timeline: &[TimelineEntry], _reader: &mut Reader<'_>) {}
 
     /// The verb and the arguments (in TOML, without `node`) that mean this order; `None` for an
     /// order of another system.

@@ -81,7 +81,7 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
     match probe {
         JobProbe::Status => Value::Word(it.status() as u8),
         JobProbe::Attempt => int(it.attempt()),
-        JobProbe::Restarts => int(it.attempt().saturating_sub(1)),
+        JobProbe::Restarts => int(it.restarts()),
         JobProbe::TaskManagers => int(it.task_managers().len()),
         JobProbe::Completed => int(it.counts().0),
         JobProbe::Failed => int(it.counts().1),
@@ -112,6 +112,7 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
         JobProbe::Declined => failed_for(it, FailureReason::is_declined),
         JobProbe::GroupsMoved => int(it.moved().by_ranges),
         JobProbe::GroupsByModulo => int(it.moved().by_modulo),
+        JobProbe::Savepoints => int(it.savepoints().len()),
         JobProbe::LastFailed => {
             let last = it.failed().last();
             last.map_or(Value::None, |it| Value::Int(it.id))

@@ -6,6 +6,7 @@
 
 pub mod clients;
 pub mod cluster;
+pub mod command;
 pub mod config;
 pub mod delivery;
 pub mod element;

@@ -65,6 +65,9 @@ pub enum Order {
         /// µs.
         micros: u64,
     },
+    /// To the JobManager: what the user tells the job as a whole, the text of a
+    /// [`Command`](super::command::Command).
+    Command(String),
 }
 
 impl Machine {
@@ -120,7 +123,7 @@ impl Machine {
             (self, order),
             (
                 Machine::JobManager(_),
-                Order::TriggerCheckpoint | Order::Rescale { .. }
+                Order::TriggerCheckpoint | Order::Rescale { .. } | Order::Command(_)
             ) | (Machine::TaskManager(_), Order::FailTasks)
                 | (Machine::Store(_), Order::SetCost { .. })
         );

@@ -81,6 +81,7 @@ probes! {
         GroupsMoved = "key-groups-moved": Type::Int, "Key groups that the last rescaling gave to another subtask.";
         GroupsByModulo = "key-groups-moved-by-modulo": Type::Int, "How many that would have been if groups were dealt round by modulo, which Flink does not do.";
         LastFailure = "last-checkpoint-failure": Type::Word(REASON_NAMES), "Why that one failed, by Flink's word.";
+        Savepoints = "savepoints": Type::Int, "Savepoints that the user has: those that were asked for and are complete.";
     }
 }
 

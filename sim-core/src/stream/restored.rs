@@ -84,7 +84,11 @@ impl RestoreCheck {
 
     fn learn(&mut self, checkpoint: i64, world: &World<systems::Node>) {
         let manager = job_manager(world);
-        let done = manager.and_then(|it| it.completed().iter().find(|it| it.id == checkpoint));
+        let done = manager.and_then(|it| {
+            let own = it.savepoints().iter().map(|it| &it.done);
+            let mut all = it.completed().iter().chain(own);
+            all.find(|it| it.id == checkpoint)
+        });
         let storage = machines(world).find_map(|it| match it {
             Machine::Storage(it) => Some(it),
             _ => None,

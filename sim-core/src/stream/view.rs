@@ -14,6 +14,7 @@ mod trees;
 pub use job::{control, job};
 pub use plot::{finish, plot, plots};
 
+use super::command::Command;
 use super::element::Element;
 use super::jobmanager::JobManager;
 use super::node::{Machine, Order};
@@ -106,6 +107,9 @@ fn job_manager(it: &JobManager, view: &mut NodeView) {
         .last()
         .map_or("none".to_owned(), |it| it.id.to_string());
     view.summary.push(fact("last checkpoint", last));
+    if let Some(it) = it.savepoints().last() {
+        view.summary.push(fact("last savepoint", it.name.clone()));
+    }
     if let Some((id, _)) = it.pending().iter().next() {
         view.summary
             .push(fact("checkpoint under way", id.to_string()));
@@ -189,15 +193,50 @@ pub fn token(packet: &Packet, token: Token) -> Token {
     }
 }
 
+/// Orders that a JobManager takes, which depend on whether its job has ended.
+fn of_job(it: &JobManager) -> Vec<(&'static str, &'static str, Order)> {
+    let say = |command: Command| Order::Command(command.to_string());
+    let run = |savepoint| {
+        say(Command::Run {
+            savepoint,
+            operator: None,
+            parallelism: None,
+        })
+    };
+    if it.status().is_terminal() {
+        let last = it.savepoints().last().map(|it| it.name.clone());
+        let last = last.map(|name| {
+            let words = "Run the job from its last savepoint";
+            ("run-job", words, run(Some(name)))
+        });
+        let anew = ("run-anew", "Run the job from nothing", run(None));
+        return last.into_iter().chain([anew]).collect();
+    }
+    vec![
+        (
+            "trigger-checkpoint",
+            "Take a checkpoint now",
+            Order::TriggerCheckpoint,
+        ),
+        (
+            "trigger-savepoint",
+            "Take a savepoint",
+            say(Command::Savepoint { name: None }),
+        ),
+        (
+            "stop-with-savepoint",
+            "Stop the job with a savepoint",
+            say(Command::Stop { name: None }),
+        ),
+        ("cancel-job", "Cancel the job", say(Command::Cancel)),
+    ]
+}
+
 /// Orders that a machine takes: id, words, order.
 #[must_use]
 pub fn offers(machine: &Machine) -> Vec<(&'static str, &'static str, Order)> {
     match machine {
-        Machine::JobManager(_) => vec![(
-            "trigger-checkpoint",
-            "Take a checkpoint now",
-            Order::TriggerCheckpoint,
-        )],
+        Machine::JobManager(it) => of_job(it),
         Machine::TaskManager(_) => {
             vec![(
                 "fail-tasks",

@@ -1,5 +1,6 @@
 //! Notes of a job in words: for the transcript, the timeline and "why?".
 
+use super::facts::job_manager;
 use super::job::Job;
 use super::node::Machine;
 use super::note::{Note, Rule, Verdict};
@@ -185,7 +186,8 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
                 (None, Some(task)) => task_name(job, *task),
                 (None, None) => job.spec.job_manager.clone(),
             };
-            (at, filled(*rule, *before, *after))
+            let text = filled(*rule, *before, *after);
+            (at, with_savepoint(text, *rule, *after, world))
         }
         Note::Fired {
             operator: number,
@@ -269,6 +271,25 @@ fn status(number: i64) -> &'static str {
     at.and_then(|at| JOB_STATES.get(at))
         .copied()
         .unwrap_or("unknown")
+}
+
+/// A sentence on a checkpoint that is one of the user's savepoints says so.
+fn with_savepoint(text: String, rule: Rule, id: i64, world: &World<systems::Node>) -> String {
+    let on_checkpoint = matches!(
+        rule,
+        Rule::CheckpointTriggered
+            | Rule::CheckpointCompleted
+            | Rule::CheckpointFailed
+            | Rule::Restored
+    );
+    let manager = job_manager(world).filter(|_| on_checkpoint);
+    match manager.and_then(|it| it.savepoint_name(id)) {
+        Some(name) => {
+            let said = format!("checkpoint {id}");
+            text.replacen(&said, &format!("savepoint {name} ({id})"), 1)
+        }
+        None => text,
+    }
 }
 
 /// A rule's sentence with its values.

@@ -9,6 +9,7 @@
 
 use super::coordinator::{Completed, FailedCheckpoint};
 use super::failover::Cause;
+use super::savepoint::Savepoint;
 use super::{JobManager, JobManagerTimer, now_ms};
 use crate::kernel::{MILLISECOND, NodeId};
 use crate::stream::node::StreamCx;
@@ -70,7 +71,8 @@ impl JobManager {
             let known = |it: &Completed| it.id == checkpoint;
             let kept = self.coordinator.completed.iter().any(known)
                 || self.coordinator.pending.contains_key(&checkpoint)
-                || self.coordinator.subsumed.contains(&checkpoint);
+                || self.coordinator.subsumed.contains(&checkpoint)
+                || self.savepoint_name(checkpoint).is_some();
             if !kept {
                 cx.send(self.job.storage, Packet::DiscardState { checkpoint });
             }
@@ -131,20 +133,24 @@ impl JobManager {
         cx.cancel(pending.timer);
         let now = cx.now();
         let took = now.saturating_sub(pending.triggered) / MILLISECOND;
-        let completed = &mut self.coordinator.completed;
-        let at = completed.partition_point(|it| it.id < checkpoint);
-        completed.insert(
-            at,
-            Completed {
-                id: checkpoint,
-                savepoint: pending.taken != Taken::Checkpoint,
-                span: (pending.triggered, now),
-                handles: pending.handles,
-                files: pending.files,
-                metrics: pending.metrics,
-                parallelism: self.parallelism.clone(),
-            },
-        );
+        let done = Completed {
+            id: checkpoint,
+            savepoint: pending.taken != Taken::Checkpoint,
+            span: (pending.triggered, now),
+            handles: pending.handles,
+            files: pending.files,
+            metrics: pending.metrics,
+            parallelism: self.parallelism.clone(),
+        };
+        match pending.name {
+            // The user's own: the job itself never goes back to it.
+            Some(name) => self.savepoints.push(Savepoint { name, done }),
+            None => {
+                let completed = &mut self.coordinator.completed;
+                let at = completed.partition_point(|it| it.id < checkpoint);
+                completed.insert(at, done);
+            }
+        }
         self.coordinator.last_completion_ms = now_ms(cx);
         self.coordinator.failures.on_success(checkpoint);
         self.coordinator.counts.0 += 1;
@@ -155,6 +161,11 @@ impl JobManager {
             took as i64,
             checkpoint,
         ));
+        if pending.taken == Taken::Savepoint {
+            // It brings about nothing: sinks commit with the next checkpoint (FLIP-203).
+            self.run_queue(cx);
+            return;
+        }
         let stop = self.stops_with(checkpoint);
         for (node, attempt) in self.nodes() {
             cx.send(

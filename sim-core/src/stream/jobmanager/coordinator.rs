@@ -33,6 +33,9 @@ pub struct Pending {
     pub files: BTreeMap<TaskId, Arc<Vec<BackendFiles>>>,
     /// What tasks said of it.
     pub metrics: BTreeMap<TaskId, CheckpointMetrics>,
+    /// What a savepoint will be called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub(super) timer: TimerId,
 }
 
@@ -152,6 +155,15 @@ impl Coordinator {
         self.subsumed.clone_from(&other.subsumed);
         self.registry.clone_from(&other.registry);
         self.starts = other.starts;
+    }
+
+    /// Begins a new job after one that has ended, from a savepoint or from nothing. Nothing is called
+    /// as something of the other was.
+    pub(super) fn begin_after(&mut self, other: &Coordinator, from: Option<Completed>) {
+        self.last_id = other.last_id;
+        self.requests = other.requests;
+        self.starts = other.starts;
+        self.completed.extend(from);
     }
 
     pub(super) fn latest(&self) -> Option<&Completed> {

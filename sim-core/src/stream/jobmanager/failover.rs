@@ -101,7 +101,13 @@ impl JobManager {
             return;
         }
         self.cause = Some(cause);
-        let stopping = self.rescaling.take().is_some();
+        let stop = self.rescaling.take();
+        let stopping = stop.is_some();
+        if stop.is_some_and(|it| it.is_ending()) {
+            self.cause = Some(Cause::StopWithSavepoint);
+            self.give_job_up(JobStatus::Failing, cx);
+            return;
+        }
         let whole = !of_tasks || stopping || self.job.spec.config.failover == Failover::Full;
         let restarting = match whole {
             true => vec![None],
@@ -117,12 +123,17 @@ impl JobManager {
                 self.restart_after(delay, tasks, cx);
                 continue;
             }
-            self.set_status(JobStatus::Failing, cx);
-            self.stop_checkpoints(cx);
-            self.cancel_tasks(None, false, cx);
-            self.proceed(cx);
+            self.give_job_up(JobStatus::Failing, cx);
             return;
         }
+    }
+
+    /// Cancels all tasks for good: the job ends when they are gone.
+    pub(super) fn give_job_up(&mut self, status: JobStatus, cx: &mut StreamCx<'_>) {
+        self.set_status(status, cx);
+        self.stop_checkpoints(cx);
+        self.cancel_tasks(None, false, cx);
+        self.proceed(cx);
     }
 
     /// The pipelined regions that these tasks are in; all tasks if that is one of them.
@@ -259,6 +270,10 @@ impl JobManager {
                 }
                 JobStatus::Failing => {
                     self.set_status(JobStatus::Failed, cx);
+                    self.end_checkpoints(cx);
+                }
+                JobStatus::Cancelling => {
+                    self.set_status(JobStatus::Canceled, cx);
                     self.end_checkpoints(cx);
                 }
                 _ => {}

@@ -4,7 +4,7 @@
 //! 2.x: [`slots`] says which subtasks share a slot and where slots are, [`schedule`] knows the
 //! TaskManagers and deploys, [`trigger`] begins checkpoints and [`checkpoints`] ends them,
 //! [`failover`] restarts the job, [`rescale`] stops it with a savepoint and starts it with another
-//! parallelism, [`alignment`] holds back fast sources. What is to be done is decided by
+//! parallelism, [`savepoint`] takes savepoints, ends the job and submits it again, [`alignment`] holds back fast sources. What is to be done is decided by
 //! [`super::rules::fault`]; here it is carried out.
 //!
 //! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager, retained
@@ -15,6 +15,7 @@ mod checkpoints;
 mod coordinator;
 mod failover;
 mod rescale;
+mod savepoint;
 mod schedule;
 mod slots;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod trigger;
 
 pub use coordinator::{Completed, FailedCheckpoint, Pending};
 pub use failover::Cause;
+pub use savepoint::Savepoint;
 
 use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
@@ -215,6 +217,12 @@ pub struct JobManager {
     /// What the last rescaling moved.
     #[serde(skip_serializing_if = "Moved::is_none")]
     moved: Moved,
+    /// The user's savepoints, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    savepoints: Vec<Savepoint>,
+    /// Attempts until the job was submitted last.
+    #[serde(skip_serializing_if = "savepoint::is_none")]
+    ended_attempts: Attempt,
     alignment: Option<AlignmentGroup<TaskId>>,
     /// The attempt in which its timer was set.
     aligned: Attempt,
@@ -241,6 +249,8 @@ impl JobManager {
             coordinator: Coordinator::new(&job.spec.config),
             rescaling: None,
             moved: Moved::default(),
+            savepoints: Vec::new(),
+            ended_attempts: 0,
             alignment: alignment::group(&job.spec),
             aligned: 0,
             job,
@@ -260,6 +270,7 @@ impl JobManager {
                 operator,
                 parallelism,
             }) => self.begin_rescale(operator.as_deref(), parallelism, cx),
+            Input::Order(Order::Command(text)) => self.command(&text, cx),
             Input::Order(_) => {}
         }
     }
@@ -322,6 +333,9 @@ impl JobManager {
         fresh.attempt = self.attempt;
         fresh.registrations = self.registrations;
         fresh.restarts_ever = self.restarts_ever;
+        fresh.ended_attempts = self.ended_attempts;
+        // They lie in the storage, and the user knows where.
+        fresh.savepoints = std::mem::take(&mut self.savepoints);
         if self.is_highly_available() && loss != Loss::Disk {
             fresh.coordinator.recover(&self.coordinator);
             // What a savepoint was taken for is not known any more, but with which parallelism the
@@ -342,6 +356,7 @@ impl JobManager {
             + self.executions.len() * size_of::<(TaskId, Execution)>()
             + self.task_managers.len() * size_of::<(NodeId, Registered)>()
             + self.coordinator.weight()
+            + self.savepoints.iter().map(Savepoint::weight).sum::<usize>()
     }
 
     /// Why an order cannot be given now, if so.
@@ -358,6 +373,7 @@ impl JobManager {
                 operator,
                 parallelism,
             } => self.rescaled(operator.as_deref(), *parallelism).err(),
+            Order::Command(text) => self.refuse_command(text),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ use super::failover;
 use super::{ExecutionState, JobManager, JobStatus};
 use crate::stream::graph::Edge;
 use crate::stream::node::StreamCx;
+use crate::stream::rules::fault::checkpoint_failures::Taken;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{OperatorKind, Partitioning};
 use serde::Serialize;
@@ -26,6 +27,17 @@ pub(super) struct Rescaling {
     pub(super) savepoint: Option<i64>,
     /// It is complete: what is left is that the tasks end.
     stopping: bool,
+    /// The job ends then, and is not deployed anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends: bool,
+}
+
+impl Rescaling {
+    /// A task that fails now fails the job for good: its savepoint is there, and some of what that
+    /// brings about may not have been done (`StopWithSavepointStoppingException`).
+    pub(super) fn is_ending(&self) -> bool {
+        self.stopping && self.ends
+    }
 }
 
 impl JobManager {
@@ -35,6 +47,20 @@ impl JobManager {
     ///
     /// Why the order cannot be carried out.
     pub(super) fn rescaled(
+        &self,
+        operator: Option<&str>,
+        parallelism: u32,
+    ) -> Result<Vec<u32>, String> {
+        let after = self.with_parallelism(operator, parallelism)?;
+        self.stoppable().map(|()| after)
+    }
+
+    /// The parallelism of each operator if one of them, or all, get another.
+    ///
+    /// # Errors
+    ///
+    /// Why the job cannot run so.
+    pub(super) fn with_parallelism(
         &self,
         operator: Option<&str>,
         parallelism: u32,
@@ -72,10 +98,17 @@ impl JobManager {
         if uneven {
             return Err("forward partitioning does not allow change of parallelism".to_owned());
         }
+        Ok(after)
+    }
+
+    /// # Errors
+    ///
+    /// Why the job cannot stop with a savepoint now.
+    pub(super) fn stoppable(&self) -> Result<(), String> {
         if self.status != JobStatus::Running || self.rescaling.is_some() || !self.all_run() {
             return Err("not all tasks of the job are running".to_owned());
         }
-        Ok(after)
+        Ok(())
     }
 
     pub(super) fn begin_rescale(
@@ -84,16 +117,27 @@ impl JobManager {
         parallelism: u32,
         cx: &mut StreamCx<'_>,
     ) {
-        let Ok(after) = self.rescaled(operator, parallelism) else {
-            return;
-        };
+        if let Ok(after) = self.rescaled(operator, parallelism) {
+            self.begin_stop(Arc::new(after), false, cx);
+        }
+    }
+
+    /// Takes the savepoint that the job stops with, to end or to go on with this parallelism; its
+    /// id, unless it could not be triggered.
+    pub(super) fn begin_stop(
+        &mut self,
+        parallelism: Arc<Vec<u32>>,
+        ends: bool,
+        cx: &mut StreamCx<'_>,
+    ) -> Option<i64> {
         self.stop_checkpoints(cx);
         self.rescaling = Some(Rescaling {
-            parallelism: Arc::new(after),
+            parallelism,
             savepoint: None,
             stopping: false,
+            ends,
         });
-        let id = self.stop_with_savepoint(cx);
+        let id = self.savepoint(Taken::SynchronousSavepoint, cx);
         match (&mut self.rescaling, id) {
             (Some(it), Some(id)) => it.savepoint = Some(id),
             _ => {
@@ -101,6 +145,7 @@ impl JobManager {
                 self.start_checkpoints(cx);
             }
         }
+        id
     }
 
     /// Whether this checkpoint is the savepoint that the job stops with.
@@ -119,12 +164,17 @@ impl JobManager {
 
     /// Begins anew if the job was to stop and all tasks have ended. False if it is not to stop.
     pub(super) fn go_on_if_stopped(&mut self, cx: &mut StreamCx<'_>) -> bool {
-        let stopping = self.rescaling.as_ref().is_some_and(|it| it.stopping);
+        let Some(stop) = self.rescaling.as_ref().filter(|it| it.stopping) else {
+            return false;
+        };
         let mut all = self.executions.values();
-        if stopping && all.all(|it| it.state == ExecutionState::Finished) {
-            self.restart_after(0, None, cx);
+        if all.all(|it| it.state == ExecutionState::Finished) {
+            match stop.ends {
+                true => self.finish(cx),
+                false => self.restart_after(0, None, cx),
+            }
         }
-        stopping
+        true
     }
 
     /// The tasks are gone: if that was for rescaling, the job is submitted with its new parallelism.
@@ -139,7 +189,7 @@ impl JobManager {
     /// How many key groups another subtask owns once the job has this parallelism, and how many it
     /// would be if groups were dealt round by modulo. Of all vertices whose input is partitioned by
     /// key.
-    fn groups_moved(&self, after: &[u32]) -> Moved {
+    pub(super) fn groups_moved(&self, after: &[u32]) -> Moved {
         let (graph, mut moved) = (&self.job.graph, Moved::default());
         for number in 0..graph.vertices.len() as u16 {
             let hash = |it: &Edge| it.to == number && it.partitioning == Partitioning::Hash;

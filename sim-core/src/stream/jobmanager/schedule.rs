@@ -261,7 +261,7 @@ impl JobManager {
             );
         }
         let latest = self.coordinator.latest().map(|it| it.id);
-        if latest.is_some() || attempt > 1 {
+        if latest.is_some() || attempt > self.ended_attempts + 1 {
             let after = latest.unwrap_or(-1);
             cx.note(Note::rule(Rule::Restored, None, 0, after));
         }
@@ -407,8 +407,14 @@ impl JobManager {
         }
         let mut all = self.executions.values();
         if self.status == JobStatus::Running && all.all(|it| it.state == ExecutionState::Finished) {
-            self.set_status(JobStatus::Finished, cx);
-            self.end_checkpoints(cx);
+            self.finish(cx);
         }
+    }
+
+    /// All tasks have finished.
+    pub(super) fn finish(&mut self, cx: &mut StreamCx<'_>) {
+        self.rescaling = None;
+        self.set_status(JobStatus::Finished, cx);
+        self.end_checkpoints(cx);
     }
 }

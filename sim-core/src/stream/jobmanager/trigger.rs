@@ -79,13 +79,13 @@ impl JobManager {
         self.submit(request, cx);
     }
 
-    /// Takes the savepoint that the job stops with; its id, unless it could not be triggered.
-    pub(super) fn stop_with_savepoint(&mut self, cx: &mut StreamCx<'_>) -> Option<i64> {
+    /// Takes a savepoint, now whatever else is under way; its id, unless it could not be triggered.
+    pub(super) fn savepoint(&mut self, taken: Taken, cx: &mut StreamCx<'_>) -> Option<i64> {
         let now = now_ms(cx);
         let request = self.coordinator.request(true, false, now);
         let situation = self.coordinator.situation(now);
         let decision = self.coordinator.decider.submit(request, situation);
-        self.trigger(decision.execute?, Taken::SynchronousSavepoint, cx)
+        self.trigger(decision.execute?, taken, cx)
     }
 
     fn submit(&mut self, request: Request, cx: &mut StreamCx<'_>) {
@@ -224,6 +224,7 @@ impl JobManager {
             handles,
             files,
             metrics: BTreeMap::new(),
+            name: None,
             timer,
         };
         self.coordinator.pending.insert(checkpoint, pending);

@@ -26,7 +26,7 @@ use crate::apart::Apart;
 use crate::kernel::{Nanos, NodeId};
 use crate::scenario::{
     Args, At, Effort, Item, Key, Promise, Property, Raw, Reader, Section, SystemSection, Table,
-    Verb,
+    TimelineEntry, Verb,
 };
 use crate::systems;
 use document::RawStream;
@@ -117,6 +117,10 @@ impl SystemSection for Language {
         reader: &mut Reader<'_>,
     ) -> Option<systems::Order> {
         orders::read(of(spec)?, verb, args, reader).map(systems::Order::Stream)
+    }
+
+    fn timeline(&self, timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
+        orders::check(timeline, reader);
     }
 
     fn write_order(

@@ -2,10 +2,15 @@
 
 use super::checks;
 use crate::kernel::MICROSECOND;
-use crate::scenario::{Arg, ArgKind, Args, Problem, Reader, Verb, needed, optional, units};
+use crate::scenario::{
+    Arg, ArgKind, Args, Problem, Reader, TimelineEntry, Verb, needed, optional, units,
+};
+use crate::stream::command::Command;
 use crate::stream::node::Order;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{JobSpec, OperatorKind};
+use crate::systems;
+use std::collections::BTreeSet;
 
 const MANAGER: Arg = optional(
     "node",
@@ -24,6 +29,12 @@ const fn nodes(kind: &'static str) -> ArgKind {
         default: None,
     }
 }
+
+const CALLED: Arg = optional(
+    "savepoint",
+    ArgKind::Text,
+    "What the savepoint is called; left out: `savepoint-` and its id.",
+);
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -44,6 +55,47 @@ pub(super) const VERBS: &[Verb] = &[
                 "Which operator; left out: all but sources and sinks.",
             ),
             needed("parallelism", ArgKind::Count, "Its new parallelism."),
+        ],
+        undo: false,
+    },
+    Verb {
+        name: "trigger-savepoint",
+        doc: "The JobManager takes a savepoint, and the job goes on (flink savepoint).",
+        args: &[MANAGER, CALLED],
+        undo: false,
+    },
+    Verb {
+        name: "stop-with-savepoint",
+        doc: "The job takes a savepoint, commits what belongs to it, and ends FINISHED (flink stop).",
+        args: &[MANAGER, CALLED],
+        undo: false,
+    },
+    Verb {
+        name: "cancel-job",
+        doc: "The job ends CANCELED, without a savepoint (flink cancel).",
+        args: &[MANAGER],
+        undo: false,
+    },
+    Verb {
+        name: "run-job",
+        doc: "A job that has ended is submitted again (flink run -s -p).",
+        args: &[
+            MANAGER,
+            optional(
+                "savepoint",
+                ArgKind::Text,
+                "The savepoint that it begins from; left out: it begins from nothing.",
+            ),
+            optional(
+                "operator",
+                ArgKind::Text,
+                "Which operator gets `parallelism`; left out: all but sources and sinks.",
+            ),
+            optional(
+                "parallelism",
+                ArgKind::Count,
+                "Its new parallelism; left out: the one before.",
+            ),
         ],
         undo: false,
     },
@@ -84,12 +136,90 @@ pub(super) fn read(
                 micros: cost / MICROSECOND,
             })
         }
-        "rescale" => rescale(spec, args, reader),
+        "rescale" => {
+            let (operator, parallelism) = parallelism(spec, args, reader)?;
+            Some(Order::Rescale {
+                operator,
+                parallelism: parallelism?,
+            })
+        }
+        "trigger-savepoint" => Some(said(&Command::Savepoint {
+            name: called(args, reader),
+        })),
+        "stop-with-savepoint" => Some(said(&Command::Stop {
+            name: called(args, reader),
+        })),
+        "cancel-job" => Some(said(&Command::Cancel)),
+        "run-job" => {
+            let (operator, parallelism) = parallelism(spec, args, reader)?;
+            if operator.is_some() && parallelism.is_none() {
+                let message = "`operator` means nothing without `parallelism`";
+                args.report("operator", Problem::new("contradiction", message), reader);
+            }
+            Some(said(&Command::Run {
+                savepoint: called(args, reader),
+                operator,
+                parallelism,
+            }))
+        }
         _ => None,
     }
 }
 
-fn rescale(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+/// What a savepoint is called.
+fn called(args: &Args, reader: &mut Reader<'_>) -> Option<String> {
+    let name = args.text("savepoint")?;
+    if name.trim().is_empty() {
+        let problem = Problem::bad_value("this is no name", "a name for the savepoint");
+        args.report("savepoint", problem, reader);
+    }
+    Some(name)
+}
+
+fn said(command: &Command) -> Order {
+    Order::Command(command.to_string())
+}
+
+/// Savepoints that nobody takes are looked for in vain.
+pub(super) fn check(timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
+    let mut said = Vec::new();
+    for entry in timeline {
+        let commands = entry.acts.iter().filter_map(|it| match it.order() {
+            Some(systems::Order::Stream(Order::Command(text))) => Command::read(text),
+            _ => None,
+        });
+        said.extend(commands.map(|it| (&entry.span, it)));
+    }
+    let named = said.iter().filter_map(|(_, it)| match it {
+        Command::Savepoint { name } | Command::Stop { name } => name.as_deref(),
+        _ => None,
+    });
+    let taken: BTreeSet<&str> = named.collect();
+    for (span, command) in &said {
+        let Command::Run {
+            savepoint: Some(name),
+            ..
+        } = command
+        else {
+            continue;
+        };
+        // Those that were not named have one too.
+        let number = name.strip_prefix("savepoint-");
+        let unnamed = number.is_some_and(|it| it.parse::<u32>().is_ok());
+        if !unnamed && !taken.contains(name.as_str()) {
+            let message = format!("no savepoint is called `{}`", units::shorten(name));
+            let problem = Problem::new("unknown-name", message).near(name, taken.iter().copied());
+            reader.report(span, problem);
+        }
+    }
+}
+
+/// An operator and its new parallelism, as far as they are said.
+fn parallelism(
+    spec: &JobSpec,
+    args: &Args,
+    reader: &mut Reader<'_>,
+) -> Option<(Option<String>, Option<u32>)> {
     let operator = args.text("operator");
     if let Some(name) = &operator
         && spec.operators.iter().all(|it| it.name != *name)
@@ -100,7 +230,9 @@ fn rescale(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order
         args.report("operator", problem, reader);
         return None;
     }
-    let wanted = args.count("parallelism")?;
+    let Some(wanted) = args.count("parallelism") else {
+        return Some((operator, None));
+    };
     let parallelism = u32::try_from(wanted).unwrap_or(u32::MAX);
     let mut all = Vec::new();
     for it in &spec.operators {
@@ -119,10 +251,7 @@ fn rescale(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order
     if let Some(problem) = checks::lacks_slots(spec, &all).filter(|_| reader.good()) {
         args.report("parallelism", problem, reader);
     }
-    Some(Order::Rescale {
-        operator,
-        parallelism,
-    })
+    Some((operator, Some(parallelism)))
 }
 
 /// The verb and arguments that mean an order.
@@ -139,7 +268,29 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             let parallelism = ("parallelism", parallelism.to_string());
             ("rescale", operator.chain([parallelism]).collect())
         }
+        Order::Command(text) => match Command::read(text) {
+            Some(Command::Savepoint { name }) => ("trigger-savepoint", savepoint(&name)),
+            Some(Command::Stop { name }) => ("stop-with-savepoint", savepoint(&name)),
+            // What is no command is refused, and never done.
+            Some(Command::Cancel) | None => ("cancel-job", Vec::new()),
+            Some(Command::Run {
+                savepoint: name,
+                operator,
+                parallelism,
+            }) => {
+                let mut args = savepoint(&name);
+                args.extend(operator.iter().map(|it| ("operator", units::quote(it))));
+                args.extend(parallelism.map(|it| ("parallelism", it.to_string())));
+                ("run-job", args)
+            }
+        },
     }
+}
+
+/// A savepoint's name as an argument.
+fn savepoint(name: &Option<String>) -> Vec<(&'static str, String)> {
+    let name = name.iter().map(|it| ("savepoint", units::quote(it)));
+    name.collect()
 }
 
 impl Order {
@@ -163,6 +314,7 @@ impl Order {
                 let what = operator.as_deref().unwrap_or("the job");
                 format!("rescale {what} to parallelism {parallelism}")
             }
+            Order::Command(text) => text.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::job::{FEW, Look};
 use crate::stream::facts::machines;
+use crate::stream::jobmanager::Completed;
 use crate::stream::node::Machine;
 use crate::stream::protocol::TaskId;
 use crate::stream::rules::barrier::gate::Barriers;
@@ -112,7 +113,12 @@ impl Look<'_> {
                 each,
             }
         });
-        let completed = self.manager.completed().iter().rev().take(FEW);
+        let own = self.manager.savepoints().iter().map(|it| &it.done);
+        let mut completed: Vec<&Completed> = self.manager.completed().iter().chain(own).collect();
+        // What the job began from is both.
+        completed.sort_by_key(|it| it.id);
+        completed.dedup_by_key(|it| it.id);
+        let completed = completed.into_iter().rev().take(FEW);
         let completed = completed.map(|it| CheckpointDone {
             id: it.id,
             savepoint: it.savepoint,

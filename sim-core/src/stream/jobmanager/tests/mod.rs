@@ -5,6 +5,7 @@ mod checkpoint;
 mod deploy;
 mod failure;
 mod rescale;
+mod savepoint;
 
 use super::{JobManager, JobStatus};
 use crate::kernel::{

@@ -198,6 +198,18 @@ fn in_orders_and_predicates() {
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"cuont\"\nparallelism = 3", Some(("unknown-name", "did you mean `count`?")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\nparallelism = 5", Some(("no-resource", "needs 5 slots and there are 4")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"trigger-checkpoint\"", None);
+    let saved = "[[timeline]]\nat = \"5s\"\ndo = \"trigger-savepoint\"\nsavepoint = \"noon\"\n[[timeline]]\nat = \"6s\"\ndo = \"cancel-job\"\n";
+    let run = |more: &str| format!("{saved}[[timeline]]\nat = \"9s\"\ndo = \"run-job\"\n{more}");
+    with(&run(""), None);
+    with(&run("savepoint = \"noon\"\nparallelism = 3"), None);
+    with(&run("savepoint = \"savepoint-4\""), None);
+    with(&run("savepoint = \"non\""), Some(("unknown-name", "did you mean `noon`?")));
+    with(&run("savepoint = \" \""), Some(("bad-value", "this is no name")));
+    with(&run("parallelism = 300"), Some(("bad-value", "must not be smaller than parallelism")));
+    with(&run("parallelism = 5"), Some(("no-resource", "needs 5 slots and there are 4")));
+    with(&run("operator = \"cuont\"\nparallelism = 3"), Some(("unknown-name", "did you mean `count`?")));
+    with(&run("operator = \"count\""), Some(("contradiction", "means nothing without `parallelism`")));
+    with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"count\"", Some(("missing-key", "parallelism")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ms\"", None);
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ns\"", Some(("bad-value", "finer than 1us")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"fail-tasks\"\nnode = [\"tm1\", \"tm2\"]", None);

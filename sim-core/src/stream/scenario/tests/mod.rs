@@ -247,7 +247,9 @@ fn slot_sharing_groups_and_partitioners_follow_flink() {
 
 #[test]
 fn orders_read_back() {
+    use crate::stream::command::Command;
     use crate::stream::node::Order;
+    let said = |command: Command| Order::Command(command.to_string());
     for (order, verb) in [
         (Order::TriggerCheckpoint, "trigger-checkpoint"),
         (Order::FailTasks, "fail-tasks"),
@@ -258,6 +260,22 @@ fn orders_read_back() {
                 parallelism: 3,
             },
             "rescale",
+        ),
+        (
+            said(Command::Savepoint {
+                name: Some("noon".to_owned()),
+            }),
+            "trigger-savepoint",
+        ),
+        (said(Command::Stop { name: None }), "stop-with-savepoint"),
+        (said(Command::Cancel), "cancel-job"),
+        (
+            said(Command::Run {
+                savepoint: Some("noon".to_owned()),
+                operator: Some("count".to_owned()),
+                parallelism: Some(3),
+            }),
+            "run-job",
         ),
     ] {
         let (name, args) = super::orders::write(&order);
