@@ -304,7 +304,7 @@ impl<P: Process> Core<P> {
             } => (*sender, *receiver, *its) == (from, to, connection),
             _ => false,
         };
-        let found = self.queue.waiting_that(is_of_it).into_iter();
+        let found = self.queue.waiting_that(&is_of_it).into_iter();
         let found = found.filter(|(at, ..)| *at <= until);
         found.map(|(_, id, _)| id).collect()
     }

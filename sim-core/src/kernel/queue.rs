@@ -198,17 +198,17 @@ impl<B> Queue<B> {
 
     /// Waiting events in order of execution.
     pub(super) fn waiting(&self) -> Vec<(Nanos, EventId, &B)> {
-        self.waiting_that(|_| true)
+        self.waiting_that(&|_| true)
     }
 
     /// Those waiting events that are wanted, in order of execution.
-    pub(super) fn waiting_that(&self, wanted: impl Fn(&B) -> bool) -> Vec<(Nanos, EventId, &B)> {
+    pub(super) fn waiting_that(&self, wanted: &dyn Fn(&B) -> bool) -> Vec<(Nanos, EventId, &B)> {
         let later = self.heap.iter().map(|Reverse(entry)| *entry);
         let instant = self.instant.iter();
         let instant = instant.map(|(id, slot)| (self.now, *id, *slot));
         let is_wanted = |(_, id, slot): &(Nanos, u64, u32)| {
             let bed = &self.slab[*slot as usize];
-            bed.id == *id && bed.body.as_ref().is_some_and(&wanted)
+            bed.id == *id && bed.body.as_ref().is_some_and(wanted)
         };
         let mut all: Vec<(Nanos, u64, u32)> = instant.chain(later).filter(is_wanted).collect();
         // Asked for by every frame, and long: emptying a heap took three times as long.

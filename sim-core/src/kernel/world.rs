@@ -303,7 +303,7 @@ impl<P: Process> World<P> {
         let mut all: Vec<InFlight<'_, P::Msg>> = Vec::new();
         // Most of what waits are timeouts: they are left out before the rest is put in order.
         let message = |body: &Body<P>| matches!(body, Body::Deliver { .. });
-        for (arrive, id, body) in self.core.queue.waiting_that(message) {
+        for (arrive, id, body) in self.core.queue.waiting_that(&message) {
             if let Body::Deliver {
                 from,
                 to,

@@ -116,12 +116,14 @@ pub(super) fn expectation(expectation: &Expectation) -> String {
 /// What both sides of a comparison were.
 #[must_use]
 pub(super) fn sides(all: &[Sides], nodes: &[String]) -> Option<String> {
-    let told = all.iter().map(|it| {
-        let say = |side: &Value| value(side, nodes, it.words);
-        format!("{} against {}", say(&it.left), say(&it.right))
-    });
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| format!("it was {}", told.join(" and ")))
+    let mut told = String::new();
+    for it in all {
+        told += if told.is_empty() { "it was " } else { " and " };
+        told += &value(&it.left, nodes, it.words);
+        told += " against ";
+        told += &value(&it.right, nodes, it.words);
+    }
+    (!told.is_empty()).then_some(told)
 }
 
 /// A value for people, with the names of the nodes and the words that are compared.

@@ -153,14 +153,19 @@ impl Predicate {
     /// comparison at its top the present values of both sides, of several under an `and` those
     /// that do not hold, or all of them if it is that they hold which was not to be.
     pub fn sides(&self, facts: &impl Facts) -> Vec<Sides> {
+        let mut told = Vec::new();
         match &self.expr {
             Expr::And(all) => {
-                let is_told = |it: &&Expr| self.expr.holds(facts) || !it.holds(facts);
-                let told = all.iter().filter(is_told);
-                told.filter_map(|it| it.sides(facts)).collect()
+                let held = self.expr.holds(facts);
+                for it in all {
+                    if held || !it.holds(facts) {
+                        told.extend(it.sides(facts));
+                    }
+                }
             }
-            it => it.sides(facts).into_iter().collect(),
+            it => told.extend(it.sides(facts)),
         }
+        told
     }
 }
 
