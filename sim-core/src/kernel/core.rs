@@ -269,11 +269,23 @@ impl<P: Process> Core<P> {
         }
         // What had not come as far as the cut would get there before what is sent again: the
         // receiver's TCP keeps it back until then.
-        let behind = if held.is_empty() {
-            Vec::new()
-        } else {
-            self.under_way(from, to, connection, arrive)
-        };
+        let mut behind = Vec::new();
+        if !held.is_empty() {
+            let is_of_it = |body: &Body<P>| match body {
+                Body::Deliver {
+                    from: sender,
+                    to: receiver,
+                    connection: its,
+                    ..
+                } => (*sender, *receiver, *its) == (from, to, connection),
+                _ => false,
+            };
+            for (at, id, _) in self.queue.waiting_that(&is_of_it) {
+                if at <= arrive {
+                    behind.push(id);
+                }
+            }
+        }
         for waiting in held {
             // The cause stays what it was; the departure is the retransmission.
             self.deliver_at(
@@ -291,22 +303,6 @@ impl<P: Process> Core<P> {
                 self.queue.push(arrive, body);
             }
         }
-    }
-
-    /// The messages of a connection that arrive at `until` or before, in their order.
-    fn under_way(&self, from: NodeId, to: NodeId, connection: u32, until: Nanos) -> Vec<EventId> {
-        let is_of_it = |body: &Body<P>| match body {
-            Body::Deliver {
-                from: sender,
-                to: receiver,
-                connection: its,
-                ..
-            } => (*sender, *receiver, *its) == (from, to, connection),
-            _ => false,
-        };
-        let found = self.queue.waiting_that(&is_of_it).into_iter();
-        let found = found.filter(|(at, ..)| *at <= until);
-        found.map(|(_, id, _)| id).collect()
     }
 
     #[inline]

@@ -159,11 +159,11 @@ impl Predicate {
                 let held = self.expr.holds(facts);
                 for it in all {
                     if held || !it.holds(facts) {
-                        told.extend(it.sides(facts));
+                        it.sides(facts, &mut told);
                     }
                 }
             }
-            it => told.extend(it.sides(facts)),
+            it => it.sides(facts, &mut told),
         }
         told
     }
@@ -180,9 +180,9 @@ pub struct Sides {
 }
 
 impl Expr {
-    fn sides(&self, facts: &impl Facts) -> Option<Sides> {
+    fn sides(&self, facts: &impl Facts, told: &mut Vec<Sides>) {
         let (Expr::Compare(_, left, right) | Expr::In(left, right)) = self else {
-            return None;
+            return;
         };
         let mut words: &'static [&'static str] = &[];
         self.each_probe(&mut |probe| {
@@ -190,10 +190,10 @@ impl Expr {
                 words = probe.words();
             }
         });
-        Some(Sides {
+        told.push(Sides {
             left: left.evaluate(facts),
             right: right.evaluate(facts),
             words,
-        })
+        });
     }
 }
