@@ -18,9 +18,9 @@ use crate::stage::{MenuRequest, Selection, Stage, StageMirror, TokensList};
 
 /// The looks of what the home page does not show: they come with this half of the site.
 const STYLE: &str = concat!(
-    include_str!("../../../assets/css/charts.css"),
     include_str!("../../../assets/css/groups.css"),
     include_str!("../../../assets/css/job.css"),
+    include_str!("../../../assets/css/panels.css"),
     include_str!("../../../assets/css/storage.css"),
 );
 
