@@ -77,6 +77,28 @@ fn exactly_once_holds_unaligned_with_a_backlog_at_the_end() {
     assert_good(&sweep(BACKLOG, (0..6).chain([1927]), |it| it), REACHED);
 }
 
+/// Barriers wait in line before an operator with a pointwise input, and overtake again behind it.
+#[test]
+fn exactly_once_holds_unaligned_where_some_exchanges_stay_aligned() {
+    const POINTWISE: &str = r#"
+[[stream.map]]
+name = "passed"
+input = "totals"
+partition = "rescale"
+cost = "60ms"
+
+[[stream.sink]]
+name = "seen"
+input = "passed"
+partition = "hash"
+guarantee = "exactly-once"
+"#;
+    assert_good(
+        &sweep(&[BACKLOG, POINTWISE].concat(), 0..4, |it| it),
+        REACHED,
+    );
+}
+
 #[test]
 fn an_unaligned_job_comes_to_its_end_without_a_fault() {
     let expect = [

@@ -164,6 +164,21 @@ impl Graph {
         head.is_some_and(|it| matches!(it.kind, OperatorKind::Source(_)))
     }
 
+    /// Whether unaligned barriers overtake on an edge: on none into an operator that has a pointwise
+    /// or a broadcast one among its inputs, as what is in flight there cannot be handed out anew
+    /// when the job is rescaled (`StreamGraphGenerator.shouldDisableUnalignedCheckpointing`).
+    #[must_use]
+    pub fn overtakes(&self, edge: u16) -> bool {
+        let to = self.edges.get(edge as usize).map(|it| it.to);
+        let mut beside = self.edges.iter().filter(|it| Some(it.to) == to);
+        beside.all(|it| {
+            !matches!(
+                it.partitioning,
+                Partitioning::Forward | Partitioning::Rescale | Partitioning::Broadcast
+            )
+        })
+    }
+
     /// The subtasks that a sending subtask of an edge has channels to.
     #[must_use]
     pub fn receivers(&self, edge: u16, from: u16, parallelism: &[u32]) -> Range<u16> {

@@ -31,7 +31,7 @@ fn kind(alignment: Alignment, expected: &Value) -> Value {
         Alignment::Unaligned => json!("unaligned"),
         Alignment::AlignedWithTimeout { .. } => json!("aligned_with_timeout"),
         Alignment::Aligned if expected == "aligned_no_timeout" => json!("aligned_no_timeout"),
-        Alignment::Aligned => json!("aligned"),
+        Alignment::Aligned | Alignment::ForcedAligned { .. } => json!("aligned"),
     }
 }
 

@@ -180,6 +180,8 @@ impl Task {
         at: Moment,
         io: &mut Io,
     ) {
+        // A barrier that had to wait in line on its way here may overtake in what is written here.
+        let barrier = barrier.as_asked();
         let id = barrier.checkpoint;
         self.checkpoints.begun = self.checkpoints.begun.max(id);
         if self.checkpoints.aborted.remove(&id) {

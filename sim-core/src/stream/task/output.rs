@@ -7,8 +7,9 @@
 //! and end the buffer before them. Watermarks stand between records. A task takes no further record
 //! while a subpartition holds `max-buffers-per-channel` buffers or the pool (two for each
 //! subpartition and eight) is empty; what one record brings about is always taken, where Flink has
-//! five overdraft buffers and then blocks inside the record. Left out: records that span buffers,
-//! bounded partitions.
+//! five overdraft buffers and then blocks inside the record. A barrier that may overtake does so in
+//! the outputs whose receivers can store what is in flight; in the others it waits in line
+//! (`RecordWriterOutput.broadcastEvent`). Left out: records that span buffers, bounded partitions.
 
 use crate::kernel::{Purpose, below, draw};
 use crate::stream::element::{Buffer, Element, Key, Record};
@@ -108,6 +109,18 @@ impl Subpartition {
         }
     }
 
+    /// The place of a barrier that overtakes the first `waiting` items: behind the events at the
+    /// front. The buffers among those items are copied to `overtaken`.
+    fn overtake(&self, waiting: usize, overtaken: &mut Vec<(ChannelId, Buffer)>) -> usize {
+        let waiting = || self.queue.iter().take(waiting);
+        overtaken.extend(waiting().filter_map(|item| match item {
+            Item::Buffer { data, .. } => Some((self.channel, Arc::clone(data))),
+            _ => None,
+        }));
+        let events = waiting().take_while(|it| !matches!(it, Item::Buffer { .. }));
+        events.count()
+    }
+
     /// What may be sent next.
     fn next(&mut self) -> Option<Item<Buffer>> {
         match self.queue.front()? {
@@ -137,6 +150,9 @@ pub struct Partition {
     turn: u32,
     /// Records written, for draws.
     written: u64,
+    /// Barriers do not overtake here, though the job's checkpoints are unaligned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forced_aligned: bool,
     /// One for each receiver.
     pub subpartitions: Vec<Subpartition>,
 }
@@ -211,6 +227,7 @@ impl Output {
                 groups,
                 turn: start as u32,
                 written: 0,
+                forced_aligned: job.spec.config.unaligned && !job.graph.overtakes(*edge),
                 subpartitions,
             })
         };
@@ -288,34 +305,30 @@ impl Output {
     }
 
     /// Writes a barrier. An unaligned one goes before all that waits, which is returned: it is part
-    /// of the checkpoint.
+    /// of the checkpoint. Where none overtakes it goes behind, and nothing is returned.
     pub fn barrier(&mut self, barrier: Barrier) -> Vec<(ChannelId, Buffer)> {
-        if !barrier.is_unaligned() {
-            self.event(&Item::Barrier(barrier));
-            return Vec::new();
-        }
         let mut overtaken = Vec::new();
-        for it in self.all_mut() {
-            it.finish();
-            for item in &it.queue {
-                if let Item::Buffer { data, .. } = item {
-                    overtaken.push((it.channel, Arc::clone(data)));
-                }
+        for partition in &mut self.partitions {
+            let barrier = match partition.forced_aligned {
+                true => barrier.as_forced(),
+                false => barrier,
+            };
+            for it in &mut partition.subpartitions {
+                it.finish();
+                let place = match barrier.is_unaligned() {
+                    true => it.overtake(it.queue.len(), &mut overtaken),
+                    false => it.queue.len(),
+                };
+                it.queue.insert(place, Item::Barrier(barrier));
             }
-            let events = it
-                .queue
-                .iter()
-                .take_while(|it| !matches!(it, Item::Buffer { .. }));
-            let place = events.count();
-            it.queue.insert(place, Item::Barrier(barrier));
         }
         overtaken
     }
 
-    /// Whether a checkpoint's barrier waits behind what it does not overtake.
+    /// Whether a checkpoint's barrier waits behind what it may overtake yet.
     #[must_use]
     pub fn holds_barrier(&self, checkpoint: i64) -> bool {
-        let waits = |it: &Item<Buffer>| is_aligned(it, checkpoint);
+        let waits = |it: &Item<Buffer>| is_timeable(it, checkpoint);
         self.all().any(|it| it.queue.iter().any(waits))
     }
 
@@ -324,20 +337,13 @@ impl Output {
     pub fn time_out(&mut self, checkpoint: i64) -> Vec<(ChannelId, Buffer)> {
         let mut overtaken = Vec::new();
         for it in self.all_mut() {
-            let Some(at) = it.queue.iter().position(|it| is_aligned(it, checkpoint)) else {
+            let Some(at) = it.queue.iter().position(|it| is_timeable(it, checkpoint)) else {
                 continue;
             };
             let Some(Item::Barrier(barrier)) = it.queue.remove(at) else {
                 continue;
             };
-            for item in it.queue.iter().take(at) {
-                if let Item::Buffer { data, .. } = item {
-                    overtaken.push((it.channel, Arc::clone(data)));
-                }
-            }
-            let events = it.queue.iter().take(at);
-            let place = events.take_while(|it| !matches!(it, Item::Buffer { .. }));
-            let place = place.count();
+            let place = it.overtake(at, &mut overtaken);
             it.queue
                 .insert(place, Item::Barrier(barrier.as_unaligned()));
         }
@@ -435,9 +441,9 @@ impl Output {
     }
 }
 
-/// Whether an item is a checkpoint's barrier that overtakes nothing.
-fn is_aligned(item: &Item<Buffer>, checkpoint: i64) -> bool {
-    matches!(item, Item::Barrier(it) if it.checkpoint == checkpoint && !it.is_unaligned())
+/// Whether an item is a checkpoint's barrier that overtakes nothing, until its timeout.
+fn is_timeable(item: &Item<Buffer>, checkpoint: i64) -> bool {
+    matches!(item, Item::Barrier(it) if it.checkpoint == checkpoint && it.timeout_ms().is_some())
 }
 
 /// The subtask that owns a key.
@@ -482,8 +488,8 @@ mod tests {
         each.collect()
     }
 
-    #[test]
-    fn a_barrier_that_waits_for_too_long_overtakes() {
+    /// An output of one channel on which two buffers wait.
+    fn output(forced_aligned: bool) -> Output {
         let job = job_of(OperatorKind::Map(MapFunction::Identity), 1);
         let source = TaskId {
             vertex: 0,
@@ -498,6 +504,7 @@ mod tests {
             groups: None,
             turn: 0,
             written: 0,
+            forced_aligned,
             subpartitions: vec![Subpartition {
                 channel: CHANNEL,
                 node: 1,
@@ -511,12 +518,42 @@ mod tests {
                 processed: false,
             }],
         }];
-        let barrier = Barrier {
+        it
+    }
+
+    fn barrier(alignment: Alignment) -> Barrier {
+        Barrier {
             checkpoint: 7,
             created_ms: 0,
-            alignment: Alignment::AlignedWithTimeout { timeout_ms: 100 },
+            alignment,
             savepoint: false,
-        };
+        }
+    }
+
+    #[test]
+    fn a_barrier_waits_in_line_where_none_overtakes() {
+        let timed = Alignment::AlignedWithTimeout { timeout_ms: 100 };
+        for alignment in [Alignment::Unaligned, timed] {
+            let mut it = output(true);
+            assert!(it.barrier(barrier(alignment)).is_empty());
+            assert!(!it.holds_barrier(7), "the checkpoint does not wait for it");
+            assert!(it.time_out(7).is_empty());
+            assert_eq!(shown(&it), ["1", "2", "|7"]);
+            let Some(Item::Barrier(sent)) = it.all().find_map(|it| it.queue.back()) else {
+                panic!("the barrier is the last");
+            };
+            assert_eq!(sent.timeout_ms(), None, "nor does the receiver time it out");
+            assert_eq!(sent.as_asked(), barrier(alignment));
+        }
+        let mut it = output(false);
+        assert_eq!(it.barrier(barrier(Alignment::Unaligned)).len(), 2);
+        assert_eq!(shown(&it), ["!7", "1", "2"]);
+    }
+
+    #[test]
+    fn a_barrier_that_waits_for_too_long_overtakes() {
+        let mut it = output(false);
+        let barrier = barrier(Alignment::AlignedWithTimeout { timeout_ms: 100 });
         assert!(it.barrier(barrier).is_empty());
         it.partitions[0].subpartitions[0].queue.push_back(buffer(3));
         assert_eq!(shown(&it), ["1", "2", "|7", "3"]);

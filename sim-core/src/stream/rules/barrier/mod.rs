@@ -30,6 +30,12 @@ pub enum Alignment {
     },
     /// The barrier overtakes what is queued.
     Unaligned,
+    /// One of the two before it, on an exchange where barriers never overtake (`FORCED_ALIGNED`): no
+    /// timeout counts there. The receiver turns it back for its own outputs.
+    ForcedAligned {
+        /// The timeout that it had; none if it was unaligned.
+        timeout_ms: Option<i64>,
+    },
 }
 
 /// A checkpoint barrier, in band between records.
@@ -63,6 +69,34 @@ impl Barrier {
             }
             _ => None,
         }
+    }
+
+    /// The same barrier for an exchange where none overtakes
+    /// (`CheckpointOptions.withUnalignedUnsupported`).
+    #[must_use]
+    pub fn as_forced(self) -> Self {
+        let alignment = match self.alignment {
+            Alignment::AlignedWithTimeout { timeout_ms } => Alignment::ForcedAligned {
+                timeout_ms: Some(timeout_ms),
+            },
+            Alignment::Unaligned => Alignment::ForcedAligned { timeout_ms: None },
+            kept @ (Alignment::Aligned | Alignment::ForcedAligned { .. }) => kept,
+        };
+        Barrier { alignment, ..self }
+    }
+
+    /// The same barrier as it was before such an exchange
+    /// (`CheckpointOptions.withUnalignedSupported`).
+    #[must_use]
+    pub fn as_asked(self) -> Self {
+        let alignment = match self.alignment {
+            Alignment::ForcedAligned { timeout_ms: None } => Alignment::Unaligned,
+            Alignment::ForcedAligned {
+                timeout_ms: Some(timeout_ms),
+            } => Alignment::AlignedWithTimeout { timeout_ms },
+            kept => kept,
+        };
+        Barrier { alignment, ..self }
     }
 
     /// The same barrier, no longer aligned.
