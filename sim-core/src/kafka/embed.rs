@@ -5,7 +5,11 @@
 //! its clients what comes for them, and a context that sends for them. A [`Reader`] is a
 //! `KafkaConsumer` with `assign()` that hands on what `poll()` returns; a [`Writer`] is a
 //! `KafkaProducer` whose application is the process. Both are the machines that the nodes of a
-//! cluster are made of.
+//! cluster are made of. A [`Lister`] is an `AdminClient` that lists partitions.
+
+mod lister;
+
+pub(crate) use lister::{Listed, Lister};
 
 use super::config::{ConsumerConfig, OffsetReset, ProducerConfig};
 use super::consumer::{Consumer, ConsumerTimer, Output};
@@ -73,6 +77,17 @@ pub(crate) struct Reading {
     pub(crate) isolation: Isolation,
 }
 
+/// Where a reader begins in a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Begin {
+    /// Where [`Reading`] says.
+    Anywhere,
+    /// At its start, wherever that is.
+    Earliest,
+    /// At this offset.
+    At(i64),
+}
+
 /// A consumer of some partitions of a topic.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(crate) struct Reader {
@@ -82,12 +97,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Of these partitions, of which some are begun at an offset. `correlation`: its requests are
-    /// numbered from there.
+    /// Of these partitions. `correlation`: its requests are numbered from there.
     pub(crate) fn new(
         topic: TopicId,
         reading: Reading,
-        partitions: &[(u16, Option<i64>)],
+        partitions: &[(u16, Begin)],
         book: Arc<AddressBook>,
         correlation: u32,
     ) -> Self {
@@ -110,10 +124,9 @@ impl Reader {
             config,
             start: 0,
         };
-        let starts = partitions.iter().filter_map(|(p, at)| Some((*p, (*at)?)));
         let consumer = Consumer::new(&spec, topic, book, Parts::EVERYTHING);
         Reader {
-            consumer: consumer.handing(starts.collect(), correlation),
+            consumer: consumer.handing(partitions, correlation),
             topic,
             partitions: wanted,
         }
@@ -137,6 +150,16 @@ impl Reader {
     /// The connections to a node are gone.
     pub(crate) fn disconnected(&mut self, node: NodeId, cx: &mut KafkaCx<'_>) {
         self.consumer.on(Input::Disconnected(node), cx);
+    }
+
+    /// Reads a partition more (`assign()`); one that it has goes on as it is.
+    pub(crate) fn assign(&mut self, partition: u16, begin: Begin, cx: &mut KafkaCx<'_>) {
+        if self.partitions.contains(&partition) {
+            return;
+        }
+        self.partitions.push(partition);
+        self.consumer.assign(partition, begin);
+        self.set_polling(self.is_polling(), cx);
     }
 
     /// Whether its owner calls `poll()`.

@@ -52,9 +52,8 @@ pub fn populate(spec: &JobSpec, world: &mut World<systems::Node>) {
         let node = Node::new(machine, spec.parts);
         world.add(systems::Node::Stream(node));
     };
-    add(Machine::JobManager(Box::new(JobManager::new(Arc::clone(
-        &job,
-    )))));
+    let manager = JobManager::new(Arc::clone(&job)).with_cluster(book.clone());
+    add(Machine::JobManager(Box::new(manager)));
     for it in &spec.task_managers {
         let manager = TaskManager::new(Arc::clone(&job), it.slots).with_cluster(book.clone());
         add(Machine::TaskManager(Box::new(manager)));

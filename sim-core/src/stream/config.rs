@@ -3,7 +3,8 @@
 //! Follows `CheckpointingOptions`, `ExecutionOptions`, `PipelineOptions`, `RestartStrategyOptions`,
 //! `HeartbeatManagerOptions`, `NettyShuffleEnvironmentOptions` and `TaskManagerOptions` of Flink
 //! 2.x. Keys without a dot-separated Flink name begin with `strandline.` and are our own: speeds of
-//! machines that Flink has no setting for.
+//! machines that Flink has no setting for. Those of a source of a topic follow `KafkaSourceOptions` of
+//! the Kafka connector 4.x.
 
 use crate::settings::{Factor, Ratio, SettingValue};
 use serde::Serialize;
@@ -213,6 +214,21 @@ crate::settings! {
         "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";
         "strandline.heap.copy-ns" => heap_copy_ns: u64 = 0, "With hashmap: what a snapshot costs the thread for each entry, ns.";
         "strandline.sink.cost-us" => store_cost_us: u64 = 0, "What a row costs the store outside, µs.";
+    }
+}
+
+crate::settings! {
+    /// Properties of a `KafkaSource`.
+    pub struct KafkaSourceConfig {
+        "partition.discovery.interval.ms" => discovery_ms: i64 = 300_000, "How often the topic is asked for new partitions; 0 or less: when the job begins, and never again.";
+    }
+}
+
+impl KafkaSourceConfig {
+    /// Whether none was given.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == KafkaSourceConfig::default()
     }
 }
 

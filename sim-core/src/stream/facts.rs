@@ -189,6 +189,10 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
                 _ => 0,
             })
         }
+        OperatorProbe::Splits => sum(&|it| match it {
+            Link::Source(it) => it.splits().count() as u64,
+            _ => 0,
+        }),
         OperatorProbe::Lookups => sum(&|it| operator_of(it, &|it| it.asked().0)),
         OperatorProbe::Cached => sum(&|it| operator_of(it, &|it| it.asked().1)),
         OperatorProbe::BufferSize => {

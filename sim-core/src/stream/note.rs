@@ -67,6 +67,8 @@ pub enum Rule {
     TransactionDiscarded,
     /// A writer of an older epoch was refused.
     Fenced,
+    /// A source's topic has new partitions. Before/after: how many the source knows.
+    PartitionsDiscovered,
 }
 
 /// A report.

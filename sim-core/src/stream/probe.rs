@@ -103,6 +103,7 @@ probes! {
         Cached = "cache-hits": Type::Int, "Questions of a lookup join that its cache answered, in this attempt.";
         BufferSize = "buffer-size": Type::Int, "With buffer debloating: the size of buffers that its subtasks ask for, bytes, the least of all; else none.";
         Consume = "time-to-consume": Type::Time, "With buffer debloating: how long its subtasks take to read what waits for them, as estimated, the longest of all; else none.";
+        Splits = "splits": Type::Int, "Splits of a source that its subtasks read: of a topic its partitions.";
     }
 }
 

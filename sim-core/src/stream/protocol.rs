@@ -335,6 +335,18 @@ pub enum Packet {
         /// On which channel.
         channel: ChannelId,
     },
+    /// JobManager → TaskManager: a source's subtask reads these partitions from now on
+    /// (`AddSplitEvent`).
+    AddSplits {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which subtask.
+        task: TaskId,
+        /// Which.
+        partitions: Vec<u16>,
+        /// From their start, whatever the source's starting offsets are.
+        earliest: bool,
+    },
 }
 
 /// Why a subtask declined a checkpoint.

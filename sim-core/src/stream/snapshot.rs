@@ -66,6 +66,13 @@ pub enum ListItem {
         /// Name and value of each entry.
         entries: Vec<(super::element::Key, i64)>,
     },
+    /// A partition that a source was given while the job ran, before it is known where it begins.
+    Unplaced {
+        /// Which.
+        split: u16,
+        /// At its start, whatever the source's starting offsets are.
+        earliest: bool,
+    },
 }
 
 /// An operator's state.

@@ -5,7 +5,7 @@
 //! sharing group, and edges with a partitioner. Functions of users are a few named ones over
 //! numbers. Left out: types and serializers.
 
-use super::config::JobConfig;
+use super::config::{JobConfig, KafkaSourceConfig};
 use super::parts::StreamParts;
 use super::rules::join::RowKind;
 use super::rules::join::interval::IntervalBounds;
@@ -357,6 +357,9 @@ pub struct KafkaSource {
     pub read_committed: bool,
     /// The job's key for each key of the topic's producers; beyond these a key has the same number.
     pub keys: Vec<super::element::Key>,
+    /// Its properties.
+    #[serde(skip_serializing_if = "KafkaSourceConfig::is_default")]
+    pub config: KafkaSourceConfig,
 }
 
 /// Where a sink writes that writes to a topic (`KafkaSink`).

@@ -138,6 +138,11 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
              transaction, its {b} rows are lost",
             "KafkaCommitter.commit",
         ),
+        Rule::PartitionsDiscovered => (
+            "partitions-discovered",
+            "the topic has {a} partitions, and the source read {b}: the new ones are split up",
+            "KafkaSourceEnumerator.checkPartitionChanges",
+        ),
         Rule::Fenced => (
             "fenced",
             "a writer of an older epoch was refused",

@@ -46,6 +46,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "FromStore",
     "NewBufferSize",
     "AckAllUserRecordsProcessed",
+    "AddSplits",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -256,6 +257,7 @@ impl Packet {
             Packet::AddCredit { .. } => "AddCredit",
             Packet::NewBufferSize { .. } => "NewBufferSize",
             Packet::AckAllUserRecordsProcessed { .. } => "AckAllUserRecordsProcessed",
+            Packet::AddSplits { .. } => "AddSplits",
             Packet::WriteState { .. } => "WriteState",
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",
@@ -330,6 +332,10 @@ impl Packet {
             | Packet::NotifyCheckpointAborted { checkpoint, .. } => format!("{label} {checkpoint}"),
             Packet::SubmitTasks { attempt, tasks, .. } => {
                 format!("{label}: {} tasks of attempt {attempt}", tasks.len())
+            }
+            Packet::AddSplits { partitions, .. } => {
+                let names: Vec<String> = partitions.iter().map(u16::to_string).collect();
+                format!("{label}: partition {}", names.join(", "))
             }
             Packet::WriteState { handle, .. } | Packet::StateWritten { handle } => {
                 format!("{label} of checkpoint {}", handle.checkpoint)

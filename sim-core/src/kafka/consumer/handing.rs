@@ -6,6 +6,8 @@ use super::Consumer;
 use super::outputs::Outputs;
 use super::partition::Assigned;
 use crate::apart::Apart;
+use crate::kafka::config::OffsetReset;
+use crate::kafka::embed::Begin;
 use crate::kafka::rules::position::{FetchPosition, LeaderAndEpoch};
 use crate::log::{Batch, Record};
 use serde::Serialize;
@@ -28,12 +30,29 @@ pub(crate) struct Handed {
 pub(super) struct Handing {
     /// Where its owner wants to begin, by partition.
     starts: Vec<(u16, i64)>,
+    /// Which it wants to read from their start, whatever `auto.offset.reset` says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earliest: Vec<u16>,
     handed: Vec<Handed>,
+}
+
+impl Handing {
+    fn begin(&mut self, partition: u16, begin: Begin) {
+        match begin {
+            Begin::Anywhere => {}
+            Begin::Earliest => self.earliest.push(partition),
+            Begin::At(offset) => self.starts.push((partition, offset)),
+        }
+    }
 }
 
 impl Outputs {
     /// A partition was assigned: its owner may have sought a position already.
     pub(super) fn place(&self, partition: u16, assigned: &mut Assigned) {
+        let mut earliest = self.handing.iter().flat_map(|it| &it.earliest);
+        if earliest.any(|it| *it == partition) {
+            assigned.position.request_reset_to(OffsetReset::Earliest);
+        }
         let starts = self.handing.iter().flat_map(|it| &it.starts);
         let mut own = starts.filter(|(of, _)| *of == partition);
         if let Some((_, offset)) = own.next() {
@@ -60,17 +79,37 @@ impl Outputs {
 }
 
 impl Consumer {
-    /// It hands its records to its owner, who begins at these offsets.
+    /// It hands its records to its owner, who begins where that says.
     #[must_use]
-    pub(in crate::kafka) fn handing(mut self, starts: Vec<(u16, i64)>, correlation: u32) -> Self {
+    pub(in crate::kafka) fn handing(mut self, begin: &[(u16, Begin)], correlation: u32) -> Self {
         self.client.number_from(correlation);
         let mut outputs = Outputs::default();
-        outputs.handing = Some(Box::new(Handing {
-            starts,
-            handed: Vec::new(),
-        }));
+        let mut handing = Handing::default();
+        for (partition, begin) in begin {
+            handing.begin(*partition, *begin);
+        }
+        outputs.handing = Some(Box::new(handing));
         self.outputs = Some(Apart::new(outputs));
         self
+    }
+
+    /// `assign()` with a partition more. One that it has not heard of yet it asks for.
+    pub(in crate::kafka) fn assign(&mut self, partition: u16, begin: Begin) {
+        self.wanted.push(partition);
+        let handing = self.outputs.as_mut().and_then(|it| it.handing.as_mut());
+        if let Some(handing) = handing {
+            handing.begin(partition, begin);
+        }
+        if usize::from(partition) >= self.partitions.len() {
+            self.client.metadata.request_update(true);
+            return;
+        }
+        let made = self.make_assigned(partition);
+        if let Some(place) = self.partitions.get_mut(usize::from(partition)) {
+            *place = Some(made);
+            self.order.push(partition);
+        }
+        self.validate_positions();
     }
 
     /// What `poll()` returned since the last call.

@@ -264,16 +264,22 @@ impl Consumer {
             }
             let by_hand = self.config.group_id.is_empty();
             let wanted = by_hand && (self.wanted.is_empty() || self.wanted.contains(&partition));
-            let mut assigned = wanted.then(|| Assigned::new(self.config.auto_offset_reset));
-            if let (Some(assigned), Some(outputs)) = (&mut assigned, &self.outputs) {
-                outputs.place(partition, assigned);
-            }
+            let assigned = wanted.then(|| self.make_assigned(partition));
             self.partitions.push(assigned);
             if wanted {
                 self.order.push(partition);
             }
         }
         self.validate_positions();
+    }
+
+    /// A partition that it begins to read.
+    fn make_assigned(&self, partition: u16) -> Assigned {
+        let mut assigned = Assigned::new(self.config.auto_offset_reset);
+        if let Some(outputs) = &self.outputs {
+            outputs.place(partition, &mut assigned);
+        }
+        assigned
     }
 
     fn assigned(&mut self, partition: u16) -> Option<&mut Assigned> {

@@ -1,4 +1,4 @@
-//! The context of one Kafka client among the machines of a job.
+//! The context of one Kafka client in a machine of a job.
 //!
 //! What the client sends is marked with its number in the process, and what a sink's rows say is put
 //! into the batches that take them. Notes of the records that sinks send stay here: the ledger of a
@@ -8,26 +8,40 @@ use super::slips::Slips;
 use crate::kafka::embed::{fill, mark};
 use crate::kafka::{Msg, Note, Timer};
 use crate::kernel::{Context, EventId, Nanos, NodeId, Purpose, TimerId, mix};
-use crate::stream::node::StreamCx;
+use crate::stream::node::{StreamCx, Timer as StreamTimer};
 use crate::stream::note::Note as StreamNote;
 use crate::stream::protocol::Packet;
-use crate::stream::taskmanager::TaskManagerTimer;
 
 /// Stands for a client in what its draws are for.
 const LUCK: Purpose = Purpose::named("stream.kafka-client");
 
 /// The context.
-pub(super) struct Lane<'a, 'b> {
-    pub(super) cx: &'a mut StreamCx<'b>,
-    /// The client, by its number in the process's life, and in its connections.
-    pub(super) client: (u32, u8),
-    /// Brokers to which it has ended the connection.
-    pub(super) ended: &'a mut Vec<NodeId>,
+pub(in crate::stream) struct Lane<'a, 'b> {
+    cx: &'a mut StreamCx<'b>,
+    client: (u32, u8),
+    timer: StreamTimer,
+    ended: &'a mut Vec<NodeId>,
     /// Of a client that writes.
     pub(super) slips: Option<&'a mut Slips>,
 }
 
-impl Lane<'_, '_> {
+impl<'a, 'b> Lane<'a, 'b> {
+    /// Of a client, by its number in the process's life and in its connections, that has this timer.
+    /// Brokers to which it has ended the connection are added to `ended`.
+    pub(in crate::stream) fn new(
+        cx: &'a mut StreamCx<'b>,
+        client: (u32, u8),
+        timer: StreamTimer,
+        ended: &'a mut Vec<NodeId>,
+    ) -> Self {
+        Lane {
+            cx,
+            client,
+            timer,
+            ended,
+            slips: None,
+        }
+    }
     fn outward(&self, msg: Msg) -> Packet {
         let mut msg = mark(self.client.1, msg);
         if let Some(slips) = &self.slips {
@@ -60,9 +74,7 @@ impl Context<Msg, Timer, Note> for Lane<'_, '_> {
     }
     fn set_timer(&mut self, delay: Nanos, _: Timer) -> TimerId {
         // A client here has one: that it looks again.
-        let timer = TaskManagerTimer::Kafka(self.client.0);
-        let timer = crate::stream::node::Timer::TaskManager(timer);
-        self.cx.set_timer(delay, timer)
+        self.cx.set_timer(delay, self.timer)
     }
     fn cancel(&mut self, timer: TimerId) {
         self.cx.cancel(timer);

@@ -6,7 +6,7 @@
 //! the cluster is what a store is to others: it asks, and is answered when the producer has come
 //! to an end with it ([`sink`]). A subtask of a source has one consumer, which polls while fewer than
 //! `source.reader.element.queue.capacity` polls lie unread. Left out: commits of offsets to a group
-//! (they decide nothing), discovery of partitions, a pool of producers (each transactional id has
+//! (they decide nothing), a pool of producers (each transactional id has
 //! one of its own here).
 
 mod lane;
@@ -19,15 +19,16 @@ pub use topic::{TopicRows, rows_of};
 
 use super::element::Record;
 use super::job::Job;
-use super::node::StreamCx;
+use super::node::{StreamCx, Timer};
 use super::protocol::{Attempt, StoreAnswer, TaskId};
 use super::spec::{KafkaSource, OperatorKind, OperatorSpec};
+use super::taskmanager::TaskManagerTimer;
 use crate::kafka;
-use crate::kafka::embed::{Reader, Reading, Transactional, Writer, unmark};
+use crate::kafka::embed::{Begin, Reader, Reading, Transactional, Writer, unmark};
 use crate::kafka::ids::{AddressBook, TopicId};
 use crate::kafka::protocol::Isolation;
 use crate::kernel::NodeId;
-use lane::Lane;
+pub(super) use lane::Lane;
 use serde::Serialize;
 use sink::{Desk, Want};
 use slips::Slips;
@@ -187,10 +188,10 @@ impl Clients {
     }
 
     /// A subtask of a source begins to read these partitions.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         owner: Owner,
-        partitions: &[(u16, Option<i64>)],
+        partitions: &[(u16, Begin)],
         job: &Job,
         cx: &mut StreamCx<'_>,
     ) {
@@ -215,6 +216,30 @@ impl Clients {
         let serial = self.add(owner, number, Kind::Reader(Box::new(reader)));
         self.call(serial, job, cx, |kind, cx| match kind {
             Kind::Reader(it) => it.boot(cx),
+            Kind::Writer(_) => {}
+        });
+    }
+
+    /// A subtask of a source reads these partitions too.
+    pub(crate) fn assign(
+        &mut self,
+        owner: Owner,
+        partitions: &[(u16, Begin)],
+        job: &Job,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let mut clients = self.clients.iter();
+        let Some((serial, _)) = clients.find(|(_, it)| it.owner == owner) else {
+            // It had none yet.
+            return self.read(owner, partitions, job, cx);
+        };
+        let serial = *serial;
+        self.call(serial, job, cx, |kind, cx| match kind {
+            Kind::Reader(it) => {
+                for (partition, begin) in partitions {
+                    it.assign(*partition, *begin, cx);
+                }
+            }
             Kind::Writer(_) => {}
         });
     }
@@ -298,12 +323,9 @@ impl Clients {
             Kind::Writer(it) => Some(std::mem::take(&mut it.slips)),
             Kind::Reader(_) => None,
         };
-        let mut lane = Lane {
-            cx: &mut *cx,
-            client: number,
-            ended: &mut ended,
-            slips: slips.as_mut(),
-        };
+        let timer = Timer::TaskManager(TaskManagerTimer::Kafka(serial));
+        let mut lane = Lane::new(&mut *cx, number, timer, &mut ended);
+        lane.slips = slips.as_mut();
         call(&mut client.kind, &mut lane);
         if let (Kind::Writer(it), Some(slips)) = (&mut client.kind, slips) {
             it.slips = slips;

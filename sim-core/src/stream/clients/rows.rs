@@ -62,6 +62,7 @@ pub(super) fn incoming(handed: &Handed, source: &KafkaSource, operator: u32) -> 
 mod tests {
     use super::*;
     use crate::log::{KeyId, RecordId};
+    use crate::stream::config::KafkaSourceConfig;
     use crate::stream::rules::assigner::Window;
 
     #[test]
@@ -83,6 +84,7 @@ mod tests {
             latest: false,
             read_committed: true,
             keys: vec![Key(8), Key(9)],
+            config: KafkaSourceConfig::default(),
         };
         let mut handed = Handed {
             partition: 2,

@@ -3,7 +3,7 @@
 //! Follows `CheckpointCoordinator`. A checkpoint is complete once every task of its plan has
 //! acknowledged and its metadata is in the storage; whether failed ones fail the job is
 //! [`FailureManager`]'s decision. Left out: `externalized-checkpoint-retention`, master hooks,
-//! operator coordinators' own state, the time that deleting takes.
+//! coordinators' state beside the enumerators', the time that deleting takes.
 //!
 //! [`FailureManager`]: crate::stream::rules::fault::checkpoint_failures::FailureManager
 
@@ -141,6 +141,7 @@ impl JobManager {
             files: pending.files,
             metrics: pending.metrics,
             parallelism: self.parallelism.clone(),
+            enumerators: self.discovery.at(checkpoint),
         };
         match pending.name {
             // The user's own: the job itself never goes back to it.

@@ -5,6 +5,7 @@
 //! `DefaultCompletedCheckpointStore`, which keeps the newest few. State that a kept checkpoint still
 //! refers to outlives the checkpoint that wrote it, as shared state does.
 
+use super::enumerator::Enumerated;
 use crate::kernel::{Nanos, TimerId};
 use crate::stream::config::{CheckpointingMode, JobConfig};
 use crate::stream::protocol::{CheckpointMetrics, TaskId};
@@ -56,6 +57,9 @@ pub struct Completed {
     pub metrics: BTreeMap<TaskId, CheckpointMetrics>,
     /// The parallelism of each operator when it was taken.
     pub parallelism: Arc<Vec<u32>>,
+    /// Partitions that sources had been given while the job ran (`KafkaSourceEnumState`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enumerators: Enumerated,
 }
 
 impl Completed {

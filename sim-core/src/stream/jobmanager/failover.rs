@@ -36,6 +36,8 @@ pub enum Cause {
     NoResourceAvailable,
     /// The savepoint that the job was to stop with failed (`StopWithSavepointStoppingException`).
     StopWithSavepoint,
+    /// Nobody said in time which partitions a topic has.
+    Discovery,
 }
 
 /// The restart strategy of the settings.
@@ -107,6 +109,9 @@ impl JobManager {
             self.cause = Some(Cause::StopWithSavepoint);
             self.give_job_up(JobStatus::Failing, cx);
             return;
+        }
+        if !of_tasks || stopping {
+            self.discovery.renew();
         }
         let whole = !of_tasks || stopping || self.job.spec.config.failover == Failover::Full;
         let restarting = match whole {

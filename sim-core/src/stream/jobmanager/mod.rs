@@ -4,7 +4,8 @@
 //! 2.x: [`slots`] says which subtasks share a slot and where slots are, [`schedule`] knows the
 //! TaskManagers and deploys, [`trigger`] begins checkpoints and [`checkpoints`] ends them,
 //! [`failover`] restarts the job, [`rescale`] stops it with a savepoint and starts it with another
-//! parallelism, [`savepoint`] takes savepoints, ends the job and submits it again, [`alignment`] holds back fast sources. What is to be done is decided by
+//! parallelism, [`savepoint`] takes savepoints, ends the job and submits it again, [`alignment`] holds back fast sources, [`enumerator`] finds new
+//! partitions of topics. What is to be done is decided by
 //! [`super::rules::fault`]; here it is carried out.
 //!
 //! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager, retained
@@ -13,6 +14,7 @@
 mod alignment;
 mod checkpoints;
 mod coordinator;
+mod enumerator;
 mod failover;
 mod rescale;
 mod savepoint;
@@ -35,6 +37,7 @@ use super::rules::fault::restart::RestartStrategy;
 use super::rules::watermark_alignment::AlignmentGroup;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use coordinator::Coordinator;
+use enumerator::Discovery;
 use failover::Restart;
 use rescale::{Moved, Rescaling};
 use serde::Serialize;
@@ -185,6 +188,10 @@ pub enum JobManagerTimer {
         /// In which attempt.
         attempt: Attempt,
     },
+    /// Ask for the partitions of topics.
+    Discovery,
+    /// The Kafka client of an enumerator, by its number, looks whether something is due.
+    Kafka(u32),
 }
 
 /// The JobManager.
@@ -226,6 +233,9 @@ pub struct JobManager {
     alignment: Option<AlignmentGroup<TaskId>>,
     /// The attempt in which its timer was set.
     aligned: Attempt,
+    /// The enumerators of sources that read topics.
+    #[serde(skip_serializing_if = "Discovery::is_quiet")]
+    discovery: Discovery,
 }
 
 impl JobManager {
@@ -253,6 +263,7 @@ impl JobManager {
             ended_attempts: 0,
             alignment: alignment::group(&job.spec),
             aligned: 0,
+            discovery: Discovery::new(&job, None),
             job,
         }
     }
@@ -264,7 +275,10 @@ impl JobManager {
             Input::Message { from, msg } => self.on_message(from, msg, cx),
             Input::Timer(timer) => self.on_timer(timer, cx),
             Input::Disconnected(peer) if peer == self.job.storage => self.storage_lost(cx),
-            Input::Disconnected(peer) => self.task_manager_lost(peer, cx),
+            Input::Disconnected(peer) => {
+                self.broker_lost(peer, cx);
+                self.task_manager_lost(peer, cx);
+            }
             Input::Order(Order::TriggerCheckpoint) => self.user_checkpoint(cx),
             Input::Order(Order::Rescale {
                 operator,
@@ -279,7 +293,7 @@ impl JobManager {
         match msg {
             Packet::RegisterTaskExecutor { slots } => self.register(from, slots, cx),
             Packet::Heartbeat | Packet::HeartbeatResponse => self.heard(from, cx),
-            Packet::TaskRunning { attempt, task } => self.task_running(from, attempt, task),
+            Packet::TaskRunning { attempt, task } => self.task_running(from, attempt, task, cx),
             Packet::TaskEnded { attempt, task, end } => {
                 self.task_ended(from, attempt, task, end, cx)
             }
@@ -306,6 +320,7 @@ impl JobManager {
                 task,
                 watermark,
             } => self.watermark_reported(attempt, task, watermark),
+            Packet::Kafka(msg) => self.broker_says(from, *msg, cx),
             _ => {}
         }
     }
@@ -322,6 +337,8 @@ impl JobManager {
             JobManagerTimer::CheckpointExpired { checkpoint } => self.expired(checkpoint, cx),
             JobManagerTimer::PointerStored { checkpoint } => self.complete(checkpoint, cx),
             JobManagerTimer::Alignment { attempt } => self.align(attempt, cx),
+            JobManagerTimer::Discovery => self.discover(cx),
+            JobManagerTimer::Kafka(number) => self.wake_lister(number, cx),
         }
     }
 
@@ -329,7 +346,8 @@ impl JobManager {
     /// checkpoints. Without it the job is submitted anew and begins at the beginning.
     pub fn crash(&mut self, loss: Loss) {
         let ended = self.status.is_terminal();
-        let mut fresh = JobManager::new(self.job.clone());
+        let fresh = JobManager::new(self.job.clone());
+        let mut fresh = fresh.with_cluster(self.discovery.book());
         fresh.attempt = self.attempt;
         fresh.registrations = self.registrations;
         fresh.restarts_ever = self.restarts_ever;
@@ -356,6 +374,7 @@ impl JobManager {
             + self.executions.len() * size_of::<(TaskId, Execution)>()
             + self.task_managers.len() * size_of::<(NodeId, Registered)>()
             + self.coordinator.weight()
+            + self.discovery.weight()
             + self.savepoints.iter().map(Savepoint::weight).sum::<usize>()
     }
 

@@ -181,6 +181,7 @@ impl JobManager {
     pub(super) fn finish_rescale(&mut self) {
         if let Some(it) = self.rescaling.take() {
             self.moved = self.groups_moved(&it.parallelism);
+            self.discovery.renew();
             self.parallelism = it.parallelism;
             self.strategy = failover::strategy(&self.job.spec.config);
         }

@@ -173,6 +173,7 @@ impl JobManager {
         self.rescaling = None;
         self.restarts.clear();
         self.slots.clear();
+        self.discovery.renew();
         self.ended_attempts = self.attempt;
         self.set_status(JobStatus::Created, cx);
         self.begin_attempt(None, cx);

@@ -67,6 +67,7 @@ impl JobManager {
         }
         let every = self.job.spec.config.heartbeat_interval.0.max(1);
         self.set_timer(ms(every), JobManagerTimer::Heartbeat, cx);
+        self.arm_discovery(cx);
     }
 
     pub(super) fn heard(&mut self, from: NodeId, cx: &mut StreamCx<'_>) {
@@ -137,6 +138,9 @@ impl JobManager {
         tasks: Option<&BTreeSet<TaskId>>,
         cx: &mut StreamCx<'_>,
     ) {
+        if tasks.is_none() {
+            self.begin_discovery(cx);
+        }
         self.attempt += 1;
         let scheduled = Execution {
             state: ExecutionState::Scheduled,
@@ -237,6 +241,7 @@ impl JobManager {
         };
         let placement = Arc::new(slots::placement(&groups, &slots));
         self.slots = slots;
+        self.add_splits_back(&tasks);
         let mut of_node: BTreeMap<NodeId, Vec<Deployment>> = BTreeMap::new();
         for task in &tasks {
             let Some(node) = slots::node_of(&placement, *task) else {
@@ -355,12 +360,19 @@ impl JobManager {
         known && self.runs_in(task, attempt)
     }
 
-    pub(super) fn task_running(&mut self, from: NodeId, attempt: Attempt, task: TaskId) {
+    pub(super) fn task_running(
+        &mut self,
+        from: NodeId,
+        attempt: Attempt,
+        task: TaskId,
+        cx: &mut StreamCx<'_>,
+    ) {
         if self.is_current(from, attempt, task)
             && let Some(it) = self.executions.get_mut(&task)
             && it.state == ExecutionState::Deploying
         {
             it.state = ExecutionState::Running;
+            self.assign_splits(cx);
         }
     }
 

@@ -6,7 +6,7 @@ use super::window_words::{
     Accumulation, AggregateWord, ClockWord, LateWord, RawAssigner, RawEvictor, RawTrigger,
 };
 use crate::scenario::{At, Config, Milli, Rate, Time, choice, document};
-use crate::stream::config::JobConfig;
+use crate::stream::config::{JobConfig, KafkaSourceConfig};
 use crate::stream::rules::join::window::JoinType;
 use crate::stream::spec::{Chaining, Partitioning};
 use std::ops::Range;
@@ -163,6 +163,7 @@ document! {
         "kafka" => kafka: String, optional, "The topic of [kafka] that it reads (KafkaSource), in place of `records` and `load`: its splits are the partitions.";
         "starting-offsets" => starting: StartingWord, optional, "With kafka: where it begins unless a checkpoint says so (OffsetsInitializer, default earliest).";
         "isolation-level" => isolation: IsolationWord, optional, "With kafka: isolation.level (default read_uncommitted).";
+        "config" => config: Config<KafkaSourceConfig>, optional, "With kafka: properties of the KafkaSource, by the connector's own keys.";
         "watermark" => watermark: RawWatermark, optional, "How watermarks are made (default kind = \"none\").";
         "time" => time: TimeWord, optional, "Which time records carry (default event).";
         "bounded" => bounded: bool, optional, "Whether the source ends after its last record (default true if it has a last one).";

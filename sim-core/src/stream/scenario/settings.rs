@@ -6,7 +6,9 @@
 use super::document::RawStream;
 use crate::scenario::{At, Config, Problem, Reader, Settings};
 use crate::settings::{KeySpec, SettingError, SettingValue};
-use crate::stream::config::{CheckpointingMode, JobConfig, Millis, RestartType, StateBackend};
+use crate::stream::config::{
+    CheckpointingMode, JobConfig, KafkaSourceConfig, Millis, RestartType, StateBackend,
+};
 use std::ops::Range;
 
 /// Smallest values, where 0 is none; of durations in ms.
@@ -82,6 +84,26 @@ impl Settings for JobConfig {
             )),
             _ => None,
         }
+    }
+}
+
+impl Settings for KafkaSourceConfig {
+    const NAME: &'static str = "KafkaSourceConfig";
+    const SYSTEM: &'static str = "KafkaSource";
+    const KEYS: &'static [KeySpec] = KafkaSourceConfig::KEYS;
+
+    fn put(&mut self, key: &str, text: &str) -> Result<(), SettingError> {
+        self.set(key, text)
+    }
+
+    fn out_of_bounds(key: &str, text: &str) -> Option<(String, String)> {
+        let long = text.parse().is_ok_and(|ms: i128| ms > LONGEST_MS);
+        long.then(|| {
+            (
+                format!("`{key}` is too long"),
+                format!("at most {LONGEST_MS} ms"),
+            )
+        })
     }
 }
 

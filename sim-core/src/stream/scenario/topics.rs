@@ -8,6 +8,7 @@ use super::keys::KeyTable;
 use super::operators::foreign;
 use crate::kafka::spec::{ClusterSpec, Keys, ProducerSpec, TopicSpec};
 use crate::scenario::{At, Problem, Reader, limits, units};
+use crate::stream::config::KafkaSourceConfig;
 use crate::stream::spec::{Guarantee, JobSpec, KafkaSink, KafkaSource, OperatorKind};
 
 /// The cluster, if the scenario has one.
@@ -70,6 +71,7 @@ pub(super) fn source(
         let without = "a source that reads no topic";
         foreign(doc.starting.as_ref(), "starting-offsets", without, reader);
         foreign(doc.isolation.as_ref(), "isolation-level", without, reader);
+        foreign(doc.config.as_ref(), "config", without, reader);
         return None;
     };
     let mut known = Vec::new();
@@ -86,6 +88,10 @@ pub(super) fn source(
         latest: doc.starting.as_ref().map(|at| at.value) == Some(StartingWord::Latest),
         read_committed: doc.isolation.as_ref().map(|at| at.value) == Some(IsolationWord::Committed),
         keys: known,
+        config: doc
+            .config
+            .as_ref()
+            .map_or_else(KafkaSourceConfig::default, |at| at.value.value.clone()),
     })
 }
 

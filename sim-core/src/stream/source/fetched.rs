@@ -1,27 +1,80 @@
 //! Partitions of a topic as splits: what a Kafka client brings, and where it is to begin.
 //!
-//! Follows `KafkaPartitionSplitReader` between its consumer and the element queue. Offsets are
-//! those of the checkpoint; a partition without one begins where the source is told to, and its
-//! place is known as soon as the broker has said where that is.
+//! Follows `KafkaPartitionSplitReader` between its consumer and the element queue, and
+//! `SourceReaderBase.addSplits`. Offsets are those of the checkpoint; a partition without one begins
+//! where the source is told to, or at its start if it was found while the job ran (FLIP-288), and its
+//! place is known as soon as the broker has said where that is. A split that is added has a watermark
+//! of its own, which is none at first: the reader's stands still until the split has caught up or is
+//! idle. One that is there already is not added again.
 
+use super::split::SplitReader;
 use super::{SourceReader, source};
+use crate::kafka::embed::Begin;
 use crate::stream::element::Record;
 use crate::stream::job::Job;
+use crate::stream::spec::SourceSpec;
 
 impl SourceReader {
-    /// The partitions that it reads, each with the offset to begin at; none unless it reads a topic.
-    pub(crate) fn partitions(&self, job: &Job) -> Vec<(u16, Option<i64>)> {
+    /// The partitions that it reads, each with where it begins; none unless it reads a topic.
+    pub(crate) fn partitions(&self, job: &Job) -> Vec<(u16, Begin)> {
         let reads = source(job, self.site.operator).is_some_and(|it| it.kafka.is_some());
         let splits = self.splits.iter().filter(|_| reads);
         let start = splits.map(|it| {
-            let fetched = it.fetched.as_ref();
-            let placed = fetched.is_some_and(|it| !it.unplaced);
-            (
-                it.number,
-                placed.then(|| it.offset.min(i64::MAX as u64) as i64),
-            )
+            let begin = match it.fetched.as_deref() {
+                Some(fetched) if !fetched.unplaced => {
+                    Begin::At(it.offset.min(i64::MAX as u64) as i64)
+                }
+                Some(fetched) if fetched.added == Some(true) => Begin::Earliest,
+                _ => Begin::Anywhere,
+            };
+            (it.number, begin)
         });
         start.collect()
+    }
+
+    /// Adds a split that the file does not tell of.
+    pub(super) fn add(
+        &mut self,
+        (number, offset): (u16, Option<u64>),
+        earliest: bool,
+        source: &SourceSpec,
+    ) {
+        let mut split = SplitReader::new(number, offset, source, &mut Vec::new());
+        if let Some(fetched) = &mut split.fetched {
+            fetched.added = offset.is_none().then_some(earliest);
+        }
+        self.combined.register(number);
+        self.own_idleness = None;
+        self.splits.push(split);
+    }
+
+    /// Partitions that were found are this reader's from now on; those that it did not have before
+    /// are returned, each with where it begins.
+    pub(crate) fn add_splits(
+        &mut self,
+        (partitions, earliest): (&[u16], bool),
+        wall_ms: i64,
+        job: &Job,
+    ) -> Vec<(u16, Begin)> {
+        let Some(source) = source(job, self.site.operator) else {
+            return Vec::new();
+        };
+        // The clocks of the splits that are here have run up to now.
+        self.called(wall_ms);
+        self.run_clocks();
+        let mut added = Vec::new();
+        for number in partitions.iter().copied() {
+            if self.splits.iter().any(|it| it.number == number) {
+                continue;
+            }
+            self.add((number, None), earliest, source);
+            let begin = match earliest {
+                true => Begin::Earliest,
+                false => Begin::Anywhere,
+            };
+            added.push((number, begin));
+        }
+        added
     }
 
     /// Records were fetched, in the order of each partition.

@@ -10,8 +10,9 @@
 //! A reader that ran ahead of its alignment group reads nothing, one with several splits leaves
 //! those out that did; meanwhile, and while the task is backpressured, the clocks of idleness stand.
 //! A reader that went idle is active again when its watermark moves, as in Flink; a reader without
-//! splits never has a watermark, and so holds the job back unless the source has an idleness. Left
-//! out: discovery of splits at run time, fetcher threads, batches of records.
+//! splits never has a watermark, and so holds the job back unless the source has an idleness.
+//! Partitions that are added to a topic become splits while the reader runs (`fetched`). Left
+//! out: fetcher threads, batches of records.
 
 mod fetched;
 mod split;
@@ -125,6 +126,14 @@ impl SourceReader {
                 it.combined.register(number);
             }
             it.splits.push(split);
+        }
+        // Partitions that were found while the job ran.
+        for (number, offset, earliest) in found(restored) {
+            let own = owner(source, number, parallelism) == u32::from(site.subtask);
+            if !own || it.splits.iter().any(|it| it.number == number) {
+                continue;
+            }
+            it.add((number, offset), earliest, source);
         }
         if it.splits.is_empty() {
             it.own_idleness = source.watermarks.idleness_ms.map(IdlenessTimer::new);
@@ -335,9 +344,16 @@ impl SourceReader {
             split: it.number,
             offset: it.offset,
         });
+        let unplaced = self.splits.iter().filter(|it| !placed(it));
+        let unplaced = unplaced.filter_map(|it| {
+            Some(ListItem::Unplaced {
+                split: it.number,
+                earliest: it.fetched.as_ref()?.added?,
+            })
+        });
         OperatorSnapshot {
             keyed: Vec::new(),
-            list: splits.collect(),
+            list: splits.chain(unplaced).collect(),
         }
     }
 
@@ -373,12 +389,24 @@ impl SourceReader {
 
 /// The subtask that reads a split: for partitions of a topic by
 /// `KafkaSourceEnumerator.getSplitOwner`.
-fn owner(source: &SourceSpec, number: u16, parallelism: u32) -> u32 {
+pub(super) fn owner(source: &SourceSpec, number: u16, parallelism: u32) -> u32 {
     let first = source.kafka.as_ref().map_or(0, |it| {
         let hash = string_hash(&it.topic).wrapping_mul(31) & i32::MAX;
         hash.unsigned_abs() % parallelism
     });
     (first + u32::from(number)) % parallelism
+}
+
+/// The splits that snapshots hold: the offset, if one was known, and whether it begins at its start.
+fn found<'r>(
+    restored: &'r [&OperatorSnapshot],
+) -> impl Iterator<Item = (u16, Option<u64>, bool)> + 'r {
+    let items = restored.iter().flat_map(|it| &it.list);
+    items.filter_map(|it| match it {
+        ListItem::Split { split, offset } => Some((*split, Some(*offset), false)),
+        ListItem::Unplaced { split, earliest } => Some((*split, None, *earliest)),
+        _ => None,
+    })
 }
 
 fn restored_offset(restored: &[&OperatorSnapshot], number: u16) -> Option<u64> {

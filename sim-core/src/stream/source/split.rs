@@ -76,6 +76,10 @@ pub(super) struct Fetched {
     pub(super) records: VecDeque<Record>,
     /// Where it begins is not known yet.
     pub(super) unplaced: bool,
+    /// It was given to the reader while the job ran: whether it begins at its start, whatever the
+    /// source's starting offsets are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) added: Option<bool>,
     /// Records of the partition that are not fetched yet, as far as is known.
     pub(super) lag: u64,
 }
@@ -98,7 +102,9 @@ impl SplitReader {
             WatermarkStrategy::Punctuated => Generator::Punctuated,
             WatermarkStrategy::Listed => Generator::Listed(None),
         };
-        let fetched = matches!(split, Some(SplitSpec::Partition)).then(|| {
+        // Partitions that were added to a topic are not among the splits of the file.
+        let partition = matches!(split, Some(SplitSpec::Partition)) || source.kafka.is_some();
+        let fetched = partition.then(|| {
             Box::new(Fetched {
                 unplaced: restored.is_none(),
                 ..Fetched::default()
@@ -123,11 +129,14 @@ impl SplitReader {
 
     /// When the next record can be read, ns; none after the last.
     pub(super) fn arrival(&self, source: &SourceSpec) -> Option<Nanos> {
+        if let Some(fetched) = &self.fetched {
+            // What was fetched can be read.
+            return fetched.records.front().map(|_| 0);
+        }
         match source.splits.get(usize::from(self.number))? {
             SplitSpec::Records(records) => at(records, self.offset).map(|it| it.arrives),
             SplitSpec::Generated(it) => generated_arrival(it, self.offset),
-            // What was fetched can be read.
-            SplitSpec::Partition => self.fetched.as_ref()?.records.front().map(|_| 0),
+            SplitSpec::Partition => None,
         }
     }
 
@@ -156,13 +165,16 @@ impl SplitReader {
         wall_ms: i64,
         source: &SourceSpec,
     ) -> Option<Option<Record>> {
+        if self.fetched.is_some() {
+            return self.take_fetched(wall_ms, source.time).map(Some);
+        }
         let input = match source.splits.get(usize::from(self.number))? {
             SplitSpec::Records(records) => *at(records, self.offset)?,
             SplitSpec::Generated(it) => {
                 let weights = self.zipf.as_ref().map(|it| it.as_slice());
                 generated(it, weights, place, self.number, self.offset)?
             }
-            SplitSpec::Partition => return self.take_fetched(wall_ms, source.time).map(Some),
+            SplitSpec::Partition => return None,
         };
         let origin = Origin {
             source: place.operator as u16,

@@ -4,6 +4,7 @@
 //! watermarks, and `IndexedCombinedWatermarkStatus` for a head with two inputs.
 
 use super::{Io, Moment, Task};
+use crate::kafka::embed::Begin;
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::stream::element::{Element, Record};
 use crate::stream::job::Job;
@@ -25,6 +26,24 @@ impl Task {
             self.arm_tick(job, at.now);
         }
         self.moved(tick, job, io)
+    }
+
+    /// A source reads these partitions too, from their start or from where it begins; those that it
+    /// did not read before are returned.
+    pub(crate) fn add_splits(
+        &mut self,
+        found: (&[u16], bool),
+        job: &Job,
+        at: Moment,
+    ) -> Vec<(u16, Begin)> {
+        let Some(source) = self.chain.source() else {
+            return Vec::new();
+        };
+        let added = source.add_splits(found, at.wall_ms, job);
+        if source.needs_tick() {
+            self.arm_tick(job, at.now);
+        }
+        added
     }
 
     /// A source's status and watermark go out.

@@ -1,6 +1,7 @@
 //! A TaskManager's tasks and the Kafka clients that they use.
 
 use super::TaskManager;
+use crate::kafka::embed::Begin;
 use crate::stream::clients::{Clients, Outcome, Owner};
 use crate::stream::job::Job;
 use crate::stream::node::StreamCx;
@@ -43,19 +44,45 @@ impl TaskManager {
     pub(super) fn read_topic(
         &mut self,
         (task, attempt): (TaskId, Attempt),
-        partitions: &[(u16, Option<i64>)],
+        partitions: &[(u16, Begin)],
         cx: &mut StreamCx<'_>,
     ) {
-        let head = self.job.graph.vertices.get(task.vertex as usize);
-        let head = head.and_then(|it| it.operators.first()).copied();
-        if let Some(operator) = head.filter(|_| !partitions.is_empty()) {
-            let owner = Owner {
-                task,
-                attempt,
-                operator,
-            };
+        if let Some(owner) = self
+            .reader(task, attempt)
+            .filter(|_| !partitions.is_empty())
+        {
             self.with_clients(cx, |it, job, cx| it.read(owner, partitions, job, cx));
         }
+    }
+
+    /// The source of a task as the owner of a client.
+    fn reader(&self, task: TaskId, attempt: Attempt) -> Option<Owner> {
+        let head = self.job.graph.vertices.get(task.vertex as usize);
+        let operator = head.and_then(|it| it.operators.first()).copied()?;
+        Some(Owner {
+            task,
+            attempt,
+            operator,
+        })
+    }
+
+    /// The JobManager gives a task's source partitions that were found (`AddSplitEvent`).
+    pub(super) fn add_splits(
+        &mut self,
+        (id, attempt): (TaskId, Attempt),
+        found: (&[u16], bool),
+        dirty: &mut BTreeSet<TaskId>,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
+        let Some(task) = self.tasks.get_mut(&id).filter(|it| it.attempt == attempt) else {
+            return;
+        };
+        let added = task.add_splits(found, &job, at);
+        if let Some(owner) = self.reader(id, attempt).filter(|_| !added.is_empty()) {
+            self.with_clients(cx, |it, job, cx| it.assign(owner, &added, job, cx));
+        }
+        dirty.insert(id);
     }
 
     /// Tells tasks what came of their clients, and consumers whether to poll; returns whether a task

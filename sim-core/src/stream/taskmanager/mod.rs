@@ -7,6 +7,7 @@
 //! the copies are gone with the process. Left out: memory, slots of several jobs, what writing the
 //! copies costs, the partition tracker; a task that is cancelled is gone at once.
 
+mod carry;
 mod clients;
 mod traffic;
 

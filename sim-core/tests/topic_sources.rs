@@ -1,0 +1,229 @@
+//! Sources of topics: partitions that are added while a job reads.
+
+mod support;
+
+use support::{assert_good, changed, holds, reached, sweep, told};
+
+const NEW: &str = include_str!("../../scenarios/job-new-partition.toml");
+
+/// The story without what it states of its end.
+fn without_end() -> String {
+    let end = NEW.find("[[expect]]\nthat =");
+    NEW[..end.expect("the story states its end")].to_owned()
+}
+
+const CRASH: &str = "at = \"57s\"\ndo = \"crash\"\nnode = \"tm2\"\nfor = \"5s\"\n";
+
+#[test]
+fn a_new_partition_is_found_and_read_once() {
+    let report = holds("new", NEW);
+    assert_eq!(reached(&report, "partitions-discovered"), 1);
+}
+
+/// The reader dies before a checkpoint holds the partition that it was given: it is given it again.
+#[test]
+fn a_partition_that_no_checkpoint_holds_is_given_again() {
+    let early = [(CRASH, &*CRASH.replace("57s", "43s"))];
+    told(
+        "early",
+        &without_end(),
+        &early,
+        &[
+            "finds.splits == 3 and blind.splits == 2 and job.restarts > 0",
+            "all-store.committed == 7000 and all-store.duplicates == 0",
+            "some-store.committed == 5294",
+        ],
+    );
+}
+
+/// With high availability a new JobManager knows what the checkpoint held, and an enumerator that
+/// begins asks once, whatever its interval is.
+#[test]
+fn an_enumerator_that_begins_again_asks_at_once() {
+    let crash = CRASH.replace("tm2", "jm");
+    let lasting = [
+        (CRASH, &*crash),
+        (
+            "[stream.config]",
+            "[stream.config]\n\"high-availability.type\" = \"zookeeper\"",
+        ),
+    ];
+    told(
+        "lasting",
+        &without_end(),
+        &lasting,
+        &[
+            "finds.splits == 3 and blind.splits == 2 @ 56s",
+            "finds.splits == 3 and blind.splits == 3 and job.attempt == 2",
+            "all-store.committed == 7000 and all-store.duplicates == 0",
+            "some-store.committed == 7000 and some-store.duplicates == 0",
+        ],
+    );
+}
+
+/// A job that has nothing to go back to takes all partitions for its first ones, which are read from
+/// where the source begins.
+#[test]
+fn without_a_checkpoint_every_partition_is_a_first_one() {
+    let crash = CRASH.replace("tm2", "jm");
+    let latest = "kafka = \"orders\"\nstarting-offsets = \"latest\"";
+    let anew = |from: &str| -> String {
+        let text = changed("anew", &without_end(), &[(CRASH, &crash)]);
+        changed("from", &text, &[("kafka = \"orders\"", from)])
+    };
+    told(
+        "earliest",
+        &anew("kafka = \"orders\""),
+        &[],
+        &[
+            "finds.splits == 3 and blind.splits == 3",
+            "some-store.committed > 7000",
+            "blind.records-in == 7000",
+        ],
+    );
+    // What was sent before it began again is not read.
+    told(
+        "latest",
+        &anew(latest),
+        &[],
+        &[
+            "finds.splits == 3 and blind.splits == 3",
+            "blind.records-in < 2500 and finds.records-in < 2500",
+        ],
+    );
+}
+
+/// What is found while the job runs is read from its start, also by a source that began at the end.
+#[test]
+fn a_partition_that_is_found_is_read_from_its_start() {
+    let latest = "kafka = \"orders\"\nstarting-offsets = \"latest\"";
+    let text = changed("latest", &without_end(), &[("kafka = \"orders\"", latest)]);
+    told("latest", &text, &[], &["all-store.committed == 7000"]);
+}
+
+/// Another parallelism: each partition goes on where the savepoint has it, at another subtask.
+#[test]
+fn a_found_partition_moves_with_the_parallelism() {
+    let rescale = "at = \"57s\"\ndo = \"rescale\"\noperator = \"finds\"\nparallelism = 3\n";
+    let more = [
+        (CRASH, rescale),
+        ("task-managers = 2", "task-managers = 3"),
+        (
+            "name = \"all\"\n",
+            "name = \"all\"\npartition = \"rebalance\"\n",
+        ),
+    ];
+    told(
+        "rescaled",
+        &without_end(),
+        &more,
+        &[
+            "finds.splits == 3 and finds.running == 3",
+            "all-store.committed == 7000 and all-store.duplicates == 0",
+        ],
+    );
+}
+
+/// A cluster that cannot be asked fails the job, which then asks again.
+#[test]
+fn a_question_that_nobody_answers_fails_the_job() {
+    let cut = "at = \"57s\"\ndo = \"link\"\nfrom = \"jm\"\nto = [\"b1\", \"b2\", \"b3\"]\ncut = true\n\
+               for = \"70s\"\n";
+    let text = changed("cut", &without_end(), &[(CRASH, cut), ("110s", "180s")]);
+    let report = told(
+        "cut",
+        &text,
+        &[],
+        &[
+            "job.restarts == 0 @ 119s",
+            "job.restarts == 1 @ 125s",
+            "finds.splits == 3 and job.status == RUNNING",
+            "all-store.committed == 7000 and all-store.duplicates == 0",
+        ],
+    );
+    assert_eq!(reached(&report, "restart"), 1);
+}
+
+/// A split has its own watermark: a partition in which nothing stands holds back the watermark of
+/// the subtask that reads it, unless the source says when a split is idle.
+#[test]
+fn an_empty_new_partition_holds_the_watermark_back() {
+    let marked = |idleness: &str| {
+        let watermark = format!("watermark = {{ kind = \"ascending\"{idleness} }}\n");
+        let finds = "[[stream.source]]\nname = \"finds\"\n";
+        let one = [
+            (finds, &*format!("{finds}parallelism = 1\n{watermark}")),
+            // The producer never knows of it.
+            ("config = { \"metadata.max.age.ms\" = 2_000 }\n", ""),
+            (CRASH, &*CRASH.replace("57s", "108s")),
+        ];
+        changed("marked", &without_end(), &one)
+    };
+    told(
+        "stuck",
+        &marked(""),
+        &[],
+        &[
+            "finds.watermark > 38_000 and finds.watermark < 39_000 @ 39s",
+            "finds.watermark > 39_000 and finds.watermark < 41_000 @ 60s",
+        ],
+    );
+    told(
+        "idle",
+        &marked(", idleness = \"5s\""),
+        &[],
+        &[
+            "finds.watermark > 39_000 and finds.watermark < 41_000 @ 44s",
+            "finds.watermark > 58_000 @ 60s",
+        ],
+    );
+}
+
+/// The default is five minutes: a job that is younger asks for nothing.
+#[test]
+fn a_young_job_asks_for_nothing() {
+    let default = [(
+        "config = { \"partition.discovery.interval.ms\" = 10_000 }\n",
+        "",
+    )];
+    let text = without_end();
+    let text = &text[..text.find("[[expect]]").expect("it states something")];
+    told(
+        "default",
+        text,
+        &default,
+        &["finds.splits == 2", "all-store.committed == 5294"],
+    );
+    let long = [default[0], ("duration = \"110s\"", "duration = \"6min\"")];
+    told(
+        "long",
+        text,
+        &long,
+        &[
+            "finds.splits == 2 @ 299s",
+            "finds.splits == 3 and all-store.committed == 7000",
+        ],
+    );
+}
+
+/// A topic grows under a job between two topics, and anything fails.
+#[test]
+fn nothing_of_a_new_partition_is_lost_or_repeated_whatever_fails() {
+    let grows = [
+        (
+            "kafka = \"clicks\"",
+            "kafka = \"clicks\"\nconfig = { \"partition.discovery.interval.ms\" = 3_000 }",
+        ),
+        (
+            "start = \"10s\", limit = 1_000 }",
+            "start = \"10s\", limit = 1_000 }\nconfig = { \"metadata.max.age.ms\" = 2_000 }",
+        ),
+    ];
+    let text = changed(
+        "grows",
+        include_str!("../../scenarios/sweep-job-kafka.toml"),
+        &grows,
+    ) + "[[timeline]]\nat = \"15s\"\ndo = \"create-partitions\"\ntopic = \"clicks\"\ncount = 5\n";
+    let reached = ["restart", "restored", "partitions-discovered", "commit"];
+    assert_good(&sweep(&text, 0..5, |it| it), &reached);
+}
