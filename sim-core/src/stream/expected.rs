@@ -299,6 +299,7 @@ mod tests {
                 guarantee: Guarantee::None,
                 batch: 1,
                 kafka: None,
+                id_prefix: None,
             }),
             1,
         );

@@ -223,6 +223,8 @@ pub enum FilterFunction {
     DivisibleBy(i64),
     /// These keys.
     Keys(Vec<super::element::Key>),
+    /// About one in n, by a hash of the record: a replay takes the same ones.
+    OneIn(u32),
 }
 
 /// Keyed state of a process function.
@@ -258,6 +260,17 @@ pub enum ProcessFunction {
         /// By which clock.
         clock: TimeDomain,
     },
+    /// `MapState`: the n greatest of the values that are there (`RetractableTopNFunction`).
+    Top(u32),
+}
+
+impl ProcessFunction {
+    /// Whether a row that takes another back is taken out of the state, as by SQL's operators.
+    #[must_use]
+    pub fn takes_back(&self) -> bool {
+        use ProcessFunction::{Count, Sum, Top};
+        matches!(self, Count | Sum | Top(_))
+    }
 }
 
 /// A join.
@@ -465,6 +478,9 @@ pub struct SinkSpec {
     /// It writes to a topic, and not to a store of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Box<KafkaSink>>,
+    /// `transactionalIdPrefix`, if it is not the sink's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_prefix: Option<String>,
 }
 
 /// How a sink writes.

@@ -28,7 +28,7 @@ use super::rules::window::aggregate::Value;
 use super::rules::window::machine::Purge;
 use super::snapshot::OperatorSnapshot;
 use super::spec::{FilterFunction, MapFunction, OperatorKind};
-use crate::kernel::Nanos;
+use crate::kernel::{Nanos, Purpose, below, draw};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -274,11 +274,19 @@ fn mapped(function: MapFunction, mut record: Record) -> Record {
     record
 }
 
-fn passes(function: &FilterFunction, record: &Record) -> bool {
+/// Which records a sample takes.
+const SAMPLE: Purpose = Purpose::named("sample");
+
+fn passes(function: &FilterFunction, record: &Record, seed: u64) -> bool {
     match function {
         FilterFunction::AtLeast(n) => number(&record.value) >= *n,
         FilterFunction::DivisibleBy(n) => number(&record.value).checked_rem(*n) == Some(0),
         FilterFunction::Keys(keys) => keys.contains(&record.key),
+        FilterFunction::OneIn(n) => {
+            let (key, value) = (u64::from(record.key.0), number(&record.value));
+            let (value, time) = (value.cast_unsigned(), record.timestamp.cast_unsigned());
+            below(draw(seed, SAMPLE, key, value, time), u64::from(*n)) == 0
+        }
     }
 }
 
@@ -289,7 +297,7 @@ impl Plain {
             Some(OperatorKind::Map(function)) => outs.main.push(mapped(*function, record)),
             Some(OperatorKind::Filter(function)) => {
                 outs.main
-                    .extend(Some(record).filter(|it| passes(function, it)));
+                    .extend(Some(record).filter(|it| passes(function, it, job.seed)));
             }
             Some(OperatorKind::FlatMap { copies }) => {
                 for _ in 1..*copies {

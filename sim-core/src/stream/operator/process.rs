@@ -9,8 +9,9 @@
 //! since it is put back as a whole. The RocksDB backend's clean-up at compaction is left out. A
 //! timer is kept for the last record of a key alone: one of an earlier record would find that
 //! another came and do nothing (Flink's documentation has this example). A row of a changelog that
-//! takes another back is taken off counts and sums, as by an aggregate of Flink SQL; other
-//! functions see a record like any other.
+//! takes another back is taken off counts and sums, as by an aggregate of Flink SQL, and leaves the
+//! greatest values (`RetractableTopNFunction`; the whole list is put out each time, not its changes);
+//! other functions see a record like any other.
 
 use super::groups::Groups;
 use super::{KeyedState, OperatorSnapshot, Outs, Site, StateSize, number};
@@ -156,10 +157,7 @@ impl ProcessTask {
             .ok_or(TaskFailure::UserCode)?;
         if let Some(value) = said {
             record.value = value;
-            if matches!(
-                self.spec.function,
-                ProcessFunction::Count | ProcessFunction::Sum
-            ) {
+            if self.spec.function.takes_back() {
                 record.kind = RowKind::Insert;
             }
             outs.main.push(record);
@@ -273,6 +271,18 @@ impl ProcessTask {
                 let excess = last.len().saturating_sub(most as usize);
                 last.drain(..excess);
                 Some(Value::Values(last.clone()))
+            }
+            (KeyState::Last(all), ProcessFunction::Top(most)) => {
+                let all = Arc::make_mut(all);
+                // The greatest first; what was taken back leaves a place for the next.
+                let place = all.partition_point(|it| *it > value);
+                match sign {
+                    1 => all.insert(place, value),
+                    _ if all.get(place) == Some(&value) => drop(all.remove(place)),
+                    _ => {}
+                }
+                let best = all.iter().take(most as usize);
+                Some(Value::Values(best.copied().collect()))
             }
             (KeyState::Last(last), _) => Some(Value::Values(last.to_vec())),
         };
@@ -476,7 +486,7 @@ fn unseen() -> Kept {
 fn begin(function: ProcessFunction) -> Kept {
     let state = match function {
         ProcessFunction::Distinct => KeyState::Seen(Arc::default()),
-        ProcessFunction::Last(_) => KeyState::Last(Arc::default()),
+        ProcessFunction::Last(_) | ProcessFunction::Top(_) => KeyState::Last(Arc::default()),
         ProcessFunction::Max => KeyState::Number(i64::MIN),
         ProcessFunction::Silence { .. } => KeyState::Waits(Arc::default()),
         ProcessFunction::Count | ProcessFunction::Sum | ProcessFunction::FailOn(_) => {

@@ -279,6 +279,7 @@ operator! { required,
         "at-least" => at_least: i64, optional, "Those whose value is this or more.";
         "divisible-by" => divisible_by: i64, optional, "Those whose value is divisible by this.";
         "keys" => keys: Vec<At<KeyName>>, optional, "Those with one of these keys.";
+        "one-in" => one_in: u32, optional, "About one in so many, by a hash of key, value and time: a sample. A replay takes the same ones.";
     }
 }
 
@@ -331,6 +332,7 @@ choice! {
         "max" => Max, "ReducingState: the greatest value so far.";
         "distinct" => Distinct, "MapState: only the first record of each key and value passes.";
         "last" => Last, "ListState: the last n values.";
+        "top" => Top, "MapState: the n greatest of the values that are there, the greatest first; a row that is taken back leaves.";
         "fail-on" => FailOn, "Passes records on and throws an exception at the value n (a poison record).";
         "count-with-timeout" => CountWithTimeout, "Counts a key's records, and puts the count out when none has come for a while, by a timer.";
     }
@@ -418,6 +420,7 @@ operator! { required,
     pub(crate) struct RawSink {
         "guarantee" => guarantee: GuaranteeWord, optional, "How it writes (default at-least-once).";
         "transaction-timeout" => timeout: Millis, optional, "With exactly-once: the store aborts a transaction that is open for so long (transaction.timeout.ms, default 1h).";
+        "transactional-id-prefix" => id_prefix: String, optional, "With exactly-once: what its transactional ids begin with (setTransactionalIdPrefix, default the sink's name).";
         "store" => store: String, optional, "Name of the node that it writes to (default NAME-store).";
         "batch" => batch: u32, optional, "Most rows of one request (default 100).";
         "kafka" => kafka: String, optional, "The topic of [kafka] that it writes to (KafkaSink), in place of a store of its own.";

@@ -108,10 +108,11 @@ pub(super) fn filter(
         doc.at_least.as_ref().map(|at| &at.span),
         doc.divisible_by.as_ref().map(|at| &at.span),
         doc.keys.as_ref().map(|at| &at.span),
+        doc.one_in.as_ref().map(|at| &at.span),
     ];
     let given: Vec<_> = spans.into_iter().flatten().collect();
-    let expected = "exactly one of at-least, divisible-by, keys";
-    let any = ["at-least", "divisible-by", "keys"]
+    let expected = "exactly one of at-least, divisible-by, keys, one-in";
+    let any = ["at-least", "divisible-by", "keys", "one-in"]
         .iter()
         .any(|key| doc.has(key));
     if let [_, second, ..] = given.as_slice() {
@@ -127,8 +128,16 @@ pub(super) fn filter(
         let problem = Problem::bad_value("nothing is divisible by 0", "another number");
         reader.report(&at.span, problem);
     }
+    if let Some(at) = &doc.one_in
+        && at.value == 0
+    {
+        let problem = Problem::bad_value("one in 0 is none", "a number from 1");
+        reader.report(&at.span, problem);
+    }
     OperatorKind::Filter(if let Some(at) = &doc.divisible_by {
         FilterFunction::DivisibleBy(at.value)
+    } else if let Some(at) = &doc.one_in {
+        FilterFunction::OneIn(at.value.max(1))
     } else if let Some(at) = &doc.keys {
         let names = at.value.iter().map(|name| name.value.0.as_str());
         FilterFunction::Keys(names.map(|name| keys.key(Some(name))).collect())
@@ -156,7 +165,7 @@ pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> Operator
     let word = doc.function.as_ref().map(|at| at.value);
     let n = doc.n.as_ref();
     match word {
-        Some(ProcessWord::Last | ProcessWord::FailOn) => {
+        Some(ProcessWord::Last | ProcessWord::Top | ProcessWord::FailOn) => {
             needed(n, "n", (doc, &raw.span), "a whole number", reader);
         }
         Some(_) => foreign(n, "n", "this function", reader),
@@ -183,6 +192,7 @@ pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> Operator
         Some(ProcessWord::Max) => ProcessFunction::Max,
         Some(ProcessWord::Distinct) => ProcessFunction::Distinct,
         Some(ProcessWord::Last) => ProcessFunction::Last(small(n, 1, MOST, reader)),
+        Some(ProcessWord::Top) => ProcessFunction::Top(small(n, 1, MOST, reader)),
         Some(ProcessWord::FailOn) => ProcessFunction::FailOn(n.map_or(0, |at| at.value)),
         Some(ProcessWord::CountWithTimeout) => ProcessFunction::Silence {
             after: timeout.map_or(1, |at| at.value.0.max(1)),
@@ -403,6 +413,8 @@ pub(super) fn sink(raw: &At<RawSink>, cluster: Cluster<'_>, reader: &mut Reader<
     if !exact {
         let kind = "this guarantee, which has no transactions";
         foreign(doc.timeout.as_ref(), "transaction-timeout", kind, reader);
+        let prefix = doc.id_prefix.as_ref();
+        foreign(prefix, "transactional-id-prefix", kind, reader);
     }
     if let Some(at) = doc.timeout.as_ref().filter(|at| at.value.0 <= 0) {
         let problem = Problem::bad_value("a transaction needs some time", "a time above 0");
@@ -433,5 +445,6 @@ pub(super) fn sink(raw: &At<RawSink>, cluster: Cluster<'_>, reader: &mut Reader<
         },
         batch: doc.batch.as_ref().map_or(100, |at| at.value.clamp(1, MOST)),
         kafka: topics::sink(raw, cluster, reader).map(Box::new),
+        id_prefix: doc.id_prefix.as_ref().map(|at| at.value.clone()),
     }
 }

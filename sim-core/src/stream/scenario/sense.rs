@@ -8,9 +8,7 @@ use crate::stream::config::CheckpointingMode;
 use crate::stream::rules::assigner::Assigner;
 use crate::stream::rules::join::window::JoinType;
 use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
-use crate::stream::spec::{
-    Guarantee, JobSpec, JoinSpec, OperatorKind, Output, ProcessFunction, WatermarkStrategy,
-};
+use crate::stream::spec::{Guarantee, JobSpec, JoinSpec, OperatorKind, Output, WatermarkStrategy};
 
 /// Looks at the whole job; `order` is that of the operators in it.
 pub(super) fn check(
@@ -70,10 +68,7 @@ fn changelogs(drafts: &[Draft<'_>], order: &[usize], reader: &mut Reader<'_>) {
         let any = left.clone().or_else(|| right.clone());
         changes[*at] = match &draft.kind {
             OperatorKind::Window(it) => it.refine.retracting,
-            OperatorKind::Process(it) => {
-                let absorbs = matches!(it.function, ProcessFunction::Count | ProcessFunction::Sum);
-                left.is_some() && !absorbs
-            }
+            OperatorKind::Process(it) => left.is_some() && !it.function.takes_back(),
             OperatorKind::Join(JoinSpec::Table { join, .. }) => {
                 any.is_some() || !matches!(join, JoinType::Inner | JoinType::Semi)
             }

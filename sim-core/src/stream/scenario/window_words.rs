@@ -110,6 +110,7 @@ choice! {
         "count" => Count, "How many there are.";
         "min" => Min, "The least value.";
         "max" => Max, "The greatest value.";
+        "average" => Average, "The mean of their values, cut to a whole number; sum and count are kept.";
         "elements" => Elements, "All values, in the order of their arrival (ProcessWindowFunction).";
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn window(raw: &At<RawWindow>, reader: &mut Reader<'_>) -> OperatorKi
             Some(AggregateWord::Count) => Aggregate::Count,
             Some(AggregateWord::Min) => Aggregate::Min,
             Some(AggregateWord::Max) => Aggregate::Max,
+            Some(AggregateWord::Average) => Aggregate::Average,
             Some(AggregateWord::Elements) => Aggregate::Elements,
         },
         evictor,

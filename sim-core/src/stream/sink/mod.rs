@@ -82,11 +82,13 @@ impl SinkWriter {
         _now_ms: i64,
     ) -> Self {
         let operator = job.spec.operators.get(site.operator as usize);
-        let prefix = operator.map_or_else(String::new, |it| it.name.clone());
         let sink = match operator.map(|it| &it.kind) {
             Some(OperatorKind::Sink(it)) => Some(it),
             _ => None,
         };
+        let given = sink.and_then(|it| it.id_prefix.as_ref());
+        let prefix = given.or(operator.map(|it| &it.name));
+        let prefix = prefix.cloned().unwrap_or_default();
         let mode = match sink.map_or(Guarantee::None, |it| it.guarantee) {
             Guarantee::None => Mode::None,
             Guarantee::AtLeastOnce => Mode::AtLeastOnce,

@@ -55,6 +55,7 @@ impl Rig {
             guarantee,
             batch,
             kafka: None,
+            id_prefix: None,
         };
         let job = job_of(OperatorKind::Sink(sink), 1);
         let mut rig = Rig {

@@ -49,6 +49,7 @@ impl Rig {
                 guarantee: Guarantee::None,
                 batch: 1,
                 kafka: None,
+                id_prefix: None,
             }),
             1,
         );

@@ -157,6 +157,7 @@ fn spec(parallelism: [u32; 3], slots: &[u32], set: &[(&str, &str)]) -> JobSpec {
         },
         batch: 1,
         kafka: None,
+        id_prefix: None,
     });
     let mut operators = vec![
         operator("in", source, parallelism[0]),

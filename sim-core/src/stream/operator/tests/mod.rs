@@ -291,11 +291,39 @@ fn process_functions() {
     check(ProcessFunction::Distinct, &numbers(&[4, 9, 6]));
     let last = [vec![4], vec![9], vec![4, 6], vec![6, 4]].map(Value::Values);
     check(ProcessFunction::Last(2), &last);
+    let top = [vec![4], vec![9], vec![6, 4], vec![6, 4]].map(Value::Values);
+    check(ProcessFunction::Top(2), &top);
     check(ProcessFunction::FailOn(5), &numbers(&[4, 9, 6, 4]));
     let job = job(process(ProcessFunction::FailOn(9), None));
     let mut rig = Rig::open(&job, 1, &[], 0);
     assert_eq!(rig.on(of(1, 0, 4)), Ok(()));
     assert_eq!(rig.on(of(1, 0, 9)), Err(TaskFailure::UserCode));
+}
+
+#[test]
+fn what_is_taken_back_leaves_the_greatest_and_the_next_moves_up() {
+    let row = |value, kind| match of(1, 0, value) {
+        Step::Record(side, record) => Step::Record(side, Record { kind, ..record }),
+        other => other,
+    };
+    let (plus, minus) = (RowKind::Insert, RowKind::UpdateBefore);
+    let steps = [(4, plus), (9, plus), (6, plus), (9, minus), (5, minus)];
+    let got = run(
+        process(ProcessFunction::Top(2), None),
+        &steps.map(|(value, kind)| row(value, kind)),
+    );
+    let got: Vec<_> = got.into_iter().map(|it| it.2).collect();
+    let lists: [&[i64]; 5] = [&[4], &[9, 4], &[9, 6], &[6, 4], &[6, 4]];
+    assert_eq!(got, lists.map(|it| Value::Values(it.to_vec())));
+}
+
+#[test]
+fn a_sample_takes_about_one_in_so_many_and_the_same_ones_again() {
+    let steps: Vec<_> = (0..10_000).map(|at| of(1, at, 1)).collect();
+    let sample = || run(OperatorKind::Filter(FilterFunction::OneIn(10)), &steps);
+    let many = sample().len();
+    assert!((900..1_100).contains(&many), "{many}");
+    assert_eq!(sample(), sample());
 }
 
 #[test]

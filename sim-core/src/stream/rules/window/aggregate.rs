@@ -28,6 +28,9 @@ pub enum Aggregate {
     Max,
     /// All of them, in the order of their arrival.
     Elements,
+    /// Their mean, cut to a whole number as by `AVG` of SQL over whole numbers. What is kept is
+    /// (sum, count): two of these make a third, and two means do not make a mean.
+    Average,
 }
 
 /// What a window keeps of its elements.
@@ -37,6 +40,13 @@ pub enum Contents {
     Folded(i64),
     /// The elements.
     Records(Vec<Record>),
+    /// Sum and number of the elements.
+    Mean {
+        /// Their sum.
+        sum: i64,
+        /// How many.
+        count: i64,
+    },
 }
 
 impl Contents {
@@ -44,7 +54,7 @@ impl Contents {
     #[must_use]
     pub fn buffered(&self) -> u64 {
         match self {
-            Contents::Folded(_) => 0,
+            Contents::Folded(_) | Contents::Mean { .. } => 0,
             Contents::Records(records) => records.len() as u64,
         }
     }
@@ -53,7 +63,7 @@ impl Contents {
 /// What a window says.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Value {
-    /// The least or greatest of no elements.
+    /// The least, greatest or mean of no elements.
     Nothing,
     /// A number.
     Number(i64),
@@ -66,7 +76,9 @@ impl Aggregate {
         match (self, so_far) {
             (Aggregate::Count, so_far) => so_far.unwrap_or(0).wrapping_add(1),
             (_, None) => value,
-            (Aggregate::Sum | Aggregate::Elements, Some(sum)) => sum.wrapping_add(value),
+            (Aggregate::Sum | Aggregate::Elements | Aggregate::Average, Some(sum)) => {
+                sum.wrapping_add(value)
+            }
             (Aggregate::Min, Some(least)) => least.min(value),
             (Aggregate::Max, Some(greatest)) => greatest.max(value),
         }
@@ -86,6 +98,10 @@ impl Aggregate {
     pub fn begin(self, record: Record, buffered: bool) -> Contents {
         match buffered || self == Aggregate::Elements {
             true => Contents::Records(vec![record]),
+            false if self == Aggregate::Average => Contents::Mean {
+                sum: record.value,
+                count: 1,
+            },
             false => Contents::Folded(self.fold(None, record.value)),
         }
     }
@@ -95,6 +111,7 @@ impl Aggregate {
     pub fn of_nothing(self, buffered: bool) -> Contents {
         match buffered || self == Aggregate::Elements {
             true => Contents::Records(Vec::new()),
+            false if self == Aggregate::Average => Contents::Mean { sum: 0, count: 0 },
             false => Contents::Folded(0),
         }
     }
@@ -104,6 +121,10 @@ impl Aggregate {
         match contents {
             Contents::Records(all) => all.push(record),
             Contents::Folded(number) => *number = self.fold(Some(*number), record.value),
+            Contents::Mean { sum, count } => {
+                *sum = sum.wrapping_add(record.value);
+                *count += 1;
+            }
         }
     }
 
@@ -117,6 +138,16 @@ impl Aggregate {
                     _ => self.fold(Some(*number), other),
                 };
             }
+            (
+                Some(Contents::Mean { sum, count }),
+                Contents::Mean {
+                    sum: of,
+                    count: more,
+                },
+            ) => {
+                *sum = sum.wrapping_add(of);
+                *count += more;
+            }
             // A window keeps either numbers or elements from its first to its last.
             (contents, other) => *contents = Some(other),
         }
@@ -127,6 +158,7 @@ impl Aggregate {
     pub fn result(self, contents: Option<&Contents>) -> Value {
         let records = match contents {
             Some(Contents::Folded(number)) => return Value::Number(*number),
+            Some(Contents::Mean { sum, count }) => return mean(*sum, *count),
             Some(Contents::Records(records)) => records.as_slice(),
             None => &[],
         };
@@ -137,10 +169,15 @@ impl Aggregate {
                 let folded = values.fold(None, |so_far, it| Some(self.fold(so_far, it)));
                 Value::Number(folded.unwrap_or(0))
             }
+            Aggregate::Average => mean(values.fold(0, i64::wrapping_add), records.len() as i64),
             Aggregate::Min => values.min().map_or(Value::Nothing, Value::Number),
             Aggregate::Max => values.max().map_or(Value::Nothing, Value::Number),
         }
     }
+}
+
+fn mean(sum: i64, count: i64) -> Value {
+    sum.checked_div(count).map_or(Value::Nothing, Value::Number)
 }
 
 #[cfg(test)]
@@ -155,6 +192,7 @@ mod tests {
             (Aggregate::Count, Value::Number(3)),
             (Aggregate::Min, Value::Number(-2)),
             (Aggregate::Max, Value::Number(7)),
+            (Aggregate::Average, Value::Number(3)),
             (Aggregate::Elements, Value::Values(values.to_vec())),
         ] {
             for buffered in [false, true] {
@@ -177,5 +215,9 @@ mod tests {
         }
         assert_eq!(Aggregate::Sum.result(None), Value::Number(0));
         assert_eq!(Aggregate::Max.result(None), Value::Nothing);
+        for buffered in [false, true] {
+            let nothing = Aggregate::Average.of_nothing(buffered);
+            assert_eq!(Aggregate::Average.result(Some(&nothing)), Value::Nothing);
+        }
     }
 }

@@ -263,7 +263,7 @@ impl<K: Ord + Clone, M: Clone> WindowState<K, M> {
     pub fn unshared(&self, before: Option<&Self>) -> usize {
         let contents = |kept: &Kept<M>, _: Option<&Kept<M>>| {
             let records = match &kept.contents {
-                Contents::Folded(_) => 0,
+                Contents::Folded(_) | Contents::Mean { .. } => 0,
                 Contents::Records(records) => size_of_val(records.as_slice()),
             };
             records + size_of_val(kept.said.as_slice())
