@@ -10,9 +10,10 @@ use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::join::RowKind;
 use super::rules::window::aggregate::Value as Said;
 use super::store::Store;
-use super::task::Task;
 use super::task::chain::Link;
-use crate::kernel::{MILLISECOND, World};
+use super::task::{Spent, Task};
+use super::taskmanager::{Counted, Ended};
+use crate::kernel::{MILLISECOND, Nanos, World};
 use crate::scenario::Value;
 use crate::systems::Node;
 use std::collections::BTreeSet;
@@ -47,6 +48,26 @@ fn tasks(
     });
     let tasks = managers.flat_map(|it| it.tasks().values());
     tasks.filter(move |it| it.runs(operator) && subtask.is_none_or(|of| it.id.subtask == of))
+}
+
+/// The ended tasks of the present attempt that an operator, or one subtask of it, ran in.
+fn ended(
+    world: &World<Node>,
+    (operator, subtask): (u32, Option<u16>),
+) -> impl Iterator<Item = &Ended> {
+    let executions = job_manager(world).map(|it| it.executions().iter());
+    let all = executions.into_iter().flatten();
+    let all = all.filter(move |(id, _)| subtask.is_none_or(|of| id.subtask == of));
+    all.flat_map(move |(id, execution)| {
+        let here = machines(world).filter_map(move |it| match it {
+            Machine::TaskManager(it) => it.ended(*id),
+            _ => None,
+        });
+        here.filter(move |it| {
+            let ran = it.operators.iter().any(|it| it.operator == operator);
+            ran && it.attempt == execution.attempt
+        })
+    })
 }
 
 /// The store of a sink.
@@ -164,6 +185,21 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
         let all = tasks(world, whom).flat_map(|it| &it.chain.links);
         all.filter(|it| it.operator == whom.0)
     };
+    // What a task has counted stays when it ends, until its operators run again.
+    let counted = |of: &dyn Fn(&Counted) -> u64| {
+        let past = ended(world, whom).flat_map(|it| it.operators.iter().copied());
+        let past = past.filter(|it| it.operator == whom.0);
+        int(links()
+            .map(Counted::of)
+            .chain(past)
+            .map(|it| of(&it))
+            .sum::<u64>())
+    };
+    let spent = |of: &dyn Fn(Spent) -> Nanos| {
+        let past = ended(world, whom).map(|it| it.spent);
+        let present = tasks(world, whom).map(|it| it.spent(now).1);
+        Value::Time(present.chain(past).map(of).sum())
+    };
     let sum = |of: &dyn Fn(&Link) -> u64| int(links().map(|it| of(&it.link)).sum::<u64>());
     let operator_of = |link: &Link, of: &dyn Fn(&super::operator::Operator) -> u64| match link {
         Link::Operator(it) => of(it),
@@ -175,9 +211,9 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             let least = least.filter(|it| *it != NO_WATERMARK);
             least.map_or(Value::None, Value::Int)
         }
-        OperatorProbe::RecordsIn => int(links().map(|it| it.records_in).sum::<u64>()),
-        OperatorProbe::RecordsOut => int(links().map(|it| it.records_out).sum::<u64>()),
-        OperatorProbe::LateDropped => sum(&|it| operator_of(it, &|it| it.late_dropped())),
+        OperatorProbe::RecordsIn => counted(&|it| it.records_in),
+        OperatorProbe::RecordsOut => counted(&|it| it.records_out),
+        OperatorProbe::LateDropped => counted(&|it| it.late_dropped),
         OperatorProbe::State => sum(&|it| operator_of(it, &|it| it.size().entries)),
         OperatorProbe::StateBytes => sum(&|it| operator_of(it, &|it| it.size().bytes)),
         OperatorProbe::Backlog => {
@@ -193,8 +229,8 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             Link::Source(it) => it.splits().count() as u64,
             _ => 0,
         }),
-        OperatorProbe::Lookups => sum(&|it| operator_of(it, &|it| it.asked().0)),
-        OperatorProbe::Cached => sum(&|it| operator_of(it, &|it| it.asked().1)),
+        OperatorProbe::Lookups => counted(&|it| it.asked.0),
+        OperatorProbe::Cached => counted(&|it| it.asked.1),
         OperatorProbe::BufferSize => {
             let sizes = tasks(world, whom).filter_map(|it| Some(it.input.debloat()?.size()));
             sizes.min().map_or(Value::None, |it| Value::Int(it.into()))
@@ -205,11 +241,8 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             longest.map_or(Value::None, Value::Time)
         }
         OperatorProbe::Running => int(tasks(world, whom).count()),
-        OperatorProbe::Busy => Value::Time(tasks(world, whom).map(|it| it.spent(now).1.busy).sum()),
-        OperatorProbe::Backpressured => {
-            let held = tasks(world, whom).map(|it| it.spent(now).1.backpressured);
-            Value::Time(held.sum())
-        }
+        OperatorProbe::Busy => spent(&|it| it.busy),
+        OperatorProbe::Backpressured => spent(&|it| it.backpressured),
         OperatorProbe::Blocked => {
             let blocked = tasks(world, whom).map(|it| it.input.blocked().count());
             int(blocked.sum::<usize>())

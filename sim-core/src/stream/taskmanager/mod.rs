@@ -16,7 +16,7 @@ use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
 use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
 use super::snapshot::{Handle, TaskSnapshot};
-use super::task::chain::Link;
+use super::task::chain::{ChainLink, Link};
 use super::task::{Io, Moment, Spent, Task};
 use crate::kafka::ids::AddressBook;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
@@ -75,7 +75,7 @@ impl Opening {
 }
 
 /// What a task had come to when it ended (`IOMetrics` in its last `TaskExecutionState`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ended {
     /// In which attempt.
     pub attempt: Attempt,
@@ -89,23 +89,56 @@ pub struct Ended {
     pub watermark: i64,
     /// How it spent its time.
     pub spent: Spent,
+    /// What each of its operators had come to.
+    pub operators: Vec<Counted>,
+}
+
+/// What an operator has counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counted {
+    /// Which, by its number in the job.
+    pub operator: u32,
+    /// Records that it was handed.
+    pub records_in: u64,
+    /// Records that it put out.
+    pub records_out: u64,
+    /// Records that were dropped because they came too late.
+    pub late_dropped: u64,
+    /// Of a lookup join: questions that the table answered, and that its cache did.
+    pub asked: (u64, u64),
+}
+
+impl Counted {
+    /// What an operator of a chain has counted so far.
+    #[must_use]
+    pub fn of(it: &ChainLink) -> Self {
+        let (late_dropped, asked) = match &it.link {
+            Link::Operator(it) => (it.late_dropped(), it.asked()),
+            _ => (0, (0, 0)),
+        };
+        Counted {
+            operator: it.operator,
+            records_in: it.records_in,
+            records_out: it.records_out,
+            late_dropped,
+            asked,
+        }
+    }
 }
 
 impl Ended {
     fn of(task: &Task, now: Nanos) -> Option<Self> {
         let links = &task.chain.links;
         let (head, last) = (links.first()?, links.last()?);
-        let late = links.iter().map(|it| match &it.link {
-            Link::Operator(it) => it.late_dropped(),
-            _ => 0,
-        });
+        let operators: Vec<Counted> = links.iter().map(Counted::of).collect();
         Some(Ended {
             attempt: task.attempt,
             records_in: head.records_in,
             records_out: last.records_out,
-            late_dropped: late.sum(),
+            late_dropped: operators.iter().map(|it| it.late_dropped).sum(),
             watermark: head.watermark,
             spent: task.spent(now).1,
+            operators,
         })
     }
 }
