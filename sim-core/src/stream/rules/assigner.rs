@@ -118,8 +118,8 @@ pub fn window_start(timestamp: i64, offset: i64, size: i64) -> i64 {
     timestamp.saturating_sub(since.unwrap_or(0))
 }
 
-/// Most windows that an element may belong to: our bound, Flink has none.
-const COPIES_MAX: i64 = 10_000;
+/// Most windows that an element may belong to: our bound, Flink has none. A day by seconds has 86,400.
+const COPIES_MAX: i64 = 100_000;
 
 impl Assigner {
     /// Whether its settings make sense.
@@ -146,10 +146,10 @@ impl Assigner {
                 Err("the size of cumulative windows must be a multiple of their step")
             }
             Assigner::Sliding { size, slide, .. } if size / slide >= COPIES_MAX => {
-                Err("an element would belong to 10000 windows or more")
+                Err("an element would belong to 100000 windows or more")
             }
             Assigner::Cumulate { size, step, .. } if size / step >= COPIES_MAX => {
-                Err("an element would belong to 10000 windows or more")
+                Err("an element would belong to 100000 windows or more")
             }
             Assigner::Session { gap } if gap <= 0 => Err("sessions need a gap > 0"),
             _ => Ok(()),

@@ -3,6 +3,7 @@
 
 mod checks;
 mod document;
+mod effort;
 mod expect;
 mod expected_words;
 mod items;
@@ -156,7 +157,7 @@ impl SystemSection for Language {
 
     fn effort(&self, spec: &systems::Spec, duration: Nanos) -> Effort {
         of(spec)
-            .map(|spec| read::effort(spec, duration))
+            .map(|spec| effort::of(spec, duration))
             .unwrap_or_default()
     }
 }

@@ -9,13 +9,11 @@ use super::items::TaskManagers;
 use super::keys::KeyTable;
 use super::topics::Cluster;
 use super::{checks, expect, operators, settings, source, topics, windows};
-use crate::kernel::{MILLISECOND, Nanos};
-use crate::scenario::{At, Effort, NodeName, Problem, Reader, limits, units};
+use crate::scenario::{At, NodeName, Problem, Reader, limits, units};
 use crate::stream::parts::StreamParts;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{
-    InputSpec, JobSpec, JoinSpec, OperatorKind, OperatorSpec, Output, Partitioning, SplitSpec,
-    TaskManagerSpec,
+    InputSpec, JobSpec, JoinSpec, OperatorKind, OperatorSpec, Output, Partitioning, TaskManagerSpec,
 };
 use std::ops::Range;
 
@@ -426,41 +424,4 @@ pub(super) fn usual(down: &Draft<'_>, up: &Draft<'_>) -> Partitioning {
         (false, true) => Partitioning::Forward,
         (false, false) => Partitioning::Rebalance,
     }
-}
-
-/// A rough count of events: records go through every operator in buffers, and each checkpoint
-/// visits every task.
-pub(super) fn effort(spec: &JobSpec, duration: Nanos) -> Effort {
-    let mut records: u64 = 0;
-    for operator in &spec.operators {
-        let OperatorKind::Source(source) = &operator.kind else {
-            continue;
-        };
-        for split in &source.splits {
-            let many = match split {
-                SplitSpec::Records(all) => all.len() as u64,
-                SplitSpec::Generated(it) => {
-                    let span = duration.saturating_sub(it.start);
-                    let many = span / it.gap.max(1);
-                    many.min(it.limit.unwrap_or(u64::MAX))
-                }
-                // The cluster's producers count them.
-                SplitSpec::Partition => 0,
-            };
-            records = records.saturating_add(many);
-        }
-    }
-    let tasks: u64 = spec
-        .operators
-        .iter()
-        .map(|it| u64::from(it.parallelism))
-        .sum();
-    let costly = spec.operators.iter().filter(|it| it.cost > 0).count() as u64;
-    let interval = spec.config.checkpoint_interval.0.max(0).unsigned_abs() * MILLISECOND;
-    let checkpoints = duration.checked_div(interval).unwrap_or(0);
-    let events = records
-        .saturating_mul(1 + costly)
-        .saturating_add(checkpoints.saturating_mul(tasks.saturating_mul(8)))
-        .saturating_add(duration / (10 * MILLISECOND));
-    Effort { events, records }
 }

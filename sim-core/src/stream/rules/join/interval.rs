@@ -53,6 +53,12 @@ impl IntervalBounds {
         })
     }
 
+    /// How many timestamps pair with one of the other side.
+    #[must_use]
+    pub fn width(&self) -> i64 {
+        self.upper.saturating_sub(self.lower).saturating_add(1)
+    }
+
     /// Which right timestamps pair with a left one, first and last.
     #[must_use]
     pub fn around_left(&self, ts: i64) -> (i64, i64) {

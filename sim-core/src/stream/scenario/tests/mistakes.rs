@@ -1,7 +1,7 @@
 //! Mistakes: each is found where it stands, with its code and a sentence that helps.
 
 use super::{BASE, read};
-use crate::scenario::{parse, render};
+use crate::scenario::{Severity, parse, render};
 
 /// What is replaced by what, and what must be said: code, the text at the place, a part of what is
 /// said. One mistake is one problem.
@@ -248,4 +248,82 @@ fn what_is_too_big_is_refused() {
         .collect();
     let (_, problems) = read(&format!("{BASE}{maps}"));
     assert!(problems.iter().any(|it| it.code == "limit-operators"));
+}
+
+/// Records multiply on their way: a run whose loads are small may still be too much for a machine.
+#[test]
+fn what_multiplies_its_records_too_much_is_refused() {
+    let load = |name: &str, rate: u32, keys: u32| {
+        format!("[[stream.source]]\nname = \"{name}\"\nload = {{ rate = {rate}, keys = {keys} }}\n")
+    };
+    let sources = |rate, keys| load("one", rate, keys) + &load("two", rate, keys);
+    let join = |what: &str| {
+        format!("[[stream.join]]\nname = \"a\"\nleft = \"one\"\nright = \"two\"\n{what}\n")
+    };
+    let window = |what: &str| format!("[[stream.window]]\nname = \"a\"\ninput = \"one\"\n{what}\n");
+    let copies = |times: u32| {
+        let both = [("a", "one"), ("b", "a")];
+        let both = both.map(|(name, input)| {
+            format!(
+                "[[stream.flat-map]]\nname = \"{name}\"\ninput = \"{input}\"\ncopies = {times}\n"
+            )
+        });
+        load("one", 1, 1) + &both.concat()
+    };
+    let lists = "window = { kind = \"global\" }\naggregate = \"elements\"\ntrigger = { kind = \"count\", count = 1 }";
+    let spread = |subtasks: u32| {
+        let map = "[[stream.map]]\nname = \"a\"\ninput = \"one\"\nfunction = \"identity\"\npartition = \"broadcast\"";
+        format!("{}{map}\nparallelism = {subtasks}\n", load("one", 1_000, 1))
+    };
+    let last = |n: u32| {
+        let process = "[[stream.process]]\nname = \"a\"\ninput = \"one\"\nfunction = \"last\"";
+        format!("{}{process}\nn = {n}\n", load("one", 1_000, 1))
+    };
+    let sized = "kind = \"window\"\nsize = \"1min\"";
+    let near = |minutes: u32| {
+        format!("kind = \"interval\"\nlower = \"-{minutes}min\"\nupper = \"{minutes}min\"")
+    };
+    let hops = |slide: &str| {
+        window(&format!(
+            "window = {{ kind = \"sliding\", size = \"1d\", slide = \"{slide}\" }}"
+        ))
+    };
+    for (text, fits) in [
+        (copies(100), true),
+        (copies(1_000), false),
+        (sources(1_000, 1_000_000) + &join(sized), true),
+        (sources(1_000, 1) + &join(sized), false),
+        (sources(1_000, 1) + &join("kind = \"table\""), false),
+        (
+            sources(1_000, 1) + &join("kind = \"table\"\nttl = \"1ms\""),
+            true,
+        ),
+        (sources(1_000, 1) + &join(&near(0)), true),
+        (sources(1_000, 1) + &join(&near(10)), false),
+        (sources(1_000, 1) + &join("kind = \"temporal\""), true),
+        (load("one", 1_000, 1) + &hops("1s"), true),
+        (load("one", 1_000, 1_000) + &hops("1s"), false),
+        (load("one", 1_000, 1_000) + &hops("1h"), true),
+        (load("one", 10, 10) + &window(lists), true),
+        (load("one", 1_000, 1) + &window(lists), false),
+        (spread(2), true),
+        (spread(500), false),
+        (last(10), true),
+        (last(100_000), false),
+    ] {
+        let text = format!(
+            "strandline = 1\ntitle = \"t\"\nduration = \"10min\"\n\n[stream]\nslots = 500\n\n{text}\n\
+             [[stream.sink]]\nname = \"out\"\ninput = \"a\"\n"
+        );
+        let found = crate::scenario::parse(&text).diagnostics;
+        let refused = found.iter().any(|it| it.code == "limit-records");
+        let other = found.iter().filter(|it| it.severity == Severity::Error);
+        assert_eq!(
+            other.count(),
+            usize::from(!fits),
+            "{}",
+            render(&found, "test", &text)
+        );
+        assert_eq!(refused, !fits, "{text}");
+    }
 }
