@@ -144,6 +144,7 @@ pub(super) fn aggregate(config: &Value, default: Aggregate) -> Checked<Aggregate
             "count" => Ok(Aggregate::Count),
             "min" => Ok(Aggregate::Min),
             "max" => Ok(Aggregate::Max),
+            "average" | "avg" | "mean" => Ok(Aggregate::Average),
             "list" | "elements" | "none" | "collect" | "group" | "apply" | "pass_through" => {
                 Ok(Aggregate::Elements)
             }
