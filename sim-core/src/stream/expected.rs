@@ -78,7 +78,7 @@ fn fits(expected: &ExpectedRow, found: &Found<'_>) -> bool {
     let row = found.record;
     let window = row.window.map(|it| (it.start, it.end));
     let right = expected.right.as_ref();
-    expected.key == row.key
+    expected.key.is_none_or(|it| row.key == it)
         && expected.value == row.value
         && right.is_none_or(|it| row.right.as_ref() == Some(it))
         && expected.window.is_none_or(|it| window == Some(it))
@@ -105,12 +105,18 @@ fn in_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -> Op
 
 fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -> Option<String> {
     type Group<'a> = (Vec<&'a ExpectedRow>, Vec<Found<'a>>);
-    let mut groups: BTreeMap<(Key, &Value), Group<'_>> = BTreeMap::new();
+    // A row without a key may take one of any key.
+    let keyed = expected.rows.iter().all(|it| it.key.is_some());
+    let mut groups: BTreeMap<(Option<Key>, &Value), Group<'_>> = BTreeMap::new();
     for row in &expected.rows {
-        groups.entry((row.key, &row.value)).or_default().0.push(row);
+        groups
+            .entry((row.key.filter(|_| keyed), &row.value))
+            .or_default()
+            .0
+            .push(row);
     }
     for row in held {
-        let of = (row.record.key, &row.record.value);
+        let of = (keyed.then_some(row.record.key), &row.record.value);
         groups.entry(of).or_default().1.push(*row);
     }
     let mut surplus = None;
@@ -118,6 +124,7 @@ fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -
         // Those that leave less open choose first.
         wanted_rows.sort_by_key(|it| {
             let open = [
+                it.key.is_none(),
                 it.right.is_none(),
                 it.window.is_none(),
                 it.timestamp.is_none(),
@@ -212,7 +219,7 @@ fn value(value: &Value) -> String {
 
 /// What is said of a row.
 struct Words<'a> {
-    key: Key,
+    key: Option<Key>,
     value: &'a Value,
     right: Option<&'a Value>,
     window: Option<(i64, i64)>,
@@ -227,7 +234,10 @@ impl Words<'_> {
         let kind = self
             .kind
             .map_or_else(String::new, |it| format!("{} ", it.short()));
-        let mut text = format!("{kind}{} = {}", spec.keys.name(self.key), value(self.value));
+        let key = self
+            .key
+            .map_or("any key".to_owned(), |it| spec.keys.name(it));
+        let mut text = format!("{kind}{key} = {}", value(self.value));
         // Writing to a text does not fail.
         if let Some(right) = self.right {
             let _ = write!(text, " with {}", value(right));
@@ -268,7 +278,7 @@ fn shown(spec: &JobSpec, found: &Found<'_>) -> String {
     let it = found.record;
     // Of the rows of a window alone there may be several.
     let words = Words {
-        key: it.key,
+        key: Some(it.key),
         value: &it.value,
         right: it.right.as_ref(),
         window: it.window.map(|it| (it.start, it.end)),
@@ -288,6 +298,9 @@ mod tests {
     use crate::stream::protocol::{Packet, StoreRequest, TaskId};
     use crate::stream::spec::{Guarantee, OperatorKind, SinkSpec};
     use crate::stream::testing::{TestCx, job_of};
+
+    /// The key of an expected row that leaves it open.
+    const ANY: u32 = u32::MAX;
 
     /// A row: key, value, start of a window of 10, time.
     type Row = (u32, i64, Option<i64>, Option<i64>);
@@ -330,7 +343,7 @@ mod tests {
         let from = NodeId(1);
         store.on(Input::Message { from, msg }, &mut TestCx::default());
         let expected = expected.iter().map(|(key, value, start, at)| ExpectedRow {
-            key: Key(*key),
+            key: (*key != ANY).then_some(Key(*key)),
             value: Value::Number(*value),
             right: None,
             window: start.map(|start| (start, start + 10)),
@@ -403,6 +416,15 @@ mod tests {
         let other = (0, 1, Some(10), Some(19));
         check(false, &[any, window], &[one, other], None);
         check(false, &[any, one], &[one, other], None);
+        let (free, own) = ((ANY, 1, None, None), (0, 1, None, None));
+        check(false, &[free, own], &[one, (2, 1, None, None)], None);
+        check(true, &[free, free], &[one, (2, 1, None, None)], None);
+        check(
+            false,
+            &[free, free],
+            &[one],
+            Some("it: any key = 1 is missing"),
+        );
         let crossed = (0, 1, Some(0), Some(5));
         check(false, &[window, time], &[one, crossed], None);
         check(false, &[window, time, any], &[other, one, crossed], None);

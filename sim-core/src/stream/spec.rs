@@ -520,7 +520,7 @@ pub struct ExpectedOutput {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ExpectedRow {
     /// Its key.
-    pub key: super::element::Key,
+    pub key: Option<super::element::Key>,
     /// Its value.
     pub value: super::rules::window::aggregate::Value,
     /// The value of the other side of a join.

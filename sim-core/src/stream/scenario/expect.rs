@@ -59,7 +59,10 @@ pub(super) fn read(
 
 fn row(doc: &RawExpectedRow, keys: &mut KeyTable) -> Option<ExpectedRow> {
     Some(ExpectedRow {
-        key: keys.key(doc.key.as_ref().map(|at| at.value.0.as_str())),
+        key: doc
+            .key
+            .as_ref()
+            .map(|at| keys.key(Some(at.value.0.as_str()))),
         value: doc.value.as_ref()?.value.0.clone(),
         right: doc.right.as_ref().map(|at| at.value.0.clone()),
         window: doc

@@ -16,7 +16,7 @@ document! {
 }
 
 document! {
-    /// A row that a sink is to hold. What is left out may be anything, but the key: left out, there is none.
+    /// A row that a sink is to hold. What is left out may be anything.
     pub(crate) struct RawExpectedRow {
         "key" => key: KeyName, optional, "Its key.";
         "value" => value: RowValue, required, "Its value: a number, a list of them, or \"null\".";

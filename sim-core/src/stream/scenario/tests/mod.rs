@@ -121,7 +121,7 @@ fn a_small_job_is_read() {
     assert_eq!(out.inputs[0].partitioning, Partitioning::Rebalance);
     assert_eq!(out.slot_sharing_group, "default");
     let rows = &spec.expected[0].rows;
-    assert_eq!((spec.expected[0].sink, rows[0].key), (2, Key(1)));
+    assert_eq!((spec.expected[0].sink, rows[0].key), (2, Some(Key(1))));
     assert_eq!(rows[1].value, Value::Values(vec![1, 2]));
     assert_eq!(rows[1].window, Some((0, 10_000)));
     assert_eq!(rows[1].timestamp, Some(9_999));
@@ -175,8 +175,8 @@ fn a_load_is_spread_over_splits_and_names_its_keys() {
     assert_eq!(*splits, [made(1_000_000_000, 3), made(1_010_000_000, 2)]);
     // `a` is no key of the load and comes after them.
     assert_eq!(spec.keys.0, ["key-0", "key-1", "key-2", "a"]);
-    assert_eq!(spec.expected[0].rows[0].key, Key(3));
-    assert_eq!(spec.expected[0].rows[1].key, Key(2));
+    assert_eq!(spec.expected[0].rows[0].key, Some(Key(3)));
+    assert_eq!(spec.expected[0].rows[1].key, Some(Key(2)));
 }
 
 #[test]
