@@ -243,7 +243,7 @@ pub(super) fn partitioning(
     let asks = matches!(down.kind, OperatorKind::Lookup(_)) || chosen == Partitioning::Custom;
     if (chosen == Partitioning::Hash || asks) && !up.keyed {
         let message = format!(
-            "`{}` needs a key, and the records of `{}` have none",
+            "`{}` needs a key, and records of `{}` have none",
             units::shorten(&down.name),
             units::shorten(&up.name)
         );

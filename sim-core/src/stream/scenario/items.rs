@@ -17,7 +17,7 @@ pub(crate) struct Millis(pub(crate) i64);
 
 impl Item for Millis {
     fn expected() -> String {
-        "a time such as \"10s\", \"1min\", \"-300ms\" or \"12:07:26\", or a number of milliseconds"
+        "a time such as \"10s\", \"1min\", \"-300ms\", \"12:07:26\" or \"2020-04-15T12:07\", or a number of milliseconds"
             .to_owned()
     }
 
@@ -27,7 +27,7 @@ impl Item for Millis {
             Raw::Text(text) => text,
             _ => return wrong_kind(raw, reader),
         };
-        if let Some(ms) = of_clock(text.trim()) {
+        if let Some(ms) = of_date(text.trim()).or_else(|| of_clock(text.trim())) {
             return Some(Millis(ms));
         }
         // Flink writes a blank before the unit.
@@ -40,6 +40,50 @@ impl Item for Millis {
         reader.report(&raw.span, Problem::bad_value(wrong, Self::expected()));
         None
     }
+}
+
+/// A date, or a date with a time of day, such as `2020-04-15` or `2020-04-15T12:07` (or with a blank
+/// in place of the `T`): milliseconds since 1970 in UTC.
+fn of_date(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = match text.split_once(['T', ' ']) {
+        Some((date, time)) => (date, of_clock(time)?),
+        None => (text, 0),
+    };
+    let parts: Vec<&str> = date.split('-').collect();
+    let &[year, month, day] = parts.as_slice() else {
+        return None;
+    };
+    let number = |part: &str, digits: usize| {
+        let plain = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| part.parse::<i64>().ok()).flatten()
+    };
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let months = [
+        31,
+        28 + i64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
+    let past = usize::try_from(month - 1).ok()?;
+    let legal = (1..=*months.get(past)?).contains(&day) && time < 86_400_000;
+    let before: i64 = months.iter().take(past).sum();
+    // Days before the first of January of a year, in the calendar of today.
+    let days = |year: i64| {
+        let last = year - 1;
+        365 * year + last.div_euclid(4) - last.div_euclid(100) + last.div_euclid(400)
+    };
+    let since = days(year) - days(1970) + before + day - 1;
+    legal.then_some(since * 86_400_000 + time)
 }
 
 /// A time of day such as `12:07`, `12:07:26` or `12:07:26.500`, in milliseconds since midnight.

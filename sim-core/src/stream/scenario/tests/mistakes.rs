@@ -40,7 +40,7 @@ fn in_the_graph() {
     check(PARALLELISM, "partition = \"rebalance\"", "no-key", "\"rebalance\"", "'keyed stream'");
     check(PARALLELISM, "key-by = false", "no-key", "false", "'keyBy()'");
     check("input = \"count\"", "input = \"count\"\nkey-by = true\npartition = \"global\"", "contradiction", "true", "contradict each other");
-    check("{ ts = \"3s\", key = \"a\" }", "{ ts = \"3s\" }", "no-key", "\"clicks\"", "the records of `clicks` have none");
+    check("{ ts = \"3s\", key = \"a\" }", "{ ts = \"3s\" }", "no-key", "\"clicks\"", "and records of `clicks` have none");
     check(PARALLELISM, "parallelism = 200\nmax-parallelism = 128", "bad-value", "200", "must not be smaller than parallelism");
     check(PARALLELISM, "max-parallelism = 40_000", "bad-value", "40_000", "32768");
     check(PARALLELISM, "parallelism = 0", "bad-value", "0", "at least 1");

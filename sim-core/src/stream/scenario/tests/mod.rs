@@ -291,3 +291,36 @@ fn orders_read_back() {
     let cost = super::orders::write(&Order::SetCost { micros: 1_500 }).1;
     assert_eq!(cost, [("cost", "\"1500us\"".to_owned())]);
 }
+
+#[test]
+fn dates_are_counted_from_1970() {
+    let first = |ts: &str| {
+        let text = BASE.replace("ts = \"0.5s\"", &format!("ts = \"{ts}\""));
+        let ((spec, _), problems) = read(&text);
+        let source = spec.operators.iter().find_map(|it| match &it.kind {
+            OperatorKind::Source(it) => Some(it),
+            _ => None,
+        });
+        let record = match source.map(|it| &it.splits[0]) {
+            Some(SplitSpec::Records(all)) => all[0].timestamp,
+            other => panic!("listed records: {other:?}"),
+        };
+        problems.is_empty().then_some(record)
+    };
+    for (ts, ms) in [
+        ("1970-01-01", Some(0)),
+        ("1969-12-31T23:59:59.999", Some(-1)),
+        ("2000-02-29", Some(951_782_400_000)),
+        ("2020-04-15 08:05", Some(1_586_937_900_000)),
+        ("2020-04-15T08:05:00Z", Some(1_586_937_900_000)),
+        ("2020-03-01", Some(1_583_020_800_000)),
+        ("1900-02-29", None),
+        ("2020-13-01", None),
+        ("2020-00-10", None),
+        ("2020-04-31", None),
+        ("2020-04-15T24:00", None),
+        ("2020-4-15", None),
+    ] {
+        assert_eq!(first(ts), ms, "{ts}");
+    }
+}
