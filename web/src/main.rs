@@ -29,6 +29,11 @@ mod theme;
 mod tree;
 mod ui;
 
+// As fast as the standard one for the engine, and 3 KB smaller (gzip).
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 fn main() {
     console_error_panic_hook::set_once();
     hero::start();
