@@ -1,8 +1,8 @@
 //! What the user tells a job as a whole: Flink's command line, as far as it is acted out.
 //!
-//! Follows `CliFrontend`: `flink savepoint`, `stop`, `cancel`, and `run -s -p`; `-o` is the
-//! simulator's own and names the operator that `-p` is meant for. A savepoint's name stands last and
-//! goes on to the end. In an order a command is its text, so that a world without a job does not
+//! Follows `CliFrontend`: `flink savepoint`, `stop`, `cancel`, and `run -n -s -p`. Two options are the
+//! simulator's own: `-o` names the operator that `-p` is meant for, `-u` one that has another uid in
+//! the program now. A savepoint's name stands last and goes on to the end. In an order a command is its text, so that a world without a job does not
 //! link what it means.
 
 use std::fmt;
@@ -23,14 +23,22 @@ pub enum Command {
     /// End the job.
     Cancel,
     /// Submit the job again once it has ended.
-    Run {
-        /// The savepoint that it begins from; `None` to begin from nothing.
-        savepoint: Option<String>,
-        /// The operator that gets another parallelism; `None` for all that are not sources or sinks.
-        operator: Option<String>,
-        /// That parallelism; `None` for the one before.
-        parallelism: Option<u32>,
-    },
+    Run(Run),
+}
+
+/// How a job is submitted again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Run {
+    /// The savepoint that it begins from; `None` to begin from nothing.
+    pub savepoint: Option<String>,
+    /// The operator that gets another parallelism; `None` for all that are not sources or sinks.
+    pub operator: Option<String>,
+    /// That parallelism; `None` for the one before.
+    pub parallelism: Option<u32>,
+    /// The operator whose uid in the program is not the savepoint's.
+    pub new_uid: Option<String>,
+    /// State in the savepoint that no operator takes is left there (`--allowNonRestoredState`).
+    pub allow_non_restored_state: bool,
 }
 
 impl Command {
@@ -40,28 +48,36 @@ impl Command {
         let mut rest = text.strip_prefix("flink ")?;
         let verb;
         (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let (mut operator, mut parallelism, mut name) = (None, None, None);
+        let mut run = Run::default();
         while !rest.is_empty() {
-            let (option, after) = rest.split_once(' ')?;
+            let (option, after) = rest.split_once(' ').unwrap_or((rest, ""));
+            if option == "-n" {
+                (run.allow_non_restored_state, rest) = (true, after);
+                continue;
+            }
+            if after.is_empty() {
+                return None;
+            }
             if option == "-s" {
-                name = Some(after.to_owned());
+                run.savepoint = Some(after.to_owned());
                 break;
             }
             let value;
             (value, rest) = after.split_once(' ').unwrap_or((after, ""));
             match option {
-                "-o" => operator = Some(value.to_owned()),
-                "-p" => parallelism = Some(value.parse().ok()?),
+                "-o" => run.operator = Some(value.to_owned()),
+                "-p" => run.parallelism = Some(value.parse().ok()?),
+                "-u" => run.new_uid = Some(value.to_owned()),
                 _ => return None,
             }
         }
+        if verb == "run" {
+            return Some(Command::Run(run));
+        }
+        // The others have a name and no options.
+        let name = run.savepoint.take();
         match verb {
-            "run" => Some(Command::Run {
-                savepoint: name,
-                operator,
-                parallelism,
-            }),
-            _ if operator.is_some() || parallelism.is_some() => None,
+            _ if run != Run::default() => None,
             "savepoint" => Some(Command::Savepoint { name }),
             "stop" => Some(Command::Stop { name }),
             "cancel" if name.is_none() => Some(Command::Cancel),
@@ -76,19 +92,19 @@ impl fmt::Display for Command {
             Command::Savepoint { name } => ("savepoint", name),
             Command::Stop { name } => ("stop", name),
             Command::Cancel => ("cancel", &None),
-            Command::Run { savepoint, .. } => ("run", savepoint),
+            Command::Run(run) => ("run", &run.savepoint),
         };
         write!(f, "flink {verb}")?;
-        if let Command::Run {
-            operator,
-            parallelism,
-            ..
-        } = self
-        {
-            operator.iter().try_for_each(|it| write!(f, " -o {it}"))?;
-            parallelism
-                .iter()
-                .try_for_each(|it| write!(f, " -p {it}"))?;
+        if let Command::Run(run) = self {
+            let mut operator = run.operator.iter();
+            operator.try_for_each(|it| write!(f, " -o {it}"))?;
+            let mut parallelism = run.parallelism.iter();
+            parallelism.try_for_each(|it| write!(f, " -p {it}"))?;
+            let mut new_uid = run.new_uid.iter();
+            new_uid.try_for_each(|it| write!(f, " -u {it}"))?;
+            if run.allow_non_restored_state {
+                f.write_str(" -n")?;
+            }
         }
         name.iter().try_for_each(|it| write!(f, " -s {it}"))
     }
@@ -111,15 +127,31 @@ mod tests {
             "flink stop -s before the upgrade",
         );
         check(Command::Cancel, "flink cancel");
-        let run = |savepoint, operator: Option<&str>, parallelism| Command::Run {
-            savepoint,
-            operator: operator.map(str::to_owned),
-            parallelism,
+        let run = |savepoint, operator: Option<&str>, parallelism| {
+            Command::Run(Run {
+                savepoint,
+                operator: operator.map(str::to_owned),
+                parallelism,
+                ..Run::default()
+            })
         };
         check(run(None, None, None), "flink run");
         check(run(None, None, Some(4)), "flink run -p 4");
         let text = "flink run -o count -p 3 -s before the upgrade";
         check(run(name(), Some("count"), Some(3)), text);
+        let upgraded = |allow_non_restored_state| {
+            Command::Run(Run {
+                savepoint: name(),
+                new_uid: Some("count".to_owned()),
+                allow_non_restored_state,
+                ..Run::default()
+            })
+        };
+        check(upgraded(false), "flink run -u count -s before the upgrade");
+        check(
+            upgraded(true),
+            "flink run -u count -n -s before the upgrade",
+        );
     }
 
     #[test]
@@ -133,6 +165,8 @@ mod tests {
             "flink run -p",
             "flink run -p x",
             "flink stop -p 3",
+            "flink stop -n",
+            "flink run -u",
             "flink cancel -s noon",
         ] {
             assert_eq!(Command::read(text), None, "{text}");

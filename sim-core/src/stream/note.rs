@@ -136,6 +136,8 @@ pub enum Note {
         checkpoint: i64,
         /// The parallelism of the operators in its attempt.
         parallelism: Arc<Vec<u32>>,
+        /// Operators that were given nothing, though the checkpoint has state of them.
+        forgotten: Vec<u32>,
         /// Its keyed state: operator, key group, what is there.
         state: Vec<(u32, u32, KeyedState)>,
     },

@@ -52,6 +52,9 @@ pub struct Deployment {
     /// flight then has been read since.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub finished: bool,
+    /// Operators that begin without the state that is there for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<u32>,
 }
 
 /// Why a task ended (`ExecutionState` with its cause).

@@ -76,8 +76,12 @@ impl RestoreCheck {
                 task,
                 checkpoint,
                 parallelism,
+                forgotten,
                 state,
-            } => self.compare(*task, *checkpoint, (parallelism, state), world),
+            } => {
+                let attempt = (parallelism.as_slice(), forgotten.as_slice());
+                self.compare(*task, *checkpoint, attempt, state, world)
+            }
             _ => None,
         }
     }
@@ -117,7 +121,8 @@ impl RestoreCheck {
         &mut self,
         task: TaskId,
         checkpoint: i64,
-        (parallelism, state): (&[u32], &[(u32, u32, KeyedState)]),
+        (parallelism, forgotten): (&[u32], &[u32]),
+        state: &[(u32, u32, KeyedState)],
         world: &World<systems::Node>,
     ) -> Option<String> {
         let before = self.checkpoints.get(&checkpoint)?;
@@ -130,7 +135,8 @@ impl RestoreCheck {
             let parallelism = parallelism.get(operator as usize);
             let groups = KeyGroups::new(max, parallelism.copied().unwrap_or(1));
             let range = groups.map(|it| it.range(u32::from(task.subtask)));
-            vertex.operators.contains(&operator) && range.is_ok_and(|it| it.contains(&group))
+            let taken = vertex.operators.contains(&operator) && !forgotten.contains(&operator);
+            taken && range.is_ok_and(|it| it.contains(&group))
         };
         self.compared += 1;
         let after = groups(

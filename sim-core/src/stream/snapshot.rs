@@ -111,6 +111,20 @@ pub struct TaskSnapshot {
 }
 
 impl TaskSnapshot {
+    /// Without the state of some operators.
+    #[must_use]
+    pub fn without(this: Arc<Self>, operators: &[u32]) -> Arc<Self> {
+        if operators.is_empty() {
+            return this;
+        }
+        let mut left = Arc::unwrap_or_clone(this);
+        left.operators.retain(|(it, _)| !operators.contains(it));
+        let files = left.files.iter();
+        let files = files.filter(|it| !operators.contains(&it.operator));
+        left.files = Arc::new(files.cloned().collect());
+        Arc::new(left)
+    }
+
     /// Without what was in flight.
     #[must_use]
     pub fn at_rest(this: Arc<Self>) -> Arc<Self> {
@@ -122,5 +136,33 @@ impl TaskSnapshot {
             files: Arc::clone(&this.files),
             ..TaskSnapshot::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_without_an_operator_has_neither_its_state_nor_its_files() {
+        let files = |operator| BackendFiles {
+            operator,
+            backend: 0,
+            new: Vec::new(),
+            reused: Vec::new(),
+        };
+        let whole = Arc::new(TaskSnapshot {
+            operators: vec![
+                (1, OperatorSnapshot::default()),
+                (2, OperatorSnapshot::default()),
+            ],
+            files: Arc::new(vec![files(1), files(2)]),
+            ..TaskSnapshot::default()
+        });
+        let left = TaskSnapshot::without(Arc::clone(&whole), &[1]);
+        let operators: Vec<u32> = left.operators.iter().map(|it| it.0).collect();
+        let of_files: Vec<u32> = left.files.iter().map(|it| it.operator).collect();
+        assert_eq!((operators, of_files), (vec![2], vec![2]));
+        assert_eq!(TaskSnapshot::without(Arc::clone(&whole), &[]), whole);
     }
 }

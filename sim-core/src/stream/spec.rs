@@ -201,6 +201,25 @@ pub enum OperatorKind {
     Lookup(Arc<LookupSpec>),
 }
 
+impl OperatorKind {
+    /// Whether a checkpoint holds state of it.
+    #[must_use]
+    pub fn holds_state(&self) -> bool {
+        match self {
+            OperatorKind::Source(_)
+            | OperatorKind::Window(_)
+            | OperatorKind::Process(_)
+            | OperatorKind::Join(_) => true,
+            OperatorKind::Sink(it) => it.holds_state(),
+            OperatorKind::Map(_)
+            | OperatorKind::Filter(_)
+            | OperatorKind::FlatMap { .. }
+            | OperatorKind::Watermarks(_)
+            | OperatorKind::Lookup(_) => false,
+        }
+    }
+}
+
 /// A map function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum MapFunction {
@@ -481,6 +500,17 @@ pub struct SinkSpec {
     /// `transactionalIdPrefix`, if it is not the sink's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_prefix: Option<String>,
+}
+
+impl SinkSpec {
+    /// Whether a checkpoint holds state of it.
+    #[must_use]
+    pub fn holds_state(&self) -> bool {
+        matches!(
+            self.guarantee,
+            Guarantee::WriteAheadLog | Guarantee::ExactlyOnce { .. }
+        )
+    }
 }
 
 /// How a sink writes.

@@ -14,7 +14,7 @@ mod trees;
 pub use job::{control, job};
 pub use plot::{finish, plot, plots};
 
-use super::command::Command;
+use super::command::{Command, Run};
 use super::element::Element;
 use super::jobmanager::JobManager;
 use super::node::{Machine, Order};
@@ -197,11 +197,10 @@ pub fn token(packet: &Packet, token: Token) -> Token {
 fn of_job(it: &JobManager) -> Vec<(&'static str, &'static str, Order)> {
     let say = |command: Command| Order::Command(command.to_string());
     let run = |savepoint| {
-        say(Command::Run {
+        say(Command::Run(Run {
             savepoint,
-            operator: None,
-            parallelism: None,
-        })
+            ..Run::default()
+        }))
     };
     if it.status().is_terminal() {
         let last = it.savepoints().last().map(|it| it.name.clone());

@@ -142,6 +142,7 @@ impl JobManager {
             metrics: pending.metrics,
             parallelism: self.parallelism.clone(),
             enumerators: self.discovery.at(checkpoint),
+            forgotten: Vec::new(),
         };
         match pending.name {
             // The user's own: the job itself never goes back to it.

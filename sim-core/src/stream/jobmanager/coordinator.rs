@@ -60,6 +60,9 @@ pub struct Completed {
     /// Partitions that sources had been given while the job ran (`KafkaSourceEnumState`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub enumerators: Enumerated,
+    /// Operators whose state in it no operator of the program takes, as their uids are others now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<u32>,
 }
 
 impl Completed {

@@ -7,12 +7,14 @@
 //! it, so that sinks commit at the next checkpoint (FLIP-203). A job that is submitted again knows
 //! nothing of what was before but the savepoint that it is given, which is its first completed
 //! checkpoint and never discarded (NO_CLAIM). Ids of checkpoints and attempts go on, where in Flink
-//! each job has its own. Left out: `--drain`, a change of the job's graph between stop and start,
-//! the native format, disposal.
+//! each job has its own. An operator may have another uid then: its state finds no taker, which is
+//! refused or allowed (`Checkpoints.loadAndValidateCheckpoint`). Left out: `--drain`, any other change
+//! of the job's graph between stop and start, the native format, disposal. Which operators have
+//! state is known by their kind, where Flink looks whether the savepoint has some.
 
 use super::coordinator::{Completed, Coordinator};
 use super::{JobManager, JobStatus, Moved, alignment, failover};
-use crate::stream::command::Command;
+use crate::stream::command::{Command, Run};
 use crate::stream::node::StreamCx;
 use crate::stream::protocol::Attempt;
 use crate::stream::rules::fault::checkpoint_failures::Taken;
@@ -54,15 +56,7 @@ impl JobManager {
                 self.call(id, name);
             }
             Some(Command::Cancel) => self.cancel_job(cx),
-            Some(Command::Run {
-                savepoint,
-                operator,
-                parallelism,
-            }) => {
-                let after = parallelism.map(|it| self.with_parallelism(operator.as_deref(), it));
-                let after = after.and_then(Result::ok).map(Arc::new);
-                self.run(savepoint.as_deref(), after, cx);
-            }
+            Some(Command::Run(run)) => self.run(&run, cx),
             None => {}
         }
     }
@@ -79,19 +73,18 @@ impl JobManager {
         let status = self.status.name();
         let ended = self.status.is_terminal();
         match command {
-            Command::Run { .. } if !ended => {
+            Command::Run(_) if !ended => {
                 Some(format!("the job is {status}: stop or cancel it first"))
             }
-            Command::Run {
-                savepoint,
-                operator,
-                parallelism,
-            } => {
-                let named = savepoint.as_deref();
+            Command::Run(run) => {
+                let named = run.savepoint.as_deref();
                 let missing = named.filter(|name| self.savepoint_called(name).is_none());
                 let missing = missing.map(|name| format!("there is no savepoint `{name}`"));
-                let after = parallelism.map(|it| self.with_parallelism(operator.as_deref(), it));
-                missing.or_else(|| after.and_then(Result::err))
+                let unmapped = run.new_uid.as_deref().filter(|_| named.is_some());
+                let unmapped = unmapped.filter(|_| !run.allow_non_restored_state);
+                missing
+                    .or_else(|| self.parallelism_of(run).and_then(Result::err))
+                    .or_else(|| self.unmapped(unmapped?))
             }
             _ if ended => Some(format!("the job is {status}")),
             Command::Cancel if self.status == JobStatus::Cancelling => {
@@ -100,6 +93,32 @@ impl JobManager {
             Command::Cancel => None,
             Command::Savepoint { .. } | Command::Stop { .. } => self.stoppable().err(),
         }
+    }
+
+    /// The parallelism that a job is submitted with, if it is another.
+    fn parallelism_of(&self, run: &Run) -> Option<Result<Vec<u32>, String>> {
+        let wanted = run.parallelism?;
+        Some(self.with_parallelism(run.operator.as_deref(), wanted))
+    }
+
+    /// The number of an operator.
+    fn operator_called(&self, name: &str) -> Option<u32> {
+        let mut all = (0..).zip(&self.job.spec.operators);
+        all.find(|(_, it)| it.name == name)
+            .map(|(number, _)| number)
+    }
+
+    /// Why a savepoint is refused that has state of an operator, and no operator of its uid is there.
+    fn unmapped(&self, name: &str) -> Option<String> {
+        let number = self.operator_called(name)?;
+        let operator = self.job.spec.operators.get(number as usize)?;
+        operator.kind.holds_state().then(|| {
+            format!(
+                "Cannot map checkpoint/savepoint state for operator {name} to the new program, because \
+                 the operator is not available in the new program. If you want to allow to skip \
+                 this, you can set the --allowNonRestoredState option on the CLI."
+            )
+        })
     }
 
     /// The newest savepoint of a name.
@@ -149,15 +168,18 @@ impl JobManager {
     }
 
     /// Submits the job again, from a savepoint or from nothing.
-    fn run(
-        &mut self,
-        savepoint: Option<&str>,
-        parallelism: Option<Arc<Vec<u32>>>,
-        cx: &mut StreamCx<'_>,
-    ) {
-        let from = savepoint.and_then(|name| self.savepoint_called(name));
-        let from = from.map(|it| it.done.clone());
-        let parallelism = parallelism.unwrap_or_else(|| self.parallelism.clone());
+    fn run(&mut self, run: &Run, cx: &mut StreamCx<'_>) {
+        let from = run.savepoint.as_deref();
+        let from = from.and_then(|name| self.savepoint_called(name));
+        let mut from = from.map(|it| it.done.clone());
+        let forgotten = run.new_uid.as_deref();
+        let forgotten = forgotten.and_then(|name| self.operator_called(name));
+        if let (Some(from), Some(forgotten)) = (&mut from, forgotten) {
+            from.forgotten.push(forgotten);
+            from.enumerators.retain(|(it, _)| *it != forgotten);
+        }
+        let parallelism = self.parallelism_of(run).and_then(Result::ok);
+        let parallelism = parallelism.map_or_else(|| self.parallelism.clone(), Arc::new);
         self.moved = Moved::default();
         if let Some(from) = &from {
             self.parallelism = from.parallelism.clone();

@@ -15,7 +15,7 @@ use crate::stream::note::{Note, Rule};
 use crate::stream::protocol::{Attempt, Deployment, Packet, TaskEnd, TaskId};
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::snapshot::Handle;
-use crate::stream::spec::{Guarantee, JoinSpec, OperatorKind};
+use crate::stream::spec::{JoinSpec, OperatorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -250,11 +250,13 @@ impl JobManager {
             let restore = self.restore(*task);
             let latest = self.coordinator.latest().map(|it| it.id);
             let finished = restore.iter().any(|it| Some(it.checkpoint) != latest);
+            let forgotten = self.coordinator.latest().map(|it| it.forgotten.clone());
             let deployments = of_node.entry(node).or_default();
             deployments.push(Deployment {
                 task: *task,
                 restore,
                 finished,
+                forgotten: forgotten.unwrap_or_default(),
             });
             self.executions.insert(
                 *task,
@@ -338,10 +340,7 @@ impl JobManager {
             let kind = self.job.spec.operators.get(*it as usize).map(|it| &it.kind);
             match kind {
                 Some(OperatorKind::Source(_) | OperatorKind::Join(JoinSpec::Broadcast)) => true,
-                Some(OperatorKind::Sink(sink)) => matches!(
-                    sink.guarantee,
-                    Guarantee::WriteAheadLog | Guarantee::ExactlyOnce { .. }
-                ),
+                Some(OperatorKind::Sink(sink)) => sink.holds_state(),
                 _ => false,
             }
         })

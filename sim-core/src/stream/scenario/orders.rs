@@ -5,7 +5,7 @@ use crate::kernel::MICROSECOND;
 use crate::scenario::{
     Arg, ArgKind, Args, Problem, Reader, TimelineEntry, Verb, needed, optional, units,
 };
-use crate::stream::command::Command;
+use crate::stream::command::{Command, Run};
 use crate::stream::node::Order;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{JobSpec, OperatorKind};
@@ -78,7 +78,7 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "run-job",
-        doc: "A job that has ended is submitted again (flink run -s -p).",
+        doc: "A job that has ended is submitted again (flink run -n -s -p).",
         args: &[
             MANAGER,
             optional(
@@ -95,6 +95,16 @@ pub(super) const VERBS: &[Verb] = &[
                 "parallelism",
                 ArgKind::Count,
                 "Its new parallelism; left out: the one before.",
+            ),
+            optional(
+                "new-uid",
+                ArgKind::Text,
+                "An operator that has another uid now: its state in the savepoint finds no taker.",
+            ),
+            optional(
+                "allow-non-restored-state",
+                ArgKind::Flag,
+                "Such state is left where it is; left out: the savepoint is refused.",
             ),
         ],
         undo: false,
@@ -156,11 +166,18 @@ pub(super) fn read(
                 let message = "`operator` means nothing without `parallelism`";
                 args.report("operator", Problem::new("contradiction", message), reader);
             }
-            Some(said(&Command::Run {
+            let run = Run {
                 savepoint: called(args, reader),
                 operator,
                 parallelism,
-            }))
+                new_uid: operator_named("new-uid", spec, args, reader),
+                allow_non_restored_state: args.flag("allow-non-restored-state").unwrap_or(false),
+            };
+            if run.new_uid.is_some() && run.savepoint.is_none() {
+                let message = "`new-uid` means nothing without `savepoint`";
+                args.report("new-uid", Problem::new("contradiction", message), reader);
+            }
+            Some(said(&Command::Run(run)))
         }
         _ => None,
     }
@@ -196,10 +213,10 @@ pub(super) fn check(timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
     });
     let taken: BTreeSet<&str> = named.collect();
     for (span, command) in &said {
-        let Command::Run {
+        let Command::Run(Run {
             savepoint: Some(name),
             ..
-        } = command
+        }) = command
         else {
             continue;
         };
@@ -214,20 +231,32 @@ pub(super) fn check(timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
     }
 }
 
+/// The operator that an argument names, if there is one of that name.
+fn operator_named(
+    argument: &'static str,
+    spec: &JobSpec,
+    args: &Args,
+    reader: &mut Reader<'_>,
+) -> Option<String> {
+    let name = args.text(argument)?;
+    if spec.operators.iter().any(|it| it.name == name) {
+        return Some(name);
+    }
+    let message = format!("there is no operator `{}`", units::shorten(&name));
+    let known = spec.operators.iter().map(|it| it.name.as_str());
+    let problem = Problem::new("unknown-name", message).near(&name, known);
+    args.report(argument, problem, reader);
+    None
+}
+
 /// An operator and its new parallelism, as far as they are said.
 fn parallelism(
     spec: &JobSpec,
     args: &Args,
     reader: &mut Reader<'_>,
 ) -> Option<(Option<String>, Option<u32>)> {
-    let operator = args.text("operator");
-    if let Some(name) = &operator
-        && spec.operators.iter().all(|it| it.name != *name)
-    {
-        let message = format!("there is no operator `{}`", units::shorten(name));
-        let known = spec.operators.iter().map(|it| it.name.as_str());
-        let problem = Problem::new("unknown-name", message).near(name, known);
-        args.report("operator", problem, reader);
+    let operator = operator_named("operator", spec, args, reader);
+    if operator.is_none() && args.text("operator").is_some() {
         return None;
     }
     let Some(wanted) = args.count("parallelism") else {
@@ -273,14 +302,16 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             Some(Command::Stop { name }) => ("stop-with-savepoint", savepoint(&name)),
             // What is no command is refused, and never done.
             Some(Command::Cancel) | None => ("cancel-job", Vec::new()),
-            Some(Command::Run {
-                savepoint: name,
-                operator,
-                parallelism,
-            }) => {
-                let mut args = savepoint(&name);
-                args.extend(operator.iter().map(|it| ("operator", units::quote(it))));
+            Some(Command::Run(run)) => {
+                let mut args = savepoint(&run.savepoint);
+                let operator = run.operator.iter();
+                args.extend(operator.map(|it| ("operator", units::quote(it))));
+                let parallelism = run.parallelism.iter();
                 args.extend(parallelism.map(|it| ("parallelism", it.to_string())));
+                let new_uid = run.new_uid.iter();
+                args.extend(new_uid.map(|it| ("new-uid", units::quote(it))));
+                let allow = run.allow_non_restored_state.then(|| true.to_string());
+                args.extend(allow.map(|it| ("allow-non-restored-state", it)));
                 ("run-job", args)
             }
         },

@@ -63,6 +63,8 @@ struct Opening {
     restore: Vec<Handle>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     finished: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forgotten: Vec<u32>,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
 }
 

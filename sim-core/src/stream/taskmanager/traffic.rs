@@ -43,12 +43,14 @@ impl TaskManager {
             task,
             restore,
             finished,
+            forgotten,
         } = deployment;
         self.reported.remove(&task);
         let opening = Opening {
             attempt: self.attempt,
             restore,
             finished,
+            forgotten,
             read: Vec::new(),
         };
         self.opening.insert(task, opening);
@@ -154,6 +156,7 @@ impl TaskManager {
         opening.read.sort_by_key(|(handle, _)| place(handle));
         let checkpoint = order.first().map(|it| it.checkpoint);
         let states = opening.read.into_iter().map(|(_, state)| state);
+        let states = states.map(|it| TaskSnapshot::without(it, &opening.forgotten));
         let states: Vec<Arc<TaskSnapshot>> = match opening.finished {
             true => states.map(TaskSnapshot::at_rest).collect(),
             false => states.collect(),
@@ -180,6 +183,7 @@ impl TaskManager {
                 task: id,
                 checkpoint,
                 parallelism: Arc::clone(&self.parallelism),
+                forgotten: opening.forgotten,
                 state,
             });
         }

@@ -2,7 +2,7 @@
 
 use super::{Cluster, spec, task};
 use crate::kernel::{Input, Loss, SECOND};
-use crate::stream::command::Command;
+use crate::stream::command::{Command, Run};
 use crate::stream::jobmanager::{Cause, JobStatus};
 use crate::stream::node::Order;
 use crate::stream::note::Rule;
@@ -37,11 +37,11 @@ fn stop(name: &str) -> Order {
 }
 
 fn run(savepoint: Option<&str>, parallelism: Option<u32>) -> Order {
-    say(Command::Run {
+    say(Command::Run(Run {
         savepoint: savepoint.map(str::to_owned),
-        operator: None,
         parallelism,
-    })
+        ..Run::default()
+    }))
 }
 
 fn job(set: &[(&str, &str)]) -> Cluster {
@@ -245,6 +245,50 @@ fn what_cannot_be_is_refused() {
     check(&it, run(Some("mine"), Some(1_000)), above);
     it.give(Input::Order(run(Some("other"), None)));
     assert_eq!(it.manager.status(), JobStatus::Finished);
+}
+
+#[test]
+fn state_of_an_operator_with_another_uid_is_left_only_if_that_is_said() {
+    let mut it = job(&[]);
+    let count = it.manager.job().spec.operators[1].name.clone();
+    order(&mut it, stop("mine"));
+    it.run(5);
+    let upgraded = |allow_non_restored_state| {
+        say(Command::Run(Run {
+            savepoint: named("mine"),
+            new_uid: Some(count.clone()),
+            allow_non_restored_state,
+            ..Run::default()
+        }))
+    };
+    let refused = it.manager.refuse(&upgraded(false)).unwrap_or_default();
+    assert!(
+        refused.starts_with("Cannot map checkpoint/savepoint state for operator"),
+        "{refused}"
+    );
+    assert!(refused.contains("--allowNonRestoredState"), "{refused}");
+    order(&mut it, upgraded(true));
+    it.run(6);
+    let forgotten = |it: &Cluster, id| {
+        let mut all = it.manager.completed().iter();
+        all.find(|it| it.id == id).map(|it| it.forgotten.clone())
+    };
+    assert_eq!(forgotten(&it, 1), Some(vec![1]));
+    let told = it.log.iter().filter_map(|(_, _, packet)| match packet {
+        Packet::SubmitTasks {
+            attempt: 2, tasks, ..
+        } => Some(tasks),
+        _ => None,
+    });
+    let told: Vec<&Vec<u32>> = told.flatten().map(|it| &it.forgotten).collect();
+    assert!(
+        told.len() == 6 && told.iter().all(|it| **it == [1]),
+        "{told:?}"
+    );
+    // What the job takes itself holds what its operators have now, and the user's is as it was.
+    it.checkpoint();
+    assert_eq!(forgotten(&it, 2), Some(Vec::new()));
+    assert!(it.manager.savepoints()[0].done.forgotten.is_empty());
 }
 
 #[test]

@@ -208,6 +208,9 @@ fn in_orders_and_predicates() {
     with(&run("parallelism = 300"), Some(("bad-value", "must not be smaller than parallelism")));
     with(&run("parallelism = 5"), Some(("no-resource", "needs 5 slots and there are 4")));
     with(&run("operator = \"cuont\"\nparallelism = 3"), Some(("unknown-name", "did you mean `count`?")));
+    with(&run("savepoint = \"noon\"\nnew-uid = \"count\"\nallow-non-restored-state = true"), None);
+    with(&run("savepoint = \"noon\"\nnew-uid = \"cuont\""), Some(("unknown-name", "did you mean `count`?")));
+    with(&run("new-uid = \"count\""), Some(("contradiction", "means nothing without `savepoint`")));
     with(&run("operator = \"count\""), Some(("contradiction", "means nothing without `parallelism`")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"count\"", Some(("missing-key", "parallelism")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ms\"", None);

@@ -247,7 +247,7 @@ fn slot_sharing_groups_and_partitioners_follow_flink() {
 
 #[test]
 fn orders_read_back() {
-    use crate::stream::command::Command;
+    use crate::stream::command::{Command, Run};
     use crate::stream::node::Order;
     let said = |command: Command| Order::Command(command.to_string());
     for (order, verb) in [
@@ -270,11 +270,13 @@ fn orders_read_back() {
         (said(Command::Stop { name: None }), "stop-with-savepoint"),
         (said(Command::Cancel), "cancel-job"),
         (
-            said(Command::Run {
+            said(Command::Run(Run {
                 savepoint: Some("noon".to_owned()),
                 operator: Some("count".to_owned()),
                 parallelism: Some(3),
-            }),
+                new_uid: Some("count".to_owned()),
+                allow_non_restored_state: true,
+            })),
             "run-job",
         ),
     ] {
