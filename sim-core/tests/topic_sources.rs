@@ -1,8 +1,8 @@
-//! Sources of topics: partitions that are added while a job reads.
+//! Sources of topics: partitions that are added while a job reads, and offsets that are committed.
 
 mod support;
 
-use support::{assert_good, changed, holds, reached, sweep, told};
+use support::{assert_good, changed, holds, reached, run, sweep, told};
 
 const NEW: &str = include_str!("../../scenarios/job-new-partition.toml");
 
@@ -225,5 +225,104 @@ fn nothing_of_a_new_partition_is_lost_or_repeated_whatever_fails() {
         &grows,
     ) + "[[timeline]]\nat = \"15s\"\ndo = \"create-partitions\"\ntopic = \"clicks\"\ncount = 5\n";
     let reached = ["restart", "restored", "partitions-discovered", "commit"];
+    assert_good(&sweep(&text, 0..5, |it| it), &reached);
+}
+
+const GROUP: &str = include_str!("../../scenarios/job-offsets-in-group.toml");
+
+/// The second story without what it states.
+fn unstated() -> &'static str {
+    &GROUP[..GROUP
+        .find("[[expect]]")
+        .expect("the story states something")]
+}
+
+const BILLING: &str = "config = { \"group.id\" = \"billing\" }";
+
+#[test]
+fn positions_of_a_complete_checkpoint_are_committed() {
+    let report = holds("group", GROUP);
+    assert!(reached(&report, "committed-by-hand") > 20);
+}
+
+/// Nothing is committed without a group, or if it is not wanted, or without checkpoints.
+#[test]
+fn offsets_are_committed_only_to_a_group_and_with_checkpoints() {
+    for config in [
+        "",
+        "config = { \"group.id\" = \"billing\", \"commit.offsets.on.checkpoint\" = false }",
+    ] {
+        let text = changed("none", unstated(), &[(BILLING, config)]);
+        let report = told("none", &text, &[], &["out-store.committed == 6000"]);
+        assert_eq!(reached(&report, "committed-by-hand"), 0, "{config}");
+    }
+    let none = ("\"execution.checkpointing.interval\" = \"10 s\"\n", "");
+    let report = run("none", &changed("none", unstated(), &[none]));
+    assert_eq!(reached(&report, "committed-by-hand"), 0);
+}
+
+/// A job that begins anew reads from its own starting offsets, although its group has committed:
+/// all of it is read again.
+#[test]
+fn a_job_never_begins_where_its_group_is() {
+    let anew = [("node = \"tm2\"", "node = \"jm\"")];
+    told(
+        "anew",
+        unstated(),
+        &anew,
+        &[
+            "orders-in.group-committed == 2975 @ 43s",
+            "orders-in.records-in == 4600 and orders-in.group-committed == 2975 @ 56s",
+            "orders-in.records-in == 6000 and orders-in.group-committed == 6000",
+        ],
+    );
+}
+
+/// A group with members takes no offsets from anybody else, and the job goes on.
+#[test]
+fn a_group_with_members_refuses() {
+    let member = "[stream]\n";
+    let member = [(
+        member,
+        "[[kafka.consumer]]\nname = \"member\"\ntopic = \"orders\"\n\
+         config = { \"group.id\" = \"billing\" }\n\n[stream]\n",
+    )];
+    let report = told(
+        "members",
+        unstated(),
+        &member,
+        &[
+            "orders-in.commits-succeeded == 0 and orders-in.commits-failed > 4",
+            "out-store.committed == 6000 and out-store.duplicates == 0",
+        ],
+    );
+    assert!(reached(&report, "offset-commit-refused") > 0);
+}
+
+/// Flink's refusal.
+#[test]
+fn who_wants_commits_has_a_group() {
+    let config = "config = { \"commit.offsets.on.checkpoint\" = true }";
+    let text = changed("none", unstated(), &[(BILLING, config)]);
+    let found = sim_core::scenario::parse(&text).into_result();
+    let found = format!("{:?}", found.expect_err("it is refused"));
+    assert!(found.contains("Property group.id is required"), "{found}");
+}
+
+/// Commits change nothing of what a job delivers, whatever fails.
+#[test]
+fn commits_break_nothing_whatever_fails() {
+    let grouped = [(
+        "kafka = \"clicks\"",
+        "kafka = \"clicks\"\nconfig = { \"group.id\" = \"g\" }",
+    )];
+    let text = include_str!("../../scenarios/sweep-job-kafka.toml");
+    let text = changed("grouped", text, &grouped);
+    let reached = [
+        "restart",
+        "restored",
+        "committed-by-hand",
+        "offset-committed",
+    ];
     assert_good(&sweep(&text, 0..5, |it| it), &reached);
 }

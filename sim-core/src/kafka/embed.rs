@@ -97,13 +97,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Of these partitions. `correlation`: its requests are numbered from there.
+    /// Of these partitions. `group` is for [`Reader::commit`]; `correlation`: its requests are
+    /// numbered from there.
     pub(crate) fn new(
         topic: TopicId,
         reading: Reading,
         partitions: &[(u16, Begin)],
         book: Arc<AddressBook>,
-        correlation: u32,
+        (group, correlation): (Option<&str>, u32),
     ) -> Self {
         let wanted: Vec<u16> = partitions.iter().map(|(it, _)| *it).collect();
         let config = ConsumerConfig {
@@ -126,7 +127,7 @@ impl Reader {
         };
         let consumer = Consumer::new(&spec, topic, book, Parts::EVERYTHING);
         Reader {
-            consumer: consumer.handing(partitions, correlation),
+            consumer: consumer.handing(partitions, group, correlation),
             topic,
             partitions: wanted,
         }
@@ -160,6 +161,17 @@ impl Reader {
         self.partitions.push(partition);
         self.consumer.assign(partition, begin);
         self.set_polling(self.is_polling(), cx);
+    }
+
+    /// `commitAsync()`: these offsets are its group's, by partition. Whoever fails to commit goes on.
+    pub(crate) fn commit(&mut self, offsets: &[(u16, i64)], cx: &mut KafkaCx<'_>) {
+        self.consumer.commit_by_hand(offsets, cx.now());
+        self.set_polling(self.is_polling(), cx);
+    }
+
+    /// Commits that succeeded, and that failed.
+    pub(crate) fn commits(&self) -> (u64, u64) {
+        self.consumer.commits_by_hand()
     }
 
     /// Whether its owner calls `poll()`.

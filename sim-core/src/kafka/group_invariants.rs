@@ -19,7 +19,7 @@ use super::share_invariants::ShareInvariants;
 use crate::kernel::{Nanos, NodeId, World};
 use crate::systems::Node;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of so many generations a partition's owners are remembered: members may be late.
 const GENERATIONS: usize = 4;
@@ -34,6 +34,9 @@ pub(super) struct GroupInvariants {
     /// further than to that offset.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     sought: BTreeMap<(Name, TopicPartition), (u32, i64)>,
+    /// What an application without membership commits: that may be any offset, at any time.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    by_hand: BTreeSet<(Name, TopicPartition)>,
     stops: BTreeMap<(Name, TopicPartition), Stop>,
     #[serde(skip_serializing_if = "ShareInvariants::is_empty")]
     shares: ShareInvariants,
@@ -179,10 +182,14 @@ impl GroupInvariants {
                     return None;
                 }
                 let before = self.committed.insert(key.clone(), commit)?.offset;
-                if note.after < before && !self.may_go_back(&key, note.after) {
+                let free = self.by_hand.contains(&key);
+                if note.after < before && !free && !self.may_go_back(&key, note.after) {
                     let text = format!("{} went back from {before} to {}", note.group, note.after);
                     return Some(("CommitMonotone", text));
                 }
+            }
+            Rule::CommittedByHand => {
+                self.by_hand.insert(key);
             }
             // What was forgotten is not gone back from.
             Rule::OffsetExpired => {

@@ -98,6 +98,11 @@ pub(super) fn text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "the application goes from {b} to {a} (-1: where the leader says)",
             "KafkaConsumer.seek, seekToBeginning, seekToEnd, offsetsForTimes",
         ),
+        Rule::CommittedByHand => (
+            "committed-by-hand",
+            "an application that is no member of the group commits the offset {a} to it",
+            "KafkaConsumer.assign, commitAsync",
+        ),
         _ => ("rule", "{b} → {a}", ""),
     }
 }

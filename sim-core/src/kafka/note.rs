@@ -179,6 +179,8 @@ pub enum Rule {
     Sought,
     /// A member has come to a new generation, and keeps a partition that it has. After: generation.
     PartitionKept,
+    /// An application without membership commits an offset to a group. After: the offset.
+    CommittedByHand,
 }
 
 /// A note.

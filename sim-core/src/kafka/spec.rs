@@ -43,6 +43,9 @@ pub struct ClusterSpec {
     /// Clients in processes of other systems use transactions.
     #[serde(skip)]
     pub transactions: bool,
+    /// Clients in processes of other systems commit offsets to groups.
+    #[serde(skip)]
+    pub groups: bool,
     /// What its nodes are built with.
     #[serde(skip)]
     pub parts: Parts,
@@ -56,7 +59,8 @@ impl ClusterSpec {
     pub fn offsets_topic(&self) -> Option<TopicSpec> {
         let processors = self.processors.iter().map(|it| &it.consumer);
         let mut consumers = self.consumers.iter().chain(processors);
-        let wanted = consumers.any(|it| !it.config.group_id.is_empty());
+        let own = consumers.any(|it| !it.config.group_id.is_empty());
+        let wanted = own || self.groups;
         let partitions = self.config.offsets_topic_partitions;
         let factor = self.config.offsets_topic_replication_factor;
         (wanted && !self.has_topic(OFFSETS_TOPIC)).then(|| {

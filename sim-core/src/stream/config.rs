@@ -221,10 +221,19 @@ crate::settings! {
     /// Properties of a `KafkaSource`.
     pub struct KafkaSourceConfig {
         "partition.discovery.interval.ms" => discovery_ms: i64 = 300_000, "How often the topic is asked for new partitions; 0 or less: when the job begins, and never again.";
+        "group.id" => group_id: String = String::new(), "The group that offsets are committed to; none = no commits.";
+        "commit.offsets.on.checkpoint" => commit_offsets: bool = true, "With a group: whether the positions of a checkpoint are committed when that is complete.";
     }
 }
 
 impl KafkaSourceConfig {
+    /// The group that positions are committed to, if they are.
+    #[must_use]
+    pub fn commits_to(&self) -> Option<&str> {
+        let wanted = self.commit_offsets && !self.group_id.is_empty();
+        wanted.then_some(self.group_id.as_str())
+    }
+
     /// Whether none was given.
     #[must_use]
     pub fn is_default(&self) -> bool {

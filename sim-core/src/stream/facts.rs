@@ -9,11 +9,15 @@ use super::rules::NO_WATERMARK;
 use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::join::RowKind;
 use super::rules::window::aggregate::Value as Said;
+use super::spec::OperatorKind;
 use super::store::Store;
 use super::task::chain::Link;
 use super::task::{Spent, Task};
 use super::taskmanager::{Counted, Ended};
+use crate::kafka::facts::Cluster;
+use crate::kafka::ids::{TopicId, TopicPartition};
 use crate::kernel::{MILLISECOND, Nanos, World};
+use crate::log::Log;
 use crate::scenario::Value;
 use crate::systems::Node;
 use std::collections::BTreeSet;
@@ -229,6 +233,15 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             Link::Source(it) => it.splits().count() as u64,
             _ => 0,
         }),
+        OperatorProbe::GroupCommitted | OperatorProbe::GroupLag => {
+            let found = group_offsets(world, whom.0).and_then(|(committed, lag)| match probe {
+                OperatorProbe::GroupLag => lag,
+                _ => Some(committed),
+            });
+            found.map_or(Value::None, Value::Int)
+        }
+        OperatorProbe::CommitsSucceeded => int(commits(world, whom.0).0),
+        OperatorProbe::CommitsFailed => int(commits(world, whom.0).1),
         OperatorProbe::Lookups => counted(&|it| it.asked.0),
         OperatorProbe::Cached => counted(&|it| it.asked.1),
         OperatorProbe::BufferSize => {
@@ -248,6 +261,43 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             int(blocked.sum::<usize>())
         }
     }
+}
+
+/// Commits of a source's offsets that succeeded, and that failed.
+fn commits(world: &World<Node>, operator: u32) -> (u64, u64) {
+    let clients = machines(world).filter_map(|it| match it {
+        Machine::TaskManager(it) => it.clients(),
+        _ => None,
+    });
+    let each = clients.map(|it| it.commits(operator));
+    each.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1))
+}
+
+/// What the group of a source has committed, at its coordinator, and how far that is from the ends.
+fn group_offsets(world: &World<Node>, operator: u32) -> Option<(i64, Option<i64>)> {
+    let manager = job_manager(world)?;
+    let spec = manager.job().spec.operators.get(operator as usize)?;
+    let OperatorKind::Source(source) = &spec.kind else {
+        return None;
+    };
+    let kafka = source.kafka.as_ref()?;
+    let cluster = Cluster(world);
+    let name = kafka.config.commits_to()?;
+    let group = cluster.group(name)?;
+    let (_, broker) = cluster.brokers().next()?;
+    let topic = broker.topics().iter().position(|it| **it == *kafka.topic)?;
+    let topic = TopicId(u16::try_from(topic).ok()?);
+    let image = cluster.image()?;
+    let all = (0..u16::MAX).map(|partition| TopicPartition { topic, partition });
+    // A topic has its partitions without gaps.
+    let known = all.take_while(|tp| image.partitions.contains_key(tp));
+    let committed = known.filter_map(|tp| Some((tp, group.broker.committed_offset(name, tp)?)));
+    let each = committed.map(|(tp, offset)| {
+        let end = cluster.leader_log(tp).map(Log::leo);
+        (offset, end.map(|end| end - offset))
+    });
+    // Without a leader nobody knows where a partition ends.
+    each.reduce(|sum, it| (sum.0 + it.0, sum.1.zip(it.1).map(|(a, b)| a + b)))
 }
 
 fn of_topic(it: &TopicRows, probe: StoreProbe) -> Value {

@@ -104,6 +104,10 @@ probes! {
         BufferSize = "buffer-size": Type::Int, "With buffer debloating: the size of buffers that its subtasks ask for, bytes, the least of all; else none.";
         Consume = "time-to-consume": Type::Time, "With buffer debloating: how long its subtasks take to read what waits for them, as estimated, the longest of all; else none.";
         Splits = "splits": Type::Int, "Splits of a source that its subtasks read: of a topic its partitions.";
+        GroupCommitted = "group-committed": Type::Int, "Of a source with a `group.id`: the offsets that its group has committed, of all partitions together; none before the first commit.";
+        CommitsSucceeded = "commits-succeeded": Type::Int, "Of a source with a `group.id`: commits of its subtasks that succeeded, in this attempt.";
+        CommitsFailed = "commits-failed": Type::Int, "The same that failed.";
+        GroupLag = "group-lag": Type::Int, "Of a source with a `group.id`: log end minus committed offset, of all partitions that have one together; none before the first commit.";
     }
 }
 

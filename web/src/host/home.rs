@@ -90,6 +90,7 @@ fn cluster(parts: Parts) -> ClusterSpec {
         rules: ReplicationRules::default(),
         quotas: Vec::new(),
         transactions: false,
+        groups: false,
         processors: Vec::new(),
         parts,
     }

@@ -3,6 +3,7 @@
 //! See [`crate::kafka::embed`].
 
 use super::Consumer;
+use super::by_hand::ByHand;
 use super::outputs::Outputs;
 use super::partition::Assigned;
 use crate::apart::Apart;
@@ -34,6 +35,9 @@ pub(super) struct Handing {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     earliest: Vec<u16>,
     handed: Vec<Handed>,
+    /// Its owner commits offsets to a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) commits: Option<Box<ByHand>>,
 }
 
 impl Handing {
@@ -79,15 +83,21 @@ impl Outputs {
 }
 
 impl Consumer {
-    /// It hands its records to its owner, who begins where that says.
+    /// It hands its records to its owner, who begins where that says, and may commit to a group.
     #[must_use]
-    pub(in crate::kafka) fn handing(mut self, begin: &[(u16, Begin)], correlation: u32) -> Self {
+    pub(in crate::kafka) fn handing(
+        mut self,
+        begin: &[(u16, Begin)],
+        group: Option<&str>,
+        correlation: u32,
+    ) -> Self {
         self.client.number_from(correlation);
         let mut outputs = Outputs::default();
         let mut handing = Handing::default();
         for (partition, begin) in begin {
             handing.begin(*partition, *begin);
         }
+        handing.commits = group.map(|it| Box::new(ByHand::to(it)));
         outputs.handing = Some(Box::new(handing));
         self.outputs = Some(Apart::new(outputs));
         self

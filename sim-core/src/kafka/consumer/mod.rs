@@ -7,6 +7,7 @@
 //! Partitions found later are assigned too when none were named. Without a group a restart begins
 //! without a position. Left out: follower fetching (KIP-392), fetch sessions.
 
+mod by_hand;
 mod fetcher;
 mod group;
 mod handing;
@@ -244,12 +245,13 @@ impl Consumer {
             self.look_up_positions(cx);
             self.send_fetches(cx);
         }
+        let commits = self.send_by_hand(cx);
         let more = match self.polling && !self.completed.is_empty() {
             true => cx.now(),
             false => Nanos::MAX,
         };
         let due = self.next_retry(cx).min(self.client.deadline(cx)).min(more);
-        self.wake_by(due, cx);
+        self.wake_by(due.min(commits), cx);
     }
 
     /// Metadata came in: new partitions, new leaders.
@@ -340,6 +342,9 @@ impl Consumer {
                 Response::OffsetsForLeaderEpoch { error, end, .. },
             ) => self.on_epoch_end(partition, position, error, end, cx),
             (About::Group(about), Response::Group(answer)) => {
+                if self.group.is_none() && self.answered_by_hand(&answer) {
+                    return;
+                }
                 (self.parts().answer)(self, broker, *about, *answer, cx);
             }
             (About::Group(_), Response::Share(answer)) => {
@@ -360,7 +365,11 @@ impl Consumer {
     fn give_up_request(&mut self, broker: BrokerId, about: &About, cx: &mut KafkaCx<'_>) {
         match about {
             About::Fetch(_) => self.fetching.retain(|it| *it != broker),
-            About::Group(about) => (self.parts().lost)(self, broker, about, cx),
+            About::Group(about) => {
+                if self.group.is_some() || !self.lost_by_hand(about) {
+                    (self.parts().lost)(self, broker, about, cx);
+                }
+            }
             About::ListOffsets { partition, .. }
             | About::OffsetsForLeaderEpoch { partition, .. } => self.retry_later(*partition, cx),
         }

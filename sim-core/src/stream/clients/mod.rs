@@ -5,9 +5,8 @@
 //! clients; what a source or a sink decides is in [`super::source`] and [`super::sink`]. To a sink
 //! the cluster is what a store is to others: it asks, and is answered when the producer has come
 //! to an end with it ([`sink`]). A subtask of a source has one consumer, which polls while fewer than
-//! `source.reader.element.queue.capacity` polls lie unread. Left out: commits of offsets to a group
-//! (they decide nothing), a pool of producers (each transactional id has
-//! one of its own here).
+//! `source.reader.element.queue.capacity` polls lie unread, and commits to a group what complete
+//! checkpoints hold. Left out: a pool of producers (each transactional id has one of its own here).
 
 mod lane;
 mod rows;
@@ -212,7 +211,8 @@ impl Clients {
         };
         let topic = self.topic(&source.topic);
         let book = Arc::clone(&self.book);
-        let reader = Reader::new(topic, reading, partitions, book, correlation);
+        let group = source.config.commits_to();
+        let reader = Reader::new(topic, reading, partitions, book, (group, correlation));
         let serial = self.add(owner, number, Kind::Reader(Box::new(reader)));
         self.call(serial, job, cx, |kind, cx| match kind {
             Kind::Reader(it) => it.boot(cx),
@@ -242,6 +242,39 @@ impl Clients {
             }
             Kind::Writer(_) => {}
         });
+    }
+
+    /// A checkpoint is complete that holds these positions of a subtask of a source
+    /// (`KafkaSourceReader.notifyCheckpointComplete`): they are committed to the source's group, for
+    /// others to see.
+    pub(crate) fn commit_offsets(
+        &mut self,
+        owner: Owner,
+        offsets: &[(u16, i64)],
+        job: &Job,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let mut clients = self.clients.iter();
+        let found = clients.find(|(_, it)| it.owner == owner);
+        if let Some((serial, _)) = found {
+            self.call(*serial, job, cx, |kind, cx| match kind {
+                Kind::Reader(it) => it.commit(offsets, cx),
+                Kind::Writer(_) => {}
+            });
+        }
+    }
+
+    /// Commits of offsets that succeeded, and that failed, by the source's subtask.
+    #[must_use]
+    pub fn commits(&self, operator: u32) -> (u64, u64) {
+        let own = self
+            .clients
+            .values()
+            .filter(|it| it.owner.operator == operator);
+        own.fold((0, 0), |sum, it| match &it.kind {
+            Kind::Reader(it) => (sum.0 + it.commits().0, sum.1 + it.commits().1),
+            Kind::Writer(_) => sum,
+        })
     }
 
     /// A producer of a sink; none if there are too many clients, and then the task fails.

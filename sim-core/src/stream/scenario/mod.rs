@@ -57,6 +57,7 @@ fn read(raw: &At<Raw>, before: &mut [systems::Spec], reader: &mut Reader<'_>) ->
     let (spec, nodes) = read::job(&read, known, reader);
     if let Some(cluster) = &mut cluster {
         cluster.transactions |= topics::uses_transactions(&spec);
+        cluster.groups |= topics::uses_groups(&spec);
     }
     // The rows that a file states are judged; no second sentence has to ask for it.
     let stated = read::list(read.value.expected.as_ref()).first();

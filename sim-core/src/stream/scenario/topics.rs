@@ -74,6 +74,15 @@ pub(super) fn source(
         foreign(doc.config.as_ref(), "config", without, reader);
         return None;
     };
+    if let Some(at) = &doc.config {
+        const COMMIT: &str = "commit.offsets.on.checkpoint";
+        let (config, place) = (&at.value.value, at.value.place(COMMIT));
+        if let Some(place) = place.filter(|_| config.commit_offsets && config.group_id.is_empty()) {
+            let message = "Property group.id is required when offset commit is enabled";
+            let problem = Problem::new("contradiction", message);
+            reader.report(place, problem.help("set `group.id`"));
+        }
+    }
     let mut known = Vec::new();
     let all = || producers(&name.value, cluster);
     if all().any(|it| it.load.keys == Keys::None) {
@@ -136,6 +145,17 @@ pub(super) fn sink(
     Some(KafkaSink {
         topic: name.value.clone(),
         transaction_version: u8::try_from(config.transaction_version).unwrap_or(u8::MAX),
+    })
+}
+
+/// Whether a job commits offsets to groups.
+pub(super) fn uses_groups(spec: &JobSpec) -> bool {
+    spec.operators.iter().any(|it| match &it.kind {
+        OperatorKind::Source(source) => {
+            let kafka = source.kafka.as_ref();
+            kafka.is_some_and(|it| it.config.commits_to().is_some())
+        }
+        _ => false,
     })
 }
 

@@ -12,6 +12,7 @@ use super::{SourceReader, source};
 use crate::kafka::embed::Begin;
 use crate::stream::element::Record;
 use crate::stream::job::Job;
+use crate::stream::snapshot::{ListItem, OperatorSnapshot};
 use crate::stream::spec::SourceSpec;
 
 impl SourceReader {
@@ -91,6 +92,27 @@ impl SourceReader {
                 fetched.records.push_back(record);
             }
         }
+    }
+
+    /// The snapshot of a checkpoint; its positions are remembered if they are to be committed.
+    pub(crate) fn snapshot_at(&mut self, checkpoint: i64) -> OperatorSnapshot {
+        let snapshot = self.snapshot();
+        if self.commits {
+            let placed = snapshot.list.iter().filter_map(|it| match it {
+                ListItem::Split { split, offset } => Some((*split, i64::try_from(*offset).ok()?)),
+                _ => None,
+            });
+            self.to_commit.insert(checkpoint, placed.collect());
+        }
+        snapshot
+    }
+
+    /// A checkpoint is complete: the positions that it holds, to be committed. Those of older ones
+    /// are not wanted any more.
+    pub(crate) fn complete(&mut self, checkpoint: i64) -> Vec<(u16, i64)> {
+        let later = self.to_commit.split_off(&(checkpoint.saturating_add(1)));
+        let mut done = std::mem::replace(&mut self.to_commit, later);
+        done.remove(&checkpoint).unwrap_or_default()
     }
 
     /// Where a partition is read from, unless that was known, and how much lies ahead in it.

@@ -31,6 +31,7 @@ use super::spec::{OperatorKind, SourceSpec};
 use crate::kernel::Nanos;
 use serde::Serialize;
 use split::{Place, SplitReader};
+use std::collections::BTreeMap;
 
 /// What reading came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,6 +80,12 @@ pub struct SourceReader {
     clocks_ms: i64,
     ended: bool,
     emitted: u64,
+    /// Its positions are committed to a group; so the job says.
+    #[serde(skip)]
+    commits: bool,
+    /// Positions that checkpoints under way hold, to be committed to a group (`offsetsToCommit`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    to_commit: BTreeMap<i64, Vec<(u16, i64)>>,
 }
 
 fn source(job: &Job, operator: u32) -> Option<&SourceSpec> {
@@ -109,11 +116,15 @@ impl SourceReader {
             clocks_ms: now_ms,
             ended: false,
             emitted: 0,
+            commits: false,
+            to_commit: BTreeMap::new(),
         };
         let Some(source) = source(job, site.operator) else {
             it.ended = true;
             return it;
         };
+        let kafka = source.kafka.as_ref();
+        it.commits = kafka.is_some_and(|it| it.config.commits_to().is_some());
         let parallelism = site.parallelism.max(1);
         let mut weights = Vec::new();
         for number in 0..source.splits.len().min(usize::from(u16::MAX)) as u16 {

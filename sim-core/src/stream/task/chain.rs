@@ -469,7 +469,7 @@ impl Chain {
         let mut all = Vec::with_capacity(self.links.len());
         for it in &mut self.links {
             let snapshot = match &mut it.link {
-                Link::Source(source) => source.snapshot(),
+                Link::Source(source) => source.snapshot_at(checkpoint),
                 Link::Operator(operator) => operator.snapshot(),
                 Link::Sink(sink) => {
                     let snapshot = sink.snapshot(checkpoint, now_ms, &mut effects.store);

@@ -66,6 +66,22 @@ impl TaskManager {
         })
     }
 
+    /// A checkpoint is complete: the positions of a task's source that it holds are committed.
+    pub(super) fn commit_offsets(
+        &mut self,
+        (id, attempt): (TaskId, Attempt),
+        checkpoint: i64,
+        cx: &mut StreamCx<'_>,
+    ) {
+        let source = self.tasks.get_mut(&id).and_then(|it| it.chain.source());
+        let offsets = source.map_or_else(Vec::new, |it| it.complete(checkpoint));
+        if let Some(owner) = self.reader(id, attempt).filter(|_| !offsets.is_empty()) {
+            self.with_clients(cx, |it, job, cx| {
+                it.commit_offsets(owner, &offsets, job, cx)
+            });
+        }
+    }
+
     /// The JobManager gives a task's source partitions that were found (`AddSplitEvent`).
     pub(super) fn add_splits(
         &mut self,

@@ -466,6 +466,7 @@ impl TaskManager {
                     if let Some(task) = self.tasks.get_mut(&id) {
                         task.complete((checkpoint, stop), at, io);
                     }
+                    self.commit_offsets((id, attempt), checkpoint, cx);
                     self.carry((id, attempt), io, dirty, cx);
                     dirty.insert(id);
                 }
