@@ -8,6 +8,7 @@ use crate::app::page;
 use crate::bench::{Bench, FullWorkbench, Opening, Verdicts, linked_run, open_saved_or};
 use crate::format::clock;
 use crate::host::{LinkProblem, Opened, Recipe, deed_words};
+use crate::ui::coded;
 
 /// Speed of a run that comes without one.
 const SPEED: f64 = 0.02;
@@ -84,7 +85,7 @@ fn Story(bench: Bench) -> impl IntoView {
         found.unwrap_or_default()
     });
     view! {
-        <p class="lead">{move || told.with(|(about, _)| about.clone())}</p>
+        <p class="lead">{move || told.with(|(about, _)| coded(about))}</p>
         <Show when=move || told.with(|(_, deeds)| !deeds.is_empty())>
             <h2>"What was done by hand"</h2>
             <ol class="deeds">

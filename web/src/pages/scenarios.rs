@@ -8,6 +8,7 @@ use crate::app::page;
 use crate::bench::{Bench, FullWorkbench, Opening, open_saved_or};
 use crate::catalog::{self, ScenarioEntry};
 use crate::host::{Recipe, open_session};
+use crate::ui::coded;
 
 /// The pace of stories that last a minute.
 const SPEED: f64 = 1.0;
@@ -48,7 +49,7 @@ fn List(list: Vec<ScenarioEntry>) -> impl IntoView {
                         <li>
                             <a class="card" href=format!("scenarios/{}", s.slug)>
                                 <h2>{s.title}</h2>
-                                <p class="small">{s.summary}</p>
+                                <p class="small">{coded(&s.summary)}</p>
                             </a>
                         </li>
                     }
@@ -124,7 +125,7 @@ fn Shown(entry: ScenarioEntry, text: String) -> impl IntoView {
                     <a href="scenarios">"Scenarios"</a>
                 </p>
                 <h1>{entry.title}</h1>
-                <p class="lead">{entry.summary}</p>
+                <p class="lead">{coded(&entry.summary)}</p>
                 {lesson}
                 <crate::bench::Verdicts />
             </div>

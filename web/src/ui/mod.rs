@@ -16,6 +16,19 @@ use wasm_bindgen::JsCast;
 
 use crate::tree::{Grown, Kid};
 
+/// A scenario's own words: what stands between backticks is code.
+pub(crate) fn coded(words: &str) -> Vec<AnyView> {
+    let parts = words.split('`').enumerate();
+    let view = parts.map(|(at, part)| {
+        let part = part.to_owned();
+        match at % 2 {
+            0 => part.into_any(),
+            _ => view! { <code>{part}</code> }.into_any(),
+        }
+    });
+    view.collect()
+}
+
 /// Keeps the children of an element as `draw` says (see [`crate::tree`]). The element has no others.
 pub(crate) fn keep<E>(place: NodeRef<E>, draw: impl Fn() -> Vec<Kid> + 'static)
 where

@@ -55,9 +55,9 @@ pub(crate) fn copy(staging: &Path) -> Outcome<()> {
         let fragment = format!(
             "title: {} · Strandline\ndescription: {}\n\n<h1>{}</h1><p>{}</p>",
             one_line(&head.title),
-            one_line(&head.description),
+            one_line(&head.description).replace('`', ""),
             escape(&one_line(&head.title)),
-            escape(&one_line(&head.description)),
+            coded(&one_line(&head.description)),
         );
         write_text(
             &staging.join(format!("scenarios/{name}/{FRAGMENT}")),
@@ -77,6 +77,16 @@ pub(crate) fn copy(staging: &Path) -> Outcome<()> {
     write_text(&staging.join("scenarios/index.json"), &list)
 }
 
+/// What stands between backticks is code.
+fn coded(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(at, part)| match at % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    });
+    parts.collect()
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -88,6 +98,14 @@ fn is_story(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backticks_make_code() {
+        assert_eq!(
+            coded("by `a<b` and `c`, not d"),
+            "by <code>a&lt;b</code> and <code>c</code>, not d"
+        );
+    }
 
     #[test]
     fn files_for_the_tools_are_no_stories() {
