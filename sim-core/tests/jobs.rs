@@ -30,6 +30,34 @@ fn exactly_once_holds_whatever_fails() {
     assert_good(&sweep(SWEEP, (0..10).chain([5543]), |it| it), REACHED);
 }
 
+/// A source that works on a record when its checkpoint is to begin: its position is behind the record
+/// already, so the barrier must not go before it.
+#[test]
+fn exactly_once_holds_where_sources_work_on_their_records() {
+    const SLOW_SOURCE: &str = r#"strandline = 1
+title = "A source that takes its time"
+duration = "60s"
+
+[stream]
+
+[stream.config]
+"execution.checkpointing.interval" = "1 s"
+"high-availability.type" = "zookeeper"
+
+[[stream.source]]
+name = "clicks"
+load = { rate = 15, keys = 1, limit = 300 }
+cost = "60ms"
+
+[[stream.sink]]
+name = "out"
+input = "clicks"
+guarantee = "exactly-once"
+"#;
+    let reached = ["restart", "restored", "checkpoint-completed"];
+    assert_good(&sweep(SLOW_SOURCE, 0..12, |it| it), &reached);
+}
+
 #[test]
 fn exactly_once_holds_with_unaligned_checkpoints() {
     let unaligned = [(

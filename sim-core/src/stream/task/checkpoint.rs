@@ -112,12 +112,29 @@ impl Checkpoints {
 
 impl Task {
     /// The JobManager begins a checkpoint at this source, or where all senders have finished; with
-    /// the savepoint that the job stops with nothing is read after the barrier.
+    /// the savepoint that the job stops with nothing is read after the barrier. A thread that works
+    /// on a record finds the order when it has sent that (`triggerCheckpointAsync`): the source's
+    /// position is behind the record already, so the barrier must be as well.
     ///
     /// # Errors
     ///
     /// What the task fails with.
     pub fn trigger(
+        &mut self,
+        order: (Barrier, bool),
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        if self.in_hand.is_some() {
+            self.mails.push_back(order);
+            return Ok(());
+        }
+        self.triggered(order, job, at, io)
+    }
+
+    /// Begins the checkpoint that the JobManager ordered.
+    pub(super) fn triggered(
         &mut self,
         (barrier, stop): (Barrier, bool),
         job: &Job,

@@ -21,8 +21,8 @@ use super::element::{Buffer, Element, Record};
 use super::job::Job;
 use super::note::{Note, Rule};
 use super::protocol::{Attempt, ChannelId, Packet, StoreAnswer, TaskFailure, TaskId};
-use super::rules::barrier::Action;
 use super::rules::barrier::channel::Item;
+use super::rules::barrier::{Action, Barrier};
 use super::rules::watermark_combine::CombinedWatermark;
 use super::snapshot::TaskSnapshot;
 use super::source::Tick;
@@ -32,6 +32,7 @@ pub use checkpoint::Checkpoints;
 use input::Input;
 use output::{Output, Sending};
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Records that a thread without costs handles in one go: then others get their turn.
@@ -89,6 +90,9 @@ pub struct Task {
     flush_at: Option<Nanos>,
     /// When the source has its next record, ns.
     arrives_at: Option<Nanos>,
+    /// Orders of the JobManager that wait until the record in hand has been sent.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    mails: VecDeque<(Barrier, bool)>,
     /// The savepoint that it stopped with: it reads nothing more.
     stopped_at: Option<i64>,
     /// That savepoint is complete: it does nothing more but wait for its stores.
@@ -175,6 +179,7 @@ impl Task {
             tick_at: None,
             flush_at: None,
             arrives_at: None,
+            mails: VecDeque::new(),
             stopped_at: None,
             stopping: false,
             drained: false,
@@ -290,6 +295,10 @@ impl Task {
                 let behind = std::mem::take(&mut self.behind);
                 self.moved(behind, job, io)?;
                 self.charge(at.now);
+                continue;
+            }
+            if let Some(order) = self.mails.pop_front() {
+                self.triggered(order, job, at, io)?;
                 continue;
             }
             if !self.checkpoint_step(job, at, io)? {
