@@ -75,6 +75,19 @@ impl SettingValue for Bytes {
     }
 }
 
+/// A size that is given or not.
+impl SettingValue for Option<Bytes> {
+    const EXPECTED: &'static str = Bytes::EXPECTED;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Bytes::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "none".to_owned(), |it| it.show())
+    }
+}
+
 /// `execution.checkpointing.mode`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum CheckpointingMode {
@@ -202,6 +215,25 @@ crate::settings! {
         #[serde(skip)] "taskmanager.network.memory.buffer-debloat.samples" => debloat_samples: u32 = 20, "Calculations that the size is smoothed over.";
         #[serde(skip)] "taskmanager.network.memory.buffer-debloat.threshold-percentages" => debloat_threshold: u32 = 25, "A size that differs by less than this from the one that holds is not announced, %.";
         #[serde(skip)] "taskmanager.memory.min-segment-size" => min_segment_size: u32 = 256, "Bytes of a network buffer that debloating shrinks as far as it may.";
+        #[serde(skip)] "taskmanager.memory.process.size" => process_size: Option<Bytes> = None, "Total memory of a TaskManager's process: what its container is asked for. With this, with `flink.size`, or with both `task.heap.size` and `managed.size`, memory is limited.";
+        #[serde(skip)] "taskmanager.memory.flink.size" => flink_size: Option<Bytes> = None, "The same without what the JVM takes for itself.";
+        #[serde(skip)] "taskmanager.memory.framework.heap.size" => framework_heap: Bytes = Bytes(128 << 20), "Heap of the framework.";
+        #[serde(skip)] "taskmanager.memory.task.heap.size" => task_heap: Option<Bytes> = None, "Heap of tasks, with their state there; left out: what is left over.";
+        #[serde(skip)] "taskmanager.memory.framework.off-heap.size" => framework_off_heap: Bytes = Bytes(128 << 20), "Memory of the framework beside the heap.";
+        #[serde(skip)] "taskmanager.memory.task.off-heap.size" => task_off_heap: Bytes = Bytes(0), "Memory of tasks beside the heap.";
+        #[serde(skip)] "taskmanager.memory.managed.size" => managed_size: Option<Bytes> = None, "Memory for RocksDB and for sorting, in equal shares for slots; left out: by its fraction.";
+        #[serde(skip)] "taskmanager.memory.managed.fraction" => managed_fraction: Ratio = Ratio(400_000), "Its share of Flink's memory.";
+        #[serde(skip)] "taskmanager.memory.network.fraction" => network_fraction: Ratio = Ratio(100_000), "Share of Flink's memory for network buffers.";
+        #[serde(skip)] "taskmanager.memory.network.min" => network_min: Bytes = Bytes(64 << 20), "Least memory for network buffers.";
+        #[serde(skip)] "taskmanager.memory.network.max" => network_max: Option<Bytes> = None, "Most memory for network buffers; left out: no limit.";
+        #[serde(skip)] "taskmanager.memory.jvm-metaspace.size" => metaspace: Bytes = Bytes(256 << 20), "Metaspace of the JVM.";
+        #[serde(skip)] "taskmanager.memory.jvm-overhead.fraction" => overhead_fraction: Ratio = Ratio(100_000), "Share of the process for what else the JVM takes.";
+        #[serde(skip)] "taskmanager.memory.jvm-overhead.min" => overhead_min: Bytes = Bytes(192 << 20), "Least memory for that.";
+        #[serde(skip)] "taskmanager.memory.jvm-overhead.max" => overhead_max: Bytes = Bytes(1 << 30), "Most memory for that.";
+        #[serde(skip)] "taskmanager.jvm-exit-on-oom" => exit_on_oom: bool = false, "Whether an OutOfMemoryError in a task ends the process, and not only the task.";
+        #[serde(skip)] "state.backend.rocksdb.memory.managed" => rocksdb_managed: bool = true, "With rocksdb: write buffers and block cache stay within the slot's share of managed memory.";
+        #[serde(skip)] "state.backend.rocksdb.memory.write-buffer-ratio" => rocksdb_write_buffer_ratio: Ratio = Ratio(500_000), "With rocksdb: the part of managed memory that write buffers may take.";
+        #[serde(skip)] "state.backend.rocksdb.block.cache-size" => rocksdb_block_cache: Bytes = Bytes(8 << 20), "With rocksdb whose memory is not managed: the cache of each operator's subtask.";
         "state.backend.type" => backend: StateBackend = StateBackend::HashMap, "Where keyed state lives.";
         "state.backend.rocksdb.writebuffer.size" => rocksdb_write_buffer: Bytes = Bytes(64 << 20), "With rocksdb: a write buffer of this size becomes a file.";
         "state.backend.rocksdb.compaction.level.target-file-size-base" => rocksdb_target_file: Bytes = Bytes(64 << 20), "With rocksdb: size of the files that merging makes.";

@@ -2,9 +2,10 @@
 
 use super::clients::{TopicRows, rows_of};
 use super::expected;
-use super::jobmanager::{Completed, JobManager};
+use super::jobmanager::{Cause, Completed, JobManager};
 use super::node::Machine;
-use super::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
+use super::probe::{JobProbe, MachineProbe, OperatorProbe, Probe, StoreProbe};
+use super::protocol::TaskFailure;
 use super::rules::NO_WATERMARK;
 use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::join::RowKind;
@@ -99,6 +100,65 @@ pub fn value(world: &World<Node>, probe: &Probe) -> Value {
             let store = store(world, operator).map(|it| of_store(it, probe));
             store.or_else(topic).unwrap_or(Value::None)
         }
+        Probe::Machine(node, probe) => {
+            let found = world.nodes().get(node as usize).map(|it| &it.process);
+            match found {
+                Some(Node::Stream(it)) => of_machine(it.machine(), probe),
+                _ => Value::None,
+            }
+        }
+    }
+}
+
+/// Of a TaskManager's memory.
+fn of_machine(machine: &Machine, probe: MachineProbe) -> Value {
+    let Machine::TaskManager(it) = machine else {
+        return Value::None;
+    };
+    let Some(memory) = it.memory() else {
+        return Value::None;
+    };
+    let (areas, used) = (memory.areas(), it.used());
+    let segments = u64::from(memory.segments());
+    int(match probe {
+        MachineProbe::Process => areas.process(),
+        MachineProbe::Flink => areas.flink(),
+        MachineProbe::FrameworkHeap => areas.framework_heap,
+        MachineProbe::TaskHeap => areas.task_heap,
+        MachineProbe::FrameworkOffHeap => areas.framework_off_heap,
+        MachineProbe::TaskOffHeap => areas.task_off_heap,
+        MachineProbe::Network => areas.network,
+        MachineProbe::Managed => areas.managed,
+        MachineProbe::Metaspace => areas.metaspace,
+        MachineProbe::Overhead => areas.overhead,
+        MachineProbe::HeapUsed => used.heap,
+        MachineProbe::RocksDb => used.rocksdb,
+        MachineProbe::Segments => segments,
+        MachineProbe::SegmentsUsed => used.segments,
+        MachineProbe::SegmentsFree => segments.saturating_sub(used.segments),
+        MachineProbe::Unreserved => used.unreserved,
+        MachineProbe::HeapErrors => memory.ended().0,
+        MachineProbe::Kills => memory.ended().1,
+    })
+}
+
+/// Why a job failed, by its place among the words.
+fn cause(it: Cause) -> u8 {
+    match it {
+        Cause::Task(_, failure) => match failure {
+            TaskFailure::UserCode => 0,
+            TaskFailure::Window => 1,
+            TaskFailure::RemoteTransport => 2,
+            TaskFailure::Restore => 3,
+            TaskFailure::Sink => 4,
+            TaskFailure::NetworkBuffers { .. } => 5,
+            TaskFailure::OutOfMemory => 6,
+        },
+        Cause::TaskManagerLost(_) => 7,
+        Cause::Checkpoint(_) => 8,
+        Cause::NoResourceAvailable => 9,
+        Cause::StopWithSavepoint => 10,
+        Cause::Discovery => 11,
     }
 }
 
@@ -137,6 +197,7 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
         JobProbe::Declined => failed_for(it, FailureReason::is_declined),
         JobProbe::GroupsMoved => int(it.moved().by_ranges),
         JobProbe::GroupsByModulo => int(it.moved().by_modulo),
+        JobProbe::Cause => it.cause().map_or(Value::None, |it| Value::Word(cause(it))),
         JobProbe::Savepoints => int(it.savepoints().len()),
         JobProbe::LastFailed => {
             let last = it.failed().last();

@@ -69,6 +69,10 @@ pub enum Rule {
     Fenced,
     /// A source's topic has new partitions. Before/after: how many the source knows.
     PartitionsDiscovered,
+    /// A process had more memory than its container may. Before/after: bytes that it had, and may.
+    ContainerKilled,
+    /// An error of the heap ended a process. Before/after: as for a container.
+    HeapExhausted,
 }
 
 /// A report.

@@ -15,6 +15,8 @@ pub enum Probe {
     Store(u32, StoreProbe),
     /// A question to one subtask of an operator.
     Subtask(u32, u16, OperatorProbe),
+    /// A question to a TaskManager, by its node.
+    Machine(u32, MachineProbe),
 }
 
 impl Probe {
@@ -23,6 +25,7 @@ impl Probe {
     pub fn words(&self) -> &'static [&'static str] {
         match self {
             Probe::Job(JobProbe::Status) => JOB_STATES,
+            Probe::Job(JobProbe::Cause) => CAUSES,
             _ => &[],
         }
     }
@@ -58,6 +61,23 @@ pub const JOB_STATES: &[&str] = &[
     "RECONCILING",
 ];
 
+/// The words of [`JobProbe::Cause`]: of tasks in the order of
+/// [`TaskFailure`](super::protocol::TaskFailure), then of the job.
+pub const CAUSES: &[&str] = &[
+    "USER_CODE",
+    "WINDOW",
+    "REMOTE_TRANSPORT",
+    "RESTORE",
+    "SINK",
+    "NETWORK_BUFFERS",
+    "OUT_OF_MEMORY",
+    "TASK_MANAGER_LOST",
+    "CHECKPOINT",
+    "NO_RESOURCE",
+    "STOP_WITH_SAVEPOINT",
+    "DISCOVERY",
+];
+
 probes! {
     /// What can be asked of a job.
     pub enum JobProbe {
@@ -81,6 +101,7 @@ probes! {
         GroupsMoved = "key-groups-moved": Type::Int, "Key groups that the last rescaling gave to another subtask.";
         GroupsByModulo = "key-groups-moved-by-modulo": Type::Int, "How many that would have been if groups were dealt round by modulo, which Flink does not do.";
         LastFailure = "last-checkpoint-failure": Type::Word(REASON_NAMES), "Why that one failed, by Flink's word.";
+        Cause = "failure": Type::Word(CAUSES), "Why the job, or a part of it, failed last; none without a failure.";
         Savepoints = "savepoints": Type::Int, "Savepoints that the user has: those that were asked for and are complete.";
     }
 }
@@ -108,6 +129,30 @@ probes! {
         CommitsSucceeded = "commits-succeeded": Type::Int, "Of a source with a `group.id`: commits of its subtasks that succeeded, in this attempt.";
         CommitsFailed = "commits-failed": Type::Int, "The same that failed.";
         GroupLag = "group-lag": Type::Int, "Of a source with a `group.id`: log end minus committed offset, of all partitions that have one together; none before the first commit.";
+    }
+}
+
+probes! {
+    /// What can be asked of a TaskManager's memory, if its size is given; else none.
+    pub enum MachineProbe {
+        Process = "process-memory": Type::Int, "Bytes of its process: what its container may have.";
+        Flink = "flink-memory": Type::Int, "The same without metaspace and overhead of the JVM.";
+        FrameworkHeap = "framework-heap": Type::Int, "Bytes of the framework's heap.";
+        TaskHeap = "task-heap": Type::Int, "Bytes of the tasks' heap.";
+        FrameworkOffHeap = "framework-off-heap": Type::Int, "Bytes of the framework beside the heap.";
+        TaskOffHeap = "task-off-heap": Type::Int, "Bytes of tasks beside the heap.";
+        Network = "network-memory": Type::Int, "Bytes for network buffers.";
+        Managed = "managed-memory": Type::Int, "Bytes of managed memory.";
+        Metaspace = "jvm-metaspace": Type::Int, "Bytes of the JVM's metaspace.";
+        Overhead = "jvm-overhead": Type::Int, "Bytes of the JVM's overhead.";
+        HeapUsed = "heap-used": Type::Int, "Bytes of state on the heap of tasks.";
+        RocksDb = "rocksdb-memory": Type::Int, "Bytes that RocksDB has allocated outside the heap.";
+        Segments = "segments": Type::Int, "TotalMemorySegments: segments of its network buffer pool.";
+        SegmentsUsed = "segments-used": Type::Int, "UsedMemorySegments: those that belong to a channel, or hold something.";
+        SegmentsFree = "segments-available": Type::Int, "AvailableMemorySegments: the others.";
+        Unreserved = "segments-unreserved": Type::Int, "Segments beyond the least that its tasks need: what a further task may reserve.";
+        HeapErrors = "heap-errors": Type::Int, "OutOfMemoryErrors since the machine is there.";
+        Kills = "container-kills": Type::Int, "Times that its container was killed for its memory.";
     }
 }
 

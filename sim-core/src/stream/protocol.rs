@@ -81,6 +81,15 @@ pub enum TaskFailure {
     Restore,
     /// The store outside refused a write or a commit.
     Sink,
+    /// Fewer network buffers were left than it needs (`NetworkBufferPool`).
+    NetworkBuffers {
+        /// What it needs at least where it failed: of a partition, a gate or a channel.
+        required: u32,
+        /// What was left.
+        available: u32,
+    },
+    /// Its state was more than the heap (`OutOfMemoryError`).
+    OutOfMemory,
 }
 
 /// What happened to a checkpoint at a subtask (`CheckpointMetrics`).

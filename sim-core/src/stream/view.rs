@@ -121,6 +121,7 @@ fn task_manager(it: &TaskManager, now: u64, view: &mut NodeView) {
         view.badges.push(badge("not registered", Tone::Faded));
     }
     view.summary.push(fact("slots", it.slots().to_string()));
+    memory(it, view);
     for id in it.opening() {
         view.summary
             .push(fact(task_name(it.job(), id), "INITIALIZING"));
@@ -139,6 +140,40 @@ fn task_manager(it: &TaskManager, now: u64, view: &mut NodeView) {
             .map_or(NO_WATERMARK, |it| it.watermark);
         let value = format!("{doing} · watermark {}", event_time(watermark));
         view.summary.push(fact(task_name(it.job(), *id), value));
+    }
+}
+
+/// The areas of a TaskManager's memory, and what is in use of them.
+fn memory(it: &TaskManager, view: &mut NodeView) {
+    let Some(memory) = it.memory() else {
+        return;
+    };
+    let (areas, used) = (memory.areas(), it.used());
+    let mut say = |label: &str, value: String| view.summary.push(fact(label, value));
+    let of = |used: u64, all: u64| format!("{} of {}", short(used), short(all));
+    say("process memory", short(areas.process()));
+    say("task heap", of(used.heap, areas.task_heap));
+    say("managed memory", of(used.rocksdb, areas.managed));
+    let (total, taken) = (u64::from(memory.segments()), used.segments);
+    let free = total.saturating_sub(taken);
+    let segments = format!("{taken} used, {free} available, {total} in all");
+    say("network segments", segments);
+    say("network memory", short(areas.network));
+    let jvm = areas.metaspace + areas.overhead;
+    say("metaspace and overhead", short(jvm));
+    let framework = areas.framework_heap + areas.framework_off_heap;
+    say("framework", short(framework));
+    if areas.task_off_heap > 0 {
+        say("task off-heap", short(areas.task_off_heap));
+    }
+}
+
+/// Bytes in a unit that people read.
+fn short(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KB", bytes >> 10),
+        _ => format!("{}.{} MB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::facts::job_manager;
 use super::job::Job;
+use super::memory::readable;
 use super::node::Machine;
 use super::note::{Note, Rule, Verdict};
 use super::probe::JOB_STATES;
@@ -143,6 +144,17 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "the topic has {a} partitions, and the source read {b}: the new ones are split up",
             "KafkaSourceEnumerator.checkPartitionChanges",
         ),
+        Rule::ContainerKilled => (
+            "container-killed",
+            "the process had {b}, and its container may have {a}: killed (exit code 137)",
+            "cgroup memory.max, OOMKilled",
+        ),
+        Rule::HeapExhausted => (
+            "heap-exhausted",
+            "java.lang.OutOfMemoryError: Java heap space ({b} of state, {a} of task heap): the process \
+             ends (taskmanager.jvm-exit-on-oom)",
+            "Task.doRun",
+        ),
         Rule::Fenced => (
             "fenced",
             "a writer of an older epoch was refused",
@@ -153,8 +165,8 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
 
 /// Why a task failed, as Flink's exceptions are called where they have a name.
 #[must_use]
-pub fn failure(failure: TaskFailure) -> &'static str {
-    match failure {
+pub fn failure(job: &Job, failure: TaskFailure) -> String {
+    let words = match failure {
         TaskFailure::UserCode => "the user's function threw an exception",
         TaskFailure::Window => "the window operator could not go on",
         TaskFailure::RemoteTransport => {
@@ -162,7 +174,28 @@ pub fn failure(failure: TaskFailure) -> &'static str {
         }
         TaskFailure::Restore => "its state could not be read",
         TaskFailure::Sink => "the store refused a write or was lost",
-    }
+        TaskFailure::OutOfMemory => "java.lang.OutOfMemoryError: Java heap space",
+        TaskFailure::NetworkBuffers {
+            required,
+            available,
+        } => return too_few_buffers(job, required, available),
+    };
+    words.to_owned()
+}
+
+/// `NetworkBufferPool`'s sentence.
+fn too_few_buffers(job: &Job, required: u32, available: u32) -> String {
+    let config = &job.spec.config;
+    let size = config.segment_size;
+    let network = config.memory().ok().flatten().map_or(0, |it| it.network);
+    let total = network / u64::from(size.max(1));
+    let keys = ["fraction", "min", "max"].map(|it| format!("'taskmanager.memory.network.{it}'"));
+    let [fraction, min, max] = keys;
+    format!(
+        "Insufficient number of network buffers: required {required}, but only {available} available. \
+         The total number of network buffers is currently set to {total} of {size} bytes each. You can \
+         increase this number by setting the configuration keys {fraction}, {min}, and {max}."
+    )
 }
 
 /// A note's subject and what it says.
@@ -189,6 +222,7 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
                 }
                 (Some(number), None) => operator(*number),
                 (None, Some(task)) => task_name(job, *task),
+                (None, None) if of_machine(*rule) => "TaskManager".to_owned(),
                 (None, None) => job.spec.job_manager.clone(),
             };
             let text = filled(*rule, *before, *after);
@@ -249,8 +283,13 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
         ),
         // It goes out as a note of the other system.
         Note::Kafka(_) => (String::new(), String::new()),
-        Note::TaskEnded { task, end } => (task_name(job, *task), ended(*end).to_owned()),
+        Note::TaskEnded { task, end } => (task_name(job, *task), ended(job, *end)),
     }
+}
+
+/// Whether a rule is about a TaskManager as a whole.
+fn of_machine(rule: Rule) -> bool {
+    matches!(rule, Rule::ContainerKilled | Rule::HeapExhausted)
 }
 
 /// Why a window was forgotten, in words.
@@ -262,11 +301,11 @@ pub fn purge_words(why: Purge) -> &'static str {
     }
 }
 
-fn ended(end: TaskEnd) -> &'static str {
+fn ended(job: &Job, end: TaskEnd) -> String {
     match end {
-        TaskEnd::Finished => "finished",
-        TaskEnd::Canceled => "was cancelled",
-        TaskEnd::Failed(why) => failure(why),
+        TaskEnd::Finished => "finished".to_owned(),
+        TaskEnd::Canceled => "was cancelled".to_owned(),
+        TaskEnd::Failed(why) => failure(job, why),
     }
 }
 
@@ -304,6 +343,10 @@ fn filled(rule: Rule, before: i64, after: i64) -> String {
     let (before, after) = match rule {
         Rule::Watermark | Rule::AlignmentPause => (event_time(before), event_time(after)),
         Rule::JobStatus => (String::new(), status(after).to_owned()),
+        Rule::ContainerKilled | Rule::HeapExhausted => {
+            let bytes = |it: i64| readable(it.unsigned_abs());
+            (bytes(before), bytes(after))
+        }
         Rule::CheckpointFailed => (FailureReason::name_of(before).to_owned(), after.to_string()),
         _ => (before.to_string(), after.to_string()),
     };
@@ -323,6 +366,8 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::JobStatus
                 | Rule::TransactionDiscarded
                 | Rule::Idle
+                | Rule::ContainerKilled
+                | Rule::HeapExhausted
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
         Note::Fired { .. }

@@ -2,7 +2,7 @@
 
 use crate::kernel::NodeId;
 use crate::scenario::{Meaning, Probe as AnyProbe, Property, Type, Value};
-use crate::stream::probe::{JobProbe, OperatorProbe, Probe, StoreProbe};
+use crate::stream::probe::{JobProbe, MachineProbe, OperatorProbe, Probe, StoreProbe};
 use crate::stream::spec::{JobSpec, OperatorKind};
 use crate::systems;
 
@@ -67,8 +67,15 @@ pub(super) fn roots(spec: &JobSpec, base: u32) -> Vec<Property<'_>> {
     all
 }
 
-/// The names that may follow one of the job's machines: stores have some.
+/// The names that may follow one of the job's machines: stores have some, and TaskManagers.
 pub(super) fn inside_node(spec: &JobSpec, base: u32, node: NodeId) -> Vec<Property<'_>> {
+    let managers = base + 1..base + 1 + spec.task_managers.len() as u32;
+    if managers.contains(&node.0) {
+        let each = MachineProbe::ALL.iter();
+        let memory =
+            each.map(|(probe, name, of, doc)| ask(name, *of, Probe::Machine(node.0, *probe), doc));
+        return memory.collect();
+    }
     let sinks = (0..)
         .zip(&spec.operators)
         .filter_map(|(number, it)| match &it.kind {

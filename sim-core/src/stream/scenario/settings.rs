@@ -143,6 +143,7 @@ fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'
         );
     }
     debloating(config, &mut say);
+    memory(config, &mut say);
     if c.heartbeat_timeout < c.heartbeat_interval {
         let message = "The heartbeat timeout should be larger or equal than the heartbeat interval";
         say(&["heartbeat.timeout", "heartbeat.interval"], wrong(message));
@@ -189,6 +190,47 @@ fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'
         if c.restart != *kind && !unset {
             let message = format!("`{}` is for another `restart-strategy.type`", spec.key);
             say(&[spec.key], wrong(&message).warning());
+        }
+    }
+}
+
+/// Sizes of a TaskManager's memory.
+fn memory(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)) {
+    const SIZES: [&str; 4] = [
+        "taskmanager.memory.process.size",
+        "taskmanager.memory.flink.size",
+        "taskmanager.memory.task.heap.size",
+        "taskmanager.memory.managed.size",
+    ];
+    // What contradicts a total mostly stands beside it.
+    const BESIDE: [&str; 8] = [
+        "taskmanager.memory.network.min",
+        "taskmanager.memory.network.max",
+        "taskmanager.memory.network.fraction",
+        "taskmanager.memory.managed.fraction",
+        "taskmanager.memory.jvm-overhead.min",
+        "taskmanager.memory.jvm-overhead.max",
+        "taskmanager.memory.jvm-overhead.fraction",
+        "taskmanager.memory.jvm-metaspace.size",
+    ];
+    let mut every = SIZES.iter().chain(&BESIDE).copied();
+    match config.value.memory() {
+        Err(message) => {
+            let keys: Vec<&str> = every.collect();
+            say(&keys, Problem::new("contradiction", message));
+        }
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            let given = every.find(|it| config.place(it).is_some());
+            if let Some(key) = given {
+                let message = format!("`{key}` divides a memory whose size is not given");
+                let help = "set `taskmanager.memory.process.size`, or `.flink.size`, or both \
+                            `.task.heap.size` and `.managed.size`";
+                say(
+                    &[key],
+                    Problem::new("contradiction", message).help(help).warning(),
+                );
+            }
         }
     }
 }

@@ -38,12 +38,13 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// The backend of an operator's subtask, if the job's settings name this one. `restored` are the
+    /// The backend of an operator's subtask, if the job's settings name this one. Its write buffer is
+    /// flushed at `most` bytes at the latest, as managed memory has no more. `restored` are the
     /// files of the checkpoint that it goes on from, if that has files of this backend; `size` is
     /// how much state there is.
     #[must_use]
     pub fn open(
-        config: &JobConfig,
+        (config, most): (&JobConfig, u64),
         (operator, subtask, attempt): (u32, u16, Attempt),
         restored: Option<(i64, &BackendFiles)>,
         size: StateSize,
@@ -52,7 +53,7 @@ impl Backend {
             return None;
         }
         let settings = LsmSettings {
-            write_buffer: config.rocksdb_write_buffer.0,
+            write_buffer: config.rocksdb_write_buffer.0.min(most),
             target_file_size: config.rocksdb_target_file.0,
             level_base: config.rocksdb_level_base.0,
             ..LsmSettings::default()
@@ -135,6 +136,16 @@ impl Backend {
         self.snapshots.on_aborted(checkpoint);
     }
 
+    /// What it has allocated outside the heap, bytes: its write buffer, its block cache as far as there
+    /// are blocks, and an entry for each block of its files.
+    #[must_use]
+    pub fn native(&self, block_cache: u64) -> u64 {
+        /// `block_size`, and about what a block's last key and its place take in an index.
+        const BLOCK: (u64, u64) = (4_096, 40);
+        let files = self.lsm.bytes();
+        self.lsm.memtable() + files.min(block_cache) + files / BLOCK.0 * BLOCK.1
+    }
+
     /// Its tree.
     #[must_use]
     pub fn lsm(&self) -> &Lsm {
@@ -160,7 +171,7 @@ impl Chain {
     /// Opens the backends, once the operators are.
     pub(super) fn open_backends(
         &mut self,
-        config: &JobConfig,
+        limits: (&JobConfig, u64),
         (subtask, attempt): (u16, Attempt),
         (restored, checkpoint): (&[Arc<TaskSnapshot>], Option<i64>),
     ) {
@@ -177,7 +188,7 @@ impl Chain {
             let of = checkpoint.zip(of);
             let site = (it.operator, subtask, attempt);
             it.backend = match operator.is_keyed() {
-                true => Backend::open(config, site, of, operator.size()),
+                true => Backend::open(limits, site, of, operator.size()),
                 false => None,
             };
         }
@@ -237,6 +248,18 @@ impl Chain {
         all
     }
 
+    /// What its backends have allocated outside the heap, bytes.
+    #[must_use]
+    pub fn native(&self, config: &JobConfig) -> u64 {
+        let all = self.links.iter().filter_map(|it| it.backend.as_deref());
+        let cache = match config.rocksdb_managed {
+            // One for all that share the slot, which is what bounds it.
+            true => u64::MAX,
+            false => config.rocksdb_block_cache.0,
+        };
+        all.fold(0, |sum, it| sum.saturating_add(it.native(cache)))
+    }
+
     /// The backends that there are.
     pub(super) fn backends(&mut self) -> impl Iterator<Item = &mut Backend> {
         let all = self.links.iter_mut();
@@ -289,8 +312,12 @@ mod tests {
 
     #[test]
     fn a_read_costs_more_the_more_places_there_are() {
-        assert_eq!(Backend::open(&config(&[]), (1, 0, 1), None, size(0)), None);
-        let mut it = Backend::open(&config(&LSM), (1, 0, 1), None, size(0)).expect("named");
+        assert_eq!(
+            Backend::open((&config(&[]), u64::MAX), (1, 0, 1), None, size(0)),
+            None
+        );
+        let mut it =
+            Backend::open((&config(&LSM), u64::MAX), (1, 0, 1), None, size(0)).expect("named");
         // The write buffer, and the write.
         assert_eq!(it.access(size(0), size(1)), 20);
         let costs: Vec<u64> = (1..36).map(|n| it.access(size(n), size(n + 1))).collect();
@@ -305,7 +332,7 @@ mod tests {
     #[test]
     fn a_checkpoint_uploads_what_the_last_complete_one_has_not() {
         let config = config(&LSM);
-        let mut it = Backend::open(&config, (1, 2, 1), None, size(0)).expect("named");
+        let mut it = Backend::open((&config, u64::MAX), (1, 2, 1), None, size(0)).expect("named");
         it.access(size(0), size(5));
         let one = it.snapshot(1, false, size(5)).expect("files");
         assert_eq!((one.bytes(), one.backend), ((500, 500), 1 << 16 | 2));
@@ -320,13 +347,15 @@ mod tests {
             "a savepoint has no files"
         );
         // Restored from 1, its files are the base, and new ones have other numbers.
-        let mut again = Backend::open(&config, (1, 2, 2), Some((1, &one)), size(5)).expect("named");
+        let mut again =
+            Backend::open((&config, u64::MAX), (1, 2, 2), Some((1, &one)), size(5)).expect("named");
         again.access(size(5), size(6));
         let four = again.snapshot(4, false, size(6)).expect("files");
         assert_eq!(four.bytes(), (100, 600));
         assert!(four.new.iter().all(|file| file.id >= 2 << 32));
         // What belonged to another subtask is written anew.
-        let other = Backend::open(&config, (1, 1, 2), Some((1, &one)), size(5)).expect("named");
+        let other =
+            Backend::open((&config, u64::MAX), (1, 1, 2), Some((1, &one)), size(5)).expect("named");
         assert_eq!(
             (
                 other.lsm().bytes() + other.lsm().memtable(),

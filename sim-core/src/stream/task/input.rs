@@ -292,6 +292,12 @@ impl Input {
         valve.channel_watermark(channel.place as usize)
     }
 
+    /// Floating buffers that channels hold.
+    #[must_use]
+    pub fn floating_in_use(&self) -> u32 {
+        self.channels.iter().map(|it| it.floating).sum()
+    }
+
     /// Whether every channel has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {

@@ -163,7 +163,8 @@ impl Task {
         });
         let mut chain = Chain::open(job, id, parallelism, restored, (checkpoint, at.wall_ms));
         let seat = (id.subtask, attempt);
-        chain.open_backends(&job.spec.config, seat, (restored, checkpoint));
+        let limits = (&job.spec.config, job.write_buffer_limit(id, placement));
+        chain.open_backends(limits, seat, (restored, checkpoint));
         Task {
             id,
             attempt,

@@ -4,12 +4,15 @@
 //! gives up its tasks when it hears none for `heartbeat.timeout`. Buffers between tasks of one
 //! TaskManager do not cross the network. With a local backup (`TaskLocalStateStoreImpl`) it keeps a
 //! copy of every state that it uploads, and with local recovery reads that rather than the storage;
-//! the copies are gone with the process. Left out: memory, slots of several jobs, what writing the
+//! the copies are gone with the process. Left out: slots of several jobs, what writing the
 //! copies costs, the partition tracker; a task that is cancelled is gone at once.
 
 mod carry;
 mod clients;
+mod memory;
 mod traffic;
+
+pub use memory::{Memory, Used};
 
 use super::clients::Clients;
 use super::job::Job;
@@ -179,6 +182,9 @@ pub struct TaskManager {
     /// Its Kafka clients, if the job reads or writes topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<Box<Clients>>,
+    /// Its memory, if the settings say how much it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Box<Memory>>,
 }
 
 impl TaskManager {
@@ -186,6 +192,7 @@ impl TaskManager {
     #[must_use]
     pub fn new(job: Arc<Job>, slots: u32) -> Self {
         TaskManager {
+            memory: Memory::of(&job),
             job,
             slots,
             attempt: 0,
@@ -258,8 +265,10 @@ impl TaskManager {
     /// Drops what a crash takes: everything.
     pub fn crash(&mut self, _: Loss) {
         let clients = self.clients.as_ref().map(|it| Box::new(it.restarted()));
+        let memory = self.memory.as_ref().map(|it| it.restarted());
         *self = TaskManager::new(Arc::clone(&self.job), self.slots);
         self.clients = clients;
+        self.memory = memory;
     }
 
     /// About how many bytes a copy takes.
@@ -310,6 +319,7 @@ impl TaskManager {
         while self.hear_clients(&mut io, &mut dirty, cx) {
             self.work(&mut io, &mut dirty, cx);
         }
+        self.contain(cx);
         self.arm(cx);
     }
 

@@ -46,6 +46,9 @@ impl TaskManager {
             forgotten,
         } = deployment;
         self.reported.remove(&task);
+        if let Err(failure) = self.set_up(task, cx.me().0) {
+            return self.fail(task, failure, cx);
+        }
         let opening = Opening {
             attempt: self.attempt,
             restore,
@@ -432,7 +435,12 @@ impl TaskManager {
                 task.chain.close(&mut io.effects);
             }
             self.carry((id, attempt), io, dirty, cx);
+            let done = done.and_then(|()| self.heap_error().map_or(Ok(()), Err));
             match done {
+                Err(TaskFailure::OutOfMemory) if self.job.spec.config.exit_on_oom => {
+                    self.exhausted(cx);
+                    break;
+                }
                 Err(failure) => self.fail(id, failure, cx),
                 Ok(()) if finished => self.end(id, TaskEnd::Finished, cx),
                 Ok(()) => {}

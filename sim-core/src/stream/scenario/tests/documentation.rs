@@ -2,7 +2,7 @@
 //! and verb, and that its examples are good, is tested with that of the whole language.)
 
 use super::read;
-use crate::stream::probe::{JobProbe, OperatorProbe, StoreProbe};
+use crate::stream::probe::{JobProbe, MachineProbe, OperatorProbe, StoreProbe};
 
 const TEXT: &str = include_str!("../../../../../docs/STREAM.md");
 
@@ -29,7 +29,9 @@ fn every_name_is_documented() {
     let jobs = JobProbe::ALL.iter().map(|it| it.1);
     let operators = OperatorProbe::ALL.iter().map(|it| it.1);
     let stores = StoreProbe::ALL.iter().map(|it| it.1);
-    let all = jobs.chain(operators).chain(stores).chain(["manager"]);
+    let machines = MachineProbe::ALL.iter().map(|it| it.1);
+    let all = jobs.chain(operators).chain(stores).chain(machines);
+    let all = all.chain(["manager"]);
     let missing: Vec<&str> = all.filter(|it| !said(it)).collect();
     assert!(
         missing.is_empty(),

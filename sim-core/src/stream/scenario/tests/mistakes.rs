@@ -174,6 +174,8 @@ fn in_settings() {
     with("\"restart-strategy.fixed-delay.attempts\" = 3", "contradiction", "3", "another `restart-strategy.type`");
     with("\"restart-strategy.exponential-delay.max-backoff\" = 5", "contradiction", "5", "must not be smaller than the initial backoff");
     check(CONFIG, "\"execution.checkpointing.interval\" = 5", "bad-value", "5", "larger than or equal to 10 ms");
+    with("\"taskmanager.memory.process.size\" = \"300 mb\"", "contradiction", "\"300 mb\"", "exceed configured Total Process Memory");
+    with("\"taskmanager.memory.network.min\" = \"1 gb\"", "contradiction", "\"1 gb\"", "whose size is not given");
     check(CONFIG, "", "no-checkpoints", "\"out\"", "none are taken");
 }
 
