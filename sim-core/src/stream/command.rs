@@ -1,10 +1,11 @@
 //! What the user tells a job as a whole: Flink's command line, as far as it is acted out.
 //!
-//! Follows `CliFrontend`: `flink savepoint`, `stop`, `cancel`, and `run -n -s -p`. Two options are the
+//! Follows `CliFrontend`: `flink savepoint`, `stop`, `cancel`, and `run -n -s -p`. Some options are the
 //! simulator's own: `-o` names the operator that `-p` is meant for, `-u` one that has another uid in
-//! the program now. A savepoint's name stands last and goes on to the end. In an order a command is its text, so that a world without a job does not
+//! the program now, `-t` one that writes its state as something else. A savepoint's name stands last and goes on to the end. In an order a command is its text, so that a world without a job does not
 //! link what it means.
 
+use super::rules::serializer::StateSchema;
 use std::fmt;
 
 /// A command.
@@ -39,6 +40,10 @@ pub struct Run {
     pub new_uid: Option<String>,
     /// State in the savepoint that no operator takes is left there (`--allowNonRestoredState`).
     pub allow_non_restored_state: bool,
+    /// The operator whose state is written as something else in the program.
+    pub state_of: Option<String>,
+    /// As what.
+    pub state: Option<StateSchema>,
 }
 
 impl Command {
@@ -68,6 +73,11 @@ impl Command {
                 "-o" => run.operator = Some(value.to_owned()),
                 "-p" => run.parallelism = Some(value.parse().ok()?),
                 "-u" => run.new_uid = Some(value.to_owned()),
+                "-t" => {
+                    let (operator, schema) = value.split_once('=')?;
+                    run.state_of = Some(operator.to_owned());
+                    run.state = Some(StateSchema::read(schema).ok()?);
+                }
                 _ => return None,
             }
         }
@@ -102,6 +112,9 @@ impl fmt::Display for Command {
             parallelism.try_for_each(|it| write!(f, " -p {it}"))?;
             let mut new_uid = run.new_uid.iter();
             new_uid.try_for_each(|it| write!(f, " -u {it}"))?;
+            if let (Some(operator), Some(schema)) = (&run.state_of, &run.state) {
+                write!(f, " -t {operator}={}", schema.word())?;
+            }
             if run.allow_non_restored_state {
                 f.write_str(" -n")?;
             }
@@ -152,6 +165,14 @@ mod tests {
             upgraded(true),
             "flink run -u count -n -s before the upgrade",
         );
+        let evolved = Command::Run(Run {
+            savepoint: name(),
+            state_of: Some("count".to_owned()),
+            state: StateSchema::read("pojo T { sum: long, n: int }").ok(),
+            ..Run::default()
+        });
+        let text = "flink run -t count=pojo:T{sum:long,n:int} -s before the upgrade";
+        check(evolved, text);
     }
 
     #[test]
@@ -167,6 +188,8 @@ mod tests {
             "flink stop -p 3",
             "flink stop -n",
             "flink run -u",
+            "flink run -t count",
+            "flink run -t count=lnog",
             "flink cancel -s noon",
         ] {
             assert_eq!(Command::read(text), None, "{text}");

@@ -153,6 +153,7 @@ fn cause(it: Cause) -> u8 {
             TaskFailure::Sink => 4,
             TaskFailure::NetworkBuffers { .. } => 5,
             TaskFailure::OutOfMemory => 6,
+            TaskFailure::StateMigration => 12,
         },
         Cause::TaskManagerLost(_) => 7,
         Cause::Checkpoint(_) => 8,

@@ -5,6 +5,7 @@ use super::element::{Key, Origin};
 use super::operator::KeyedState;
 use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
+use super::rules::serializer::{Evolution, StateSchema};
 use super::rules::window::machine::Purge;
 use crate::kafka;
 use std::sync::Arc;
@@ -155,6 +156,17 @@ pub enum Note {
         /// How.
         end: TaskEnd,
     },
+    /// A task was given state that was written with another serializer.
+    Evolved {
+        /// Which task.
+        task: TaskId,
+        /// Which of its operators.
+        operator: u32,
+        /// The serializer's snapshot, and that of the program.
+        schemas: Box<(Arc<StateSchema>, Arc<StateSchema>)>,
+        /// What becomes of the state.
+        how: Evolution,
+    },
 }
 
 impl Note {
@@ -175,7 +187,7 @@ impl Note {
     pub fn is_rule(&self) -> bool {
         matches!(
             self,
-            Note::Rule { .. } | Note::Fired { .. } | Note::TaskEnded { .. }
+            Note::Rule { .. } | Note::Fired { .. } | Note::TaskEnded { .. } | Note::Evolved { .. }
         )
     }
 
@@ -186,6 +198,7 @@ impl Note {
             Note::Rule { rule, .. } => super::why::rule_text(*rule).0,
             Note::Fired { .. } => "window-fired",
             Note::TaskEnded { .. } => "task-ended",
+            Note::Evolved { .. } => "state-migration",
             Note::Judged { .. } | Note::Purged { .. } | Note::Restored { .. } | Note::Kafka(_) => {
                 ""
             }

@@ -62,7 +62,7 @@ pub const JOB_STATES: &[&str] = &[
 ];
 
 /// The words of [`JobProbe::Cause`]: of tasks in the order of
-/// [`TaskFailure`](super::protocol::TaskFailure), then of the job.
+/// [`TaskFailure`](super::protocol::TaskFailure), then of the job; what came later stands last.
 pub const CAUSES: &[&str] = &[
     "USER_CODE",
     "WINDOW",
@@ -76,6 +76,7 @@ pub const CAUSES: &[&str] = &[
     "NO_RESOURCE",
     "STOP_WITH_SAVEPOINT",
     "DISCOVERY",
+    "STATE_MIGRATION",
 ];
 
 probes! {

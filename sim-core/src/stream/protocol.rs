@@ -11,7 +11,7 @@ use super::rules::barrier::channel::Item;
 use super::rules::barrier::{Alignment, Barrier, Declined};
 use super::rules::fault::transactional_ids::Ownership;
 use super::rules::lsm::registry::Discarded;
-use super::snapshot::{BackendFiles, Handle, TaskSnapshot};
+use super::snapshot::{BackendFiles, Handle, Schemas, TaskSnapshot};
 use crate::kafka;
 use serde::Serialize;
 use std::sync::Arc;
@@ -55,6 +55,10 @@ pub struct Deployment {
     /// Operators that begin without the state that is there for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forgotten: Vec<u32>,
+    /// What operators write their state as in the program that was submitted, if it is something
+    /// else than in the first.
+    #[serde(skip_serializing_if = "Schemas::is_empty")]
+    pub schemas: Schemas,
 }
 
 /// Why a task ended (`ExecutionState` with its cause).
@@ -90,6 +94,8 @@ pub enum TaskFailure {
     },
     /// Its state was more than the heap (`OutOfMemoryError`).
     OutOfMemory,
+    /// The program's serializer cannot take over what was written (`StateMigrationException`).
+    StateMigration,
 }
 
 /// What happened to a checkpoint at a subtask (`CheckpointMetrics`).

@@ -8,6 +8,7 @@ use super::element::{Buffer, Record};
 use super::operator::KeyedState;
 use super::protocol::{ChannelId, StoreTransaction, TaskId};
 use super::rules::lsm::SstFile;
+use super::rules::serializer::StateSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -97,6 +98,9 @@ pub struct BackendFiles {
     pub reused: Vec<SstFile>,
 }
 
+/// What operators write their keyed state as, by their numbers.
+pub type Schemas = Vec<(u32, Arc<StateSchema>)>;
+
 /// A subtask's state.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct TaskSnapshot {
@@ -108,6 +112,9 @@ pub struct TaskSnapshot {
     pub output_channels: Vec<(ChannelId, Buffer)>,
     /// Where the keyed state lies in files that checkpoints share: those of each backend.
     pub files: Arc<Vec<BackendFiles>>,
+    /// The snapshots of its serializers.
+    #[serde(skip_serializing_if = "Schemas::is_empty")]
+    pub schemas: Schemas,
 }
 
 impl TaskSnapshot {
@@ -122,6 +129,18 @@ impl TaskSnapshot {
         let files = left.files.iter();
         let files = files.filter(|it| !operators.contains(&it.operator));
         left.files = Arc::new(files.cloned().collect());
+        left.schemas.retain(|(it, _)| !operators.contains(it));
+        Arc::new(left)
+    }
+
+    /// With another number in place of each of an operator's.
+    #[must_use]
+    pub fn begun(this: Arc<Self>, operator: u32, number: i64) -> Arc<Self> {
+        let mut left = Arc::unwrap_or_clone(this);
+        let of_it = left.operators.iter_mut().filter(|it| it.0 == operator);
+        for (_, state) in of_it.flat_map(|it| &mut it.1.keyed) {
+            state.begin_at(number);
+        }
         Arc::new(left)
     }
 
@@ -134,6 +153,7 @@ impl TaskSnapshot {
         Arc::new(TaskSnapshot {
             operators: this.operators.clone(),
             files: Arc::clone(&this.files),
+            schemas: this.schemas.clone(),
             ..TaskSnapshot::default()
         })
     }

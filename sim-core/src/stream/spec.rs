@@ -3,7 +3,7 @@
 //!
 //! Follows `StreamGraph` of Flink 2.x: operators with parallelism, chaining strategy and slot
 //! sharing group, and edges with a partitioner. Functions of users are a few named ones over
-//! numbers. Left out: types and serializers.
+//! numbers. Left out: types but for those of keyed state.
 
 use super::config::{JobConfig, KafkaSourceConfig};
 use super::parts::StreamParts;
@@ -15,6 +15,7 @@ use super::rules::join::temporal::TemporalRules;
 use super::rules::join::window::JoinType;
 use super::rules::key_group::string_hash;
 use super::rules::pane::Timing;
+use super::rules::serializer::StateSchema;
 use super::rules::window::operator::Settings as WindowSettings;
 use super::rules::window::trigger::TimeDomain;
 use crate::kernel::Nanos;
@@ -255,6 +256,9 @@ pub struct ProcessSpec {
     pub ttl_ms: Option<i64>,
     /// Bytes of one key's state, for sizes of checkpoints.
     pub bytes_per_key: u32,
+    /// What its state is written as, if that is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Arc<StateSchema>>,
 }
 
 /// What a process function does with its state.

@@ -1,5 +1,6 @@
 //! Notes of a job in words: for the transcript, the timeline and "why?".
 
+use super::config::StateBackend;
 use super::facts::job_manager;
 use super::job::Job;
 use super::memory::readable;
@@ -7,6 +8,7 @@ use super::node::Machine;
 use super::note::{Note, Rule, Verdict};
 use super::probe::JOB_STATES;
 use super::protocol::{TaskEnd, TaskFailure, TaskId};
+use super::rules::serializer::{Compatibility, Evolution, StateSchema};
 use super::rules::window::machine::Purge;
 use super::rules::{FINAL_WATERMARK, NO_WATERMARK};
 use crate::kernel::World;
@@ -174,6 +176,9 @@ pub fn failure(job: &Job, failure: TaskFailure) -> String {
         }
         TaskFailure::Restore => "its state could not be read",
         TaskFailure::Sink => "the store refused a write or was lost",
+        TaskFailure::StateMigration => {
+            "StateMigrationException: the program's serializer cannot take over the state"
+        }
         TaskFailure::OutOfMemory => "java.lang.OutOfMemoryError: Java heap space",
         TaskFailure::NetworkBuffers {
             required,
@@ -281,6 +286,15 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             task_name(job, *task),
             format!("it has its state of checkpoint {checkpoint}"),
         ),
+        Note::Evolved {
+            task,
+            operator: number,
+            schemas,
+            how,
+        } => {
+            let at = format!("{} #{}", operator(*number), u32::from(task.subtask) + 1);
+            (at, evolved(job, schemas, *how))
+        }
         // It goes out as a note of the other system.
         Note::Kafka(_) => (String::new(), String::new()),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(job, *end)),
@@ -290,6 +304,43 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
 /// Whether a rule is about a TaskManager as a whole.
 fn of_machine(rule: Rule) -> bool {
     matches!(rule, Rule::ContainerKilled | Rule::HeapExhausted)
+}
+
+/// What becomes of a state under another serializer, in words: in Flink's where it refuses.
+fn evolved(job: &Job, schemas: &(Arc<StateSchema>, Arc<StateSchema>), how: Evolution) -> String {
+    let (old, new) = schemas;
+    match how {
+        Evolution::Kept(Compatibility::AfterMigration) => {
+            format!("`{old}` became `{new}`: compatible after migration")
+        }
+        Evolution::Kept(_) => format!("`{old}` became `{new}`: compatible as is"),
+        Evolution::Begun(number) => format!(
+            "`{old}` became `{new}`: compatible after migration, but the field of the number is new, \
+             and begins at {number}"
+        ),
+        Evolution::Incompatible => {
+            let begins = match job.spec.config.backend {
+                StateBackend::HashMap => "For heap backends, the",
+                StateBackend::RocksDb => "The",
+            };
+            let (old, new) = (&old.value, &new.value);
+            format!(
+                "StateMigrationException: {begins} new state serializer ({new}) must not be \
+                 incompatible with the old state serializer ({old})."
+            )
+        }
+        Evolution::OtherKey => {
+            let (old, new) = (&old.key, &new.key);
+            format!(
+                "StateMigrationException: The new key serializer ({new}) must be compatible with \
+                 the previous key serializer ({old})."
+            )
+        }
+        Evolution::Unreadable => format!(
+            "KryoException: `{old}` became `{new}`, and its bytes cannot be read: Kryo's snapshot \
+             knows the class, not its fields"
+        ),
+    }
 }
 
 /// Why a window was forgotten, in words.
@@ -370,6 +421,7 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::HeapExhausted
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
+        Note::Evolved { .. } => true,
         Note::Fired { .. }
         | Note::Judged { .. }
         | Note::Purged { .. }

@@ -35,6 +35,7 @@ use super::protocol::{Attempt, Packet, TaskId};
 use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::fault::restart::RestartStrategy;
 use super::rules::watermark_alignment::AlignmentGroup;
+use super::snapshot::Schemas;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use coordinator::Coordinator;
 use enumerator::Discovery;
@@ -204,6 +205,9 @@ pub struct JobManager {
     attempt: Attempt,
     /// The parallelism of each operator.
     parallelism: Arc<Vec<u32>>,
+    /// What operators of the program write their state as, where the first one's did otherwise.
+    #[serde(skip_serializing_if = "Schemas::is_empty")]
+    schemas: Schemas,
     task_managers: BTreeMap<NodeId, Registered>,
     /// Registrations ever.
     registrations: u32,
@@ -246,6 +250,7 @@ impl JobManager {
             status: JobStatus::Initializing,
             attempt: 0,
             parallelism: Arc::new(job.parallelism()),
+            schemas: Schemas::new(),
             task_managers: BTreeMap::new(),
             registrations: 0,
             executions: BTreeMap::new(),
@@ -359,6 +364,7 @@ impl JobManager {
             // What a savepoint was taken for is not known any more, but with which parallelism the
             // job was submitted last is (the job graph is stored too).
             fresh.parallelism = self.parallelism.clone();
+            fresh.schemas = std::mem::take(&mut self.schemas);
             if ended {
                 // `JobResultStore`: a job that ended is not run again.
                 fresh.status = self.status;

@@ -8,7 +8,8 @@
 //! nothing of what was before but the savepoint that it is given, which is its first completed
 //! checkpoint and never discarded (NO_CLAIM). Ids of checkpoints and attempts go on, where in Flink
 //! each job has its own. An operator may have another uid then: its state finds no taker, which is
-//! refused or allowed (`Checkpoints.loadAndValidateCheckpoint`). Left out: `--drain`, any other change
+//! refused or allowed (`Checkpoints.loadAndValidateCheckpoint`); its state may be written as something
+//! else from then on. Left out: `--drain`, any other change
 //! of the job's graph between stop and start, the native format, disposal. Which operators have
 //! state is known by their kind, where Flink looks whether the savepoint has some.
 
@@ -177,6 +178,12 @@ impl JobManager {
         if let (Some(from), Some(forgotten)) = (&mut from, forgotten) {
             from.forgotten.push(forgotten);
             from.enumerators.retain(|(it, _)| *it != forgotten);
+        }
+        let changed = run.state_of.as_deref();
+        let changed = changed.and_then(|name| self.operator_called(name));
+        if let (Some(changed), Some(schema)) = (changed, &run.state) {
+            self.schemas.retain(|it| it.0 != changed);
+            self.schemas.push((changed, Arc::new(schema.clone())));
         }
         let parallelism = self.parallelism_of(run).and_then(Result::ok);
         let parallelism = parallelism.map_or_else(|| self.parallelism.clone(), Arc::new);

@@ -257,6 +257,7 @@ impl JobManager {
                 restore,
                 finished,
                 forgotten: forgotten.unwrap_or_default(),
+                schemas: self.schemas.clone(),
             });
             self.executions.insert(
                 *task,

@@ -166,6 +166,13 @@ impl KeyedState {
         self.len() == 0
     }
 
+    /// Puts another number in place of each that a process function keeps.
+    pub fn begin_at(&mut self, number: i64) {
+        if let KeyedState::Values(it) = self {
+            process::begin_at(Arc::make_mut(it), number);
+        }
+    }
+
     /// Whether another state is this one in the same place of memory.
     #[must_use]
     pub fn is_same(&self, other: Option<&KeyedState>) -> bool {

@@ -467,6 +467,20 @@ pub(super) fn unshared(piece: &Piece, before: Option<&Piece>) -> usize {
     )
 }
 
+/// Puts another number in place of each that is kept.
+pub(super) fn begin_at(piece: &mut Piece, number: i64) {
+    let keys: Vec<Key> = piece.iter().map(|it| it.0).collect();
+    for key in keys {
+        match piece.get_mut(&key).map(|it| &mut it.state) {
+            Some(KeyState::Number(it)) => *it = number,
+            Some(KeyState::Last(all)) => Arc::make_mut(all).fill(number),
+            Some(KeyState::Waits(it)) => Arc::make_mut(it).count = number,
+            // Its values are keys of a map, which have no schema here.
+            Some(KeyState::Seen(_)) | None => {}
+        }
+    }
+}
+
 /// When the timer of a key goes off, if one is set.
 fn due(kept: &Kept) -> Option<i64> {
     match &kept.state {

@@ -10,6 +10,7 @@ pub mod join;
 pub mod key_group;
 pub mod lsm;
 pub mod pane;
+pub mod serializer;
 pub mod watermark;
 pub mod watermark_alignment;
 pub mod watermark_combine;

@@ -321,6 +321,7 @@ operator! { required,
         "time" => time: ClockWord, optional, "With count-with-timeout: by which clock (default event).";
         "ttl" => ttl: Millis, optional, "State not written for so long (processing time) expires (StateTtlConfig; default never).";
         "bytes-per-key" => bytes: u32, optional, "Bytes of a key's state, for the size of checkpoints (default 64).";
+        "state" => state: String, optional, "What its state is written as, e.g. \"pojo Turnover { sum: long, orders: int }\": serializer, class and fields (with `KEY ->` before it, that of the key).";
     }
 }
 

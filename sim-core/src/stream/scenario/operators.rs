@@ -13,6 +13,7 @@ use crate::stream::rules::join::interval::{Bound, IntervalBounds};
 use crate::stream::rules::join::lookup::{CacheRules, LookupCache};
 use crate::stream::rules::join::retention::Retention;
 use crate::stream::rules::join::temporal::TemporalRules;
+use crate::stream::rules::serializer::StateSchema;
 use crate::stream::rules::window::trigger::TimeDomain;
 use crate::stream::spec::{
     FilterFunction, Guarantee, JoinSpec, LookupRow, LookupSpec, MapFunction, OperatorKind,
@@ -203,7 +204,29 @@ pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> Operator
         function,
         ttl_ms: ttl(doc.ttl.as_ref(), reader),
         bytes_per_key: doc.bytes.as_ref().map_or(64, |at| at.value),
+        schema: schema(doc.state.as_ref(), word, reader).map(Arc::new),
     })
+}
+
+/// What a schema looks like.
+pub(super) const SCHEMA: &str =
+    "serializer, class and fields such as \"pojo Turnover { sum: long, orders: int }\"";
+
+/// What a process function's state is written as.
+fn schema(
+    raw: Option<&At<String>>,
+    function: Option<ProcessWord>,
+    reader: &mut Reader<'_>,
+) -> Option<StateSchema> {
+    let at = raw?;
+    if matches!(function, Some(ProcessWord::Distinct | ProcessWord::FailOn)) {
+        foreign(raw, "state", "this function", reader);
+    }
+    let read = StateSchema::read(&at.value);
+    if let Err(message) = &read {
+        reader.report(&at.span, Problem::bad_value(message, SCHEMA));
+    }
+    read.ok()
 }
 
 /// A time to live, ms; 0 is none (as `table.exec.state.ttl`).

@@ -1,6 +1,7 @@
 //! The verbs of a job in the timeline.
 
 use super::checks;
+use super::operators::SCHEMA;
 use crate::kernel::MICROSECOND;
 use crate::scenario::{
     Arg, ArgKind, Args, Problem, Reader, TimelineEntry, Verb, needed, optional, units,
@@ -8,6 +9,7 @@ use crate::scenario::{
 use crate::stream::command::{Command, Run};
 use crate::stream::node::Order;
 use crate::stream::rules::key_group::KeyGroups;
+use crate::stream::rules::serializer::StateSchema;
 use crate::stream::spec::{JobSpec, OperatorKind};
 use crate::systems;
 use std::collections::BTreeSet;
@@ -106,6 +108,16 @@ pub(super) const VERBS: &[Verb] = &[
                 ArgKind::Flag,
                 "Such state is left where it is; left out: the savepoint is refused.",
             ),
+            optional(
+                "state-of",
+                ArgKind::Text,
+                "An operator that writes its state as something else from now on.",
+            ),
+            optional(
+                "state",
+                ArgKind::Text,
+                "As what, e.g. \"pojo Turnover { sum: long, orders: int }\".",
+            ),
         ],
         undo: false,
     },
@@ -166,7 +178,10 @@ pub(super) fn read(
                 let message = "`operator` means nothing without `parallelism`";
                 args.report("operator", Problem::new("contradiction", message), reader);
             }
+            let (state_of, state) = evolved(spec, args, reader);
             let run = Run {
+                state_of,
+                state,
                 savepoint: called(args, reader),
                 operator,
                 parallelism,
@@ -181,6 +196,40 @@ pub(super) fn read(
         }
         _ => None,
     }
+}
+
+/// The operator that writes its state as something else, and as what.
+fn evolved(
+    spec: &JobSpec,
+    args: &Args,
+    reader: &mut Reader<'_>,
+) -> (Option<String>, Option<StateSchema>) {
+    let operator = operator_named("state-of", spec, args, reader);
+    let text = args.text("state");
+    for (given, other) in [("state-of", "state"), ("state", "state-of")] {
+        if args.text(given).is_some() && args.text(other).is_none() {
+            let message = format!("`{given}` means nothing without `{other}`");
+            args.report(given, Problem::new("contradiction", message), reader);
+        }
+    }
+    let kind = |name: &String| {
+        let mut all = spec.operators.iter();
+        all.find(|it| it.name == *name).map(|it| &it.kind)
+    };
+    let has_schema =
+        |it: &OperatorKind| matches!(it, OperatorKind::Process(it) if it.schema.is_some());
+    if let Some(name) = &operator
+        && !kind(name).is_some_and(has_schema)
+    {
+        let message = format!("`{}` does not say what its state is", units::shorten(name));
+        let problem = Problem::new("contradiction", message).expected("a process with `state`");
+        args.report("state-of", problem, reader);
+    }
+    let schema = text.map(|text| StateSchema::read(&text));
+    if let Some(Err(message)) = &schema {
+        args.report("state", Problem::bad_value(message, SCHEMA), reader);
+    }
+    (operator, schema.and_then(Result::ok))
 }
 
 /// What a savepoint is called.
@@ -312,6 +361,10 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
                 args.extend(new_uid.map(|it| ("new-uid", units::quote(it))));
                 let allow = run.allow_non_restored_state.then(|| true.to_string());
                 args.extend(allow.map(|it| ("allow-non-restored-state", it)));
+                let state_of = run.state_of.iter();
+                args.extend(state_of.map(|it| ("state-of", units::quote(it))));
+                let state = run.state.iter();
+                args.extend(state.map(|it| ("state", units::quote(&it.to_string()))));
                 ("run-job", args)
             }
         },

@@ -277,6 +277,7 @@ impl Task {
                 pending.snapshot = Some(TaskSnapshot {
                     operators,
                     files: Arc::clone(&pending.files),
+                    schemas: self.schemas.clone(),
                     ..TaskSnapshot::default()
                 });
             }

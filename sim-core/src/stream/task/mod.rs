@@ -24,7 +24,7 @@ use super::protocol::{Attempt, ChannelId, Packet, StoreAnswer, TaskFailure, Task
 use super::rules::barrier::channel::Item;
 use super::rules::barrier::{Action, Barrier};
 use super::rules::watermark_combine::CombinedWatermark;
-use super::snapshot::TaskSnapshot;
+use super::snapshot::{Schemas, TaskSnapshot};
 use super::source::Tick;
 use crate::kernel::{MILLISECOND, Nanos};
 use chain::{Chain, Effects};
@@ -104,6 +104,9 @@ pub struct Task {
     doing: Doing,
     since: Nanos,
     spent: Spent,
+    /// What its operators write their keyed state as.
+    #[serde(skip_serializing_if = "Schemas::is_empty")]
+    pub schemas: Schemas,
 }
 
 /// What a task brings about: for its TaskManager to carry out.
@@ -188,6 +191,7 @@ impl Task {
             doing: Doing::Idle,
             since: at.now,
             spent: Spent::default(),
+            schemas: Schemas::new(),
         }
     }
 

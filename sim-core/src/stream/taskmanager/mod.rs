@@ -10,6 +10,7 @@
 mod carry;
 mod clients;
 mod memory;
+mod schemas;
 mod traffic;
 
 pub use memory::{Memory, Used};
@@ -18,7 +19,7 @@ use super::clients::Clients;
 use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
 use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
-use super::snapshot::{Handle, TaskSnapshot};
+use super::snapshot::{Handle, Schemas, TaskSnapshot};
 use super::task::chain::{ChainLink, Link};
 use super::task::{Io, Moment, Spent, Task};
 use crate::kafka::ids::AddressBook;
@@ -68,6 +69,8 @@ struct Opening {
     finished: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     forgotten: Vec<u32>,
+    #[serde(skip_serializing_if = "Schemas::is_empty")]
+    schemas: Schemas,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
 }
 

@@ -1,6 +1,6 @@
 //! What goes in and out of a TaskManager's tasks: buffers, credit, state, answers of stores.
 
-use super::{Ended, Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer};
+use super::{Ended, Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer, schemas};
 use crate::kernel::{MILLISECOND, NodeId};
 use crate::stream::config::StateBackend;
 use crate::stream::node::{StreamCx, Timer};
@@ -44,6 +44,7 @@ impl TaskManager {
             restore,
             finished,
             forgotten,
+            schemas,
         } = deployment;
         self.reported.remove(&task);
         if let Err(failure) = self.set_up(task, cx.me().0) {
@@ -54,6 +55,7 @@ impl TaskManager {
             restore,
             finished,
             forgotten,
+            schemas: schemas::of_task(&self.job, task, &schemas),
             read: Vec::new(),
         };
         self.opening.insert(task, opening);
@@ -158,12 +160,21 @@ impl TaskManager {
         let place = |handle: &Handle| order.iter().position(|it| it == handle);
         opening.read.sort_by_key(|(handle, _)| place(handle));
         let checkpoint = order.first().map(|it| it.checkpoint);
-        let states = opening.read.into_iter().map(|(_, state)| state);
+        let states = std::mem::take(&mut opening.read)
+            .into_iter()
+            .map(|(_, state)| state);
         let states = states.map(|it| TaskSnapshot::without(it, &opening.forgotten));
         let states: Vec<Arc<TaskSnapshot>> = match opening.finished {
             true => states.map(TaskSnapshot::at_rest).collect(),
             false => states.collect(),
         };
+        let taken = schemas::take_over(id, states, &opening.schemas);
+        taken.notes.into_iter().for_each(|it| cx.note(it));
+        if let Some(failure) = taken.failure {
+            self.opening.insert(id, opening);
+            return self.fail(id, failure, cx);
+        }
+        let states = taken.states;
         let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
         let mut task = Task::open(
             &job,
@@ -172,6 +183,7 @@ impl TaskManager {
             (&states, checkpoint),
             at,
         );
+        task.schemas = opening.schemas;
         let attempt = opening.attempt;
         task.start(at, io);
         for (_, channel, credit) in self.early.iter().filter(|it| it.0 == attempt) {
@@ -181,12 +193,15 @@ impl TaskManager {
             task.output.resize(of.1, *size);
         }
         if let Some(checkpoint) = checkpoint {
-            let state = task.chain.keyed();
+            let mut state = task.chain.keyed();
+            state.retain(|it| !taken.begun.contains(&it.0));
+            let mut forgotten = opening.forgotten;
+            forgotten.extend(taken.begun);
             cx.note(Note::Restored {
                 task: id,
                 checkpoint,
                 parallelism: Arc::clone(&self.parallelism),
-                forgotten: opening.forgotten,
+                forgotten,
                 state,
             });
         }

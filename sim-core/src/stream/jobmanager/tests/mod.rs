@@ -149,6 +149,7 @@ fn spec(parallelism: [u32; 3], slots: &[u32], set: &[(&str, &str)]) -> JobSpec {
         function: ProcessFunction::Count,
         ttl_ms: None,
         bytes_per_key: 100,
+        schema: None,
     });
     let sink = OperatorKind::Sink(SinkSpec {
         store: "store".to_owned(),

@@ -223,6 +223,7 @@ fn process(function: ProcessFunction, ttl_ms: Option<i64>) -> OperatorKind {
         function,
         ttl_ms,
         bytes_per_key: 100,
+        schema: None,
     })
 }
 

@@ -213,6 +213,10 @@ fn in_orders_and_predicates() {
     with(&run("savepoint = \"noon\"\nnew-uid = \"count\"\nallow-non-restored-state = true"), None);
     with(&run("savepoint = \"noon\"\nnew-uid = \"cuont\""), Some(("unknown-name", "did you mean `count`?")));
     with(&run("new-uid = \"count\""), Some(("contradiction", "means nothing without `savepoint`")));
+    with(&run("state-of = \"count\""), Some(("contradiction", "means nothing without `state`")));
+    with(&run("state = \"long\""), Some(("contradiction", "means nothing without `state-of`")));
+    with(&run("state-of = \"count\"\nstate = \"long\""), Some(("contradiction", "does not say what its state is")));
+    with(&run("state-of = \"count\"\nstate = \"lnog\""), Some(("bad-value", "`lnog` is no type")));
     with(&run("operator = \"count\""), Some(("contradiction", "means nothing without `parallelism`")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"count\"", Some(("missing-key", "parallelism")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ms\"", None);

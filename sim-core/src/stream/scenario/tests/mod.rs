@@ -249,6 +249,7 @@ fn slot_sharing_groups_and_partitioners_follow_flink() {
 fn orders_read_back() {
     use crate::stream::command::{Command, Run};
     use crate::stream::node::Order;
+    use crate::stream::rules::serializer::StateSchema;
     let said = |command: Command| Order::Command(command.to_string());
     for (order, verb) in [
         (Order::TriggerCheckpoint, "trigger-checkpoint"),
@@ -276,6 +277,8 @@ fn orders_read_back() {
                 parallelism: Some(3),
                 new_uid: Some("count".to_owned()),
                 allow_non_restored_state: true,
+                state_of: Some("count".to_owned()),
+                state: StateSchema::read("int -> avro T { n: long = 3 }").ok(),
             })),
             "run-job",
         ),
