@@ -254,6 +254,27 @@ fn exactly_once_holds_from_topic_to_topic_whatever_fails() {
         "checkpoint-completed",
     ];
     assert_good(&sweep(TOPICS, 0..5, |it| it), &reached);
+    // A coordinator that wakes up late enough is rarer than these seeds.
+    let version = [("\"transaction.version\" = 1", "\"transaction.version\" = 2")];
+    let text = changed("version 2", TOPICS, &version);
+    assert_good(&sweep(&text, 5..10, |it| it), &reached);
+}
+
+/// What a broker that wakes up still believes may cost rows or repeat them: these seeds did, by the
+/// defaults (`job-reset-to-earliest.toml`, `job-zombie-coordinator.toml`).
+#[test]
+fn a_broker_that_wakes_up_costs_nothing_with_the_right_settings() {
+    for seed in [306, 2995, 4038] {
+        assert_good(&sweep(TOPICS, seed..seed + 1, |it| it), &["commit"]);
+    }
+    let defaults = [
+        ("\"transaction.version\" = 1\n", ""),
+        ("start-offset = 0\nauto-offset-reset = \"none\"\n", ""),
+    ];
+    let text = changed("defaults", TOPICS, &defaults);
+    let bad = [306, 2995].map(|seed| sweep(&text, seed..seed + 1, |it| it));
+    let bad = bad.iter().flatten().filter(|it| !it.violations.is_empty());
+    assert_eq!(bad.count(), 2, "the seeds are of no use any more");
 }
 
 /// A check that cannot fail is worth nothing: a coordinator that aborts transactions before an

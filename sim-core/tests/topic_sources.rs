@@ -278,6 +278,83 @@ fn a_job_never_begins_where_its_group_is() {
     );
 }
 
+/// With `committed` it does.
+#[test]
+fn a_job_that_begins_where_its_group_is_reads_on() {
+    let anew = [
+        ("node = \"tm2\"", "node = \"jm\""),
+        (
+            BILLING,
+            "starting-offsets = \"committed\"\nauto-offset-reset = \"earliest\"\n\
+             config = { \"group.id\" = \"billing\" }",
+        ),
+    ];
+    let report = told(
+        "anew",
+        unstated(),
+        &anew,
+        &[
+            "orders-in.group-committed == 2975 @ 43s",
+            "orders-in.records-in == 3025 and orders-in.group-committed == 6000",
+        ],
+    );
+    assert_eq!(reached(&report, "position-lost"), 0);
+}
+
+/// A position that is not in the log, or none at all, fails the task of a source that may not look
+/// for another.
+#[test]
+fn without_a_position_and_without_a_reset_policy_a_source_fails() {
+    for start in [
+        "start-offset = 100_000\nauto-offset-reset = \"none\"\n",
+        "starting-offsets = \"committed\"\n",
+    ] {
+        let own = format!("{start}{BILLING}");
+        let report = told(
+            "none",
+            unstated(),
+            &[(BILLING, &own)],
+            &["job.restarts > 2 and out-store.rows == 0"],
+        );
+        assert!(reached(&report, "position-lost") > 2, "{start}");
+    }
+    // One that may look goes on at the start: there is nothing yet at 500. Its second run, from no
+    // savepoint, begins there.
+    let own = format!("start-offset = 500\n{BILLING}");
+    let anew = "[[timeline]]\nat = \"78s\"\ndo = \"cancel-job\"\n\n\
+                [[timeline]]\nat = \"79s\"\ndo = \"run-job\"\n";
+    told(
+        "in the middle",
+        &(unstated().to_owned() + anew),
+        &[(BILLING, &own)],
+        &[
+            "out-store.committed == 6000 @ 78s",
+            "orders-in.records-in == 4500",
+        ],
+    );
+}
+
+/// Only where Flink leaves it open does a source say what becomes of it without a position.
+#[test]
+fn starts_of_a_source_that_contradict_themselves_are_refused() {
+    for (own, why) in [
+        ("starting-offsets = \"committed\"", "group.id is required"),
+        (
+            "starting-offsets = \"earliest\"\nauto-offset-reset = \"none\"",
+            "these decide it",
+        ),
+        (
+            "start-offset = 3\nstarting-offsets = \"latest\"",
+            "means nothing with a start-offset",
+        ),
+    ] {
+        let text = changed("contradiction", unstated(), &[(BILLING, own)]);
+        let found = sim_core::scenario::parse(&text).into_result();
+        let found = format!("{:?}", found.expect_err("it is refused"));
+        assert!(found.contains(why), "{found}");
+    }
+}
+
 /// A group with members takes no offsets from anybody else, and the job goes on.
 #[test]
 fn a_group_with_members_refuses() {

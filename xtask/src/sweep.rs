@@ -50,7 +50,7 @@ const GOOD: Sweep = Sweep {
     what: "`acks=all`, clean elections: nothing acknowledged is lost, and all comes together again",
 };
 
-const SWEEPS: [Sweep; 13] = [
+const SWEEPS: [Sweep; 14] = [
     GOOD,
     Sweep {
         name: "cluster before KIP-101",
@@ -136,6 +136,15 @@ const SWEEPS: [Sweep; 13] = [
         name: "jobs between topics",
         file: "sweep-job-kafka.toml",
         what: "from topic to topic by Kafka transactions, brokers failing as well",
+        ..GOOD
+    },
+    Sweep {
+        name: "jobs between topics by version 2",
+        file: "sweep-job-kafka.toml",
+        change: Some(("\"transaction.version\" = 1", "\"transaction.version\" = 2")),
+        finds: true,
+        what: "the same by `transaction.version` 2: a coordinator that wakes up can cost a commit \
+               (`job-zombie-coordinator.toml`)",
         ..GOOD
     },
 ];

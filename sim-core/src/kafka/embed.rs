@@ -71,8 +71,8 @@ pub(crate) fn fill(msg: &mut Msg, mut value: impl FnMut(RecordId) -> Vec<u8>) {
 /// How a reader reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Reading {
-    /// Where it begins without a position: at the end, or at the start.
-    pub(crate) latest: bool,
+    /// `auto.offset.reset`.
+    pub(crate) reset: OffsetReset,
     /// `isolation.level`.
     pub(crate) isolation: Isolation,
 }
@@ -80,8 +80,10 @@ pub(crate) struct Reading {
 /// Where a reader begins in a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Begin {
-    /// Where [`Reading`] says.
+    /// Where `auto.offset.reset` says.
     Anywhere,
+    /// Where the group has come to.
+    Committed,
     /// At its start, wherever that is.
     Earliest,
     /// At this offset.
@@ -108,10 +110,7 @@ impl Reader {
     ) -> Self {
         let wanted: Vec<u16> = partitions.iter().map(|(it, _)| *it).collect();
         let config = ConsumerConfig {
-            auto_offset_reset: match reading.latest {
-                true => OffsetReset::Latest,
-                false => OffsetReset::Earliest,
-            },
+            auto_offset_reset: reading.reset,
             isolation: reading.isolation,
             ..ConsumerConfig::default()
         };
@@ -199,6 +198,15 @@ impl Reader {
             };
             let lag = self.consumer.lag(tp).unwrap_or(0);
             Some((*partition, self.consumer.position(tp)?, lag))
+        })
+    }
+
+    /// Whether `poll()` threw for a partition that has no position, or none in its log.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.partitions.iter().any(|partition| {
+            let (topic, partition) = (self.topic, *partition);
+            let tp = TopicPartition { topic, partition };
+            self.consumer.stopped(tp).is_some()
         })
     }
 

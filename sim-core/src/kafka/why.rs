@@ -228,6 +228,11 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "position {b} → {a}",
             "SubscriptionState, KIP-320",
         ),
+        Rule::PositionLost => (
+            "position-lost",
+            "position {b} is none that it can read from, and there is no reset policy",
+            "ConsumerConfig auto.offset.reset=none",
+        ),
         Rule::Retry => ("retry", "tries a batch again (attempt {a})", "Sender"),
         Rule::ProducerEpochBump => ("producer-epoch", "producer epoch {b} → {a}", "KIP-360"),
         Rule::MetadataReplayed => (

@@ -154,6 +154,7 @@ fn cause(it: Cause) -> u8 {
             TaskFailure::NetworkBuffers { .. } => 5,
             TaskFailure::OutOfMemory => 6,
             TaskFailure::StateMigration => 12,
+            TaskFailure::Position => 13,
         },
         Cause::TaskManagerLost(_) => 7,
         Cause::Checkpoint(_) => 8,

@@ -77,6 +77,7 @@ pub const CAUSES: &[&str] = &[
     "STOP_WITH_SAVEPOINT",
     "DISCOVERY",
     "STATE_MIGRATION",
+    "NO_POSITION",
 ];
 
 probes! {

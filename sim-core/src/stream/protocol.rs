@@ -96,6 +96,9 @@ pub enum TaskFailure {
     OutOfMemory,
     /// The program's serializer cannot take over what was written (`StateMigrationException`).
     StateMigration,
+    /// A source's consumer has no position, or none in the log, and may not look for another
+    /// (`NoOffsetForPartitionException`, `OffsetOutOfRangeException`).
+    Position,
 }
 
 /// What happened to a checkpoint at a subtask (`CheckpointMetrics`).

@@ -5,7 +5,11 @@
 //! sharing group, and edges with a partitioner. Functions of users are a few named ones over
 //! numbers. Left out: types but for those of keyed state.
 
-use super::config::{JobConfig, KafkaSourceConfig};
+mod kafka;
+
+pub use kafka::{KafkaSink, KafkaSource, KafkaStart};
+
+use super::config::JobConfig;
 use super::parts::StreamParts;
 use super::rules::join::RowKind;
 use super::rules::join::interval::IntervalBounds;
@@ -380,31 +384,6 @@ pub struct SourceSpec {
     /// Its splits are the partitions of a topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Box<KafkaSource>>,
-}
-
-/// What a source reads that reads a topic (`KafkaSource`).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct KafkaSource {
-    /// The topic.
-    pub topic: String,
-    /// Where it begins: at the end, or at the start (`OffsetsInitializer`).
-    pub latest: bool,
-    /// `isolation.level` is `read_committed`.
-    pub read_committed: bool,
-    /// The job's key for each key of the topic's producers; beyond these a key has the same number.
-    pub keys: Vec<super::element::Key>,
-    /// Its properties.
-    #[serde(skip_serializing_if = "KafkaSourceConfig::is_default")]
-    pub config: KafkaSourceConfig,
-}
-
-/// Where a sink writes that writes to a topic (`KafkaSink`).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct KafkaSink {
-    /// The topic.
-    pub topic: String,
-    /// `transaction.version` of the cluster.
-    pub transaction_version: u8,
 }
 
 /// Which time a source gives its records.

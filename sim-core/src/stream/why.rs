@@ -180,6 +180,10 @@ pub fn failure(job: &Job, failure: TaskFailure) -> String {
             "StateMigrationException: the program's serializer cannot take over the state"
         }
         TaskFailure::OutOfMemory => "java.lang.OutOfMemoryError: Java heap space",
+        TaskFailure::Position => {
+            "its consumer has no position in the log and no reset policy \
+             (OffsetOutOfRangeException or NoOffsetForPartitionException)"
+        }
         TaskFailure::NetworkBuffers {
             required,
             available,

@@ -1,9 +1,12 @@
-//! Offsets that a consumer without membership commits to a group: `assign()` and `commitAsync()`.
+//! Offsets that a consumer without membership commits to a group or begins at: `assign()`,
+//! `commitAsync()`, and the first `poll()` of a partition that nobody has sought a position in.
 //!
 //! Follows `ConsumerCoordinator.commitOffsetsAsync`: the coordinator is looked for if it is not
 //! known, and the commit names no member and the generation -1, which a group without members takes.
-//! Nothing is tried again: who commits commits anew before long. Of several commits that wait for the
-//! coordinator only the newest is sent.
+//! No commit is tried again: who commits commits anew before long. Of several that wait for the
+//! coordinator only the newest is sent. Positions are asked for until they are known
+//! (`refreshCommittedOffsets`); a partition that the group has no offset for falls to
+//! `auto.offset.reset`. Left out: the wait for transactions whose offsets are not stable.
 
 use super::group::{Committer, GroupAbout};
 use super::{About, Consumer};
@@ -31,6 +34,16 @@ pub(super) struct ByHand {
     deadline: Nanos,
     /// Commits that succeeded, and that failed.
     done: (u64, u64),
+    /// The offsets of partitions are asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asking: bool,
+    /// Nothing is asked for before this, ns.
+    #[serde(skip_serializing_if = "is_zero")]
+    not_before: Nanos,
+}
+
+fn is_zero(it: &Nanos) -> bool {
+    *it == 0
 }
 
 impl ByHand {
@@ -42,6 +55,8 @@ impl ByHand {
             waiting: Vec::new(),
             deadline: NEVER,
             done: (0, 0),
+            asking: false,
+            not_before: 0,
         }
     }
 
@@ -85,6 +100,62 @@ impl Consumer {
 
     /// Sends what waits, if it can be; when that is to be looked at again.
     pub(super) fn send_by_hand(&mut self, cx: &mut KafkaCx<'_>) -> Nanos {
+        let asked = self.ask_by_hand(cx);
+        asked.min(self.send_commit_by_hand(cx))
+    }
+
+    /// Asks where the group has come to in the partitions that are to begin there.
+    fn ask_by_hand(&mut self, cx: &mut KafkaCx<'_>) -> Nanos {
+        let now = cx.now();
+        let waits = |it: &&u16| {
+            let assigned = self.partitions.get(usize::from(**it));
+            assigned.is_some_and(|it| it.as_ref().is_some_and(|it| it.awaits_offset))
+        };
+        let asked: Vec<u16> = self.order.iter().filter(waits).copied().collect();
+        let Some(it) = self.by_hand().filter(|it| !asked.is_empty() && !it.asking) else {
+            return NEVER;
+        };
+        if it.not_before > now {
+            return it.not_before;
+        }
+        if it.finding {
+            return NEVER;
+        }
+        let (group, coordinator) = (Arc::clone(&it.group), it.coordinator);
+        match coordinator {
+            None => self.find_by_hand(group, cx),
+            Some(broker) if self.client.ready_to_coordinate(broker, cx) => {
+                let partitions = asked.iter().map(|it| self.client.metadata.tp(*it));
+                let request = GroupRequest::OffsetFetch {
+                    group,
+                    partitions: partitions.collect(),
+                    member: None,
+                };
+                self.send_group(broker, request, GroupAbout::Offsets(asked), cx);
+                if let Some(it) = self.by_hand() {
+                    it.asking = true;
+                }
+                NEVER
+            }
+            Some(broker) => self.client.reconnect_at(Some(broker), now),
+        }
+    }
+
+    /// Looks for the group's coordinator, if a broker can be asked now; when to try again.
+    fn find_by_hand(&mut self, group: Name, cx: &mut KafkaCx<'_>) -> Nanos {
+        let found = self.client.least_loaded(cx);
+        let Some(broker) = found.filter(|it| self.client.ready(*it, cx)) else {
+            return self.client.reconnect_at(None, cx.now());
+        };
+        let request = GroupRequest::FindCoordinator { group };
+        self.send_group(broker, request, GroupAbout::Find, cx);
+        if let Some(it) = self.by_hand() {
+            it.finding = true;
+        }
+        NEVER
+    }
+
+    fn send_commit_by_hand(&mut self, cx: &mut KafkaCx<'_>) -> Nanos {
         let now = cx.now();
         let Some(it) = self.by_hand().filter(|it| !it.waiting.is_empty()) else {
             return NEVER;
@@ -99,18 +170,7 @@ impl Consumer {
         }
         let group = Arc::clone(&it.group);
         match coordinator {
-            None => {
-                let found = self.client.least_loaded(cx);
-                let Some(broker) = found.filter(|it| self.client.ready(*it, cx)) else {
-                    return deadline.min(self.client.reconnect_at(None, now));
-                };
-                let request = GroupRequest::FindCoordinator { group };
-                self.send_group(broker, request, GroupAbout::Find, cx);
-                if let Some(it) = self.by_hand() {
-                    it.finding = true;
-                }
-                deadline
-            }
+            None => deadline.min(self.find_by_hand(group, cx)),
             Some(broker) if self.client.ready_to_coordinate(broker, cx) => {
                 let waiting = self.by_hand().map(|it| std::mem::take(&mut it.waiting));
                 let offsets = waiting.unwrap_or_default();
@@ -153,16 +213,33 @@ impl Consumer {
         self.client.send(broker, request, about, cx);
     }
 
-    /// The coordinator answered; false if no commit of this kind is what it is about.
-    pub(super) fn answered_by_hand(&mut self, answer: &GroupResponse) -> bool {
+    /// The coordinator answered; false if nothing of this kind is what it is about.
+    pub(super) fn answered_by_hand(
+        &mut self,
+        about: &GroupAbout,
+        answer: &GroupResponse,
+        cx: &KafkaCx<'_>,
+    ) -> bool {
+        let pause = cx.now().saturating_add(span(self.config.retry_backoff_ms));
         let Some(it) = self.by_hand() else {
             return false;
         };
         match answer {
+            GroupResponse::OffsetFetch { error, offsets } => {
+                it.asking = false;
+                if error.is_error() {
+                    (it.coordinator, it.not_before) = (None, pause);
+                } else if let GroupAbout::Offsets(asked) = about {
+                    self.start_from_offsets(asked, offsets);
+                }
+            }
             GroupResponse::FindCoordinator { error, node } => {
                 it.finding = false;
                 match error.is_error() {
-                    true => it.give_up(),
+                    true => {
+                        it.give_up();
+                        it.not_before = pause;
+                    }
                     false => it.coordinator = Some(*node),
                 }
             }
@@ -195,6 +272,7 @@ impl Consumer {
                 it.finding = false;
                 it.give_up();
             }
+            GroupAbout::Offsets(_) => it.asking = false,
             _ => it.done.1 += 1,
         }
         it.coordinator = None;

@@ -34,6 +34,9 @@ pub(super) struct Handing {
     /// Which it wants to read from their start, whatever `auto.offset.reset` says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     earliest: Vec<u16>,
+    /// Which it wants to read from where the group has come to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    committed: Vec<u16>,
     handed: Vec<Handed>,
     /// Its owner commits offsets to a group.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ impl Handing {
     fn begin(&mut self, partition: u16, begin: Begin) {
         match begin {
             Begin::Anywhere => {}
+            Begin::Committed => self.committed.push(partition),
             Begin::Earliest => self.earliest.push(partition),
             Begin::At(offset) => self.starts.push((partition, offset)),
         }
@@ -57,6 +61,8 @@ impl Outputs {
         if earliest.any(|it| *it == partition) {
             assigned.position.request_reset_to(OffsetReset::Earliest);
         }
+        let mut committed = self.handing.iter().flat_map(|it| &it.committed);
+        assigned.awaits_offset |= committed.any(|it| *it == partition);
         let starts = self.handing.iter().flat_map(|it| &it.starts);
         let mut own = starts.filter(|(of, _)| *of == partition);
         if let Some((_, offset)) = own.next() {

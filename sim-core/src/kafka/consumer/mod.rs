@@ -342,7 +342,7 @@ impl Consumer {
                 Response::OffsetsForLeaderEpoch { error, end, .. },
             ) => self.on_epoch_end(partition, position, error, end, cx),
             (About::Group(about), Response::Group(answer)) => {
-                if self.group.is_none() && self.answered_by_hand(&answer) {
+                if self.group.is_none() && self.answered_by_hand(&about, &answer, cx) {
                     return;
                 }
                 (self.parts().answer)(self, broker, *about, *answer, cx);

@@ -20,7 +20,7 @@ use super::element::Record;
 use super::job::Job;
 use super::node::{StreamCx, Timer};
 use super::protocol::{Attempt, StoreAnswer, TaskId};
-use super::spec::{KafkaSource, OperatorKind, OperatorSpec};
+use super::spec::{KafkaSource, KafkaStart, OperatorKind, OperatorSpec};
 use super::taskmanager::TaskManagerTimer;
 use crate::kafka;
 use crate::kafka::embed::{Begin, Reader, Reading, Transactional, Writer, unmark};
@@ -64,6 +64,8 @@ pub enum Outcome {
     Places(Vec<(u16, i64, i64)>),
     /// A sink's request is answered.
     Answered(u64, StoreAnswer),
+    /// A source's consumer threw: it has no position.
+    Lost,
     /// The task fails; whether because another producer has taken over.
     Failed {
         /// `ProducerFencedException`.
@@ -120,6 +122,20 @@ fn source_of(job: &Job, number: u32) -> Option<&KafkaSource> {
         OperatorKind::Source(it) => it.kafka.as_deref(),
         _ => None,
     }
+}
+
+/// Where partitions without an offset begin, by the source's `OffsetsInitializer`.
+fn begun(partitions: &[(u16, Begin)], source: &KafkaSource) -> Vec<(u16, Begin)> {
+    let own = match source.start {
+        KafkaStart::Earliest | KafkaStart::Latest => Begin::Anywhere,
+        KafkaStart::Committed => Begin::Committed,
+        KafkaStart::At(offset) => Begin::At(offset),
+    };
+    let each = partitions.iter().map(|(partition, begin)| match begin {
+        Begin::Anywhere => (*partition, own),
+        begin => (*partition, *begin),
+    });
+    each.collect()
 }
 
 impl Clients {
@@ -203,7 +219,7 @@ impl Clients {
             return;
         };
         let reading = Reading {
-            latest: source.latest,
+            reset: source.reset,
             isolation: match source.read_committed {
                 true => Isolation::ReadCommitted,
                 false => Isolation::ReadUncommitted,
@@ -211,8 +227,9 @@ impl Clients {
         };
         let topic = self.topic(&source.topic);
         let book = Arc::clone(&self.book);
-        let group = source.config.commits_to();
-        let reader = Reader::new(topic, reading, partitions, book, (group, correlation));
+        let group = source.group();
+        let partitions = begun(partitions, source);
+        let reader = Reader::new(topic, reading, &partitions, book, (group, correlation));
         let serial = self.add(owner, number, Kind::Reader(Box::new(reader)));
         self.call(serial, job, cx, |kind, cx| match kind {
             Kind::Reader(it) => it.boot(cx),
@@ -234,9 +251,13 @@ impl Clients {
             return self.read(owner, partitions, job, cx);
         };
         let serial = *serial;
+        let Some(source) = source_of(job, owner.operator) else {
+            return;
+        };
+        let partitions = begun(partitions, source);
         self.call(serial, job, cx, |kind, cx| match kind {
             Kind::Reader(it) => {
-                for (partition, begin) in partitions {
+                for (partition, begin) in &partitions {
                     it.assign(*partition, *begin, cx);
                 }
             }
@@ -387,11 +408,14 @@ impl Clients {
                 let records = handed.iter();
                 let records = records.map(|it| rows::incoming(it, source, owner.operator));
                 let records: Vec<Record> = records.collect();
-                let places = it.positions().collect();
+                let (places, lost) = (it.positions().collect(), it.is_lost());
                 if !records.is_empty() {
                     self.outcomes.push((owner, Outcome::Fetched(records)));
                 }
                 self.outcomes.push((owner, Outcome::Places(places)));
+                if lost {
+                    self.outcomes.push((owner, Outcome::Lost));
+                }
             }
             Kind::Writer(_) => self.settle_sender(serial, job, cx),
         }

@@ -61,9 +61,11 @@ pub(super) fn incoming(handed: &Handed, source: &KafkaSource, operator: u32) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::config::OffsetReset;
     use crate::log::{KeyId, RecordId};
     use crate::stream::config::KafkaSourceConfig;
     use crate::stream::rules::assigner::Window;
+    use crate::stream::spec::KafkaStart;
 
     #[test]
     fn a_row_comes_back_as_it_was_but_for_where_it_stands() {
@@ -81,7 +83,8 @@ mod tests {
         assert_eq!(decode(&encode(&row)), Some(row.clone()));
         let source = KafkaSource {
             topic: "t".to_owned(),
-            latest: false,
+            start: KafkaStart::Earliest,
+            reset: OffsetReset::Earliest,
             read_committed: true,
             keys: vec![Key(8), Key(9)],
             config: KafkaSourceConfig::default(),

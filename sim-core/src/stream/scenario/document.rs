@@ -141,6 +141,16 @@ choice! {
     pub(crate) enum StartingWord {
         "earliest" => Earliest, "At the start of each partition.";
         "latest" => Latest, "At the end of each partition.";
+        "committed" => Committed, "Where the group has come to.";
+    }
+}
+
+choice! {
+    /// What a source does that has no position, or none within the log.
+    pub(crate) enum ResetWord {
+        "earliest" => Earliest, "It goes on at the start of the partition.";
+        "latest" => Latest, "It goes on at its end.";
+        "none" => None, "It fails.";
     }
 }
 
@@ -162,6 +172,8 @@ document! {
         "split" => split: Vec<At<RawSplit>>, optional, "Its splits one by one, in place of `records` and `load`.";
         "kafka" => kafka: String, optional, "The topic of [kafka] that it reads (KafkaSource), in place of `records` and `load`: its splits are the partitions.";
         "starting-offsets" => starting: StartingWord, optional, "With kafka: where it begins unless a checkpoint says so (OffsetsInitializer, default earliest).";
+        "start-offset" => start: u64, optional, "With kafka, in place of starting-offsets: the offset that it begins at in each partition (OffsetsInitializer.offsets).";
+        "auto-offset-reset" => reset: ResetWord, optional, "With start-offset (default earliest) or committed offsets (default none): what happens where there is no such offset.";
         "isolation-level" => isolation: IsolationWord, optional, "With kafka: isolation.level (default read_uncommitted).";
         "config" => config: Config<KafkaSourceConfig>, optional, "With kafka: properties of the KafkaSource, by the connector's own keys.";
         "watermark" => watermark: RawWatermark, optional, "How watermarks are made (default kind = \"none\").";

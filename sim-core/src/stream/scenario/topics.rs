@@ -3,13 +3,14 @@
 //! Follows `KafkaSourceBuilder` and `KafkaSinkBuilder`. A key of the cluster's producers is the job's
 //! key of the same name, so that both hash it alike.
 
-use super::document::{GuaranteeWord, IsolationWord, RawSink, RawSource, StartingWord};
+use super::document::{GuaranteeWord, IsolationWord, RawSink, RawSource, ResetWord, StartingWord};
 use super::keys::KeyTable;
 use super::operators::foreign;
+use crate::kafka::config::OffsetReset;
 use crate::kafka::spec::{ClusterSpec, Keys, ProducerSpec, TopicSpec};
 use crate::scenario::{At, Problem, Reader, limits, units};
 use crate::stream::config::KafkaSourceConfig;
-use crate::stream::spec::{Guarantee, JobSpec, KafkaSink, KafkaSource, OperatorKind};
+use crate::stream::spec::{Guarantee, JobSpec, KafkaSink, KafkaSource, KafkaStart, OperatorKind};
 
 /// The cluster, if the scenario has one.
 pub(super) type Cluster<'c> = Option<&'c ClusterSpec>;
@@ -70,6 +71,8 @@ pub(super) fn source(
     let Some(name) = &doc.kafka else {
         let without = "a source that reads no topic";
         foreign(doc.starting.as_ref(), "starting-offsets", without, reader);
+        foreign(doc.start.as_ref(), "start-offset", without, reader);
+        foreign(doc.reset.as_ref(), "auto-offset-reset", without, reader);
         foreign(doc.isolation.as_ref(), "isolation-level", without, reader);
         foreign(doc.config.as_ref(), "config", without, reader);
         return None;
@@ -83,6 +86,7 @@ pub(super) fn source(
             reader.report(place, problem.help("set `group.id`"));
         }
     }
+    let (start, reset) = start(doc, reader);
     let mut known = Vec::new();
     let all = || producers(&name.value, cluster);
     if all().any(|it| it.load.keys == Keys::None) {
@@ -94,7 +98,8 @@ pub(super) fn source(
     }
     Some(KafkaSource {
         topic: name.value.clone(),
-        latest: doc.starting.as_ref().map(|at| at.value) == Some(StartingWord::Latest),
+        start,
+        reset,
         read_committed: doc.isolation.as_ref().map(|at| at.value) == Some(IsolationWord::Committed),
         keys: known,
         config: doc
@@ -102,6 +107,46 @@ pub(super) fn source(
             .as_ref()
             .map_or_else(KafkaSourceConfig::default, |at| at.value.value.clone()),
     })
+}
+
+/// Where a source begins, and what becomes of one without a position. Only some initializers leave
+/// that open.
+fn start(doc: &RawSource, reader: &mut Reader<'_>) -> (KafkaStart, OffsetReset) {
+    let word = doc.starting.as_ref().map(|at| at.value);
+    let start = match (&doc.start, word) {
+        (Some(at), _) => {
+            let with = "a start-offset";
+            foreign(doc.starting.as_ref(), "starting-offsets", with, reader);
+            KafkaStart::At(i64::try_from(at.value).unwrap_or(i64::MAX))
+        }
+        (None, Some(StartingWord::Latest)) => KafkaStart::Latest,
+        (None, Some(StartingWord::Committed)) => KafkaStart::Committed,
+        (None, Some(StartingWord::Earliest) | None) => KafkaStart::Earliest,
+    };
+    match start {
+        KafkaStart::Earliest | KafkaStart::Latest => {
+            let with = "starting-offsets that are the earliest or the latest: these decide it";
+            foreign(doc.reset.as_ref(), "auto-offset-reset", with, reader);
+        }
+        KafkaStart::Committed => {
+            let config = doc.config.as_ref().map(|at| &at.value.value);
+            let group = config.is_some_and(|it| !it.group_id.is_empty());
+            if let Some(at) = doc.starting.as_ref().filter(|_| !group) {
+                let message = "Property group.id is required when using committed offset for \
+                               offsets initializer";
+                let problem = Problem::new("contradiction", message);
+                reader.report(&at.span, problem.help("set `group.id` in its `config`"));
+            }
+        }
+        KafkaStart::At(_) => {}
+    }
+    let reset = match doc.reset.as_ref().map(|at| at.value) {
+        None => start.reset(),
+        Some(ResetWord::Earliest) => OffsetReset::Earliest,
+        Some(ResetWord::Latest) => OffsetReset::Latest,
+        Some(ResetWord::None) => OffsetReset::None,
+    };
+    (start, reset)
 }
 
 /// Where a sink writes, if it writes to a topic.
@@ -153,7 +198,7 @@ pub(super) fn uses_groups(spec: &JobSpec) -> bool {
     spec.operators.iter().any(|it| match &it.kind {
         OperatorKind::Source(source) => {
             let kafka = source.kafka.as_ref();
-            kafka.is_some_and(|it| it.config.commits_to().is_some())
+            kafka.is_some_and(|it| it.group().is_some())
         }
         _ => false,
     })

@@ -178,6 +178,7 @@ impl TaskManager {
                 }
                 dirty.insert(id);
             }
+            Outcome::Lost => self.fail(id, TaskFailure::Position, cx),
             Outcome::Failed { fenced } => {
                 if fenced {
                     cx.note(Note::Rule {

@@ -242,10 +242,20 @@ impl Consumer {
                 return;
             }
         }
+        let asked = asked.iter().copied();
+        let asked: Vec<u16> = asked
+            .filter(|it| member.awaiting_offsets.remove(it))
+            .collect();
+        self.start_from_offsets(&asked, offsets);
+    }
+
+    /// Partitions begin where the group has come to.
+    pub(in crate::kafka::consumer) fn start_from_offsets(
+        &mut self,
+        asked: &[u16],
+        offsets: &[CommittedOffset],
+    ) {
         for partition in asked {
-            if !member.awaiting_offsets.remove(partition) {
-                continue;
-            }
             let tp = self.client.metadata.tp(*partition);
             let found = offsets.iter().find(|it| it.tp == tp);
             if let Some(found) = found {
