@@ -241,6 +241,10 @@ crate::settings! {
         "execution.checkpointing.local-backup.enabled" => local_backup: bool = false, "TaskManagers keep a copy of the states that they upload on the local disk.";
         "execution.state-recovery.from-local" => from_local: bool = false, "A task that restarts on the same TaskManager reads the copy there, and not the checkpoint storage.";
         "state.backend.local-recovery" => local_recovery: bool = false, "The older name of both: keep a local copy, and recover from it.";
+        #[serde(skip)] "execution.sort-partition.memory" => sort_memory: Bytes = Bytes(128 << 20), "Memory of a sort's subtask where that of TaskManagers is not limited.";
+        #[serde(skip)] "taskmanager.runtime.sort-spilling-threshold" => sort_threshold: Ratio = Ratio(800_000), "Share of a sort's memory after which it writes to the disk.";
+        #[serde(skip)] "taskmanager.runtime.max-fan" => max_fan: u32 = 128, "Runs on the disk that a sort merges at once.";
+        #[serde(skip)] "strandline.spill.bytes-per-second" => spill_speed: u64 = 200_000_000, "How fast a sort writes to the disk, and reads from it.";
         "strandline.record-bytes" => record_bytes: u32 = 100, "Bytes of a serialized record.";
         "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";
         "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";

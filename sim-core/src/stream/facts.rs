@@ -307,6 +307,9 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
         OperatorProbe::CommitsFailed => int(commits(world, whom.0).1),
         OperatorProbe::Lookups => counted(&|it| it.asked.0),
         OperatorProbe::Cached => counted(&|it| it.asked.1),
+        OperatorProbe::SpilledBytes => counted(&|it| it.spilled.bytes),
+        OperatorProbe::SpilledRuns => counted(&|it| it.spilled.runs),
+        OperatorProbe::MergePasses => counted(&|it| it.spilled.passes),
         OperatorProbe::BufferSize => {
             let sizes = tasks(world, whom).filter_map(|it| Some(it.input.debloat()?.size()));
             sizes.min().map_or(Value::None, |it| Value::Int(it.into()))

@@ -4,13 +4,14 @@
 //! `MemorySize` of Flink 2.x, and `RocksDBMemoryControllerUtils` for what a slot's share of managed
 //! memory gives to write buffers. Fractions are Flink's `float`s: what comes of them is what its log
 //! says, to the byte. Left out: the number of buffers that Flink 2.0 removed, what external
-//! resources take, the JobManager's own memory, and shares of managed memory for Python and for
-//! operators beside those of state (`taskmanager.memory.managed.consumer-weights`).
+//! resources take, the JobManager's own memory, and shares of managed memory for Python and other
+//! weights than equal ones (`taskmanager.memory.managed.consumer-weights`).
 
-use super::config::JobConfig;
+use super::config::{JobConfig, StateBackend};
 use super::job::Job;
 use super::protocol::TaskId;
-use super::spec::OperatorKind;
+use super::rules::external_sort::SortPlan;
+use super::spec::{JobSpec, OperatorKind, OperatorSpec};
 use crate::settings::Ratio;
 use serde::Serialize;
 
@@ -301,6 +302,51 @@ impl JobConfig {
     }
 }
 
+impl JobSpec {
+    /// How a subtask of a sort uses its memory: in equal parts with the other sorts of its slot, and half
+    /// of the slot's share if state in RocksDB has the other (`managed.consumer-weights`). Of TaskManagers
+    /// with unlike slots the one with most counts.
+    ///
+    /// # Errors
+    ///
+    /// If that is too little.
+    pub fn sort_plan(&self, operator: u32) -> Result<SortPlan, String> {
+        let config = &self.config;
+        let memory = match config.memory().ok().flatten() {
+            None => config.sort_memory.0,
+            Some(areas) => {
+                let slots = self
+                    .task_managers
+                    .iter()
+                    .map(|it| u64::from(it.slots))
+                    .max();
+                let group = self.operators.get(operator as usize);
+                let group = group.map(|it| &it.slot_sharing_group);
+                let beside = || {
+                    let all = self.operators.iter();
+                    all.filter(|it| Some(&it.slot_sharing_group) == group)
+                };
+                let is_sort = |it: &&OperatorSpec| matches!(it.kind, OperatorKind::Sort(_));
+                let sorts = beside().filter(is_sort).count() as u64;
+                let rocksdb = config.backend == StateBackend::RocksDb && config.rocksdb_managed;
+                let state = rocksdb && beside().any(|it| keeps_keyed_state(&it.kind));
+                let parts = sorts.max(1) * if state { 2 } else { 1 };
+                areas.managed / slots.unwrap_or(1).max(1) / parts
+            }
+        };
+        let page = u64::from(config.segment_size);
+        SortPlan::new(memory, page, config.max_fan, config.sort_threshold)
+    }
+}
+
+/// Whether an operator has keyed state, which a state backend keeps.
+fn keeps_keyed_state(kind: &OperatorKind) -> bool {
+    matches!(
+        kind,
+        OperatorKind::Window(_) | OperatorKind::Process(_) | OperatorKind::Join(_)
+    )
+}
+
 impl Job {
     /// How large the write buffer of one RocksDB may become before the manager of its slot's write
     /// buffers has it flushed: managed memory in equal shares for slots, a third of a share's double
@@ -324,11 +370,8 @@ impl Job {
             .map(|it| it.slot_group);
         let beside = vertices().filter(|it| Some(it.slot_group) == group);
         let keyed = beside.flat_map(|it| &it.operators).filter(|it| {
-            let kind = self.spec.operators.get(**it as usize).map(|it| &it.kind);
-            matches!(
-                kind,
-                Some(OperatorKind::Window(_) | OperatorKind::Process(_) | OperatorKind::Join(_))
-            )
+            let spec = self.spec.operators.get(**it as usize);
+            spec.is_some_and(|it| keeps_keyed_state(&it.kind))
         });
         let keyed = (keyed.count() as u64).max(1);
         let share = areas.managed / slots;

@@ -126,6 +126,9 @@ probes! {
         Cached = "cache-hits": Type::Int, "Questions of a lookup join that its cache answered, in this attempt.";
         BufferSize = "buffer-size": Type::Int, "With buffer debloating: the size of buffers that its subtasks ask for, bytes, the least of all; else none.";
         Consume = "time-to-consume": Type::Time, "With buffer debloating: how long its subtasks take to read what waits for them, as estimated, the longest of all; else none.";
+        SpilledBytes = "spilled-bytes": Type::Int, "Of a sort: bytes that it wrote to the disk in this attempt, those of merges too.";
+        SpilledRuns = "spilled-runs": Type::Int, "Of a sort: sorted runs that it wrote in this attempt.";
+        MergePasses = "merge-passes": Type::Int, "Of a sort: how often it read what was spilled, in all its subtasks together: merges of some runs into fewer, and the last one.";
         Splits = "splits": Type::Int, "Splits of a source that its subtasks read: of a topic its partitions.";
         GroupCommitted = "group-committed": Type::Int, "Of a source with a `group.id`: the offsets that its group has committed, of all partitions together; none before the first commit.";
         CommitsSucceeded = "commits-succeeded": Type::Int, "Of a source with a `group.id`: commits of its subtasks that succeeded, in this attempt.";

@@ -11,6 +11,7 @@ pub use kafka::{KafkaSink, KafkaSource, KafkaStart};
 
 use super::config::JobConfig;
 use super::parts::StreamParts;
+use super::rules::external_sort::SortSpec;
 use super::rules::join::RowKind;
 use super::rules::join::interval::IntervalBounds;
 use super::rules::join::lookup::CacheRules;
@@ -204,6 +205,8 @@ pub enum OperatorKind {
     Sink(SinkSpec),
     /// Each row asks a table outside.
     Lookup(Arc<LookupSpec>),
+    /// All records in order, once the input has ended.
+    Sort(SortSpec),
 }
 
 impl OperatorKind {
@@ -220,6 +223,7 @@ impl OperatorKind {
             | OperatorKind::Filter(_)
             | OperatorKind::FlatMap { .. }
             | OperatorKind::Watermarks(_)
+            | OperatorKind::Sort(_)
             | OperatorKind::Lookup(_) => false,
         }
     }

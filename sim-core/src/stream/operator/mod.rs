@@ -12,6 +12,7 @@ mod join;
 mod keyed;
 mod lookup;
 mod process;
+mod sort;
 mod watermarks;
 mod window;
 
@@ -24,6 +25,7 @@ use super::note::{Note, Verdict};
 use super::protocol::TaskFailure;
 use super::rules::NO_WATERMARK;
 use super::rules::assigner::Window;
+use super::rules::external_sort::ExternalSort;
 use super::rules::window::aggregate::Value;
 use super::rules::window::machine::Purge;
 use super::snapshot::OperatorSnapshot;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 pub use join::{IntervalPiece, JoinTask, NowPiece, Row, TablePiece, TemporalPiece, WindowPiece};
 pub use lookup::LookupTask;
 pub use process::{Kept, Piece as ProcessPiece, ProcessTask};
+pub use sort::SortTask;
 pub use watermarks::WatermarkTask;
 pub use window::{Piece as Windows, WindowTask};
 
@@ -236,6 +239,8 @@ pub enum Operator {
     Watermarks(Box<WatermarkTask>),
     /// A table outside that each row asks.
     Lookup(Box<LookupTask>),
+    /// Everything in order.
+    Sort(Box<SortTask>),
 }
 
 /// An operator without state.
@@ -341,6 +346,9 @@ impl Operator {
             Some(OperatorKind::Watermarks(spec)) => {
                 Operator::Watermarks(Box::new(WatermarkTask::open(spec, site, job, now_ms)))
             }
+            Some(OperatorKind::Sort(spec)) => {
+                Operator::Sort(Box::new(SortTask::open(spec, site, job)))
+            }
             _ => Operator::Plain(Plain {
                 site,
                 watermark: NO_WATERMARK,
@@ -363,6 +371,7 @@ impl Operator {
         match self {
             Operator::Plain(it) => it.on_record(record, job, outs),
             Operator::Watermarks(it) => it.on_record(record, outs),
+            Operator::Sort(it) => it.on_record(record, outs),
             Operator::Window(it) => return it.on_record(&record, job, outs),
             Operator::Process(it) => return it.on_record(record, job, outs),
             Operator::Join(it) => return it.on_record(input, record, job, outs),
@@ -397,6 +406,10 @@ impl Operator {
                 it.on_watermark(watermark, outs);
                 return Ok(());
             }
+            Operator::Sort(it) => {
+                it.on_watermark(watermark, outs);
+                return Ok(());
+            }
         }
         outs.forward = Some(watermark);
         Ok(())
@@ -427,6 +440,10 @@ impl Operator {
                 it.on_processing_time(now_ms, job, outs);
                 Ok(())
             }
+            Operator::Sort(it) => {
+                it.on_processing_time(now_ms, outs);
+                Ok(())
+            }
             Operator::Window(it) => it.on_processing_time(now_ms, outs),
             Operator::Join(it) => it.on_processing_time(now_ms, outs),
             Operator::Watermarks(it) => {
@@ -442,6 +459,7 @@ impl Operator {
         match self {
             Operator::Plain(_) | Operator::Lookup(_) => None,
             Operator::Process(it) => it.next_timer(),
+            Operator::Sort(it) => it.next_timer(),
             Operator::Window(it) => it.next_timer(),
             Operator::Join(it) => it.next_timer(),
             Operator::Watermarks(it) => it.next_timer(),
@@ -453,7 +471,7 @@ impl Operator {
     pub fn is_keyed(&self) -> bool {
         !matches!(
             self,
-            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_)
+            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_) | Operator::Sort(_)
         )
     }
 
@@ -461,9 +479,10 @@ impl Operator {
     #[must_use]
     pub fn snapshot(&self) -> OperatorSnapshot {
         match self {
-            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_) => {
-                OperatorSnapshot::default()
-            }
+            Operator::Plain(_)
+            | Operator::Watermarks(_)
+            | Operator::Lookup(_)
+            | Operator::Sort(_) => OperatorSnapshot::default(),
             Operator::Window(it) => it.snapshot(),
             Operator::Process(it) => it.snapshot(),
             Operator::Join(it) => it.snapshot(),
@@ -474,9 +493,10 @@ impl Operator {
     #[must_use]
     pub fn size(&self) -> StateSize {
         match self {
-            Operator::Plain(_) | Operator::Watermarks(_) | Operator::Lookup(_) => {
-                StateSize::default()
-            }
+            Operator::Plain(_)
+            | Operator::Watermarks(_)
+            | Operator::Lookup(_)
+            | Operator::Sort(_) => StateSize::default(),
             Operator::Window(it) => it.size(),
             Operator::Process(it) => it.size(),
             Operator::Join(it) => it.size(),
@@ -493,6 +513,16 @@ impl Operator {
             Operator::Join(it) => it.watermark(),
             Operator::Watermarks(it) => it.watermark(),
             Operator::Lookup(it) => it.watermark(),
+            Operator::Sort(it) => it.watermark(),
+        }
+    }
+
+    /// The sorter of a sort.
+    #[must_use]
+    pub fn sorter(&self) -> Option<&ExternalSort> {
+        match self {
+            Operator::Sort(it) => it.sorter(),
+            _ => None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod assigner;
 pub mod barrier;
+pub mod external_sort;
 pub mod fault;
 pub mod join;
 pub mod key_group;

@@ -380,7 +380,7 @@ fn bounds(raw: &At<RawStream>, spec: &JobSpec, reader: &mut Reader<'_>) -> bool 
 }
 
 /// The sources that an operator's records come from.
-fn sources_of(at: usize, drafts: &[Draft<'_>]) -> Vec<(usize, bool)> {
+pub(super) fn sources_of(at: usize, drafts: &[Draft<'_>]) -> Vec<(usize, bool)> {
     // Each with whether a generator of watermarks lies between.
     let mut found: Vec<(usize, bool)> = Vec::new();
     let mut seen: Vec<(usize, bool)> = Vec::new();

@@ -28,6 +28,7 @@ document! {
         "watermarks" => watermarks: Vec<At<RawWatermarks>>, optional, "Watermarks in mid-graph (assignTimestampsAndWatermarks).";
         "window" => windows: Vec<At<RawWindow>>, optional, "Windows over each key.";
         "process" => processes: Vec<At<RawProcess>>, optional, "Keyed state that each record reads and writes.";
+        "sort" => sorts: Vec<At<RawSort>>, optional, "All records of a bounded input in order, once it has ended.";
         "join" => joins: Vec<At<RawJoin>>, optional, "Two inputs put together.";
         "sink" => sinks: Vec<At<RawSink>>, optional, "Where records go.";
         "expect" => expected: Vec<At<RawOutput>>, optional, "What sinks are to hold at the end: judged as job.output-as-expected, unless an expectation asks for that.";
@@ -299,6 +300,23 @@ operator! { required,
     /// Several records for one.
     pub(crate) struct RawFlatMap {
         "copies" => copies: u32, required, "How many.";
+    }
+}
+
+operator! { required,
+    /// All records of a bounded input in order (`sortPartition`).
+    pub(crate) struct RawSort {
+        "by" => by: SortWord, optional, "What they are sorted by (default value).";
+        "descending" => descending: bool, optional, "The greatest first (default false).";
+    }
+}
+
+choice! {
+    /// What records are sorted by.
+    pub(crate) enum SortWord {
+        "value" => Value, "Their value.";
+        "time" => Time, "Their event time.";
+        "key" => Key, "The number of their key: keys have numbers in the order of their first appearance in the file.";
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::document::{
     GuaranteeWord, JoinKind, JoinTypeWord, MapWord, ProcessWord, RawFilter, RawFlatMap, RawJoin,
-    RawLookupRow, RawMap, RawProcess, RawSink,
+    RawLookupRow, RawMap, RawProcess, RawSink, RawSort, SortWord,
 };
 use super::items::Millis;
 use super::keys::KeyTable;
 use super::topics::{self, Cluster};
 use super::window_words::ClockWord;
 use crate::scenario::{At, Problem, Reader, Table};
+use crate::stream::rules::external_sort::{SortBy, SortSpec};
 use crate::stream::rules::join::interval::{Bound, IntervalBounds};
 use crate::stream::rules::join::lookup::{CacheRules, LookupCache};
 use crate::stream::rules::join::retention::Retention;
@@ -159,6 +160,17 @@ pub(super) fn flat_map(raw: &At<RawFlatMap>, reader: &mut Reader<'_>) -> Operato
     OperatorKind::FlatMap {
         copies: copies.map_or(1, |at| at.value.min(MOST)),
     }
+}
+
+pub(super) fn sort(doc: &RawSort) -> OperatorKind {
+    OperatorKind::Sort(SortSpec {
+        by: match doc.by.as_ref().map(|at| at.value) {
+            None | Some(SortWord::Value) => SortBy::Value,
+            Some(SortWord::Time) => SortBy::Time,
+            Some(SortWord::Key) => SortBy::Key,
+        },
+        descending: doc.descending.as_ref().is_some_and(|at| at.value),
+    })
 }
 
 pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> OperatorKind {

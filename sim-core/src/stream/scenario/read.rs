@@ -212,7 +212,7 @@ fn drafts<'d>(
         ($field:ident, $it:ident, $keys:ident, $reader:ident => $kind:expr) => {
             for $it in list(doc.$field.as_ref()) {
                 let read: Read<'d> = Box::new(move |$keys, $reader| {
-                    let _ = &$keys;
+                    let _ = (&$keys, &$reader);
                     ($kind, true, $it.value.common(&$it.span), None)
                 });
                 all.push(($it.span.start, read));
@@ -233,6 +233,7 @@ fn drafts<'d>(
     each!(watermarks, it, keys, reader => OperatorKind::Watermarks(
         source::watermarks(it.value.watermark.as_ref(), reader)));
     each!(windows, it, keys, reader => windows::window(it, reader));
+    each!(sorts, it, keys, reader => operators::sort(&it.value));
     each!(processes, it, keys, reader => operators::process(it, reader));
     each!(sinks, it, keys, reader => OperatorKind::Sink(operators::sink(it, cluster, reader)));
     for it in list(doc.joins.as_ref()) {

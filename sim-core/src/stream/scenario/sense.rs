@@ -1,6 +1,7 @@
 //! What a beginner writes that a job takes and nobody means: told at its line, as an error where Flink
 //! refuses it, and as a warning where it runs and does not do what it seems to.
 
+use super::checks::sources_of;
 use super::document::{Partition, RawStream};
 use super::read::{Draft, list};
 use crate::scenario::{At, Problem, Reader};
@@ -44,6 +45,7 @@ pub(super) fn check(
                     reader.report(draft.place(), problem.warning());
                 }
             }
+            OperatorKind::Sort(_) => sort_of(*at, drafts, spec, reader),
             OperatorKind::Window(_) => late_unread(*at, drafts, reader),
             OperatorKind::Sink(sink) => sink_of(draft, &sink.guarantee, spec, reader),
             _ => {}
@@ -79,6 +81,7 @@ fn changelogs(drafts: &[Draft<'_>], order: &[usize], reader: &mut Reader<'_>) {
             OperatorKind::Window(_) => "StreamPhysicalWindowAggregate",
             OperatorKind::Join(JoinSpec::Window { .. }) => "StreamPhysicalWindowJoin",
             OperatorKind::Join(JoinSpec::Interval(_)) => "StreamPhysicalIntervalJoin",
+            OperatorKind::Sort(_) => "SortPartitionOperator",
             _ => continue,
         };
         if let Some((from, place)) = any {
@@ -106,6 +109,42 @@ fn late_unread(at: usize, drafts: &[Draft<'_>], reader: &mut Reader<'_>) {
         let help = format!("an input = \"{name}.late\"");
         let problem = Problem::new("unread", message).help(help);
         reader.report(drafts[at].place(), problem.warning());
+    }
+}
+
+/// A sort takes all, so that all must end; and nothing of it is in a checkpoint.
+fn sort_of(at: usize, drafts: &[Draft<'_>], spec: &JobSpec, reader: &mut Reader<'_>) {
+    let draft = &drafts[at];
+    let mut say = |problem: Problem| reader.report(draft.place(), problem);
+    let endless = sources_of(at, drafts)
+        .into_iter()
+        .find(|(from, _)| matches!(&drafts[*from].kind, OperatorKind::Source(it) if !it.bounded));
+    if let Some((from, _)) = endless {
+        let (name, origin) = (&draft.name, &drafts[from].name);
+        let message = format!("`{origin}` never ends: `{name}` sorts bounded inputs only");
+        let help = "a last record (`limit`), or a window for each part of the stream";
+        return say(Problem::new("endless-sort", message).help(help));
+    }
+    if spec.config.checkpoint_interval.0 > 0 {
+        let message = format!(
+            "`{}` is run as a batch job, which takes no checkpoints: a failure begins anew",
+            draft.name
+        );
+        let help = "leave \"execution.checkpointing.interval\" out";
+        return say(Problem::new("contradiction", message).help(help));
+    }
+    let number = spec.operators.iter().position(|it| it.name == draft.name);
+    let plan = number.map(|it| spec.sort_plan(it as u32));
+    match plan {
+        Some(Err(message)) => say(Problem::new("contradiction", message)),
+        Some(Ok(plan)) if u64::from(spec.config.record_bytes) > plan.buffer => {
+            let message = format!(
+                "The record exceeds the maximum size of a sort buffer (current maximum: {} bytes).",
+                plan.buffer
+            );
+            say(Problem::new("contradiction", message));
+        }
+        _ => {}
     }
 }
 

@@ -43,6 +43,8 @@ const AT_LEAST: &[(&str, i128)] = &[
         "state.backend.rocksdb.compaction.level.max-size-level-base",
         1,
     ),
+    ("taskmanager.runtime.max-fan", 2),
+    ("strandline.spill.bytes-per-second", 1),
     ("strandline.record-bytes", 1),
     ("strandline.storage.bytes-per-second", 1),
 ];

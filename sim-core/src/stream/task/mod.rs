@@ -266,6 +266,14 @@ impl Task {
         self.chain.links.iter().any(|it| it.operator == operator)
     }
 
+    /// Whether a sort has read all and not put it out yet.
+    fn is_merging(&self) -> bool {
+        self.chain.links.iter().any(|it| match &it.link {
+            chain::Link::Operator(it) => it.sorter().is_some() && it.next_timer().is_some(),
+            _ => false,
+        })
+    }
+
     fn turn(&mut self, doing: Doing, now: Nanos) {
         self.spent.add(self.doing, now.saturating_sub(self.since));
         self.since = now;
@@ -420,7 +428,7 @@ impl Task {
             true => self.drained,
             false => self.input.has_ended(),
         };
-        if self.ended || !read || !idle {
+        if self.ended || !read || !idle || self.is_merging() {
             return;
         }
         let checkpointing = job.spec.config.checkpoint_interval.0 > 0;

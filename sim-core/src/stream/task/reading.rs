@@ -136,6 +136,7 @@ impl Task {
                 let mut io = (job, &mut self.output, &mut io.effects);
                 self.chain.watermark(0, FINAL_WATERMARK, &mut io)?;
                 self.output.flush();
+                self.charge(at.now);
                 Ok(true)
             }
         }

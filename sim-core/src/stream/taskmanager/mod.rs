@@ -19,6 +19,7 @@ use super::clients::Clients;
 use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
 use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
+use super::rules::external_sort::Spilled;
 use super::snapshot::{Handle, Schemas, TaskSnapshot};
 use super::task::chain::{ChainLink, Link};
 use super::task::{Io, Moment, Spent, Task};
@@ -114,15 +115,17 @@ pub struct Counted {
     pub late_dropped: u64,
     /// Of a lookup join: questions that the table answered, and that its cache did.
     pub asked: (u64, u64),
+    /// Of a sort: what it has spilled.
+    pub spilled: Spilled,
 }
 
 impl Counted {
     /// What an operator of a chain has counted so far.
     #[must_use]
     pub fn of(it: &ChainLink) -> Self {
-        let (late_dropped, asked) = match &it.link {
-            Link::Operator(it) => (it.late_dropped(), it.asked()),
-            _ => (0, (0, 0)),
+        let (late_dropped, asked, sorter) = match &it.link {
+            Link::Operator(it) => (it.late_dropped(), it.asked(), it.sorter()),
+            _ => (0, (0, 0), None),
         };
         Counted {
             operator: it.operator,
@@ -130,6 +133,7 @@ impl Counted {
             records_out: it.records_out,
             late_dropped,
             asked,
+            spilled: sorter.map(|it| it.spilled()).unwrap_or_default(),
         }
     }
 }

@@ -141,6 +141,7 @@ fn kind(it: &OperatorKind) -> &'static str {
         OperatorKind::Join(_) => "join",
         OperatorKind::Sink(_) => "sink",
         OperatorKind::Lookup(_) => "lookup",
+        OperatorKind::Sort(_) => "sort",
     }
 }
 

@@ -168,6 +168,8 @@ fn in_settings() {
     with("\"heartbeat.intervall\" = 5", "unknown-key", "\"heartbeat.intervall\"", "did you mean `heartbeat.interval`?");
     with("\"execution.checkpointing.timeout\" = \"soon\"", "bad-value", "\"soon\"", "a duration, e.g. 10 s or 200 ms");
     with("\"execution.checkpointing.incremental\" = true", "contradiction", "true", "rocksdb");
+    const SORT: &str = "[[stream.sort]]\nname = \"s\"\ninput = \"clicks\"\n[[stream.expect]]";
+    check("[[stream.expect]]", SORT, "contradiction", "\"s\"", "takes no checkpoints");
     const DEBLOAT: &str = "\"taskmanager.network.memory.buffer-debloat.enabled\" = true";
     with(&format!("{DEBLOAT}, \"taskmanager.memory.min-segment-size\" = 50_000"), "contradiction", "50_000", "larger than the largest");
     with("\"taskmanager.network.memory.buffer-debloat.target\" = \"2 s\"", "contradiction", "\"2 s\"", "which is not enabled");
