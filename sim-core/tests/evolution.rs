@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{expecting, holds};
+use support::{changed, expecting, holds};
 
 /// A sum of 3 in a savepoint at 10 s, and a program at 20 s whose state is of another schema.
 fn upgraded(name: &str, (settings, old, new): (&str, &str, &str), expect: &[&str]) {
@@ -98,4 +98,24 @@ fn what_cannot_be_taken_over_fails_each_attempt() {
     let generic = "generic Turnover { sum: long }";
     let more = "generic Turnover { sum: long, orders: int }";
     fails(generic, more, "RESTORE");
+}
+
+/// A changed entry lies in the key group of its key, whatever backend wrote it and however many
+/// subtasks read it.
+#[test]
+fn what_was_mended_is_found_by_other_subtasks_and_backends() {
+    let story = include_str!("../../scenarios/job-fix-a-counter.toml");
+    let config = "[stream.config]\n";
+    let rocksdb = format!("{config}{ROCKSDB}\n\"execution.checkpointing.incremental\" = true\n");
+    let rescaled = "savepoint = \"right\"\nparallelism = 3";
+    let more = "task-managers = 4";
+    for changes in [
+        vec![(config, rocksdb.as_str())],
+        vec![
+            ("savepoint = \"right\"", rescaled),
+            ("task-managers = 3", more),
+        ],
+    ] {
+        holds("mended", &changed("mended", story, &changes));
+    }
 }

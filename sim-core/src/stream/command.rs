@@ -2,7 +2,8 @@
 //!
 //! Follows `CliFrontend`: `flink savepoint`, `stop`, `cancel`, and `run -n -s -p`. Some options are the
 //! simulator's own: `-o` names the operator that `-p` is meant for, `-u` one that has another uid in
-//! the program now, `-t` one that writes its state as something else. A savepoint's name stands last and goes on to the end. In an order a command is its text, so that a world without a job does not
+//! the program now, `-t` one that writes its state as something else; and `edit` stands for a program
+//! of the State Processor API. A savepoint's name stands last and goes on to the end. In an order a command is its text, so that a world without a job does not
 //! link what it means.
 
 use super::rules::serializer::StateSchema;
@@ -25,6 +26,21 @@ pub enum Command {
     Cancel,
     /// Submit the job again once it has ended.
     Run(Run),
+    /// Write a savepoint with other entries (the State Processor API).
+    Edit(Edit),
+}
+
+/// Which entries a savepoint has that is written anew.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Edit {
+    /// The savepoint that is read; `None` for a new one.
+    pub from: Option<String>,
+    /// What the new one is called.
+    pub into: String,
+    /// Whose state.
+    pub operator: String,
+    /// The value of each key that has another; `None` takes it out.
+    pub entries: Vec<(String, Option<i64>)>,
 }
 
 /// How a job is submitted again.
@@ -53,7 +69,7 @@ impl Command {
         let mut rest = text.strip_prefix("flink ")?;
         let verb;
         (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let mut run = Run::default();
+        let (mut run, mut edit) = (Run::default(), Edit::default());
         while !rest.is_empty() {
             let (option, after) = rest.split_once(' ').unwrap_or((rest, ""));
             if option == "-n" {
@@ -78,8 +94,22 @@ impl Command {
                     run.state_of = Some(operator.to_owned());
                     run.state = Some(StateSchema::read(schema).ok()?);
                 }
+                "-f" => edit.from = Some(value.to_owned()),
+                "-k" => {
+                    let (key, value) = value.rsplit_once('=')?;
+                    edit.entries
+                        .push((key.to_owned(), Some(value.parse().ok()?)));
+                }
+                "-x" => edit.entries.push((value.to_owned(), None)),
                 _ => return None,
             }
+        }
+        if verb == "edit" && !edit.entries.is_empty() {
+            (edit.operator, edit.into) = (run.operator.take()?, run.savepoint.take()?);
+            return (run == Run::default()).then_some(Command::Edit(edit));
+        }
+        if edit != Edit::default() {
+            return None;
         }
         if verb == "run" {
             return Some(Command::Run(run));
@@ -103,6 +133,7 @@ impl fmt::Display for Command {
             Command::Stop { name } => ("stop", name),
             Command::Cancel => ("cancel", &None),
             Command::Run(run) => ("run", &run.savepoint),
+            Command::Edit(edit) => return edit.fmt(f),
         };
         write!(f, "flink {verb}")?;
         if let Command::Run(run) = self {
@@ -120,6 +151,20 @@ impl fmt::Display for Command {
             }
         }
         name.iter().try_for_each(|it| write!(f, " -s {it}"))
+    }
+}
+
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flink edit -o {}", self.operator)?;
+        self.from.iter().try_for_each(|it| write!(f, " -f {it}"))?;
+        self.entries
+            .iter()
+            .try_for_each(|(key, value)| match value {
+                Some(value) => write!(f, " -k {key}={value}"),
+                None => write!(f, " -x {key}"),
+            })?;
+        write!(f, " -s {}", self.into)
     }
 }
 
@@ -173,6 +218,28 @@ mod tests {
         });
         let text = "flink run -t count=pojo:T{sum:long,n:int} -s before the upgrade";
         check(evolved, text);
+    }
+
+    #[test]
+    fn an_edit_reads_as_it_is_written() {
+        let edit = Edit {
+            from: Some("before".to_owned()),
+            into: "with the fix".to_owned(),
+            operator: "count".to_owned(),
+            entries: vec![("ann".to_owned(), Some(-3)), ("bob".to_owned(), None)],
+        };
+        let text = "flink edit -o count -f before -k ann=-3 -x bob -s with the fix";
+        assert_eq!(edit.to_string(), text);
+        assert_eq!(Command::read(text), Some(Command::Edit(edit)));
+        for text in [
+            "flink edit -o count -s new",
+            "flink edit -k ann=1 -s new",
+            "flink edit -o count -k ann=1",
+            "flink edit -o count -k ann=x -s new",
+            "flink run -k ann=1 -s new",
+        ] {
+            assert_eq!(Command::read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod facts;
 pub mod graph;
 pub mod job;
 pub mod jobmanager;
+mod keys;
 pub mod memory;
 pub mod node;
 pub mod note;

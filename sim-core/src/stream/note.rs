@@ -7,6 +7,7 @@ use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
 use super::rules::serializer::{Evolution, StateSchema};
 use super::rules::window::machine::Purge;
+use super::snapshot::Row;
 use crate::kafka;
 use std::sync::Arc;
 
@@ -74,6 +75,8 @@ pub enum Rule {
     ContainerKilled,
     /// An error of the heap ended a process. Before/after: as for a container.
     HeapExhausted,
+    /// A savepoint was written anew (the State Processor API). After: its id.
+    SavepointWritten,
 }
 
 /// A report.
@@ -167,6 +170,13 @@ pub enum Note {
         /// What becomes of the state.
         how: Evolution,
     },
+    /// Entries of a savepoint were changed (the State Processor API).
+    StateEdited {
+        /// Whose state.
+        operator: u32,
+        /// The entries.
+        rows: Vec<Row>,
+    },
 }
 
 impl Note {
@@ -187,7 +197,11 @@ impl Note {
     pub fn is_rule(&self) -> bool {
         matches!(
             self,
-            Note::Rule { .. } | Note::Fired { .. } | Note::TaskEnded { .. } | Note::Evolved { .. }
+            Note::Rule { .. }
+                | Note::Fired { .. }
+                | Note::TaskEnded { .. }
+                | Note::Evolved { .. }
+                | Note::StateEdited { .. }
         )
     }
 
@@ -199,6 +213,7 @@ impl Note {
             Note::Fired { .. } => "window-fired",
             Note::TaskEnded { .. } => "task-ended",
             Note::Evolved { .. } => "state-migration",
+            Note::StateEdited { .. } => "state-edited",
             Note::Judged { .. } | Note::Purged { .. } | Note::Restored { .. } | Note::Kafka(_) => {
                 ""
             }

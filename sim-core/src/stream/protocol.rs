@@ -11,7 +11,7 @@ use super::rules::barrier::channel::Item;
 use super::rules::barrier::{Alignment, Barrier, Declined};
 use super::rules::fault::transactional_ids::Ownership;
 use super::rules::lsm::registry::Discarded;
-use super::snapshot::{BackendFiles, Handle, Schemas, TaskSnapshot};
+use super::snapshot::{BackendFiles, Handle, Schemas, StateEdit, TaskSnapshot};
 use crate::kafka;
 use serde::Serialize;
 use std::sync::Arc;
@@ -367,6 +367,16 @@ pub enum Packet {
         partitions: Vec<u16>,
         /// From their start, whatever the source's starting offsets are.
         earliest: bool,
+    },
+    /// JobManager → storage: write a state with other entries than one that is there, or a new one
+    /// (the State Processor API).
+    EditState {
+        /// Which.
+        from: Option<Handle>,
+        /// Where to.
+        to: Handle,
+        /// What is other.
+        edit: Arc<StateEdit>,
     },
 }
 

@@ -65,7 +65,7 @@ impl RestoreCheck {
         };
         match note {
             Note::Rule {
-                rule: Rule::CheckpointCompleted,
+                rule: Rule::CheckpointCompleted | Rule::SavepointWritten,
                 after,
                 ..
             } => {

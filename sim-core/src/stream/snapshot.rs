@@ -4,7 +4,7 @@
 //! its operator (list) state, and for unaligned checkpoints the channels' in-flight data. A snapshot
 //! is shared, not copied: state is held in pieces that are copied when they are next written.
 
-use super::element::{Buffer, Record};
+use super::element::{Buffer, Key, Record};
 use super::operator::KeyedState;
 use super::protocol::{ChannelId, StoreTransaction, TaskId};
 use super::rules::lsm::SstFile;
@@ -65,7 +65,7 @@ pub enum ListItem {
         /// Which subtask.
         subtask: u16,
         /// Name and value of each entry.
-        entries: Vec<(super::element::Key, i64)>,
+        entries: Vec<(Key, i64)>,
     },
     /// A partition that a source was given while the job ran, before it is known where it begins.
     Unplaced {
@@ -85,6 +85,26 @@ pub struct OperatorSnapshot {
     pub list: Vec<ListItem>,
 }
 
+impl OperatorSnapshot {
+    /// Puts another number, written at some time, in the place of a key's, or takes the key out; what
+    /// was there.
+    fn set(&mut self, group: u32, key: Key, (value, written): (Option<i64>, i64)) -> Option<i64> {
+        let found = self.keyed.iter().position(|it| it.0 == group);
+        let at = found.unwrap_or_else(|| {
+            let at = self.keyed.partition_point(|it| it.0 < group);
+            self.keyed
+                .insert(at, (group, KeyedState::Values(Arc::default())));
+            at
+        });
+        let (_, state) = self.keyed.get_mut(at)?;
+        let before = state.set(key, (value, written));
+        if state.is_empty() {
+            self.keyed.remove(at);
+        }
+        before
+    }
+}
+
 /// Files of an LSM backend in a checkpoint (`IncrementalRemoteKeyedStateHandle`).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BackendFiles {
@@ -100,6 +120,22 @@ pub struct BackendFiles {
 
 /// What operators write their keyed state as, by their numbers.
 pub type Schemas = Vec<(u32, Arc<StateSchema>)>;
+
+/// Other entries of an operator's keyed state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct StateEdit {
+    /// Whose state.
+    pub operator: u32,
+    /// Key group, key and number; none takes the key out.
+    pub entries: Vec<(u32, Key, Option<i64>)>,
+    /// What the state is written as.
+    pub schema: Option<Arc<StateSchema>>,
+    /// Whether entries expire.
+    pub expires: bool,
+}
+
+/// An entry that was changed: its key, what was there, and what is there now.
+pub type Row = (Key, Option<i64>, Option<i64>);
 
 /// A subtask's state.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -142,6 +178,29 @@ impl TaskSnapshot {
             state.begin_at(number);
         }
         Arc::new(left)
+    }
+
+    /// With other entries of an operator, written at this time, ms; and what was there.
+    #[must_use]
+    pub fn edited(this: Arc<Self>, edit: &StateEdit, now_ms: i64) -> (Arc<Self>, Vec<Row>) {
+        let mut left = Arc::unwrap_or_clone(this);
+        let written = if edit.expires { now_ms } else { 0 };
+        let found = left.operators.iter().position(|it| it.0 == edit.operator);
+        let at = found.unwrap_or(left.operators.len());
+        if found.is_none() {
+            left.operators
+                .push((edit.operator, OperatorSnapshot::default()));
+            let schema = edit.schema.iter();
+            left.schemas
+                .extend(schema.map(|it| (edit.operator, Arc::clone(it))));
+        }
+        let mut rows = Vec::new();
+        if let Some((_, state)) = left.operators.get_mut(at) {
+            for (group, key, value) in &edit.entries {
+                rows.push((*key, state.set(*group, *key, (*value, written)), *value));
+            }
+        }
+        (Arc::new(left), rows)
     }
 
     /// Without what was in flight.

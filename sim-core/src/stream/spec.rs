@@ -7,6 +7,7 @@
 
 mod kafka;
 
+pub use super::keys::Keys;
 pub use kafka::{KafkaSink, KafkaSource, KafkaStart};
 
 use super::config::JobConfig;
@@ -18,7 +19,6 @@ use super::rules::join::lookup::CacheRules;
 use super::rules::join::retention::Retention;
 use super::rules::join::temporal::TemporalRules;
 use super::rules::join::window::JoinType;
-use super::rules::key_group::string_hash;
 use super::rules::pane::Timing;
 use super::rules::serializer::StateSchema;
 use super::rules::window::operator::Settings as WindowSettings;
@@ -26,48 +26,6 @@ use super::rules::window::trigger::TimeDomain;
 use crate::kernel::Nanos;
 use serde::Serialize;
 use std::sync::Arc;
-
-/// Names of keys. A key beyond the named ones is called `key-<number>`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Keys(pub Vec<String>);
-
-impl Keys {
-    /// A key's name.
-    #[must_use]
-    pub fn name(&self, key: super::element::Key) -> String {
-        let named = usize::try_from(key.0).ok().and_then(|at| self.0.get(at));
-        named.map_or_else(|| format!("key-{}", key.0), Clone::clone)
-    }
-
-    /// `String.hashCode()` of a key's name.
-    #[must_use]
-    pub fn hash_code(&self, key: super::element::Key) -> i32 {
-        let named = usize::try_from(key.0).ok().and_then(|at| self.0.get(at));
-        match named {
-            Some(name) => string_hash(name),
-            None => unnamed_hash(key.0),
-        }
-    }
-}
-
-/// `String.hashCode()` of `key-<number>`, without the text: it is asked for at each record.
-fn unnamed_hash(number: u32) -> i32 {
-    // Of "key-".
-    const BEGINS: i32 = 3_288_494;
-    let (mut digits, mut left, mut number) = ([0_u8; 10], 10, number);
-    loop {
-        left -= 1;
-        digits[left] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    let digits = digits[left..].iter();
-    digits.fold(BEGINS, |hash, digit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(*digit))
-    })
-}
 
 /// A job and the machines it runs on. Node order: JobManager, TaskManagers, checkpoint storage,
 /// then one outside store for each sink in the order of the operators.
@@ -210,6 +168,13 @@ pub enum OperatorKind {
 }
 
 impl OperatorKind {
+    /// Whether it keeps one number for each key.
+    #[must_use]
+    pub fn holds_numbers(&self) -> bool {
+        use ProcessFunction::{Count, Max, Sum};
+        matches!(self, OperatorKind::Process(it) if matches!(it.function, Count | Sum | Max))
+    }
+
     /// Whether a checkpoint holds state of it.
     #[must_use]
     pub fn holds_state(&self) -> bool {
@@ -552,20 +517,4 @@ pub struct ExpectedRow {
     pub pane: Option<u32>,
     /// When its window said it.
     pub timing: Option<Timing>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stream::element::Key;
-
-    #[test]
-    fn the_hash_of_a_key_without_a_name_is_that_of_its_text() {
-        let keys = Keys(vec!["hot".to_owned()]);
-        for number in [0, 1, 9, 10, 99, 100, 101, 1_000, 65_536, 999_999, u32::MAX] {
-            let key = Key(number);
-            assert_eq!(keys.hash_code(key), string_hash(&keys.name(key)), "{key:?}");
-        }
-        assert_eq!(Keys::default().hash_code(Key(0)), string_hash("key-0"));
-    }
 }

@@ -10,9 +10,10 @@
 
 use super::job::Job;
 use super::node::{StreamCx, StreamInput, Timer};
+use super::note::Note;
 use super::protocol::{Attempt, Packet, TaskId};
 use super::snapshot::{Handle, TaskSnapshot};
-use crate::kernel::{Input, Loss, Nanos, NodeId};
+use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -117,6 +118,28 @@ impl Storage {
                 };
                 let there = self.kept.contains_key(&handle);
                 self.begin(from, work, if there { handle.bytes } else { 0 }, cx);
+            }
+            Packet::EditState {
+                from: old,
+                to,
+                edit,
+            } => {
+                let state = old.and_then(|it| self.kept.get(&it)?.state.clone());
+                if old.is_some() && state.is_none() {
+                    return;
+                }
+                let now_ms = (cx.now() / MILLISECOND) as i64;
+                let (state, rows) = TaskSnapshot::edited(state.unwrap_or_default(), &edit, now_ms);
+                cx.note(Note::StateEdited {
+                    operator: edit.operator,
+                    rows,
+                });
+                let work = Work::Write {
+                    handle: to,
+                    state: Some(state),
+                    bytes: to.bytes,
+                };
+                self.begin(from, work, to.bytes, cx);
             }
             Packet::DiscardState { checkpoint } => self.discard(checkpoint),
             Packet::DiscardFiles { files } => {

@@ -11,6 +11,7 @@ use super::protocol::{TaskEnd, TaskFailure, TaskId};
 use super::rules::serializer::{Compatibility, Evolution, StateSchema};
 use super::rules::window::machine::Purge;
 use super::rules::{FINAL_WATERMARK, NO_WATERMARK};
+use super::snapshot::Row;
 use crate::kernel::World;
 use crate::systems;
 use std::sync::Arc;
@@ -157,6 +158,11 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
              ends (taskmanager.jvm-exit-on-oom)",
             "Task.doRun",
         ),
+        Rule::SavepointWritten => (
+            "savepoint-written",
+            "savepoint {a} was written anew: what nobody changed is as it was",
+            "SavepointWriter.write",
+        ),
         Rule::Fenced => (
             "fenced",
             "a writer of an older epoch was refused",
@@ -299,6 +305,22 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             let at = format!("{} #{}", operator(*number), u32::from(task.subtask) + 1);
             (at, evolved(job, schemas, *how))
         }
+        Note::StateEdited {
+            operator: number,
+            rows,
+        } => {
+            let said =
+                |it: &Option<i64>| it.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+            let row = |(key, before, after): &Row| {
+                let key = job.spec.keys.name(*key);
+                format!("{key} was {} and is {}", said(before), said(after))
+            };
+            let rows: Vec<String> = rows.iter().map(row).collect();
+            (
+                operator(*number),
+                format!("in the savepoint: {}", rows.join(", ")),
+            )
+        }
         // It goes out as a note of the other system.
         Note::Kafka(_) => (String::new(), String::new()),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(job, *end)),
@@ -425,7 +447,7 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::HeapExhausted
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
-        Note::Evolved { .. } => true,
+        Note::Evolved { .. } | Note::StateEdited { .. } => true,
         Note::Fired { .. }
         | Note::Judged { .. }
         | Note::Purged { .. }

@@ -47,6 +47,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "NewBufferSize",
     "AckAllUserRecordsProcessed",
     "AddSplits",
+    "EditState",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -262,6 +263,7 @@ impl Packet {
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",
             Packet::DiscardFiles { .. } => "DiscardFiles",
+            Packet::EditState { .. } => "EditState",
             Packet::ReadState { .. } => "ReadState",
             Packet::StateRead { .. } => "StateRead",
             Packet::ToStore { .. } => "ToStore",

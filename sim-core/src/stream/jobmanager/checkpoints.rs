@@ -214,6 +214,7 @@ impl JobManager {
 
     /// The storage is gone: what was just being completed cannot be.
     pub(super) fn storage_lost(&mut self, cx: &mut StreamCx<'_>) {
+        self.editing.clear();
         let pending = self.coordinator.pending.iter();
         let writing: Vec<i64> = pending
             .filter(|(_, it)| it.waiting.is_empty())

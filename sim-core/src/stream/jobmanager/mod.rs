@@ -14,6 +14,7 @@
 mod alignment;
 mod checkpoints;
 mod coordinator;
+mod edit;
 mod enumerator;
 mod failover;
 mod rescale;
@@ -38,6 +39,7 @@ use super::rules::watermark_alignment::AlignmentGroup;
 use super::snapshot::Schemas;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use coordinator::Coordinator;
+use edit::Editing;
 use enumerator::Discovery;
 use failover::Restart;
 use rescale::{Moved, Rescaling};
@@ -231,6 +233,9 @@ pub struct JobManager {
     /// The user's savepoints, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     savepoints: Vec<Savepoint>,
+    /// Savepoints that are being written by the State Processor API.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    editing: Vec<Editing>,
     /// Attempts until the job was submitted last.
     #[serde(skip_serializing_if = "savepoint::is_none")]
     ended_attempts: Attempt,
@@ -265,6 +270,7 @@ impl JobManager {
             rescaling: None,
             moved: Moved::default(),
             savepoints: Vec::new(),
+            editing: Vec::new(),
             ended_attempts: 0,
             alignment: alignment::group(&job.spec),
             aligned: 0,
@@ -320,6 +326,7 @@ impl JobManager {
             Packet::StateWritten { handle } if handle.task.is_none() => {
                 self.metadata_written(handle.checkpoint, cx);
             }
+            Packet::StateWritten { handle } => self.edited(handle, cx),
             Packet::ReportedWatermark {
                 attempt,
                 task,

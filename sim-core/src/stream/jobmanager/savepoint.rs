@@ -58,6 +58,7 @@ impl JobManager {
             }
             Some(Command::Cancel) => self.cancel_job(cx),
             Some(Command::Run(run)) => self.run(&run, cx),
+            Some(Command::Edit(edit)) => self.edit(&edit, cx),
             None => {}
         }
     }
@@ -87,6 +88,7 @@ impl JobManager {
                     .or_else(|| self.parallelism_of(run).and_then(Result::err))
                     .or_else(|| self.unmapped(unmapped?))
             }
+            Command::Edit(edit) => self.refuse_edit(edit),
             _ if ended => Some(format!("the job is {status}")),
             Command::Cancel if self.status == JobStatus::Cancelling => {
                 Some(format!("the job is {status}"))
@@ -103,7 +105,7 @@ impl JobManager {
     }
 
     /// The number of an operator.
-    fn operator_called(&self, name: &str) -> Option<u32> {
+    pub(super) fn operator_called(&self, name: &str) -> Option<u32> {
         let mut all = (0..).zip(&self.job.spec.operators);
         all.find(|(_, it)| it.name == name)
             .map(|(number, _)| number)
@@ -123,7 +125,7 @@ impl JobManager {
     }
 
     /// The newest savepoint of a name.
-    fn savepoint_called(&self, name: &str) -> Option<&Savepoint> {
+    pub(super) fn savepoint_called(&self, name: &str) -> Option<&Savepoint> {
         self.savepoints.iter().rev().find(|it| it.name == name)
     }
 

@@ -169,6 +169,15 @@ impl KeyedState {
         self.len() == 0
     }
 
+    /// Puts another number, written at some time, in the place of a key's, or takes the key out; what
+    /// was there.
+    pub fn set(&mut self, key: Key, to: (Option<i64>, i64)) -> Option<i64> {
+        match self {
+            KeyedState::Values(it) => process::set(Arc::make_mut(it), key, to),
+            _ => None,
+        }
+    }
+
     /// Puts another number in place of each that a process function keeps.
     pub fn begin_at(&mut self, number: i64) {
         if let KeyedState::Values(it) = self {

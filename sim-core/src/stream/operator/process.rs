@@ -467,6 +467,29 @@ pub(super) fn unshared(piece: &Piece, before: Option<&Piece>) -> usize {
     )
 }
 
+/// Puts another number in the place of a key's, or takes the key out; what was there.
+pub(super) fn set(
+    piece: &mut Piece,
+    key: Key,
+    (value, written): (Option<i64>, i64),
+) -> Option<i64> {
+    let before = match piece.get(&key).map(|it| &it.state) {
+        Some(KeyState::Number(number)) => Some(*number),
+        _ => None,
+    };
+    match value {
+        Some(number) => piece.set(
+            key,
+            Kept {
+                written,
+                state: KeyState::Number(number),
+            },
+        ),
+        None => drop(piece.remove(&key)),
+    }
+    before
+}
+
 /// Puts another number in place of each that is kept.
 pub(super) fn begin_at(piece: &mut Piece, number: i64) {
     let keys: Vec<Key> = piece.iter().map(|it| it.0).collect();

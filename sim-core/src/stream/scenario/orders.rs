@@ -6,7 +6,7 @@ use crate::kernel::MICROSECOND;
 use crate::scenario::{
     Arg, ArgKind, Args, Problem, Reader, TimelineEntry, Verb, needed, optional, units,
 };
-use crate::stream::command::{Command, Run};
+use crate::stream::command::{Command, Edit, Run};
 use crate::stream::node::Order;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::rules::serializer::StateSchema;
@@ -122,6 +122,31 @@ pub(super) const VERBS: &[Verb] = &[
         undo: false,
     },
     Verb {
+        name: "edit-savepoint",
+        doc: "A program of the State Processor API writes a savepoint with other entries; the one that it reads stays.",
+        args: &[
+            MANAGER,
+            optional(
+                "savepoint",
+                ArgKind::Text,
+                "The savepoint that it reads; left out: the new one has these entries alone.",
+            ),
+            needed("into", ArgKind::Text, "What the new savepoint is called."),
+            needed(
+                "operator",
+                ArgKind::Text,
+                "Whose state: a process that counts, sums or keeps the greatest value.",
+            ),
+            optional(
+                "set",
+                ArgKind::Text,
+                "Keys and their new values, e.g. \"ann 9, bob 12\".",
+            ),
+            optional("remove", ArgKind::Text, "Keys that go, e.g. \"ann, bob\"."),
+        ],
+        undo: false,
+    },
+    Verb {
         name: "fail-tasks",
         doc: "The user's function throws an exception in every task of a TaskManager.",
         args: &[TASK_MANAGER],
@@ -172,6 +197,7 @@ pub(super) fn read(
             name: called(args, reader),
         })),
         "cancel-job" => Some(said(&Command::Cancel)),
+        "edit-savepoint" => edit(spec, args, reader),
         "run-job" => {
             let (operator, parallelism) = parallelism(spec, args, reader)?;
             if operator.is_some() && parallelism.is_none() {
@@ -196,6 +222,55 @@ pub(super) fn read(
         }
         _ => None,
     }
+}
+
+/// Other entries of a savepoint.
+fn edit(spec: &JobSpec, args: &Args, reader: &mut Reader<'_>) -> Option<Order> {
+    let operator = operator_named("operator", spec, args, reader)?;
+    let mut kinds = spec.operators.iter().filter(|it| it.name == operator);
+    if !kinds.any(|it| it.kind.holds_numbers()) {
+        let message = format!(
+            "`{}` keeps no number for each key",
+            units::shorten(&operator)
+        );
+        let expected = "a process with `count`, `sum` or `max`";
+        let problem = Problem::new("contradiction", message).expected(expected);
+        args.report("operator", problem, reader);
+    }
+    let mut entries = Vec::new();
+    for argument in ["set", "remove"] {
+        let text = args.text(argument).unwrap_or_default();
+        for entry in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            let read = match (argument, entry.rsplit_once(' ')) {
+                ("set", Some((key, value))) => value.parse().ok().map(|it| (key.trim(), Some(it))),
+                ("set", None) => None,
+                _ => Some((entry, None)),
+            };
+            let sound = read.filter(|it| spec.keys.called(it.0).is_some() && !it.0.contains(' '));
+            let Some((key, value)) = sound else {
+                let message = format!("`{}` is no entry of this job", units::shorten(entry));
+                let expected = "keys that the file names, such as \"ann 9, bob 12\"";
+                args.report(argument, Problem::bad_value(message, expected), reader);
+                continue;
+            };
+            entries.push((key.to_owned(), value));
+        }
+    }
+    if entries.is_empty() && args.text("set").or(args.text("remove")).is_none() {
+        let problem = Problem::new("missing-key", "`set` or `remove` is missing");
+        args.report("operator", problem, reader);
+    }
+    let from = called(args, reader);
+    if from.as_ref().is_some_and(|it| it.contains(' ')) {
+        let problem = Problem::bad_value("this name has a blank", "a name in one word");
+        args.report("savepoint", problem, reader);
+    }
+    Some(said(&Command::Edit(Edit {
+        from,
+        into: args.text("into")?,
+        operator,
+        entries,
+    })))
 }
 
 /// The operator that writes its state as something else, and as what.
@@ -258,14 +333,18 @@ pub(super) fn check(timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
     }
     let named = said.iter().filter_map(|(_, it)| match it {
         Command::Savepoint { name } | Command::Stop { name } => name.as_deref(),
+        Command::Edit(edit) => Some(edit.into.as_str()),
         _ => None,
     });
     let taken: BTreeSet<&str> = named.collect();
     for (span, command) in &said {
-        let Command::Run(Run {
+        let (Command::Run(Run {
             savepoint: Some(name),
             ..
-        }) = command
+        })
+        | Command::Edit(Edit {
+            from: Some(name), ..
+        })) = command
         else {
             continue;
         };
@@ -351,6 +430,21 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
             Some(Command::Stop { name }) => ("stop-with-savepoint", savepoint(&name)),
             // What is no command is refused, and never done.
             Some(Command::Cancel) | None => ("cancel-job", Vec::new()),
+            Some(Command::Edit(edit)) => {
+                let mut args = savepoint(&edit.from);
+                args.push(("into", units::quote(&edit.into)));
+                args.push(("operator", units::quote(&edit.operator)));
+                let of = |argument, words: Vec<String>| {
+                    let text = (!words.is_empty()).then(|| units::quote(&words.join(", ")));
+                    text.map(|it| (argument, it))
+                };
+                let all = edit.entries.iter();
+                let set = all.filter_map(|it| Some(format!("{} {}", it.0, it.1?)));
+                let gone = edit.entries.iter().filter(|it| it.1.is_none());
+                args.extend(of("set", set.collect()));
+                args.extend(of("remove", gone.map(|it| it.0.clone()).collect()));
+                ("edit-savepoint", args)
+            }
             Some(Command::Run(run)) => {
                 let mut args = savepoint(&run.savepoint);
                 let operator = run.operator.iter();

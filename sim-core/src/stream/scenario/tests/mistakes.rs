@@ -219,6 +219,14 @@ fn in_orders_and_predicates() {
     with(&run("state = \"long\""), Some(("contradiction", "means nothing without `state-of`")));
     with(&run("state-of = \"count\"\nstate = \"long\""), Some(("contradiction", "does not say what its state is")));
     with(&run("state-of = \"count\"\nstate = \"lnog\""), Some(("bad-value", "`lnog` is no type")));
+    let edit = |more: &str| format!("{saved}[[timeline]]\nat = \"9s\"\ndo = \"edit-savepoint\"\nsavepoint = \"noon\"\ninto = \"fixed\"\noperator = \"p\"\n{more}\n[[stream.process]]\nname = \"p\"\ninput = \"clicks\"\nfunction = \"sum\"");
+    with(&edit("set = \"a 3, b -4\""), None);
+    with(&edit("set = \"a 3\"\nremove = \"b\""), None);
+    with(&edit(""), Some(("missing-key", "`set` or `remove` is missing")));
+    with(&edit("set = \"zoe 3\""), Some(("bad-value", "`zoe 3` is no entry of this job")));
+    with(&edit("set = \"a x\""), Some(("bad-value", "`a x` is no entry of this job")));
+    with(&edit("set = \"a 3\"").replace("operator = \"p\"", "operator = \"count\""), Some(("contradiction", "keeps no number for each key")));
+    with(&edit("set = \"a 3\"").replace("savepoint = \"noon\"\ninto", "savepoint = \"non\"\ninto"), Some(("unknown-name", "did you mean `noon`?")));
     with(&run("operator = \"count\""), Some(("contradiction", "means nothing without `parallelism`")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"rescale\"\noperator = \"count\"", Some(("missing-key", "parallelism")));
     with("[[timeline]]\nat = \"5s\"\ndo = \"set-sink-cost\"\nnode = \"out-store\"\ncost = \"5ms\"", None);

@@ -247,7 +247,7 @@ fn slot_sharing_groups_and_partitioners_follow_flink() {
 
 #[test]
 fn orders_read_back() {
-    use crate::stream::command::{Command, Run};
+    use crate::stream::command::{Command, Edit, Run};
     use crate::stream::node::Order;
     use crate::stream::rules::serializer::StateSchema;
     let said = |command: Command| Order::Command(command.to_string());
@@ -281,6 +281,15 @@ fn orders_read_back() {
                 state: StateSchema::read("int -> avro T { n: long = 3 }").ok(),
             })),
             "run-job",
+        ),
+        (
+            said(Command::Edit(Edit {
+                from: Some("noon".to_owned()),
+                into: "fixed".to_owned(),
+                operator: "count".to_owned(),
+                entries: vec![("ann".to_owned(), Some(3)), ("bob".to_owned(), None)],
+            })),
+            "edit-savepoint",
         ),
     ] {
         let (name, args) = super::orders::write(&order);
