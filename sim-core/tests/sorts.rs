@@ -62,7 +62,7 @@ fn the_same_sort_at_three_sizes_of_memory() {
 fn what_comes_out_is_in_order() {
     holds("by value", LISTED);
     let rows = |by: &str, rows: &str| {
-        let at = LISTED.find("ann  -4").expect("rows");
+        let at = LISTED.rfind("ann  -4").expect("rows");
         let sort = [("input = \"calls\"", &*format!("input = \"calls\"\n{by}"))];
         let text = changed(by, &LISTED[..at], &sort) + rows + "\n\"\"\"\n";
         holds(by, &text);
