@@ -170,6 +170,21 @@ crate::word_setting!(LoadBalance, "NONE, SLOTS",
     "NONE" => LoadBalance::None, "none" => LoadBalance::None,
     "SLOTS" => LoadBalance::Slots, "slots" => LoadBalance::Slots);
 
+/// `strandline.network.compression`, by the names of `NettyShuffleEnvironmentOptions.CompressionCodec`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Compression {
+    /// Buffers go as they are.
+    None,
+    /// Fast, and half as large.
+    Lz4,
+    /// Slower, and a third as large.
+    Zstd,
+}
+crate::word_setting!(Compression, "NONE, LZ4, ZSTD",
+    "NONE" => Compression::None, "none" => Compression::None,
+    "LZ4" => Compression::Lz4, "lz4" => Compression::Lz4,
+    "ZSTD" => Compression::Zstd, "zstd" => Compression::Zstd);
+
 crate::settings! {
     /// Settings of a job and its machines.
     pub struct JobConfig {
@@ -245,6 +260,7 @@ crate::settings! {
         #[serde(skip)] "taskmanager.runtime.sort-spilling-threshold" => sort_threshold: Ratio = Ratio(800_000), "Share of a sort's memory after which it writes to the disk.";
         #[serde(skip)] "taskmanager.runtime.max-fan" => max_fan: u32 = 128, "Runs on the disk that a sort merges at once.";
         #[serde(skip)] "strandline.spill.bytes-per-second" => spill_speed: u64 = 200_000_000, "How fast a sort writes to the disk, and reads from it.";
+        #[serde(skip)] "strandline.network.compression" => compression: Compression = Compression::None, "How buffers between tasks are compressed: CPU for bytes. Flink compresses those of batch shuffles alone.";
         "strandline.record-bytes" => record_bytes: u32 = 100, "Bytes of a serialized record.";
         "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";
         "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";

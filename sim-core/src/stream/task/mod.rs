@@ -12,6 +12,7 @@
 pub mod backend;
 pub mod chain;
 mod checkpoint;
+mod compress;
 pub mod debloat;
 pub mod input;
 pub mod output;
@@ -455,7 +456,9 @@ impl Task {
             let wait = timeout.unsigned_abs().saturating_mul(MILLISECOND);
             self.flush_at = Some(at.now.saturating_add(wait));
         }
+        let before = io.sendings.len();
         self.output.send(&mut io.sendings);
+        self.compress(job, at, &mut io.sendings[before..]);
         // Snapshots may have waited for their barriers to leave.
         self.write(job, io);
         self.input.announce(&mut io.credits);

@@ -162,6 +162,7 @@ impl Task {
         if let Item::Buffer { data, .. } = item
             && !data.is_empty()
         {
+            self.decompress(data.len(), job, at);
             self.reading = Some((channel, data, 0));
         }
         Ok(true)
