@@ -95,6 +95,67 @@ fn exactly_once_holds_when_requests_of_a_lost_attempt_come_late() {
     assert_good(&reports, REACHED);
 }
 
+/// Rows that carry their positions to the store: no loss and no duplicates whatever fails, with
+/// checkpoints, with barriers that overtake, and without any.
+#[test]
+fn results_with_their_offsets_are_there_once_whatever_fails() {
+    const JOB: &str = r#"strandline = 1
+title = "Each row with its offset"
+duration = "90s"
+
+[stream]
+task-managers = 2
+slots = 2
+parallelism = 2
+
+[stream.config]
+"high-availability.type" = "zookeeper"
+"restart-strategy.type" = "fixed-delay"
+"restart-strategy.fixed-delay.attempts" = 1000
+
+[[stream.source]]
+name = "numbers"
+load = { rate = 50, keys = 3, limit = 2_000 }
+splits = 3
+bounded = false
+
+[[stream.filter]]
+name = "some"
+input = "numbers"
+one-in = 2
+
+[[stream.map]]
+name = "doubled"
+input = "some"
+function = "multiply"
+n = 2
+chaining = "head"
+
+[[stream.sink]]
+name = "out"
+input = "doubled"
+parallelism = 1
+guarantee = "with-offset"
+batch = 5
+
+[[expect]]
+that = "out-store.duplicates == 0"
+"#;
+    let with = |config: &str| {
+        changed(
+            config,
+            JOB,
+            &[("[stream.config]", &*format!("[stream.config]\n{config}"))],
+        )
+    };
+    let every = "\"execution.checkpointing.interval\" = \"1 s\"";
+    let unaligned = format!("{every}\n\"execution.checkpointing.unaligned.enabled\" = true");
+    let reached = ["restart"];
+    assert_good(&sweep(JOB, 0..12, |it| it), &reached);
+    assert_good(&sweep(&with(every), 12..18, |it| it), &reached);
+    assert_good(&sweep(&with(&unaligned), 18..24, |it| it), &reached);
+}
+
 /// Barriers overtake what waits, and the input ends long before the work does: a task ends when what
 /// it sent has been processed, not when the checkpoint that overtook it is complete.
 const BACKLOG: &str = include_str!("../../scenarios/sweep-job-unaligned.toml");

@@ -102,7 +102,7 @@ pub fn broken(clean: &[Delivered], got: &[Delivered], job: &Job) -> Option<Strin
             let have = got.rows.get(key).unwrap_or(&none);
             let holds = match clean.guarantee {
                 Guarantee::ExactlyOnce { .. } => want == have,
-                Guarantee::Idempotent => sorted(want) == sorted(have),
+                Guarantee::Idempotent | Guarantee::WithOffset => sorted(want) == sorted(have),
                 Guarantee::AtLeastOnce | Guarantee::WriteAheadLog => contains(have, want),
                 Guarantee::None => true,
             };

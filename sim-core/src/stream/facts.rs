@@ -378,6 +378,7 @@ fn of_topic(it: &TopicRows, probe: StoreProbe) -> Value {
             let rows = it.committed().map(|row| (row.kind, &row.value));
             Value::Int(total(rows))
         }
+        StoreProbe::Repeated => Value::Int(0),
         StoreProbe::Last => match it.committed().last().map(|row| &row.value) {
             Some(Said::Number(it)) => Value::Int(*it),
             _ => Value::None,
@@ -399,6 +400,7 @@ fn of_store(it: &Store, probe: StoreProbe) -> Value {
                 .map(|it| (it.record.kind, &it.record.value));
             Value::Int(total(rows))
         }
+        StoreProbe::Repeated => int(it.dropped()),
         StoreProbe::Last => match it.committed_rows().last().map(|it| &it.record.value) {
             Some(Said::Number(it)) => Value::Int(*it),
             _ => Value::None,

@@ -22,6 +22,7 @@ pub mod note;
 pub mod operator;
 pub mod parts;
 pub mod pieces;
+pub mod positions;
 pub mod probe;
 pub mod protocol;
 pub mod restored;

@@ -172,6 +172,7 @@ probes! {
         Aborted = "aborted-transactions": Type::Int, "Transactions that were aborted.";
         Total = "total": Type::Int, "The sum of the values of its committed rows; rows that take others back count against it.";
         Last = "last-value": Type::Int, "The value of the last committed row; none without one, or if it is no number.";
+        Repeated = "repeated": Type::Int, "With guarantee = \"with-offset\": rows that were dropped since the store had their position; else 0.";
     }
 }
 

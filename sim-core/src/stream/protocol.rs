@@ -449,6 +449,13 @@ pub enum StoreRequest {
         /// Prefix and subtask of the writer.
         writer: String,
     },
+    /// Add the rows whose positions are new, and remember the greatest of each split, all at once.
+    AppendWithOffset(Vec<Record>),
+    /// Where a source is to begin: behind the greatest position of each split.
+    Positions {
+        /// The source, by its number.
+        source: u16,
+    },
 }
 
 /// What a store outside answers.
@@ -464,7 +471,12 @@ pub enum StoreAnswer {
     Fenced,
     /// `InvalidTxnStateException`: the transaction was aborted (it timed out).
     InvalidTxnState,
+    /// To [`StoreRequest::Positions`]: splits with rows, and the offset behind their last.
+    Positions(Vec<(u16, u64)>),
 }
+
+/// The number of a request by which a task asks where its source begins: it has no writer yet.
+pub const POSITIONS_REQUEST: u64 = u64::MAX;
 
 /// How a checkpoint's barriers are to be aligned, by the job's settings.
 #[must_use]

@@ -482,6 +482,9 @@ pub enum Guarantee {
         /// `transaction.timeout.ms`.
         transaction_timeout_ms: i64,
     },
+    /// Each record in one write with the position of the source that it came from, which is where
+    /// the source begins again ([`super::positions`]).
+    WithOffset,
 }
 
 /// What a sink is expected to hold at the end.

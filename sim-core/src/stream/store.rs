@@ -6,7 +6,8 @@
 //! those without one, up to the first row of a transaction that is still open (the last stable
 //! offset). Initialising an id gives it a new epoch, aborts what was open under it and so fences its
 //! former owner; a transaction is open from its first row on, and aborted when it times out. What an
-//! attempt of the job asks that a newer one has taken over from is refused ([`writers`]).
+//! attempt of the job asks that a newer one has taken over from is refused ([`writers`]). Rows may come with
+//! their positions ([`positions`](super::positions)): those that it has it drops.
 //!
 //! Requests are served one after the other, and each row costs time. All that was answered survives
 //! a crash, open transactions too; requests that wait are lost. Left out: partitions and replicas,
@@ -134,6 +135,12 @@ pub struct Store {
     row_of: Index<(Key, Option<Window>)>,
     /// Up to which checkpoint the rows of write-ahead writers are there.
     marks: BTreeMap<String, i64>,
+    /// The offset behind the last row of each split, by source and split, where rows are written with
+    /// their positions; and how many rows were dropped since theirs was there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    positions: BTreeMap<(u16, u16), u64>,
+    #[serde(skip_serializing_if = "is_zero")]
+    dropped: u64,
     waiting: VecDeque<Waiting>,
     committed: u64,
     aborted: u64,
@@ -153,6 +160,8 @@ impl Store {
             open: BTreeMap::new(),
             row_of: Index::default(),
             marks: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            dropped: 0,
             waiting: VecDeque::new(),
             committed: 0,
             aborted: 0,
@@ -223,6 +232,7 @@ impl Store {
         let rows = match order {
             StoreRequest::Append(rows)
             | StoreRequest::Upsert(rows)
+            | StoreRequest::AppendWithOffset(rows)
             | StoreRequest::AppendIn(_, rows) => rows.len() as u64,
             _ => 0,
         };
@@ -256,6 +266,8 @@ impl Store {
             self.open.clear();
             self.row_of = Index::default();
             self.marks.clear();
+            self.positions.clear();
+            self.dropped = 0;
             self.committed = 0;
             self.aborted = 0;
         }
@@ -351,6 +363,12 @@ impl Store {
         self.aborted
     }
 
+    /// Rows that were dropped since their position was there.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Committed rows that say again what another does: of the same source record, window, key and
     /// value. (A job that puts out a record several times on purpose has such rows too.) It takes as
     /// long as sorting all rows.
@@ -361,6 +379,10 @@ impl Store {
         let again = all.windows(2).filter(|it| said(it[0]) == said(it[1]));
         again.count() as u64
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 type Said<'r> = (

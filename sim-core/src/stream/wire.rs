@@ -345,6 +345,7 @@ impl Packet {
             Packet::ToStore { order, .. } => match order {
                 StoreRequest::Append(rows)
                 | StoreRequest::Upsert(rows)
+                | StoreRequest::AppendWithOffset(rows)
                 | StoreRequest::AppendIn(_, rows) => format!("{label}: {} rows", rows.len()),
                 StoreRequest::Commit(it) => format!("{label}: commit {}", it.id),
                 StoreRequest::Abort(it) => format!("{label}: abort {}", it.id),

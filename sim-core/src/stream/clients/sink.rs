@@ -119,7 +119,9 @@ impl Clients {
             // A scenario with these is refused: `KafkaSink` has no such guarantee.
             StoreRequest::Upsert(_)
             | StoreRequest::CommitCheckpoint { .. }
-            | StoreRequest::CommittedCheckpoint { .. } => {}
+            | StoreRequest::CommittedCheckpoint { .. }
+            | StoreRequest::AppendWithOffset(_)
+            | StoreRequest::Positions { .. } => {}
         }
     }
 

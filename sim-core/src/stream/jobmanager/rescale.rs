@@ -12,6 +12,7 @@ use super::failover;
 use super::{ExecutionState, JobManager, JobStatus};
 use crate::stream::graph::Edge;
 use crate::stream::node::StreamCx;
+use crate::stream::positions;
 use crate::stream::rules::fault::checkpoint_failures::Taken;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::spec::{OperatorKind, Partitioning};
@@ -97,6 +98,9 @@ impl JobManager {
         });
         if uneven {
             return Err("forward partitioning does not allow change of parallelism".to_owned());
+        }
+        if let Some((_, wrong)) = positions::unfit(spec, &after) {
+            return Err(wrong);
         }
         Ok(after)
     }

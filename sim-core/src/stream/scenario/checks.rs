@@ -4,6 +4,7 @@ use super::document::{Common, JoinKind, Partition, RawJoin, RawStream};
 use super::read::{Draft, usual};
 use crate::scenario::{At, Problem, Reader, limits, units};
 use crate::stream::graph::Graph;
+use crate::stream::positions;
 use crate::stream::rules::assigner::Assigner;
 use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
 use crate::stream::spec::{
@@ -301,6 +302,12 @@ pub(super) fn whole(
         let place = raw.value.slots.as_ref().map(|at| &at.span);
         let place = place.or(raw.value.task_managers.as_ref().map(|at| &at.span));
         reader.report(place.unwrap_or(&raw.span), problem);
+    }
+    if let Some((operator, message)) = positions::unfit(spec, &parallelism)
+        && let Some(draft) = order.get(operator as usize).and_then(|at| drafts.get(*at))
+    {
+        let help = "guarantee = \"exactly-once\" works with any graph";
+        reader.report(draft.place(), Problem::new("no-offset", message).help(help));
     }
     let interval = spec.config.checkpoint_interval.0;
     for at in order {

@@ -466,5 +466,6 @@ choice! {
         "idempotent" => Idempotent, "The same, to a store that keeps one row for each key and window.";
         "write-ahead-log" => WriteAheadLog, "Rows wait in the sink's state until their checkpoint is complete (GenericWriteAheadSink).";
         "exactly-once" => ExactlyOnce, "Two-phase commit with transactions of the store.";
+        "with-offset" => WithOffset, "Each row in one write with the position it came from; sources begin where the store says, with or without checkpoints.";
     }
 }

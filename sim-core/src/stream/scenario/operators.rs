@@ -473,6 +473,7 @@ pub(super) fn sink(raw: &At<RawSink>, cluster: Cluster<'_>, reader: &mut Reader<
             Some(GuaranteeWord::None) => Guarantee::None,
             None | Some(GuaranteeWord::AtLeastOnce) => Guarantee::AtLeastOnce,
             Some(GuaranteeWord::Idempotent) => Guarantee::Idempotent,
+            Some(GuaranteeWord::WithOffset) => Guarantee::WithOffset,
             Some(GuaranteeWord::WriteAheadLog) => Guarantee::WriteAheadLog,
             Some(GuaranteeWord::ExactlyOnce) => Guarantee::ExactlyOnce {
                 transaction_timeout_ms: doc.timeout.as_ref().map_or(3_600_000, |at| at.value.0),

@@ -161,7 +161,7 @@ pub(super) fn sink(
     if let Some(at) = &doc.guarantee
         && matches!(
             at.value,
-            GuaranteeWord::Idempotent | GuaranteeWord::WriteAheadLog
+            GuaranteeWord::Idempotent | GuaranteeWord::WriteAheadLog | GuaranteeWord::WithOffset
         )
     {
         let problem = Problem::bad_value(

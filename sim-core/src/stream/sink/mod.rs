@@ -6,6 +6,9 @@
 //! - none: rows are sent and not waited for; a crash loses what was on its way and repeats others;
 //! - at least once: before a snapshot all rows sent are answered; a crash repeats rows;
 //! - idempotent: the same, as upserts of the row of a key and window;
+//! - with offset: rows with the positions they came from, in one write after the other, so that what
+//!   the store has of a split never has a gap; the store says where the source begins
+//!   ([`positions`](super::positions));
 //! - write-ahead log: rows wait in the state for their checkpoint, then they are appended; a crash
 //!   between that and its mark repeats them ([`log`]);
 //! - exactly once: rows in a transaction that ends with a checkpoint and is committed when that is
@@ -56,6 +59,7 @@ enum Mode {
     Idempotent,
     WriteAheadLog(Log),
     ExactlyOnce(Box<Transactions>),
+    WithOffset,
 }
 
 /// The writer.
@@ -93,6 +97,7 @@ impl SinkWriter {
             Guarantee::None => Mode::None,
             Guarantee::AtLeastOnce => Mode::AtLeastOnce,
             Guarantee::Idempotent => Mode::Idempotent,
+            Guarantee::WithOffset => Mode::WithOffset,
             Guarantee::WriteAheadLog => Mode::WriteAheadLog(Log::open(prefix, site, restored)),
             Guarantee::ExactlyOnce {
                 transaction_timeout_ms: timeout,
@@ -126,7 +131,7 @@ impl SinkWriter {
         match &mut self.mode {
             Mode::WriteAheadLog(it) => it.start(&mut self.desk, out),
             Mode::ExactlyOnce(it) => it.start(now_ms, &mut self.desk, out),
-            Mode::None | Mode::AtLeastOnce | Mode::Idempotent => {}
+            Mode::None | Mode::AtLeastOnce | Mode::Idempotent | Mode::WithOffset => {}
         }
     }
 
@@ -139,6 +144,7 @@ impl SinkWriter {
             // Rows of complete checkpoints go out beside those that come in.
             Mode::WriteAheadLog(_) => true,
             Mode::None | Mode::AtLeastOnce | Mode::Idempotent => room,
+            Mode::WithOffset => self.desk.rows() == 0 || self.buffer.len() < self.batch as usize,
         }
     }
 
@@ -156,6 +162,10 @@ impl SinkWriter {
     }
 
     fn send(&mut self, out: &mut StoreOut) {
+        // One write at a time: if one is lost, so is all behind it.
+        if matches!(self.mode, Mode::WithOffset) && self.desk.rows() > 0 {
+            return;
+        }
         let rows = std::mem::take(&mut self.buffer);
         if rows.is_empty() {
             return;
@@ -166,6 +176,7 @@ impl SinkWriter {
                 None
             }
             Mode::Idempotent => Some(StoreRequest::Upsert(rows)),
+            Mode::WithOffset => Some(StoreRequest::AppendWithOffset(rows)),
             Mode::None | Mode::AtLeastOnce | Mode::WriteAheadLog(_) => {
                 Some(StoreRequest::Append(rows))
             }
@@ -192,7 +203,7 @@ impl SinkWriter {
             && match &self.mode {
                 Mode::None => true,
                 Mode::WriteAheadLog(it) => !it.is_sending(),
-                Mode::AtLeastOnce | Mode::Idempotent | Mode::ExactlyOnce(_) => {
+                Mode::AtLeastOnce | Mode::Idempotent | Mode::ExactlyOnce(_) | Mode::WithOffset => {
                     self.desk.rows() == 0
                 }
             }
@@ -222,7 +233,7 @@ impl SinkWriter {
         out: &mut StoreOut,
     ) -> OperatorSnapshot {
         let list = match &mut self.mode {
-            Mode::None | Mode::AtLeastOnce | Mode::Idempotent => Vec::new(),
+            Mode::None | Mode::AtLeastOnce | Mode::Idempotent | Mode::WithOffset => Vec::new(),
             Mode::WriteAheadLog(it) => it.snapshot(checkpoint),
             Mode::ExactlyOnce(it) => {
                 it.snapshot(checkpoint, now_ms, self.place, &mut self.desk, out)
@@ -237,7 +248,7 @@ impl SinkWriter {
     /// A checkpoint is complete, and with it all before.
     pub fn on_complete(&mut self, checkpoint: i64, _now_ms: i64, out: &mut StoreOut) {
         match &mut self.mode {
-            Mode::None | Mode::AtLeastOnce | Mode::Idempotent => {}
+            Mode::None | Mode::AtLeastOnce | Mode::Idempotent | Mode::WithOffset => {}
             Mode::WriteAheadLog(it) => {
                 it.on_complete(checkpoint, self.batch as usize, &mut self.desk, out);
             }
@@ -284,6 +295,11 @@ impl SinkWriter {
                     self.flush(out);
                 }
             }
+            (Asked::Rows, Mode::WithOffset)
+                if self.flushing || self.buffer.len() >= self.batch as usize =>
+            {
+                self.flush(out);
+            }
             (Asked::Rows, Mode::WriteAheadLog(it)) => {
                 it.send(self.batch as usize, &mut self.desk, out);
             }
@@ -327,7 +343,7 @@ impl SinkWriter {
     #[must_use]
     pub fn is_done(&self) -> bool {
         let rest = match &self.mode {
-            Mode::None | Mode::AtLeastOnce | Mode::Idempotent => 0,
+            Mode::None | Mode::AtLeastOnce | Mode::Idempotent | Mode::WithOffset => 0,
             Mode::WriteAheadLog(it) => it.rows(),
             Mode::ExactlyOnce(it) => it.held().map(|it| u64::from(it.rows)).sum(),
         };

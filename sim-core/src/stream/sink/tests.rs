@@ -1,6 +1,7 @@
 //! Writers and a store by hand: what each guarantee makes of a crash at each point.
 
 mod late;
+mod offset;
 
 use super::*;
 use crate::kernel::{Input, NodeId};

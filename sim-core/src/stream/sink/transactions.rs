@@ -355,7 +355,9 @@ impl Transactions {
             StoreAnswer::Done => Ok(()),
             StoreAnswer::Fenced => Err(CommitError::ProducerFenced),
             StoreAnswer::InvalidTxnState => Err(CommitError::InvalidTxnState),
-            StoreAnswer::Began(_) | StoreAnswer::CommittedCheckpoint(_) => Err(CommitError::Other),
+            StoreAnswer::Began(_)
+            | StoreAnswer::CommittedCheckpoint(_)
+            | StoreAnswer::Positions(_) => Err(CommitError::Other),
         };
         let outcome = CommitOutcome::of(answer, attempt, COMMITTER_RETRIES);
         match (outcome, outcome.reported()) {

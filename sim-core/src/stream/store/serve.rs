@@ -99,6 +99,12 @@ impl Store {
             StoreRequest::CommittedCheckpoint { writer } => {
                 return StoreAnswer::CommittedCheckpoint(self.marks.get(&writer).copied());
             }
+            StoreRequest::AppendWithOffset(rows) => self.append_with_offset(rows, cx),
+            StoreRequest::Positions { source } => {
+                let own = self.positions.range((source, 0)..=(source, u16::MAX));
+                let own = own.map(|((_, split), next)| (*split, *next));
+                return StoreAnswer::Positions(own.collect());
+            }
         }
         StoreAnswer::Done
     }
@@ -110,6 +116,21 @@ impl Store {
             at: cx.now(),
             deleted: false,
         });
+    }
+
+    /// Rows and positions in one write. A position that is there was written by an attempt before, or
+    /// is by one that is lost and does not know it yet: the row is the same.
+    fn append_with_offset(&mut self, rows: Vec<Record>, cx: &StreamCx<'_>) {
+        for record in rows {
+            let split = (record.origin.source, record.origin.split);
+            let next = self.positions.entry(split).or_default();
+            if record.origin.offset < *next {
+                self.dropped += 1;
+                continue;
+            }
+            *next = record.origin.offset + 1;
+            self.push(record, None, cx);
+        }
     }
 
     /// As `upsert-kafka` and a table with a primary key: what an update says of the row before is

@@ -7,6 +7,7 @@
 //! the copies are gone with the process. Left out: slots of several jobs, what writing the
 //! copies costs, the partition tracker; a task that is cancelled is gone at once.
 
+mod begins;
 mod carry;
 mod clients;
 mod memory;
@@ -25,6 +26,7 @@ use super::task::chain::{ChainLink, Link};
 use super::task::{Io, Moment, Spent, Task};
 use crate::kafka::ids::AddressBook;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
+use begins::Begins;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,9 +75,18 @@ struct Opening {
     #[serde(skip_serializing_if = "Schemas::is_empty")]
     schemas: Schemas,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
+    /// Where its source begins, if a store says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begins: Option<Begins>,
 }
 
 impl Opening {
+    /// Whether all is here that the task begins with.
+    fn is_whole(&self) -> bool {
+        let known = self.begins.as_ref().is_none_or(|it| it.splits.is_some());
+        known && self.read.len() >= self.restore.len()
+    }
+
     /// Whether a state is here, or was never asked for.
     fn has(&self, handle: Handle) -> bool {
         let here = self.read.iter().any(|(it, _)| *it == handle);

@@ -1,12 +1,14 @@
 //! What goes in and out of a TaskManager's tasks: buffers, credit, state, answers of stores.
 
+use super::begins::Begins;
 use super::{Ended, Opening, READ_AGAIN_MS, TaskManager, TaskManagerTimer, schemas};
 use crate::kernel::{MILLISECOND, NodeId};
 use crate::stream::config::StateBackend;
 use crate::stream::node::{StreamCx, Timer};
 use crate::stream::note::Note;
 use crate::stream::protocol::{
-    Attempt, ChannelId, Deployment, Packet, TaskEnd, TaskFailure, TaskId,
+    Attempt, ChannelId, Deployment, POSITIONS_REQUEST, Packet, StoreAnswer, StoreRequest, TaskEnd,
+    TaskFailure, TaskId,
 };
 use crate::stream::snapshot::{Handle, TaskSnapshot};
 use crate::stream::task::{Io, Task};
@@ -57,6 +59,7 @@ impl TaskManager {
             forgotten,
             schemas: schemas::of_task(&self.job, task, &schemas),
             read: Vec::new(),
+            begins: self.begins(task),
         };
         self.opening.insert(task, opening);
         self.read(task, cx);
@@ -71,6 +74,19 @@ impl TaskManager {
         let here = |handle: &Handle| opening.read.iter().any(|(it, _)| it == handle);
         let config = &self.job.spec.config;
         let mut asked = false;
+        if let Some(begins) = opening.begins.as_ref().filter(|it| it.splits.is_none()) {
+            asked = true;
+            let ask = Packet::ToStore {
+                attempt: opening.attempt,
+                task,
+                operator: begins.sink,
+                request: POSITIONS_REQUEST,
+                order: StoreRequest::Positions {
+                    source: u16::try_from(begins.source).unwrap_or(u16::MAX),
+                },
+            };
+            cx.send(begins.store, ask);
+        }
         for handle in opening.restore.iter().filter(|it| !here(it)) {
             let own = handle.task == Some(task) && opening.restore.len() == 1;
             if config.recovers_locally() && own && self.local.contains_key(handle) {
@@ -148,8 +164,7 @@ impl TaskManager {
         dirty: &mut BTreeSet<TaskId>,
         cx: &mut StreamCx<'_>,
     ) {
-        let whole = |it: &&Opening| it.read.len() >= it.restore.len();
-        if self.opening.get(&id).as_ref().is_none_or(|it| !whole(it)) {
+        if self.opening.get(&id).is_none_or(|it| !it.is_whole()) {
             return;
         }
         let Some(mut opening) = self.opening.remove(&id) else {
@@ -174,7 +189,10 @@ impl TaskManager {
             self.opening.insert(id, opening);
             return self.fail(id, failure, cx);
         }
-        let states = taken.states;
+        let mut states = taken.states;
+        if let Some(begins) = opening.begins.take() {
+            begins.put(&mut states);
+        }
         let (job, at) = (Arc::clone(&self.job), Self::moment(cx));
         let mut task = Task::open(
             &job,
@@ -304,6 +322,15 @@ impl TaskManager {
                 request,
                 answer,
             } => {
+                if let StoreAnswer::Positions(splits) = answer {
+                    let opening = self.opening.get_mut(&id);
+                    let opening = opening.filter(|it| it.attempt == attempt);
+                    if let Some(begins) = opening.and_then(|it| it.begins.as_mut()) {
+                        begins.splits = Some(splits);
+                        self.open_if_read(id, io, dirty, cx);
+                    }
+                    return;
+                }
                 let Some(task) = self.running(id, attempt) else {
                     return;
                 };
@@ -395,6 +422,13 @@ impl TaskManager {
                 cx.send(self.job.job_manager, report);
             }
             return;
+        }
+        let asks = |it: &Begins| it.store == peer && it.splits.is_none();
+        let opening = self.opening.iter();
+        let unsaid = opening.filter(|(_, it)| it.begins.as_ref().is_some_and(asks));
+        let unsaid: Vec<TaskId> = unsaid.map(|(id, _)| *id).collect();
+        for id in unsaid {
+            self.fail(id, TaskFailure::Restore, cx);
         }
         let lost: Vec<(TaskId, TaskFailure)> = self
             .tasks

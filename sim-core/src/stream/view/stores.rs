@@ -37,6 +37,7 @@ impl Look<'_> {
             Some(Guarantee::Idempotent) => "idempotent",
             Some(Guarantee::WriteAheadLog) => "write-ahead log",
             Some(Guarantee::ExactlyOnce { .. }) => "exactly-once",
+            Some(Guarantee::WithOffset) => "with-offset",
         };
         let stable = it.last_stable();
         let total = it.rows().len();

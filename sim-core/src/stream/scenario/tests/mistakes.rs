@@ -63,6 +63,7 @@ fn in_the_graph() {
     check("guarantee = \"exactly-once\"", "guarantee = \"exactly-once\"\nparallelism = 2\npartition = \"broadcast\"", "contradiction", "\"broadcast\"", "each row is written 2 times");
     let retracts = format!("{WINDOW}\naccumulation = \"retracting\"\n[[stream.window]]\nname = \"again\"\ninput = \"count\"\nwindow = {{ kind = \"tumbling\", size = \"1min\" }}");
     check(WINDOW, &retracts, "contradiction", "\"count\"", "doesn't support consuming update and delete changes");
+    check("guarantee = \"exactly-once\"", "guarantee = \"with-offset\"", "no-offset", "\"count\"", "rows of `count` have state behind them");
     check(SOURCE_INPUT, "inptu = \"clicks\"", "unknown-key", "inptu", "did you mean `input`?");
 }
 
