@@ -95,6 +95,16 @@ fn exactly_once_holds_when_requests_of_a_lost_attempt_come_late() {
     assert_good(&reports, REACHED);
 }
 
+/// Checkpoints that sources ask for after so many records, and none by time.
+#[test]
+fn exactly_once_holds_with_checkpoints_by_count() {
+    let interval = "\"execution.checkpointing.interval\" = \"5 s\"";
+    let count = "\"strandline.checkpointing.every-records\" = 40\n\
+                 \"execution.checkpointing.interval\" = \"60 s\"";
+    let text = changed("by count", SWEEP, &[(interval, count)]);
+    assert_good(&sweep(&text, 0..6, |it| it), REACHED);
+}
+
 /// Rows that carry their positions to the store: no loss and no duplicates whatever fails, with
 /// checkpoints, with barriers that overtake, and without any.
 #[test]

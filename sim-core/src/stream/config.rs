@@ -265,6 +265,7 @@ crate::settings! {
         "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";
         "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";
         "strandline.heap.copy-ns" => heap_copy_ns: u64 = 0, "With hashmap: what a snapshot costs the thread for each entry, ns.";
+        #[serde(skip)] "strandline.checkpointing.every-records" => checkpoint_every: u64 = 0, "A source's subtask that has read so many records since the last checkpoint asks for one; 0: never. Flink has no such trigger.";
         "strandline.sink.cost-us" => store_cost_us: u64 = 0, "What a row costs the store outside, µs.";
     }
 }
@@ -294,6 +295,12 @@ impl KafkaSourceConfig {
 }
 
 impl JobConfig {
+    /// Whether checkpoints are taken without being asked for, by time or by count.
+    #[must_use]
+    pub fn takes_checkpoints(&self) -> bool {
+        self.checkpoint_interval.0 > 0 || self.checkpoint_every > 0
+    }
+
     /// Whether TaskManagers keep copies of the states that they upload.
     #[must_use]
     pub fn backs_up_locally(&self) -> bool {

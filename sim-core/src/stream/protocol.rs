@@ -378,6 +378,14 @@ pub enum Packet {
         /// What is other.
         edit: Arc<StateEdit>,
     },
+    /// TaskManager → JobManager: a source has read as many records as a checkpoint is to be taken
+    /// after.
+    RequestCheckpoint {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which subtask.
+        task: TaskId,
+    },
 }
 
 /// Why a subtask declined a checkpoint.

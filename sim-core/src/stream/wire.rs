@@ -48,6 +48,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "AckAllUserRecordsProcessed",
     "AddSplits",
     "EditState",
+    "RequestCheckpoint",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -259,6 +260,7 @@ impl Packet {
             Packet::NewBufferSize { .. } => "NewBufferSize",
             Packet::AckAllUserRecordsProcessed { .. } => "AckAllUserRecordsProcessed",
             Packet::AddSplits { .. } => "AddSplits",
+            Packet::RequestCheckpoint { .. } => "RequestCheckpoint",
             Packet::WriteState { .. } => "WriteState",
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",

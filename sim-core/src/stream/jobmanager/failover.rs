@@ -53,7 +53,7 @@ pub(super) fn strategy(config: &JobConfig) -> RestartStrategy {
         })
     };
     match config.restart {
-        RestartType::Unset if config.checkpoint_interval.0 > 0 => exponential(),
+        RestartType::Unset if config.takes_checkpoints() => exponential(),
         RestartType::ExponentialDelay => exponential(),
         RestartType::Unset | RestartType::None => RestartStrategy::NoRestart,
         RestartType::FixedDelay => {

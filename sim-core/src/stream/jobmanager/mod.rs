@@ -332,6 +332,9 @@ impl JobManager {
                 task,
                 watermark,
             } => self.watermark_reported(attempt, task, watermark),
+            Packet::RequestCheckpoint { attempt, task } if self.runs_in(task, attempt) => {
+                self.user_checkpoint(cx);
+            }
             Packet::Kafka(msg) => self.broker_says(from, *msg, cx),
             _ => {}
         }

@@ -70,6 +70,7 @@ impl JobManager {
         self.submit(request, cx);
     }
 
+    /// A checkpoint that the user asks for, or a source that has read enough since the last.
     pub(super) fn user_checkpoint(&mut self, cx: &mut StreamCx<'_>) {
         // While the job stops with a savepoint its sources read nothing, and are to stay so.
         if self.status.is_terminal() || self.rescaling.is_some() {

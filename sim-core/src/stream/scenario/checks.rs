@@ -309,7 +309,7 @@ pub(super) fn whole(
         let help = "guarantee = \"exactly-once\" works with any graph";
         reader.report(draft.place(), Problem::new("no-offset", message).help(help));
     }
-    let interval = spec.config.checkpoint_interval.0;
+    let taken = spec.config.takes_checkpoints();
     for at in order {
         let draft = &drafts[*at];
         if let OperatorKind::Sink(sink) = &draft.kind {
@@ -317,7 +317,7 @@ pub(super) fn whole(
                 sink.guarantee,
                 Guarantee::ExactlyOnce { .. } | Guarantee::WriteAheadLog
             );
-            if transactions && interval == 0 {
+            if transactions && !taken {
                 let message = format!(
                     "`{}` commits with checkpoints, and none are taken: only the end of a bounded \
                      job commits",

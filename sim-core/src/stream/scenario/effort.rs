@@ -53,6 +53,8 @@ pub(super) fn of(spec: &JobSpec, duration: Nanos) -> Effort {
     let costly = spec.operators.iter().filter(|it| it.cost > 0).count() as u64;
     let interval = spec.config.checkpoint_interval.0.max(0).unsigned_abs() * MILLISECOND;
     let checkpoints = duration.checked_div(interval).unwrap_or(0);
+    let counted = records.checked_div(spec.config.checkpoint_every);
+    let checkpoints = checkpoints.saturating_add(counted.unwrap_or(0));
     let events = records
         .saturating_mul(1 + costly)
         .saturating_add(checkpoints.saturating_mul(tasks.saturating_mul(8)))

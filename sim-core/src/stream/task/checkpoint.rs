@@ -205,6 +205,10 @@ impl Task {
             self.output.event(&Item::Cancel(id));
             return;
         }
+        // Each checkpoint begins the count of records anew, whoever asked for it.
+        if injected && let Some(source) = self.chain.source() {
+            self.counted = source.emitted();
+        }
         let mut inputs = Vec::new();
         if barrier.is_unaligned()
             && let Some((channel, data, from)) = &self.reading

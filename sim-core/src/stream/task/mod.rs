@@ -98,6 +98,9 @@ pub struct Task {
     stopped_at: Option<i64>,
     /// That savepoint is complete: it does nothing more but wait for its stores.
     stopping: bool,
+    /// Records that its source had read when it last took part in a checkpoint, or asked for one.
+    #[serde(skip_serializing_if = "crate::stream::store::is_zero")]
+    counted: u64,
     /// It has read all there is.
     drained: bool,
     /// It has ended its output.
@@ -187,6 +190,7 @@ impl Task {
             mails: VecDeque::new(),
             stopped_at: None,
             stopping: false,
+            counted: 0,
             drained: false,
             ended: false,
             doing: Doing::Idle,

@@ -1,7 +1,8 @@
 //! How a subtask reads: from the buffer at hand, from the gate, or from its source.
 //!
 //! Follows `StreamTaskNetworkInput.processElement`, `SourceOperator.emitNext` with its periodic
-//! watermarks, and `IndexedCombinedWatermarkStatus` for a head with two inputs.
+//! watermarks, and `IndexedCombinedWatermarkStatus` for a head with two inputs. That a source asks for a
+//! checkpoint after so many records is our own.
 
 use super::{Io, Moment, Task};
 use crate::kafka::embed::Begin;
@@ -9,7 +10,7 @@ use crate::kernel::{MILLISECOND, Nanos};
 use crate::stream::element::{Element, Record};
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule};
-use crate::stream::protocol::TaskFailure;
+use crate::stream::protocol::{Packet, TaskFailure};
 use crate::stream::rules::barrier::channel::Item;
 use crate::stream::rules::watermark_valve::Out;
 use crate::stream::rules::{FINAL_WATERMARK, NO_WATERMARK};
@@ -111,6 +112,15 @@ impl Task {
         match source.poll(at.now, at.wall_ms, job) {
             Polled::Record(record) => {
                 let moved = source.after_record();
+                let read = source.emitted();
+                let every = job.spec.config.checkpoint_every;
+                if every > 0 && read.saturating_sub(self.counted) >= every {
+                    self.counted = read;
+                    io.reports.push(Packet::RequestCheckpoint {
+                        attempt: self.attempt,
+                        task: self.id,
+                    });
+                }
                 self.arm_tick(job, at.now);
                 self.record(0, record, job, at, io)?;
                 match self.in_hand {
