@@ -200,6 +200,7 @@ crate::settings! {
         "execution.checkpointing.incremental" => incremental: bool = false, "With rocksdb: upload only files that the last completed checkpoint has not.";
         "execution.buffer-timeout.interval" => buffer_timeout: Millis = Millis(100), "A buffer that is not full is sent after this time; 0 sends each record by itself.";
         "pipeline.auto-watermark-interval" => watermark_interval: Millis = Millis(200), "Time between two watermarks of a generator.";
+        #[serde(skip)] "pipeline.object-reuse" => object_reuse: bool = false, "Chained operators hand each other the object itself, not a copy.";
         "pipeline.operator-chaining.enabled" => chaining: bool = true, "Operators joined forward run in one task.";
         "pipeline.watermark-alignment.interval" => alignment_interval: Millis = Millis(1_000), "How often sources of an alignment group report and are told how far they may read.";
         "restart-strategy.type" => restart: RestartType = RestartType::Unset, "What the job does after a failure.";

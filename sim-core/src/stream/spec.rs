@@ -205,6 +205,10 @@ pub enum MapFunction {
     Multiply(i64),
     /// Another key: the key's number mod n (0 makes all keys one).
     KeyModulo(u32),
+    /// As [`MapFunction::Add`], in the object that it is given.
+    AddInPlace(i64),
+    /// As [`MapFunction::Multiply`], in the object that it is given.
+    MultiplyInPlace(i64),
 }
 
 /// A filter function: which records pass.

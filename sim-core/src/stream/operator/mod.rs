@@ -12,6 +12,7 @@ mod join;
 mod keyed;
 mod lookup;
 mod process;
+mod reuse;
 mod sort;
 mod watermarks;
 mod window;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 pub use join::{IntervalPiece, JoinTask, NowPiece, Row, TablePiece, TemporalPiece, WindowPiece};
 pub use lookup::LookupTask;
 pub use process::{Kept, Piece as ProcessPiece, ProcessTask};
+pub use reuse::Reuse;
 pub use sort::SortTask;
 pub use watermarks::WatermarkTask;
 pub use window::{Piece as Windows, WindowTask};
@@ -284,8 +286,10 @@ fn judged(site: Site, record: &Record, watermark: i64, verdict: Verdict) -> Note
 fn mapped(function: MapFunction, mut record: Record) -> Record {
     match function {
         MapFunction::Identity => {}
-        MapFunction::Add(n) => record.value = Value::Number(number(&record.value).wrapping_add(n)),
-        MapFunction::Multiply(n) => {
+        MapFunction::Add(n) | MapFunction::AddInPlace(n) => {
+            record.value = Value::Number(number(&record.value).wrapping_add(n))
+        }
+        MapFunction::Multiply(n) | MapFunction::MultiplyInPlace(n) => {
             record.value = Value::Number(number(&record.value).wrapping_mul(n));
         }
         MapFunction::KeyModulo(n) => {

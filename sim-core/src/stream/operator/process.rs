@@ -301,6 +301,26 @@ impl ProcessTask {
         Some(said)
     }
 
+    /// Whether it puts out the very object that it was given.
+    pub(super) fn passes_on(&self) -> bool {
+        matches!(self.spec.function, ProcessFunction::FailOn(_))
+    }
+
+    /// The object that it keeps of a key, and has put out, was changed by somebody else: counts, sums
+    /// and greatest values are what it says now.
+    pub(super) fn alias(&mut self, key: Key, changed: i64, job: &Job) {
+        let Some(at) = self.groups.of(key, job) else {
+            return;
+        };
+        let function = self.spec.function;
+        let Some(piece) = self.groups.write(at, Piece::default) else {
+            return;
+        };
+        if let KeyState::Number(kept) = &mut piece.write(key, || begin(function)).state {
+            *kept = changed;
+        }
+    }
+
     /// A step of the background clean-up: looks at the next entry, wherever it is; how many expired.
     /// Groups without entries cost no step (`StateTable.StateEntryIterator`).
     fn clean_up(&mut self, now: i64) -> u64 {

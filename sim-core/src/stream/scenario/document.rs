@@ -273,6 +273,7 @@ operator! { required,
     pub(crate) struct RawMap {
         "function" => function: MapWord, optional, "What it does (default identity).";
         "n" => n: i64, optional, "The number of the function.";
+        "in-place" => in_place: bool, optional, "Whether add and multiply change the object that they are given, in place of making another (default false): with pipeline.object-reuse whoever holds it sees that.";
     }
 }
 

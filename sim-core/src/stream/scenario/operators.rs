@@ -90,8 +90,15 @@ pub(super) fn map(raw: &At<RawMap>, reader: &mut Reader<'_>) -> OperatorKind {
             reader,
         ),
     }
+    if !matches!(word, Some(MapWord::Add | MapWord::Multiply)) {
+        let with = "a function that changes no value";
+        foreign(doc.in_place.as_ref(), "in-place", with, reader);
+    }
+    let in_place = doc.in_place.as_ref().is_some_and(|at| at.value);
     OperatorKind::Map(match word {
         None | Some(MapWord::Identity) => MapFunction::Identity,
+        Some(MapWord::Add) if in_place => MapFunction::AddInPlace(n),
+        Some(MapWord::Multiply) if in_place => MapFunction::MultiplyInPlace(n),
         Some(MapWord::Add) => MapFunction::Add(n),
         Some(MapWord::Multiply) => MapFunction::Multiply(n),
         Some(MapWord::KeyModulo) => {

@@ -3,22 +3,30 @@
 //! Follows `OperatorChain`: a record goes through the chain before the next is taken, watermarks and
 //! statuses follow behind it, and what leaves the chain is written to the task's output. Each
 //! operator's time is charged where the record meets it.
+//!
+//! With `pipeline.object-reuse` they hand on the object itself (`ChainingOutput`), without it a copy
+//! (`CopyingChainingOutput`). So a function that changes what it was given changes it for whoever
+//! holds it too: the operators before it that passed the same object on, those that get it next, and
+//! the state on the heap of the process that put out what it keeps. Left out: windows, joins and
+//! lists, whose elements are copied here whatever is set, and what a reused object of the network's
+//! deserializer would do.
+
+mod open;
 
 use super::backend::Backend;
 use super::output::Output;
 use crate::kernel::Nanos;
-use crate::stream::element::{Element, Record};
-use crate::stream::graph::Graph;
+use crate::stream::element::{Element, Key, Record};
 use crate::stream::job::Job;
 use crate::stream::note::Note;
-use crate::stream::operator::{Operator, Outs, Site, StateSize};
-use crate::stream::protocol::{StoreAnswer, StoreRequest, TaskFailure, TaskId};
+use crate::stream::operator::{Operator, Outs, Reuse, StateSize};
+use crate::stream::protocol::{StoreAnswer, StoreRequest, TaskFailure};
+use crate::stream::rules::window::aggregate::Value;
 use crate::stream::sink::{SinkWriter, StoreOut};
-use crate::stream::snapshot::{OperatorSnapshot, TaskSnapshot};
+use crate::stream::snapshot::OperatorSnapshot;
 use crate::stream::source::SourceReader;
-use crate::stream::spec::{OperatorKind, Output as Side};
+use crate::stream::spec::Output as Side;
 use serde::Serialize;
-use std::sync::Arc;
 
 /// What an operator is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -80,63 +88,13 @@ pub struct Chain {
     holds_rows: bool,
     /// No record comes any more.
     finished: bool,
+    /// What the object in hand became, by a function that changes what it is given; none between
+    /// two calls.
+    #[serde(skip)]
+    changed: Option<Value>,
 }
 
 impl Chain {
-    /// The operators of a task, as they are after a restore (`restored` is empty in a fresh start).
-    #[must_use]
-    pub fn open(
-        job: &Job,
-        task: TaskId,
-        parallelism: &[u32],
-        restored: &[Arc<TaskSnapshot>],
-        (checkpoint, now_ms): (Option<i64>, i64),
-    ) -> Self {
-        let operators = job.graph.vertices.get(task.vertex as usize);
-        let operators = operators.map_or(&[][..], |it| &it.operators);
-        let link = |operator: &u32| {
-            let spec = job.spec.operators.get(*operator as usize)?;
-            let site = Site {
-                operator: *operator,
-                subtask: task.subtask,
-                parallelism: parallelism.get(*operator as usize).copied().unwrap_or(1),
-                max_parallelism: spec.max_parallelism,
-            };
-            let states: Vec<&OperatorSnapshot> = restored
-                .iter()
-                .flat_map(|it| it.operators.iter().filter(|(number, _)| number == operator))
-                .map(|(_, state)| state)
-                .collect();
-            let link = match &spec.kind {
-                OperatorKind::Source(_) => {
-                    Link::Source(Box::new(SourceReader::open(job, site, &states, now_ms)))
-                }
-                OperatorKind::Sink(_) => {
-                    let sink = SinkWriter::open(job, site, &states, checkpoint, now_ms);
-                    Link::Sink(Box::new(sink))
-                }
-                _ => Link::Operator(Box::new(Operator::open(job, site, &states, now_ms))),
-            };
-            Some(ChainLink {
-                operator: *operator,
-                link,
-                backend: None,
-                cost: spec.cost,
-                chained: chained(job, operators, *operator),
-                writes: writes(&job.graph, task.vertex, *operator),
-                records_in: 0,
-                records_out: 0,
-                watermark: i64::MIN,
-            })
-        };
-        Chain {
-            links: operators.iter().filter_map(link).collect(),
-            spent: 0,
-            holds_rows: false,
-            finished: false,
-        }
-    }
-
     /// The operator at the head, by its number.
     #[must_use]
     pub fn head(&self) -> Option<u32> {
@@ -194,14 +152,41 @@ impl Chain {
             Link::Operator(operator) => {
                 let mut outs = io.2.outs();
                 let before = it.backend.as_ref().map(|_| operator.size());
+                let key = record.key;
                 let done = operator.on_record(input, record, io.0, &mut outs);
                 if let (Some(backend), Some(before)) = (&mut it.backend, before) {
                     let cost = backend.access(before, operator.size());
                     self.spent = self.spent.saturating_add(cost);
                 }
+                let first = outs.main.first().filter(|_| io.0.spec.config.object_reuse);
+                let said = first.map(|it| it.value.clone());
                 self.spread(at, outs, io)?;
+                if let Some(said) = said {
+                    self.share(at, key, said, io.0);
+                }
                 done
             }
+        }
+    }
+
+    /// Objects are reused, and an operator was done with one: whether another holds what became of
+    /// it, or of what the operator put out.
+    fn share(&mut self, at: usize, key: Key, said: Value, job: &Job) {
+        let changed = self.changed.take();
+        let Some(ChainLink { link, backend, .. }) = self.links.get_mut(at) else {
+            return;
+        };
+        let Link::Operator(operator) = link else {
+            return;
+        };
+        match (operator.reuse(job), changed) {
+            (Reuse::Changed, changed) => self.changed = changed.or(Some(said)),
+            (Reuse::PassedOn, changed) => self.changed = changed,
+            // A heap keeps the object, a tree of files has bytes of its own.
+            (Reuse::Left, Some(changed)) if backend.is_none() => {
+                operator.alias(key, &changed, job);
+            }
+            (Reuse::Left, _) => {}
         }
     }
 
@@ -242,9 +227,10 @@ impl Chain {
         &mut self,
         at: usize,
         side: Side,
-        record: Record,
+        mut record: Record,
         io: &mut (&Job, &mut Output, &mut Effects),
     ) -> Result<(), TaskFailure> {
+        self.changed = None;
         let Some(it) = self.links.get(at) else {
             return Ok(());
         };
@@ -272,6 +258,9 @@ impl Chain {
                     return self.record(next as usize, (0, record), io);
                 }
                 self.record(next as usize, (0, record.clone()), io)?;
+                if let Some(changed) = &self.changed {
+                    record.value.clone_from(changed);
+                }
             }
         }
         Ok(())
@@ -568,28 +557,4 @@ impl Effects {
         self.requests
             .extend(requests.map(|(number, request)| (operator, number, request)));
     }
-}
-
-/// The operators chained to one, by their places in the chain.
-fn chained(job: &Job, operators: &[u32], to: u32) -> Vec<(Side, u8)> {
-    let mut found = Vec::new();
-    for (place, operator) in (0..).zip(operators).skip(1) {
-        let spec = job.spec.operators.get(*operator as usize);
-        let inputs = spec.map_or(&[][..], |it| &it.inputs);
-        for input in inputs.iter().filter(|it| it.from == to) {
-            found.push((input.output, place));
-        }
-    }
-    found
-}
-
-/// The partitions that an operator writes to, by their places in the output.
-fn writes(graph: &Graph, vertex: u16, operator: u32) -> Vec<(Side, u8)> {
-    let edges = graph.vertices.get(vertex as usize);
-    let edges = edges.map_or(&[][..], |it| &it.outputs);
-    let of = |(place, edge): (u8, &u16)| {
-        let it = graph.edges.get(*edge as usize)?;
-        (it.from.1 == operator).then_some((it.output, place))
-    };
-    (0..).zip(edges).filter_map(of).collect()
 }
