@@ -170,6 +170,26 @@ crate::word_setting!(LoadBalance, "NONE, SLOTS",
     "NONE" => LoadBalance::None, "none" => LoadBalance::None,
     "SLOTS" => LoadBalance::Slots, "slots" => LoadBalance::Slots);
 
+/// `strandline.serializer`: what kind of type records are, to the one who writes them to a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Serializer {
+    /// It costs nothing.
+    None,
+    /// `TupleSerializer`.
+    Tuple,
+    /// `RowSerializer`.
+    Row,
+    /// `PojoSerializer`.
+    Pojo,
+    /// `AvroSerializer`, of a specific or generic record.
+    Avro,
+    /// `KryoSerializer`: the fallback for what Flink knows no better way for.
+    Generic,
+}
+crate::word_setting!(Serializer, "none, tuple, row, pojo, avro, generic",
+    "none" => Serializer::None, "tuple" => Serializer::Tuple, "row" => Serializer::Row,
+    "pojo" => Serializer::Pojo, "avro" => Serializer::Avro, "generic" => Serializer::Generic);
+
 /// `strandline.network.compression`, by the names of `NettyShuffleEnvironmentOptions.CompressionCodec`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Compression {
@@ -261,6 +281,8 @@ crate::settings! {
         #[serde(skip)] "taskmanager.runtime.sort-spilling-threshold" => sort_threshold: Ratio = Ratio(800_000), "Share of a sort's memory after which it writes to the disk.";
         #[serde(skip)] "taskmanager.runtime.max-fan" => max_fan: u32 = 128, "Runs on the disk that a sort merges at once.";
         #[serde(skip)] "strandline.spill.bytes-per-second" => spill_speed: u64 = 200_000_000, "How fast a sort writes to the disk, and reads from it.";
+        #[serde(skip)] "pipeline.generic-types" => generic_types: bool = true, "Whether types that Flink has no serializer for may be written by Kryo.";
+        #[serde(skip)] "strandline.serializer" => serializer: Serializer = Serializer::None, "What writes records to channels, and what that costs: none, tuple, row, pojo, avro or generic (Kryo).";
         #[serde(skip)] "strandline.network.compression" => compression: Compression = Compression::None, "How buffers between tasks are compressed: CPU for bytes. Flink compresses those of batch shuffles alone.";
         "strandline.record-bytes" => record_bytes: u32 = 100, "Bytes of a serialized record.";
         "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";

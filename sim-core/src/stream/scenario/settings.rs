@@ -7,7 +7,7 @@ use super::document::RawStream;
 use crate::scenario::{At, Config, Problem, Reader, Settings};
 use crate::settings::{KeySpec, SettingError, SettingValue};
 use crate::stream::config::{
-    CheckpointingMode, JobConfig, KafkaSourceConfig, Millis, RestartType, StateBackend,
+    CheckpointingMode, JobConfig, KafkaSourceConfig, Millis, RestartType, Serializer, StateBackend,
 };
 use std::ops::Range;
 
@@ -245,6 +245,14 @@ fn debloating(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)
     if c.debloat && c.min_segment_size > c.segment_size {
         let message = "the smallest buffer is larger than the largest";
         say(&[LEAST, SIZE], Problem::new("contradiction", message));
+    }
+    if !c.generic_types && c.serializer == Serializer::Generic {
+        let message = "UnsupportedOperationException: Generic types have been disabled in the \
+                       ExecutionConfig, and records are treated as a generic type";
+        let problem = Problem::new("contradiction", message);
+        let help = "make them a POJO, or allow `pipeline.generic-types`";
+        let keys = ["strandline.serializer", "pipeline.generic-types"];
+        say(&keys, problem.help(help));
     }
     let mut own = JobConfig::KEYS.iter().map(|it| it.key);
     const FAMILY: &str = "taskmanager.network.memory.buffer-debloat.";

@@ -17,6 +17,7 @@ pub mod debloat;
 pub mod input;
 pub mod output;
 mod reading;
+mod serialize;
 
 use super::element::{Buffer, Element, Record};
 use super::job::Job;
@@ -462,6 +463,7 @@ impl Task {
         }
         let before = io.sendings.len();
         self.output.send(&mut io.sendings);
+        self.serialize(job, at, &io.sendings[before..]);
         self.compress(job, at, &mut io.sendings[before..]);
         // Snapshots may have waited for their barriers to leave.
         self.write(job, io);

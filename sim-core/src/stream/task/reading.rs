@@ -217,7 +217,8 @@ impl Task {
         at: Moment,
         io: &mut Io,
     ) -> Result<(), TaskFailure> {
-        let cost = self.chain.head_cost();
+        let read = self.deserialize(job);
+        let cost = self.chain.head_cost().saturating_add(read);
         if cost > 0 {
             self.in_hand = Some((input, record));
             self.busy_until = at.now.saturating_add(cost);
