@@ -11,6 +11,7 @@ pub mod join;
 pub mod key_group;
 pub mod lsm;
 pub mod pane;
+pub mod recovery_line;
 pub mod serializer;
 pub mod watermark;
 pub mod watermark_alignment;
