@@ -4,6 +4,7 @@
 //! after which nothing comes.
 
 pub mod assigner;
+pub mod autoscaler;
 pub mod barrier;
 pub mod external_sort;
 pub mod fault;
