@@ -1,8 +1,9 @@
 //! What the user tells a job as a whole: Flink's command line, as far as it is acted out.
 //!
-//! Follows `CliFrontend`: `flink savepoint`, `stop`, `cancel`, and `run -n -s -p`. Some options are the
+//! Follows `CliFrontend`: `flink savepoint`, `stop -d`, `cancel`, and `run -n -s -p`. Some options are the
 //! simulator's own: `-o` names the operator that `-p` is meant for, `-u` one that has another uid in
-//! the program now, `-t` one that writes its state as something else; and `edit` stands for a program
+//! the program now, `-t` one that writes its state as something else, `-r` stands for
+//! the path of the newest retained checkpoint; and `edit` stands for a program
 //! of the State Processor API. A savepoint's name stands last and goes on to the end. In an order a command is its text, so that a world without a job does not
 //! link what it means.
 
@@ -21,6 +22,8 @@ pub enum Command {
     Stop {
         /// What it is called.
         name: Option<String>,
+        /// Its input is taken to have ended: windows and timers fire first (`--drain`).
+        drain: bool,
     },
     /// End the job.
     Cancel,
@@ -48,6 +51,8 @@ pub struct Edit {
 pub struct Run {
     /// The savepoint that it begins from; `None` to begin from nothing.
     pub savepoint: Option<String>,
+    /// It begins from the newest checkpoint that outlived its job.
+    pub retained: bool,
     /// The operator that gets another parallelism; `None` for all that are not sources or sinks.
     pub operator: Option<String>,
     /// That parallelism; `None` for the one before.
@@ -70,10 +75,19 @@ impl Command {
         let verb;
         (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let (mut run, mut edit) = (Run::default(), Edit::default());
+        let mut drain = false;
         while !rest.is_empty() {
             let (option, after) = rest.split_once(' ').unwrap_or((rest, ""));
             if option == "-n" {
                 (run.allow_non_restored_state, rest) = (true, after);
+                continue;
+            }
+            if option == "-r" {
+                (run.retained, rest) = (true, after);
+                continue;
+            }
+            if option == "-d" && verb == "stop" {
+                (drain, rest) = (true, after);
                 continue;
             }
             if after.is_empty() {
@@ -119,7 +133,7 @@ impl Command {
         match verb {
             _ if run != Run::default() => None,
             "savepoint" => Some(Command::Savepoint { name }),
-            "stop" => Some(Command::Stop { name }),
+            "stop" => Some(Command::Stop { name, drain }),
             "cancel" if name.is_none() => Some(Command::Cancel),
             _ => None,
         }
@@ -130,7 +144,8 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (verb, name) = match self {
             Command::Savepoint { name } => ("savepoint", name),
-            Command::Stop { name } => ("stop", name),
+            Command::Stop { name, drain: false } => ("stop", name),
+            Command::Stop { name, drain: true } => ("stop -d", name),
             Command::Cancel => ("cancel", &None),
             Command::Run(run) => ("run", &run.savepoint),
             Command::Edit(edit) => return edit.fmt(f),
@@ -148,6 +163,9 @@ impl fmt::Display for Command {
             }
             if run.allow_non_restored_state {
                 f.write_str(" -n")?;
+            }
+            if run.retained {
+                f.write_str(" -r")?;
             }
         }
         name.iter().try_for_each(|it| write!(f, " -s {it}"))
@@ -180,10 +198,12 @@ mod tests {
             assert_eq!(Command::read(text), Some(command));
         };
         check(Command::Savepoint { name: None }, "flink savepoint");
-        check(
-            Command::Stop { name: name() },
-            "flink stop -s before the upgrade",
-        );
+        let stop = |drain| Command::Stop {
+            name: name(),
+            drain,
+        };
+        check(stop(false), "flink stop -s before the upgrade");
+        check(stop(true), "flink stop -d -s before the upgrade");
         check(Command::Cancel, "flink cancel");
         let run = |savepoint, operator: Option<&str>, parallelism| {
             Command::Run(Run {
@@ -210,6 +230,11 @@ mod tests {
             upgraded(true),
             "flink run -u count -n -s before the upgrade",
         );
+        let retained = Command::Run(Run {
+            retained: true,
+            ..Run::default()
+        });
+        check(retained, "flink run -r");
         let evolved = Command::Run(Run {
             savepoint: name(),
             state_of: Some("count".to_owned()),
@@ -254,6 +279,9 @@ mod tests {
             "flink run -p x",
             "flink stop -p 3",
             "flink stop -n",
+            "flink cancel -d",
+            "flink run -d",
+            "flink stop -r",
             "flink run -u",
             "flink run -t count",
             "flink run -t count=lnog",

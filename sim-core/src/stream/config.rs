@@ -100,6 +100,25 @@ crate::word_setting!(CheckpointingMode, "EXACTLY_ONCE, AT_LEAST_ONCE",
     "EXACTLY_ONCE" => CheckpointingMode::ExactlyOnce,
     "AT_LEAST_ONCE" => CheckpointingMode::AtLeastOnce);
 
+/// `execution.checkpointing.externalized-checkpoint-retention`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Retention {
+    /// Checkpoints go when the job ends, however it ends.
+    Nothing,
+    /// They stay if it fails.
+    DeleteOnCancellation,
+    /// They stay if it fails or is canceled.
+    RetainOnCancellation,
+}
+impl Retention {
+    /// The key that says it.
+    pub const KEY: &str = "execution.checkpointing.externalized-checkpoint-retention";
+}
+crate::word_setting!(Retention, "NO_EXTERNALIZED_CHECKPOINTS, DELETE_ON_CANCELLATION, RETAIN_ON_CANCELLATION",
+    "NO_EXTERNALIZED_CHECKPOINTS" => Retention::Nothing,
+    "DELETE_ON_CANCELLATION" => Retention::DeleteOnCancellation,
+    "RETAIN_ON_CANCELLATION" => Retention::RetainOnCancellation);
+
 /// `restart-strategy.type`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum RestartType {
@@ -214,6 +233,7 @@ crate::settings! {
         "execution.checkpointing.min-pause" => checkpoint_min_pause: Millis = Millis(0), "Shortest time between the end of a checkpoint and the start of the next.";
         "execution.checkpointing.max-concurrent-checkpoints" => checkpoint_max_concurrent: u32 = 1, "Checkpoints under way at once.";
         "execution.checkpointing.tolerable-failed-checkpoints" => checkpoint_tolerable_failures: u32 = 0, "Failed checkpoints in a row that do not yet fail the job.";
+        #[serde(skip)] "execution.checkpointing.externalized-checkpoint-retention" => retention: Retention = Retention::Nothing, "Whether the kept checkpoints outlive a job that fails or is canceled; they are the user's then.";
         "execution.checkpointing.num-retained" => checkpoint_retained: u32 = 1, "Completed checkpoints that are kept.";
         "execution.checkpointing.unaligned.enabled" => unaligned: bool = false, "Barriers overtake records in flight, which become part of the checkpoint.";
         "execution.checkpointing.aligned-checkpoint-timeout" => aligned_timeout: Millis = Millis(0), "With unaligned checkpoints: barriers older than this begin to overtake; 0 at once.";

@@ -200,7 +200,11 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
         JobProbe::GroupsMoved => int(it.moved().by_ranges),
         JobProbe::GroupsByModulo => int(it.moved().by_modulo),
         JobProbe::Cause => it.cause().map_or(Value::None, |it| Value::Word(cause(it))),
-        JobProbe::Savepoints => int(it.savepoints().len()),
+        JobProbe::Savepoints => int(it
+            .savepoints()
+            .iter()
+            .filter(|it| !it.done.retained)
+            .count()),
         JobProbe::LastFailed => {
             let last = it.failed().last();
             last.map_or(Value::None, |it| Value::Int(it.id))

@@ -55,6 +55,9 @@ pub struct Deployment {
     /// Operators that begin without the state that is there for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forgotten: Vec<u32>,
+    /// Files in the storage are not the job's own: its checkpoints share none of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unshared: bool,
     /// What operators write their state as in the program that was submitted, if it is something
     /// else than in the first.
     #[serde(skip_serializing_if = "Schemas::is_empty")]
@@ -186,6 +189,9 @@ pub enum Packet {
         /// It is the savepoint that the job stops with (`SavepointType.suspend`): sources read
         /// nothing after the barrier.
         stop: bool,
+        /// They end their streams before it (`SavepointType.terminate`).
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        drain: bool,
     },
     /// TaskManager → JobManager (`acknowledgeCheckpoint`).
     AcknowledgeCheckpoint {

@@ -151,6 +151,9 @@ pub struct TaskSnapshot {
     /// The snapshots of its serializers.
     #[serde(skip_serializing_if = "Schemas::is_empty")]
     pub schemas: Schemas,
+    /// It ended its stream for the savepoint that this is of (`isTaskFinished`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
 }
 
 impl TaskSnapshot {
@@ -166,6 +169,17 @@ impl TaskSnapshot {
         let files = files.filter(|it| !operators.contains(&it.operator));
         left.files = Arc::new(files.cloned().collect());
         left.schemas.retain(|(it, _)| !operators.contains(it));
+        Arc::new(left)
+    }
+
+    /// Without the files that it shares with others, if it is to be so: all its state is in it.
+    #[must_use]
+    pub fn unshared(this: Arc<Self>, unshared: bool) -> Arc<Self> {
+        if !unshared || this.files.is_empty() {
+            return this;
+        }
+        let mut left = Arc::unwrap_or_clone(this);
+        left.files = Arc::default();
         Arc::new(left)
     }
 
@@ -213,6 +227,7 @@ impl TaskSnapshot {
             operators: this.operators.clone(),
             files: Arc::clone(&this.files),
             schemas: this.schemas.clone(),
+            drained: this.drained,
             ..TaskSnapshot::default()
         })
     }

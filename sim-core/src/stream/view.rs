@@ -260,7 +260,10 @@ fn of_job(it: &JobManager) -> Vec<(&'static str, &'static str, Order)> {
         (
             "stop-with-savepoint",
             "Stop the job with a savepoint",
-            say(Command::Stop { name: None }),
+            say(Command::Stop {
+                name: None,
+                drain: false,
+            }),
         ),
         ("cancel-job", "Cancel the job", say(Command::Cancel)),
     ]

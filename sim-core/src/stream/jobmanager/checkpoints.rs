@@ -10,8 +10,9 @@
 use super::coordinator::{Completed, FailedCheckpoint};
 use super::failover::Cause;
 use super::savepoint::Savepoint;
-use super::{JobManager, JobManagerTimer, now_ms};
+use super::{JobManager, JobManagerTimer, JobStatus, now_ms};
 use crate::kernel::{MILLISECOND, NodeId};
+use crate::stream::config::Retention;
 use crate::stream::node::StreamCx;
 use crate::stream::note::{Note, Rule};
 use crate::stream::protocol::{Attempt, CheckpointMetrics, Decline, Packet, TaskId};
@@ -143,6 +144,7 @@ impl JobManager {
             parallelism: self.parallelism.clone(),
             enumerators: self.discovery.at(checkpoint),
             forgotten: Vec::new(),
+            retained: false,
         };
         match pending.name {
             // The user's own: the job itself never goes back to it.
@@ -302,9 +304,29 @@ impl JobManager {
         self.abort_all(FailureReason::CheckpointCoordinatorSuspend, cx);
     }
 
-    /// The job has ended: no checkpoint is needed any more.
+    /// The job has ended: no checkpoint is needed any more, but those that outlive it are the user's
+    /// from now on (`CheckpointProperties.forCheckpoint`).
     pub(super) fn end_checkpoints(&mut self, cx: &mut StreamCx<'_>) {
         self.abort_all(FailureReason::CheckpointCoordinatorShutdown, cx);
+        let retention = self.job.spec.config.retention;
+        let outlives = match self.status {
+            JobStatus::Failed => retention != Retention::Nothing,
+            JobStatus::Canceled => retention == Retention::RetainOnCancellation,
+            _ => false,
+        };
+        if outlives {
+            let kept = std::mem::take(&mut self.coordinator.completed);
+            let own = kept.into_iter().filter(|it| !it.savepoint);
+            self.savepoints.extend(own.map(|it| Savepoint {
+                name: format!("chk-{}", it.id),
+                done: Completed {
+                    savepoint: true,
+                    retained: true,
+                    ..it
+                },
+            }));
+            return;
+        }
         self.drop_subsumed(0, cx);
     }
 

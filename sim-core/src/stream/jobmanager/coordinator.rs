@@ -63,6 +63,9 @@ pub struct Completed {
     /// Operators whose state in it no operator of the program takes, as their uids are others now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forgotten: Vec<u32>,
+    /// A checkpoint that outlived its job. Whoever begins from it shares no file with it (NO_CLAIM).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub retained: bool,
 }
 
 impl Completed {

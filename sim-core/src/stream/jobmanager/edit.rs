@@ -83,6 +83,7 @@ impl JobManager {
             parallelism: self.parallelism.clone(),
             enumerators: Vec::new(),
             forgotten: Vec::new(),
+            retained: false,
         });
         (done.id, done.span) = (id, (cx.now(), cx.now()));
         let parallelism = done.parallelism.get(operator as usize);

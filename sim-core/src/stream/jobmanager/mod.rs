@@ -8,8 +8,8 @@
 //! partitions of topics. What is to be done is decided by
 //! [`super::rules::fault`]; here it is carried out.
 //!
-//! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager, retained
-//! checkpoints after the job's end, and the reports with which heartbeats reconcile what is deployed.
+//! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager,
+//! and the reports with which heartbeats reconcile what is deployed.
 
 mod alignment;
 mod checkpoints;

@@ -31,9 +31,28 @@ pub(super) struct Rescaling {
     /// The job ends then, and is not deployed anew.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     ends: bool,
+    /// Its input is taken to have ended (`--drain`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drains: bool,
 }
 
 impl Rescaling {
+    /// The job goes on with this parallelism.
+    fn to(parallelism: Arc<Vec<u32>>) -> Self {
+        Rescaling {
+            parallelism,
+            savepoint: None,
+            stopping: false,
+            ends: false,
+            drains: false,
+        }
+    }
+
+    /// Whether sources are to end as if they had read all there is.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drains
+    }
+
     /// A task that fails now fails the job for good: its savepoint is there, and some of what that
     /// brings about may not have been done (`StopWithSavepointStoppingException`).
     pub(super) fn is_ending(&self) -> bool {
@@ -126,6 +145,20 @@ impl JobManager {
         }
     }
 
+    /// Takes the savepoint that the job ends with; its id, unless it could not be triggered.
+    pub(super) fn end_with_savepoint(
+        &mut self,
+        drains: bool,
+        cx: &mut StreamCx<'_>,
+    ) -> Option<i64> {
+        let stop = Rescaling {
+            ends: true,
+            drains,
+            ..Rescaling::to(self.parallelism.clone())
+        };
+        self.stop_as(stop, cx)
+    }
+
     /// Takes the savepoint that the job stops with, to end or to go on with this parallelism; its
     /// id, unless it could not be triggered.
     pub(super) fn begin_stop(
@@ -134,13 +167,16 @@ impl JobManager {
         ends: bool,
         cx: &mut StreamCx<'_>,
     ) -> Option<i64> {
-        self.stop_checkpoints(cx);
-        self.rescaling = Some(Rescaling {
-            parallelism,
-            savepoint: None,
-            stopping: false,
+        let stop = Rescaling {
             ends,
-        });
+            ..Rescaling::to(parallelism)
+        };
+        self.stop_as(stop, cx)
+    }
+
+    fn stop_as(&mut self, stop: Rescaling, cx: &mut StreamCx<'_>) -> Option<i64> {
+        self.stop_checkpoints(cx);
+        self.rescaling = Some(stop);
         let id = self.savepoint(Taken::SynchronousSavepoint, cx);
         match (&mut self.rescaling, id) {
             (Some(it), Some(id)) => it.savepoint = Some(id),

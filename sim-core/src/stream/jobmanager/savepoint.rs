@@ -9,20 +9,22 @@
 //! checkpoint and never discarded (NO_CLAIM). Ids of checkpoints and attempts go on, where in Flink
 //! each job has its own. An operator may have another uid then: its state finds no taker, which is
 //! refused or allowed (`Checkpoints.loadAndValidateCheckpoint`); its state may be written as something
-//! else from then on. Left out: `--drain`, any other change
-//! of the job's graph between stop and start, the native format, disposal. Which operators have
+//! else from then on. A checkpoint that outlives its job is the user's as well, and the job that begins
+//! from it writes all its files anew. Left out: any other change of the job's graph between stop and
+//! start, the native format, the claim modes CLAIM and LEGACY, disposal. Which operators have
 //! state is known by their kind, where Flink looks whether the savepoint has some.
 
 use super::coordinator::{Completed, Coordinator};
 use super::{JobManager, JobStatus, Moved, alignment, failover};
 use crate::stream::command::{Command, Run};
+use crate::stream::config::Retention;
 use crate::stream::node::StreamCx;
 use crate::stream::protocol::Attempt;
 use crate::stream::rules::fault::checkpoint_failures::Taken;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// A savepoint that is complete.
+/// A savepoint that is complete, or a checkpoint that outlived its job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Savepoint {
     /// What the user calls it.
@@ -52,8 +54,8 @@ impl JobManager {
                 let id = self.savepoint(Taken::Savepoint, cx);
                 self.call(id, name);
             }
-            Some(Command::Stop { name }) => {
-                let id = self.begin_stop(self.parallelism.clone(), true, cx);
+            Some(Command::Stop { name, drain }) => {
+                let id = self.end_with_savepoint(drain, cx);
                 self.call(id, name);
             }
             Some(Command::Cancel) => self.cancel_job(cx),
@@ -78,11 +80,16 @@ impl JobManager {
             Command::Run(_) if !ended => {
                 Some(format!("the job is {status}: stop or cancel it first"))
             }
+            Command::Run(run) if run.retained && self.retained().is_none() => Some(format!(
+                "no checkpoint has outlived its job: see {}",
+                Retention::KEY
+            )),
             Command::Run(run) => {
                 let named = run.savepoint.as_deref();
                 let missing = named.filter(|name| self.savepoint_called(name).is_none());
                 let missing = missing.map(|name| format!("there is no savepoint `{name}`"));
-                let unmapped = run.new_uid.as_deref().filter(|_| named.is_some());
+                let begins = named.is_some() || run.retained;
+                let unmapped = run.new_uid.as_deref().filter(|_| begins);
                 let unmapped = unmapped.filter(|_| !run.allow_non_restored_state);
                 missing
                     .or_else(|| self.parallelism_of(run).and_then(Result::err))
@@ -129,6 +136,11 @@ impl JobManager {
         self.savepoints.iter().rev().find(|it| it.name == name)
     }
 
+    /// The newest checkpoint that outlived its job.
+    fn retained(&self) -> Option<&Savepoint> {
+        self.savepoints.iter().rev().find(|it| it.done.retained)
+    }
+
     /// What the savepoint under way will be called.
     fn call(&mut self, id: Option<i64>, name: Option<String>) {
         if let Some(id) = id
@@ -173,7 +185,10 @@ impl JobManager {
     /// Submits the job again, from a savepoint or from nothing.
     fn run(&mut self, run: &Run, cx: &mut StreamCx<'_>) {
         let from = run.savepoint.as_deref();
-        let from = from.and_then(|name| self.savepoint_called(name));
+        let from = match run.retained {
+            true => self.retained(),
+            false => from.and_then(|name| self.savepoint_called(name)),
+        };
         let mut from = from.map(|it| it.done.clone());
         let forgotten = run.new_uid.as_deref();
         let forgotten = forgotten.and_then(|name| self.operator_called(name));

@@ -251,12 +251,14 @@ impl JobManager {
             let latest = self.coordinator.latest().map(|it| it.id);
             let finished = restore.iter().any(|it| Some(it.checkpoint) != latest);
             let forgotten = self.coordinator.latest().map(|it| it.forgotten.clone());
+            let unshared = self.coordinator.latest().is_some_and(|it| it.retained);
             let deployments = of_node.entry(node).or_default();
             deployments.push(Deployment {
                 task: *task,
                 restore,
                 finished,
                 forgotten: forgotten.unwrap_or_default(),
+                unshared,
                 schemas: self.schemas.clone(),
             });
             self.executions.insert(

@@ -238,6 +238,7 @@ impl JobManager {
                     tasks,
                     barrier,
                     stop: taken == Taken::SynchronousSavepoint,
+                    drain: self.rescaling.as_ref().is_some_and(|it| it.is_draining()),
                 },
             );
         }

@@ -7,6 +7,7 @@ use crate::scenario::{
     Arg, ArgKind, Args, Problem, Reader, TimelineEntry, Verb, needed, optional, units,
 };
 use crate::stream::command::{Command, Edit, Run};
+use crate::stream::config::Retention;
 use crate::stream::node::Order;
 use crate::stream::rules::key_group::KeyGroups;
 use crate::stream::rules::serializer::StateSchema;
@@ -69,7 +70,15 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         name: "stop-with-savepoint",
         doc: "The job takes a savepoint, commits what belongs to it, and ends FINISHED (flink stop).",
-        args: &[MANAGER, CALLED],
+        args: &[
+            MANAGER,
+            CALLED,
+            optional(
+                "drain",
+                ArgKind::Flag,
+                "Its input is taken to have ended: open windows and timers fire before the savepoint (--drain).",
+            ),
+        ],
         undo: false,
     },
     Verb {
@@ -87,6 +96,11 @@ pub(super) const VERBS: &[Verb] = &[
                 "savepoint",
                 ArgKind::Text,
                 "The savepoint that it begins from; left out: it begins from nothing.",
+            ),
+            optional(
+                "retained",
+                ArgKind::Flag,
+                "It begins from the newest checkpoint that outlived its job.",
             ),
             optional(
                 "operator",
@@ -195,6 +209,7 @@ pub(super) fn read(
         })),
         "stop-with-savepoint" => Some(said(&Command::Stop {
             name: called(args, reader),
+            drain: args.flag("drain").unwrap_or(false),
         })),
         "cancel-job" => Some(said(&Command::Cancel)),
         "edit-savepoint" => edit(spec, args, reader),
@@ -209,12 +224,26 @@ pub(super) fn read(
                 state_of,
                 state,
                 savepoint: called(args, reader),
+                retained: args.flag("retained").unwrap_or(false),
                 operator,
                 parallelism,
                 new_uid: operator_named("new-uid", spec, args, reader),
                 allow_non_restored_state: args.flag("allow-non-restored-state").unwrap_or(false),
             };
-            if run.new_uid.is_some() && run.savepoint.is_none() {
+            if run.retained && run.savepoint.is_some() {
+                let message = "a job begins from `savepoint` or from what is `retained`";
+                args.report("retained", Problem::new("contradiction", message), reader);
+            }
+            if run.retained && spec.config.retention == Retention::Nothing {
+                let message = format!(
+                    "no checkpoint outlives its job: {} is not set",
+                    Retention::KEY
+                );
+                let expected = "RETAIN_ON_CANCELLATION or DELETE_ON_CANCELLATION there";
+                let problem = Problem::new("contradiction", message).expected(expected);
+                args.report("retained", problem, reader);
+            }
+            if run.new_uid.is_some() && run.savepoint.is_none() && !run.retained {
                 let message = "`new-uid` means nothing without `savepoint`";
                 args.report("new-uid", Problem::new("contradiction", message), reader);
             }
@@ -332,7 +361,7 @@ pub(super) fn check(timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
         said.extend(commands.map(|it| (&entry.span, it)));
     }
     let named = said.iter().filter_map(|(_, it)| match it {
-        Command::Savepoint { name } | Command::Stop { name } => name.as_deref(),
+        Command::Savepoint { name } | Command::Stop { name, .. } => name.as_deref(),
         Command::Edit(edit) => Some(edit.into.as_str()),
         _ => None,
     });
@@ -350,6 +379,7 @@ pub(super) fn check(timeline: &[TimelineEntry], reader: &mut Reader<'_>) {
         };
         // Those that were not named have one too.
         let number = name.strip_prefix("savepoint-");
+        let number = number.or_else(|| name.strip_prefix("chk-"));
         let unnamed = number.is_some_and(|it| it.parse::<u32>().is_ok());
         if !unnamed && !taken.contains(name.as_str()) {
             let message = format!("no savepoint is called `{}`", units::shorten(name));
@@ -427,7 +457,11 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
         }
         Order::Command(text) => match Command::read(text) {
             Some(Command::Savepoint { name }) => ("trigger-savepoint", savepoint(&name)),
-            Some(Command::Stop { name }) => ("stop-with-savepoint", savepoint(&name)),
+            Some(Command::Stop { name, drain }) => {
+                let mut args = savepoint(&name);
+                args.extend(drain.then(|| ("drain", true.to_string())));
+                ("stop-with-savepoint", args)
+            }
             // What is no command is refused, and never done.
             Some(Command::Cancel) | None => ("cancel-job", Vec::new()),
             Some(Command::Edit(edit)) => {
@@ -453,6 +487,7 @@ pub(super) fn write(order: &Order) -> (&'static str, Vec<(&'static str, String)>
                 args.extend(parallelism.map(|it| ("parallelism", it.to_string())));
                 let new_uid = run.new_uid.iter();
                 args.extend(new_uid.map(|it| ("new-uid", units::quote(it))));
+                args.extend(run.retained.then(|| ("retained", true.to_string())));
                 let allow = run.allow_non_restored_state.then(|| true.to_string());
                 args.extend(allow.map(|it| ("allow-non-restored-state", it)));
                 let state_of = run.state_of.iter();

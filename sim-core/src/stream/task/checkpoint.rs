@@ -45,6 +45,21 @@ struct Pending {
     taken_ms: i64,
     /// It is being written here.
     writing: Option<Handle>,
+    /// The stream was ended for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drained: bool,
+}
+
+/// An order to begin a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Injection {
+    /// The barrier.
+    pub barrier: Barrier,
+    /// It is the savepoint that the job stops with: nothing is read after it.
+    pub stop: bool,
+    /// The stream ends before it (`StopMode.DRAIN`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
 }
 
 /// The checkpoints of a task.
@@ -121,7 +136,7 @@ impl Task {
     /// What the task fails with.
     pub fn trigger(
         &mut self,
-        order: (Barrier, bool),
+        order: Injection,
         job: &Job,
         at: Moment,
         io: &mut Io,
@@ -136,14 +151,24 @@ impl Task {
     /// Begins the checkpoint that the JobManager ordered.
     pub(super) fn triggered(
         &mut self,
-        (barrier, stop): (Barrier, bool),
+        Injection {
+            barrier,
+            stop,
+            drain,
+        }: Injection,
         job: &Job,
         at: Moment,
         io: &mut Io,
     ) -> Result<(), TaskFailure> {
+        if drain && self.is_source() && !self.drained {
+            self.end_of_data(job, at, io)?;
+        }
         let start_delay_ms = at.wall_ms.saturating_sub(barrier.created_ms).max(0);
         self.stopped_at = stop.then_some(barrier.checkpoint);
         self.begin((barrier, start_delay_ms), true, at, io);
+        if let Some(pending) = self.checkpoints.pending.get_mut(&barrier.checkpoint) {
+            pending.drained = drain;
+        }
         self.barriers(job, at, io)
     }
 
@@ -240,6 +265,7 @@ impl Task {
                 whole: !barrier.is_unaligned() || injected || self.input.has_ended(),
                 taken_ms: at.wall_ms,
                 writing: None,
+                drained: false,
             },
         );
         self.checkpoints.flushing = Some(id);
@@ -282,6 +308,7 @@ impl Task {
                     operators,
                     files: Arc::clone(&pending.files),
                     schemas: self.schemas.clone(),
+                    drained: pending.drained,
                     ..TaskSnapshot::default()
                 });
             }

@@ -23,14 +23,14 @@ use super::element::{Buffer, Element, Record};
 use super::job::Job;
 use super::note::{Note, Rule};
 use super::protocol::{Attempt, ChannelId, Packet, StoreAnswer, TaskFailure, TaskId};
+use super::rules::barrier::Action;
 use super::rules::barrier::channel::Item;
-use super::rules::barrier::{Action, Barrier};
 use super::rules::watermark_combine::CombinedWatermark;
 use super::snapshot::{Schemas, TaskSnapshot};
 use super::source::Tick;
 use crate::kernel::{MILLISECOND, Nanos};
 use chain::{Chain, Effects};
-pub use checkpoint::Checkpoints;
+pub use checkpoint::{Checkpoints, Injection};
 use input::Input;
 use output::{Output, Sending};
 use serde::Serialize;
@@ -94,7 +94,7 @@ pub struct Task {
     arrives_at: Option<Nanos>,
     /// Orders of the JobManager that wait until the record in hand has been sent.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
-    mails: VecDeque<(Barrier, bool)>,
+    mails: VecDeque<Injection>,
     /// The savepoint that it stopped with: it reads nothing more.
     stopped_at: Option<i64>,
     /// That savepoint is complete: it does nothing more but wait for its stores.
@@ -104,6 +104,9 @@ pub struct Task {
     counted: u64,
     /// It has read all there is.
     drained: bool,
+    /// The job that it goes on from was drained: there is nothing more for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    was_drained: bool,
     /// It has ended its output.
     ended: bool,
     doing: Doing,
@@ -193,6 +196,7 @@ impl Task {
             stopping: false,
             counted: 0,
             drained: false,
+            was_drained: restored.iter().any(|it| it.drained),
             ended: false,
             doing: Doing::Idle,
             since: at.now,

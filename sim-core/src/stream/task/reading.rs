@@ -105,6 +105,10 @@ impl Task {
         if self.drained || self.stopped_at.is_some() {
             return Ok(false);
         }
+        if self.was_drained {
+            self.end_of_data(job, at, io)?;
+            return Ok(true);
+        }
         let Some(source) = self.chain.source() else {
             return Ok(false);
         };
@@ -141,15 +145,26 @@ impl Task {
             }
             Polled::Paused => Ok(false),
             Polled::Ended => {
-                self.drained = true;
-                self.chain.finish();
-                let mut io = (job, &mut self.output, &mut io.effects);
-                self.chain.watermark(0, FINAL_WATERMARK, &mut io)?;
-                self.output.flush();
-                self.charge(at.now);
+                self.end_of_data(job, at, io)?;
                 Ok(true)
             }
         }
+    }
+
+    /// The source has read all there is, or all that it shall (`StreamTask.endData`).
+    pub(super) fn end_of_data(
+        &mut self,
+        job: &Job,
+        at: Moment,
+        io: &mut Io,
+    ) -> Result<(), TaskFailure> {
+        self.drained = true;
+        self.chain.finish();
+        let mut io = (job, &mut self.output, &mut io.effects);
+        self.chain.watermark(0, FINAL_WATERMARK, &mut io)?;
+        self.output.flush();
+        self.charge(at.now);
+        Ok(())
     }
 
     pub(super) fn poll_gate(

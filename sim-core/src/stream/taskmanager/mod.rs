@@ -23,7 +23,7 @@ use super::protocol::{Attempt, ChannelId, Decline, Packet, TaskFailure, TaskId};
 use super::rules::external_sort::Spilled;
 use super::snapshot::{Handle, Schemas, TaskSnapshot};
 use super::task::chain::{ChainLink, Link};
-use super::task::{Io, Moment, Spent, Task};
+use super::task::{Injection, Io, Moment, Spent, Task};
 use crate::kafka::ids::AddressBook;
 use crate::kernel::{Input, Loss, MILLISECOND, Nanos, NodeId, TimerId};
 use begins::Begins;
@@ -72,6 +72,8 @@ struct Opening {
     finished: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     forgotten: Vec<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unshared: bool,
     #[serde(skip_serializing_if = "Schemas::is_empty")]
     schemas: Schemas,
     read: Vec<(Handle, Arc<TaskSnapshot>)>,
@@ -460,6 +462,7 @@ impl TaskManager {
                 tasks,
                 barrier,
                 stop,
+                drain,
             } => {
                 for id in tasks {
                     let job = Arc::clone(&self.job);
@@ -476,7 +479,12 @@ impl TaskManager {
                         );
                         continue;
                     };
-                    let done = task.trigger((barrier, stop), &job, at, io);
+                    let order = Injection {
+                        barrier,
+                        stop,
+                        drain,
+                    };
+                    let done = task.trigger(order, &job, at, io);
                     self.carry((id, attempt), io, dirty, cx);
                     if let Err(failure) = done {
                         self.fail(id, failure, cx);

@@ -46,6 +46,7 @@ impl TaskManager {
             restore,
             finished,
             forgotten,
+            unshared,
             schemas,
         } = deployment;
         self.reported.remove(&task);
@@ -57,6 +58,7 @@ impl TaskManager {
             restore,
             finished,
             forgotten,
+            unshared,
             schemas: schemas::of_task(&self.job, task, &schemas),
             read: Vec::new(),
             begins: self.begins(task),
@@ -179,6 +181,7 @@ impl TaskManager {
             .into_iter()
             .map(|(_, state)| state);
         let states = states.map(|it| TaskSnapshot::without(it, &opening.forgotten));
+        let states = states.map(|it| TaskSnapshot::unshared(it, opening.unshared));
         let states: Vec<Arc<TaskSnapshot>> = match opening.finished {
             true => states.map(TaskSnapshot::at_rest).collect(),
             false => states.collect(),

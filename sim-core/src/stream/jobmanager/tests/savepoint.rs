@@ -33,7 +33,10 @@ fn take(name: Option<&str>) -> Order {
 }
 
 fn stop(name: &str) -> Order {
-    say(Command::Stop { name: named(name) })
+    say(Command::Stop {
+        name: named(name),
+        drain: false,
+    })
 }
 
 fn run(savepoint: Option<&str>, parallelism: Option<u32>) -> Order {

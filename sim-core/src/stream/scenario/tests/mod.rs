@@ -268,11 +268,18 @@ fn orders_read_back() {
             }),
             "trigger-savepoint",
         ),
-        (said(Command::Stop { name: None }), "stop-with-savepoint"),
+        (
+            said(Command::Stop {
+                name: None,
+                drain: true,
+            }),
+            "stop-with-savepoint",
+        ),
         (said(Command::Cancel), "cancel-job"),
         (
             said(Command::Run(Run {
                 savepoint: Some("noon".to_owned()),
+                retained: true,
                 operator: Some("count".to_owned()),
                 parallelism: Some(3),
                 new_uid: Some("count".to_owned()),
