@@ -38,7 +38,7 @@ integer_setting!(i64, u32, u64, i32);
 pub struct Ratio(pub u32);
 
 /// A decimal number with at most six places, in millionths.
-fn millionths(text: &str) -> Option<u32> {
+fn millionths(text: &str) -> Option<u64> {
     const DIGITS: usize = 6;
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let digits = |it: &str| it.bytes().all(|b| b.is_ascii_digit());
@@ -47,7 +47,7 @@ fn millionths(text: &str) -> Option<u32> {
     number.filter(|_| fits)
 }
 
-fn show_millionths(number: u32) -> String {
+fn show_millionths(number: u64) -> String {
     let text = format!("{}.{:06}", number / 1_000_000, number % 1_000_000);
     let short = text.trim_end_matches('0');
     match short.ends_with('.') {
@@ -61,11 +61,12 @@ impl SettingValue for Ratio {
     fn parse(text: &str) -> Result<Self, String> {
         let found = millionths(text).filter(|it| *it <= 1_000_000);
         found
+            .and_then(|it| u32::try_from(it).ok())
             .map(Ratio)
             .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
     }
     fn show(&self) -> String {
-        show_millionths(self.0)
+        show_millionths(self.0.into())
     }
 }
 
@@ -78,7 +79,24 @@ impl SettingValue for Factor {
     fn parse(text: &str) -> Result<Self, String> {
         let found = millionths(text).filter(|it| *it > 1_000_000);
         found
+            .and_then(|it| u32::try_from(it).ok())
             .map(Factor)
+            .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
+    }
+    fn show(&self) -> String {
+        show_millionths(self.0.into())
+    }
+}
+
+/// A number from 0 on, in millionths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Amount(pub u64);
+
+impl SettingValue for Amount {
+    const EXPECTED: &'static str = "a number, 0 or more";
+    fn parse(text: &str) -> Result<Self, String> {
+        millionths(text)
+            .map(Amount)
             .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
     }
     fn show(&self) -> String {
@@ -228,6 +246,21 @@ mod tests {
         check("1.5", Some((1_500_000, "1.5")));
         check("10", Some((10_000_000, "10.0")));
         for bad in ["1", "0.5", "-2", "4295", "twice"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn an_amount_is_any_decimal_that_is_not_negative() {
+        let check = |text: &str, expect: Option<(u64, &str)>| {
+            let got = Amount::parse(text).ok().map(|it| (it.0, it.show()));
+            let expect = expect.map(|(ppm, shown)| (ppm, shown.to_owned()));
+            assert_eq!(got, expect, "{text}");
+        };
+        check("0", Some((0, "0.0")));
+        check("0.5", Some((500_000, "0.5")));
+        check("100000", Some((100_000_000_000, "100000.0")));
+        for bad in ["", "-1", "0.0000001", "18446744073710", "much"] {
             check(bad, None);
         }
     }

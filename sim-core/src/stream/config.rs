@@ -6,7 +6,8 @@
 //! machines that Flink has no setting for. Those of a source of a topic follow `KafkaSourceOptions` of
 //! the Kafka connector 4.x.
 
-use crate::settings::{Factor, Ratio, SettingValue};
+use super::rules::autoscaler::Alignment;
+use crate::settings::{Amount, Factor, Ratio, SettingValue};
 use serde::Serialize;
 
 /// A duration as Flink writes it: `10 s`, `200ms`, `1 min`, `2 h`; a bare number is milliseconds.
@@ -81,6 +82,19 @@ impl SettingValue for Option<Bytes> {
 
     fn parse(text: &str) -> Result<Self, String> {
         Bytes::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "none".to_owned(), |it| it.show())
+    }
+}
+
+/// A share that is given or not.
+impl SettingValue for Option<Ratio> {
+    const EXPECTED: &'static str = Ratio::EXPECTED;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ratio::parse(text).map(Some)
     }
 
     fn show(&self) -> String {
@@ -224,6 +238,11 @@ crate::word_setting!(Compression, "NONE, LZ4, ZSTD",
     "LZ4" => Compression::Lz4, "lz4" => Compression::Lz4,
     "ZSTD" => Compression::Zstd, "zstd" => Compression::Zstd);
 
+crate::word_setting!(Alignment, "BALANCED, EVENLY_SPREAD, OFF",
+    "BALANCED" => Alignment::Balanced,
+    "EVENLY_SPREAD" => Alignment::EvenlySpread,
+    "OFF" => Alignment::Off);
+
 crate::settings! {
     /// Settings of a job and its machines.
     pub struct JobConfig {
@@ -304,6 +323,30 @@ crate::settings! {
         #[serde(skip)] "pipeline.generic-types" => generic_types: bool = true, "Whether types that Flink has no serializer for may be written by Kryo.";
         #[serde(skip)] "strandline.serializer" => serializer: Serializer = Serializer::None, "What writes records to channels, and what that costs: none, tuple, row, pojo, avro or generic (Kryo).";
         #[serde(skip)] "strandline.network.compression" => compression: Compression = Compression::None, "How buffers between tasks are compressed: CPU for bytes. Flink compresses those of batch shuffles alone.";
+        #[serde(skip)] "job.autoscaler.enabled" => autoscaler: bool = false, "Whether the job's autoscaler watches it.";
+        #[serde(skip)] "job.autoscaler.scaling.enabled" => autoscaler_scales: bool = true, "Whether it rescales the job, or only says what it would do.";
+        #[serde(skip)] "job.autoscaler.metrics.window" => autoscaler_window: Millis = Millis(900_000), "How long metrics are collected before each decision, and what it looks back on.";
+        #[serde(skip)] "job.autoscaler.stabilization.interval" => autoscaler_stabilization: Millis = Millis(300_000), "For so long after the job began to run metrics do not count, and nothing is decided.";
+        #[serde(skip)] "job.autoscaler.utilization.target" => utilization_target: Ratio = Ratio(700_000), "The share of time in which a subtask is to work.";
+        #[serde(skip)] "job.autoscaler.utilization.max" => utilization_max: Option<Ratio> = None, "Above this share a vertex is scaled up; left out: the target and the boundary.";
+        #[serde(skip)] "job.autoscaler.utilization.min" => utilization_min: Option<Ratio> = None, "Below this share a vertex is scaled down; left out: the target without the boundary.";
+        #[serde(skip)] "job.autoscaler.target.utilization.boundary" => utilization_boundary: Ratio = Ratio(300_000), "How far from the target nothing is done, where `utilization.max` and `utilization.min` do not say.";
+        #[serde(skip)] "job.autoscaler.scale-down.interval" => scale_down_interval: Millis = Millis(3_600_000), "How long a scale-down waits; the most subtasks that were wanted meanwhile are kept. 0: it does not wait.";
+        #[serde(skip)] "job.autoscaler.scale-down.max-factor" => scale_down_factor: Ratio = Ratio(600_000), "The greatest share of subtasks that one scale-down takes.";
+        #[serde(skip)] "job.autoscaler.scale-up.max-factor" => scale_up_factor: Amount = Amount(100_000_000_000), "How many times as many subtasks one scale-up adds at most.";
+        #[serde(skip)] "job.autoscaler.vertex.min-parallelism" => vertex_min: u32 = 1, "The least parallelism that it gives a vertex.";
+        #[serde(skip)] "job.autoscaler.vertex.max-parallelism" => vertex_max: u32 = 200, "The greatest parallelism that it gives a vertex.";
+        #[serde(skip)] "job.autoscaler.catch-up.duration" => catch_up: Millis = Millis(1_800_000), "In which time a source's lag is to be gone after a rescaling; 0: lag does not count.";
+        #[serde(skip)] "job.autoscaler.restart.time" => restart_time: Millis = Millis(300_000), "How long a restart is expected to take: what comes meanwhile is to be caught up with too.";
+        #[serde(skip)] "job.autoscaler.backlog-processing.lag-threshold" => backlog_threshold: Millis = Millis(300_000), "While a source needs longer than this to read what waits, vertices may work all the time, and none is scaled down.";
+        #[serde(skip)] "job.autoscaler.observed-true-processing-rate.lag-threshold" => observed_threshold: Millis = Millis(30_000), "A source with more lag than it reads in this time shows what it can do.";
+        #[serde(skip)] "job.autoscaler.observed-true-processing-rate.switch-threshold" => observed_switch: Ratio = Ratio(150_000), "What it shows counts if its busy time promises so much more.";
+        #[serde(skip)] "job.autoscaler.observed-true-processing-rate.min-observations" => observed_least: u32 = 2, "And if it was seen so often.";
+        #[serde(skip)] "job.autoscaler.scaling.effectiveness.detection.enabled" => ineffective_blocks: bool = false, "Whether a scale-up that brought too little is not followed by another.";
+        #[serde(skip)] "job.autoscaler.scaling.effectiveness.threshold" => effectiveness: Ratio = Ratio(100_000), "Too little is less than this share of what was expected.";
+        #[serde(skip)] "job.autoscaler.scaling.parallelism-alignment.mode" => vertex_alignment: Alignment = Alignment::Balanced, "How parallelism is fitted to key groups or partitions: BALANCED, EVENLY_SPREAD or OFF.";
+        #[serde(skip)] "kubernetes.operator.reconcile.interval" => reconcile_interval: Millis = Millis(60_000), "How often the autoscaler looks at the job.";
+        #[serde(skip)] "strandline.redeploy-time" => redeploy_time: Millis = Millis(10_000), "With an autoscaler: how long the job is down between the savepoint and its new deployment, beside what savepoint and restore take.";
         "strandline.record-bytes" => record_bytes: u32 = 100, "Bytes of a serialized record.";
         "strandline.storage.bytes-per-second" => storage_speed: u64 = 100_000_000, "How fast one TaskManager reads and writes checkpoint storage.";
         "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";

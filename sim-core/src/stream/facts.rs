@@ -7,6 +7,7 @@ use super::node::Machine;
 use super::probe::{JobProbe, MachineProbe, OperatorProbe, Probe, StoreProbe};
 use super::protocol::TaskFailure;
 use super::rules::NO_WATERMARK;
+use super::rules::autoscaler::Rate;
 use super::rules::fault::checkpoint_failures::FailureReason;
 use super::rules::join::RowKind;
 use super::rules::window::aggregate::Value as Said;
@@ -205,6 +206,7 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
             .iter()
             .filter(|it| !it.done.retained)
             .count()),
+        JobProbe::Rescales => it.autoscaler().map_or(Value::None, |it| int(it.rescales())),
         JobProbe::LastFailed => {
             let last = it.failed().last();
             last.map_or(Value::None, |it| Value::Int(it.id))
@@ -324,6 +326,10 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             longest.map_or(Value::None, Value::Time)
         }
         OperatorProbe::Running => int(tasks(world, whom).count()),
+        OperatorProbe::Parallelism
+        | OperatorProbe::TargetRate
+        | OperatorProbe::TrueRate
+        | OperatorProbe::Recommended => scaling(world, whom.0, probe).unwrap_or(Value::None),
         OperatorProbe::Busy => spent(&|it| it.busy),
         OperatorProbe::Backpressured => spent(&|it| it.backpressured),
         OperatorProbe::Blocked => {
@@ -331,6 +337,26 @@ fn of_operator(world: &World<Node>, whom: (u32, Option<u16>), probe: OperatorPro
             int(blocked.sum::<usize>())
         }
     }
+}
+
+/// How many subtasks an operator has, and what the autoscaler says of its vertex.
+fn scaling(world: &World<Node>, operator: u32, probe: OperatorProbe) -> Option<Value> {
+    let manager = job_manager(world)?;
+    let has = manager.parallelism().get(operator as usize).copied()?;
+    if probe == OperatorProbe::Parallelism {
+        return Some(int(has));
+    }
+    let scaler = manager.autoscaler()?;
+    let vertex = manager.job().graph.vertex_of(operator)?;
+    let known = scaler.evaluated(vertex)?;
+    let rate = match probe {
+        OperatorProbe::Recommended => {
+            return Some(int(scaler.recommended(vertex).unwrap_or(has)));
+        }
+        OperatorProbe::TargetRate => Rate::Finite(known.target),
+        _ => known.true_rate,
+    };
+    rate.per_second().map(int)
 }
 
 /// Commits of a source's offsets that succeeded, and that failed.

@@ -42,6 +42,7 @@ mod testing;
 pub mod view;
 mod weight;
 pub mod why;
+mod why_scaled;
 mod wire;
 
 pub use node::{Order, StreamCx, Timer};

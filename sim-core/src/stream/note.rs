@@ -5,10 +5,12 @@ use super::element::{Key, Origin};
 use super::operator::KeyedState;
 use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
+use super::rules::autoscaler::{Decision, Evaluated};
 use super::rules::serializer::{Evolution, StateSchema};
 use super::rules::window::machine::Purge;
 use super::snapshot::Row;
 use crate::kafka;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// What became of a record (the plot of event time and processing time shows one for each).
@@ -77,6 +79,22 @@ pub enum Rule {
     HeapExhausted,
     /// A savepoint was written anew (the State Processor API). After: its id.
     SavepointWritten,
+}
+
+/// Why an autoscaler does not do what it would.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Held {
+    /// It only gives advice.
+    Disabled,
+    /// There are not enough slots.
+    Slots {
+        /// As many would be needed.
+        needed: u32,
+        /// And so many are there.
+        there: u32,
+    },
+    /// The job cannot run so.
+    Refused(String),
 }
 
 /// A report.
@@ -170,6 +188,13 @@ pub enum Note {
         /// What becomes of the state.
         how: Evolution,
     },
+    /// The autoscaler decided that vertices should have other parallelism.
+    Scaled {
+        /// What it changes, and what it knows of those vertices.
+        changes: Vec<(Decision, Evaluated)>,
+        /// Why it is not done, if so.
+        held: Option<Held>,
+    },
     /// Entries of a savepoint were changed (the State Processor API).
     StateEdited {
         /// Whose state.
@@ -202,6 +227,7 @@ impl Note {
                 | Note::TaskEnded { .. }
                 | Note::Evolved { .. }
                 | Note::StateEdited { .. }
+                | Note::Scaled { .. }
         )
     }
 
@@ -214,6 +240,7 @@ impl Note {
             Note::TaskEnded { .. } => "task-ended",
             Note::Evolved { .. } => "state-migration",
             Note::StateEdited { .. } => "state-edited",
+            Note::Scaled { .. } => "autoscaler",
             Note::Judged { .. } | Note::Purged { .. } | Note::Restored { .. } | Note::Kafka(_) => {
                 ""
             }

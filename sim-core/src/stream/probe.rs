@@ -105,6 +105,7 @@ probes! {
         LastFailure = "last-checkpoint-failure": Type::Word(REASON_NAMES), "Why that one failed, by Flink's word.";
         Cause = "failure": Type::Word(CAUSES), "Why the job, or a part of it, failed last; none without a failure.";
         Savepoints = "savepoints": Type::Int, "Savepoints that the user has: those that were asked for and are complete.";
+        Rescales = "rescales": Type::Int, "Times that the job's autoscaler rescaled it; none without one.";
     }
 }
 
@@ -134,6 +135,10 @@ probes! {
         CommitsSucceeded = "commits-succeeded": Type::Int, "Of a source with a `group.id`: commits of its subtasks that succeeded, in this attempt.";
         CommitsFailed = "commits-failed": Type::Int, "The same that failed.";
         GroupLag = "group-lag": Type::Int, "Of a source with a `group.id`: log end minus committed offset, of all partitions that have one together; none before the first commit.";
+        Parallelism = "parallelism": Type::Int, "How many subtasks it has, or will have when the job runs again.";
+        TargetRate = "target-rate": Type::Int, "With an autoscaler: records per second that come to the operator's vertex, or would if sources kept up (TARGET_DATA_RATE); none before two samples.";
+        TrueRate = "true-rate": Type::Int, "With an autoscaler: records per second that the vertex could do (TRUE_PROCESSING_RATE); none before two samples, or if nothing limits it.";
+        Recommended = "recommended-parallelism": Type::Int, "With an autoscaler: the subtasks that it would give the vertex and does not, or those that it has.";
     }
 }
 

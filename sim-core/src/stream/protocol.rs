@@ -12,6 +12,7 @@ use super::rules::barrier::{Alignment, Barrier, Declined};
 use super::rules::fault::transactional_ids::Ownership;
 use super::rules::lsm::registry::Discarded;
 use super::snapshot::{BackendFiles, Handle, Schemas, StateEdit, TaskSnapshot};
+use super::taskmanager::TaskMetrics;
 use crate::kafka;
 use serde::Serialize;
 use std::sync::Arc;
@@ -391,6 +392,18 @@ pub enum Packet {
         attempt: Attempt,
         /// Which subtask.
         task: TaskId,
+    },
+    /// JobManager → TaskManager: what have your tasks measured (`queryMetrics`)?
+    QueryMetrics {
+        /// Number of the question.
+        round: u32,
+    },
+    /// TaskManager → JobManager: the answer.
+    Metrics {
+        /// To which question.
+        round: u32,
+        /// What each task has measured.
+        tasks: Vec<TaskMetrics>,
     },
 }
 

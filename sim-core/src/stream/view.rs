@@ -110,6 +110,10 @@ fn job_manager(it: &JobManager, view: &mut NodeView) {
     if let Some(it) = it.savepoints().last() {
         view.summary.push(fact("last savepoint", it.name.clone()));
     }
+    if let Some(it) = it.autoscaler() {
+        let said = format!("{} · {} rescales", it.phase().name(), it.rescales());
+        view.summary.push(fact("autoscaler", said));
+    }
     if let Some((id, _)) = it.pending().iter().next() {
         view.summary
             .push(fact("checkpoint under way", id.to_string()));

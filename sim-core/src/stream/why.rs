@@ -32,13 +32,19 @@ pub fn job(world: &World<systems::Node>) -> Option<&Arc<Job>> {
 /// A task by the names of its operators and its number among the subtasks, from 1 as Flink shows it.
 #[must_use]
 pub fn task_name(job: &Job, task: TaskId) -> String {
-    let vertex = job.graph.vertices.get(task.vertex as usize);
+    let name = vertex_name(job, usize::from(task.vertex));
+    format!("{name} #{}", u32::from(task.subtask) + 1)
+}
+
+/// A vertex by the names of its operators.
+pub(super) fn vertex_name(job: &Job, vertex: usize) -> String {
+    let vertex = job.graph.vertices.get(vertex);
     let operators = vertex.map_or(&[][..], |it| &it.operators);
     let names = operators
         .iter()
         .filter_map(|it| job.spec.operators.get(*it as usize));
     let names: Vec<&str> = names.map(|it| it.name.as_str()).collect();
-    format!("{} #{}", names.join(" → "), u32::from(task.subtask) + 1)
+    names.join(" → ")
 }
 
 /// A time of the event clock in words.
@@ -321,6 +327,10 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
                 format!("in the savepoint: {}", rows.join(", ")),
             )
         }
+        Note::Scaled { changes, held } => {
+            let at = job.spec.job_manager.clone();
+            (at, super::why_scaled::words(job, changes, held.as_ref()))
+        }
         // It goes out as a note of the other system.
         Note::Kafka(_) => (String::new(), String::new()),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(job, *end)),
@@ -447,7 +457,7 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::HeapExhausted
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
-        Note::Evolved { .. } | Note::StateEdited { .. } => true,
+        Note::Evolved { .. } | Note::StateEdited { .. } | Note::Scaled { .. } => true,
         Note::Fired { .. }
         | Note::Judged { .. }
         | Note::Purged { .. }

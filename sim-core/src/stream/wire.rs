@@ -49,6 +49,8 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "AddSplits",
     "EditState",
     "RequestCheckpoint",
+    "QueryMetrics",
+    "Metrics",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -261,6 +263,8 @@ impl Packet {
             Packet::AckAllUserRecordsProcessed { .. } => "AckAllUserRecordsProcessed",
             Packet::AddSplits { .. } => "AddSplits",
             Packet::RequestCheckpoint { .. } => "RequestCheckpoint",
+            Packet::QueryMetrics { .. } => "QueryMetrics",
+            Packet::Metrics { .. } => "Metrics",
             Packet::WriteState { .. } => "WriteState",
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",
@@ -344,6 +348,7 @@ impl Packet {
             Packet::WriteState { handle, .. } | Packet::StateWritten { handle } => {
                 format!("{label} of checkpoint {}", handle.checkpoint)
             }
+            Packet::Metrics { tasks, .. } => format!("{label} of {} tasks", tasks.len()),
             Packet::ToStore { order, .. } => match order {
                 StoreRequest::Append(rows)
                 | StoreRequest::Upsert(rows)

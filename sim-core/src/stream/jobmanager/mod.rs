@@ -5,13 +5,14 @@
 //! TaskManagers and deploys, [`trigger`] begins checkpoints and [`checkpoints`] ends them,
 //! [`failover`] restarts the job, [`rescale`] stops it with a savepoint and starts it with another
 //! parallelism, [`savepoint`] takes savepoints, ends the job and submits it again, [`alignment`] holds back fast sources, [`enumerator`] finds new
-//! partitions of topics. What is to be done is decided by
+//! partitions of topics, [`autoscaler`] rescales the job by what it measures. What is to be done is decided by
 //! [`super::rules::fault`]; here it is carried out.
 //!
 //! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager,
 //! and the reports with which heartbeats reconcile what is deployed.
 
 mod alignment;
+mod autoscaler;
 mod checkpoints;
 mod coordinator;
 mod edit;
@@ -25,6 +26,7 @@ mod slots;
 mod tests;
 mod trigger;
 
+pub use autoscaler::{Autoscaler, Phase};
 pub use coordinator::{Completed, FailedCheckpoint, Pending};
 pub use failover::Cause;
 pub use savepoint::Savepoint;
@@ -195,6 +197,8 @@ pub enum JobManagerTimer {
     Discovery,
     /// The Kafka client of an enumerator, by its number, looks whether something is due.
     Kafka(u32),
+    /// The autoscaler looks at the job.
+    Autoscale,
 }
 
 /// The JobManager.
@@ -245,6 +249,8 @@ pub struct JobManager {
     /// The enumerators of sources that read topics.
     #[serde(skip_serializing_if = "Discovery::is_quiet")]
     discovery: Discovery,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    autoscaler: Option<Box<Autoscaler>>,
 }
 
 impl JobManager {
@@ -275,6 +281,7 @@ impl JobManager {
             alignment: alignment::group(&job.spec),
             aligned: 0,
             discovery: Discovery::new(&job, None),
+            autoscaler: Autoscaler::of(&job.spec.config),
             job,
         }
     }
@@ -335,6 +342,7 @@ impl JobManager {
             Packet::RequestCheckpoint { attempt, task } if self.runs_in(task, attempt) => {
                 self.user_checkpoint(cx);
             }
+            Packet::Metrics { round, tasks } => self.measured(round, &tasks, cx),
             Packet::Kafka(msg) => self.broker_says(from, *msg, cx),
             _ => {}
         }
@@ -354,6 +362,7 @@ impl JobManager {
             JobManagerTimer::Alignment { attempt } => self.align(attempt, cx),
             JobManagerTimer::Discovery => self.discover(cx),
             JobManagerTimer::Kafka(number) => self.wake_lister(number, cx),
+            JobManagerTimer::Autoscale => self.measure(cx),
         }
     }
 
@@ -392,6 +401,7 @@ impl JobManager {
             + self.coordinator.weight()
             + self.discovery.weight()
             + self.savepoints.iter().map(Savepoint::weight).sum::<usize>()
+            + self.autoscaler.as_ref().map_or(0, |it| it.weight())
     }
 
     /// Why an order cannot be given now, if so.
@@ -419,6 +429,7 @@ impl JobManager {
             JobManagerTimer::Heartbeat,
             cx,
         );
+        self.arm_autoscaler(cx);
         if self.status.is_terminal() {
             return;
         }
@@ -428,6 +439,7 @@ impl JobManager {
 
     fn set_status(&mut self, status: JobStatus, cx: &mut StreamCx<'_>) {
         let before = std::mem::replace(&mut self.status, status);
+        self.autoscaler_hears(status, cx);
         cx.note(Note::rule(
             Rule::JobStatus,
             None,

@@ -34,6 +34,13 @@ pub(super) struct Rescaling {
     /// Its input is taken to have ended (`--drain`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     drains: bool,
+    /// How long it is down before it is deployed anew, ms.
+    #[serde(skip_serializing_if = "is_at_once")]
+    pause_ms: i64,
+}
+
+fn is_at_once(pause_ms: &i64) -> bool {
+    *pause_ms == 0
 }
 
 impl Rescaling {
@@ -45,6 +52,7 @@ impl Rescaling {
             stopping: false,
             ends: false,
             drains: false,
+            pause_ms: 0,
         }
     }
 
@@ -94,20 +102,33 @@ impl JobManager {
                 Some(vertex.ok_or_else(|| format!("there is no operator `{name}`"))?)
             }
         };
-        let mut after = self.parallelism.to_vec();
+        let mut changes: Vec<(u16, u32)> = Vec::new();
         for (number, vertex) in (0_u16..).zip(&graph.vertices) {
             let head = vertex.operators.first().copied().unwrap_or(0);
             let kind = spec.operators.get(head as usize).map(|it| &it.kind);
             let at_end = matches!(kind, Some(OperatorKind::Source(_) | OperatorKind::Sink(_)));
-            let wanted = named.map_or(!at_end, |it| it == number);
-            if !wanted {
-                continue;
+            if named.map_or(!at_end, |it| it == number) {
+                changes.push((number, parallelism));
             }
-            KeyGroups::new(self.max_parallelism(number), parallelism)?;
+        }
+        self.with_vertices(&changes)
+    }
+
+    /// The parallelism of each operator if these vertices get another.
+    ///
+    /// # Errors
+    ///
+    /// Why the job cannot run so.
+    pub(super) fn with_vertices(&self, changes: &[(u16, u32)]) -> Result<Vec<u32>, String> {
+        let (spec, graph) = (&self.job.spec, &self.job.graph);
+        let mut after = self.parallelism.to_vec();
+        for (number, parallelism) in changes {
+            KeyGroups::new(self.max_parallelism(*number), *parallelism)?;
+            let vertex = graph.vertices.get(usize::from(*number));
             // Operators of a chain run in one thread and have one parallelism.
-            for operator in &vertex.operators {
+            for operator in vertex.iter().flat_map(|it| &it.operators) {
                 if let Some(it) = after.get_mut(*operator as usize) {
-                    *it = parallelism;
+                    *it = *parallelism;
                 }
             }
         }
@@ -141,7 +162,7 @@ impl JobManager {
         cx: &mut StreamCx<'_>,
     ) {
         if let Ok(after) = self.rescaled(operator, parallelism) {
-            self.begin_stop(Arc::new(after), false, cx);
+            self.begin_stop(Arc::new(after), 0, cx);
         }
     }
 
@@ -159,16 +180,16 @@ impl JobManager {
         self.stop_as(stop, cx)
     }
 
-    /// Takes the savepoint that the job stops with, to end or to go on with this parallelism; its
-    /// id, unless it could not be triggered.
+    /// Takes the savepoint that the job stops with to go on with this parallelism, so long after it
+    /// has stopped, ms; its id, unless it could not be triggered.
     pub(super) fn begin_stop(
         &mut self,
         parallelism: Arc<Vec<u32>>,
-        ends: bool,
+        pause_ms: i64,
         cx: &mut StreamCx<'_>,
     ) -> Option<i64> {
         let stop = Rescaling {
-            ends,
+            pause_ms,
             ..Rescaling::to(parallelism)
         };
         self.stop_as(stop, cx)
@@ -207,11 +228,11 @@ impl JobManager {
         let Some(stop) = self.rescaling.as_ref().filter(|it| it.stopping) else {
             return false;
         };
-        let mut all = self.executions.values();
+        let (mut all, pause) = (self.executions.values(), stop.pause_ms);
         if all.all(|it| it.state == ExecutionState::Finished) {
             match stop.ends {
                 true => self.finish(cx),
-                false => self.restart_after(0, None, cx),
+                false => self.restart_after(pause, None, cx),
             }
         }
         true

@@ -55,9 +55,12 @@ pub(super) fn of(spec: &JobSpec, duration: Nanos) -> Effort {
     let checkpoints = duration.checked_div(interval).unwrap_or(0);
     let counted = records.checked_div(spec.config.checkpoint_every);
     let checkpoints = checkpoints.saturating_add(counted.unwrap_or(0));
+    let looks = spec.config.reconcile_interval.0.max(1).unsigned_abs() * MILLISECOND;
+    let looks = duration / looks * u64::from(spec.config.autoscaler);
     let events = records
         .saturating_mul(1 + costly)
         .saturating_add(checkpoints.saturating_mul(tasks.saturating_mul(8)))
+        .saturating_add(looks.saturating_mul(2 * spec.task_managers.len() as u64))
         .saturating_add(duration / (10 * MILLISECOND));
     let records = records.saturating_add(more);
     Effort { events, records }

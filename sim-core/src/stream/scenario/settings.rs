@@ -5,7 +5,7 @@
 
 use super::document::RawStream;
 use crate::scenario::{At, Config, Problem, Reader, Settings};
-use crate::settings::{KeySpec, SettingError, SettingValue};
+use crate::settings::{KeySpec, Ratio, SettingError, SettingValue};
 use crate::stream::config::{
     CheckpointingMode, JobConfig, KafkaSourceConfig, Millis, RestartType, Serializer, StateBackend,
 };
@@ -45,6 +45,13 @@ const AT_LEAST: &[(&str, i128)] = &[
     ),
     ("taskmanager.runtime.max-fan", 2),
     ("strandline.spill.bytes-per-second", 1),
+    ("job.autoscaler.vertex.min-parallelism", 1),
+    ("job.autoscaler.vertex.max-parallelism", 1),
+    (
+        "job.autoscaler.observed-true-processing-rate.min-observations",
+        1,
+    ),
+    ("kubernetes.operator.reconcile.interval", 100),
     ("strandline.record-bytes", 1),
     ("strandline.storage.bytes-per-second", 1),
 ];
@@ -145,6 +152,7 @@ fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'
         );
     }
     debloating(config, &mut say);
+    scaling(config, &mut say);
     memory(config, &mut say);
     if c.heartbeat_timeout < c.heartbeat_interval {
         let message = "The heartbeat timeout should be larger or equal than the heartbeat interval";
@@ -234,6 +242,69 @@ fn memory(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)) {
                 );
             }
         }
+    }
+}
+
+/// Samples of metrics that an autoscaler keeps at most.
+const SAMPLES: i64 = 1_000;
+
+/// Settings of an autoscaler (`AutoscalerValidator`), and what its window holds.
+fn scaling(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)) {
+    const FAMILY: &str = "job.autoscaler.";
+    const ENABLED: &str = "job.autoscaler.enabled";
+    const WINDOW: &str = "job.autoscaler.metrics.window";
+    const INTERVAL: &str = "kubernetes.operator.reconcile.interval";
+    const REDEPLOY: &str = "strandline.redeploy-time";
+    let c = &config.value;
+    if !c.autoscaler {
+        let mut own = JobConfig::KEYS.iter().map(|it| it.key);
+        let ours = |it: &&str| {
+            it.starts_with(FAMILY) && *it != ENABLED || [INTERVAL, REDEPLOY].contains(it)
+        };
+        if let Some(key) = own.find(|it| ours(it) && config.place(it).is_some()) {
+            let message = format!("`{key}` is for the autoscaler, which is not enabled");
+            let problem = Problem::new("contradiction", message).warning();
+            say(&[key], problem.help(format!("set `{ENABLED}`")));
+        }
+        return;
+    }
+    let target = c.utilization_target;
+    let mut range = |key: &str, given: Option<Ratio>, (least, most): (Ratio, Ratio)| {
+        if given.is_some_and(|it| it.0 < least.0 || it.0 > most.0) {
+            let (least, most) = (least.show(), most.show());
+            let message = format!(
+                "The AutoScalerOption {key} is invalid, it should be a value within the range \
+                 [{least}, {most}]"
+            );
+            say(&[key], Problem::new("contradiction", message));
+        }
+    };
+    let (most, least) = (c.utilization_max, c.utilization_min);
+    range(
+        "job.autoscaler.utilization.max",
+        most,
+        (target, Ratio(1_000_000)),
+    );
+    range("job.autoscaler.utilization.min", least, (Ratio(0), target));
+    let interval = c.reconcile_interval.0.max(1);
+    if c.autoscaler_window.0 < interval {
+        let message = "the window is shorter than the interval at which metrics are collected, and \
+                       rates need two samples: nothing is ever decided";
+        say(
+            &[WINDOW, INTERVAL],
+            Problem::new("contradiction", message).warning(),
+        );
+    }
+    let kept = c
+        .autoscaler_window
+        .0
+        .saturating_add(c.autoscaler_stabilization.0)
+        / interval;
+    if kept > SAMPLES {
+        let message = format!("an autoscaler would keep {kept} samples, and {SAMPLES} are allowed");
+        let problem = Problem::new("contradiction", message);
+        let help = format!("a longer `{INTERVAL}`, or a shorter `{WINDOW}`");
+        say(&[INTERVAL, WINDOW], problem.help(help));
     }
 }
 

@@ -11,10 +11,12 @@ mod begins;
 mod carry;
 mod clients;
 mod memory;
+mod metrics;
 mod schemas;
 mod traffic;
 
 pub use memory::{Memory, Used};
+pub use metrics::TaskMetrics;
 
 use super::clients::Clients;
 use super::job::Job;
@@ -507,6 +509,7 @@ impl TaskManager {
                     dirty.insert(id);
                 }
             }
+            Packet::QueryMetrics { round } => self.tell_metrics(from, round, cx),
             _ => self.task_message(msg, io, dirty, cx),
         }
     }

@@ -16,7 +16,7 @@ pub mod scale;
 mod tests;
 
 pub use evaluate::{Evaluated, evaluate, observed};
-pub use scale::{Bounds, Decision, Delayed, Past, decide};
+pub use scale::{Decision, Memory, decide, done};
 
 use serde::Serialize;
 

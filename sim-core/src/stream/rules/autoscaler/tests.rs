@@ -1,7 +1,6 @@
 //! Rates, ratios, bounds and decisions worked out by hand, those of `ScalingMetricEvaluatorTest`,
 //! `JobVertexScalerTest` and `AlignmentModeTest` among them, and that decisions alone do not oscillate.
 
-use super::scale::{Memory, done};
 use super::*;
 use proptest::prelude::*;
 

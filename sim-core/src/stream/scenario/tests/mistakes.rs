@@ -174,6 +174,13 @@ fn in_settings() {
     const DEBLOAT: &str = "\"taskmanager.network.memory.buffer-debloat.enabled\" = true";
     with(&format!("{DEBLOAT}, \"taskmanager.memory.min-segment-size\" = 50_000"), "contradiction", "50_000", "larger than the largest");
     with("\"taskmanager.network.memory.buffer-debloat.target\" = \"2 s\"", "contradiction", "\"2 s\"", "which is not enabled");
+    const SCALES: &str = "\"job.autoscaler.enabled\" = true, \"job.autoscaler";
+    with(&format!("{SCALES}.utilization.max\" = 0.6"), "contradiction", "0.6", "within the range [0.7, 1.0]");
+    with(&format!("{SCALES}.utilization.min\" = 0.8"), "contradiction", "0.8", "within the range [0.0, 0.7]");
+    with(&format!("{SCALES}.metrics.window\" = \"50 s\""), "contradiction", "\"50 s\"", "nothing is ever decided");
+    with(&format!("{SCALES}.metrics.window\" = \"2 d\""), "contradiction", "\"2 d\"", "2885 samples, and 1000 are allowed");
+    with("\"job.autoscaler.metrics.window\" = \"50 s\"", "contradiction", "\"50 s\"", "which is not enabled");
+    with("\"strandline.redeploy-time\" = \"50 s\"", "contradiction", "\"50 s\"", "which is not enabled");
     with("\"restart-strategy.fixed-delay.attempts\" = 3", "contradiction", "3", "another `restart-strategy.type`");
     with("\"restart-strategy.exponential-delay.max-backoff\" = 5", "contradiction", "5", "must not be smaller than the initial backoff");
     check(CONFIG, "\"execution.checkpointing.interval\" = 5", "bad-value", "5", "larger than or equal to 10 ms");
