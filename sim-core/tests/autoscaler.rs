@@ -153,6 +153,57 @@ fn parallelism_of_keyed_state_is_fitted_to_its_key_groups() {
     check("EVENLY_SPREAD", "6");
 }
 
+/// A source of a topic is scaled as any vertex, and fitted to its partitions. Its lag is what its
+/// consumer knew at its last fetch, as in Kafka, so that less seems to come than does.
+#[test]
+fn a_source_of_a_topic_is_fitted_to_its_partitions() {
+    const TOPIC: &str = r#"strandline = 1
+title = "A topic that is too fast for one reader"
+duration = "100s"
+
+[kafka]
+brokers = 1
+
+[[kafka.topic]]
+name = "clicks"
+partitions = 6
+replication-factor = 1
+
+[[kafka.producer]]
+name = "shop"
+topic = "clicks"
+load = { kind = "constant", rate = 120, keys = { kind = "cycle", count = 60 }, start = "2s" }
+
+[stream]
+task-managers = 6
+
+[stream.config]
+"execution.checkpointing.interval" = "10 s"
+"strandline.redeploy-time" = "5 s"
+"job.autoscaler.enabled" = true
+"kubernetes.operator.reconcile.interval" = "5 s"
+"job.autoscaler.metrics.window" = "20 s"
+"job.autoscaler.stabilization.interval" = "10 s"
+
+[[stream.source]]
+name = "reads"
+kafka = "clicks"
+cost = "20ms"
+
+[[stream.process]]
+name = "count"
+input = "reads"
+function = "count"
+
+[[stream.sink]]
+name = "out"
+input = "count"
+"#;
+    let fitted = "job.rescales == 1 and reads.parallelism == 3 and count.parallelism == 1";
+    let reads = "reads.target-rate >= 110 and reads.true-rate >= 120 and ledger.lost == 0";
+    told("topic", TOPIC, &[], &[fitted, reads]);
+}
+
 /// Rescaled several times among crashes and cut links, what is delivered is what it should be.
 #[test]
 fn exactly_once_holds_while_it_scales_whatever_fails() {
