@@ -243,6 +243,17 @@ crate::word_setting!(Alignment, "BALANCED, EVENLY_SPREAD, OFF",
     "EVENLY_SPREAD" => Alignment::EvenlySpread,
     "OFF" => Alignment::Off);
 
+/// `strandline.checkpointing.coordination`: who says when a task takes its snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Coordination {
+    /// The JobManager, and barriers that pass through the whole job.
+    Barriers,
+    /// Each task for itself.
+    None,
+}
+crate::word_setting!(Coordination, "barriers, none",
+    "barriers" => Coordination::Barriers, "none" => Coordination::None);
+
 crate::settings! {
     /// Settings of a job and its machines.
     pub struct JobConfig {
@@ -352,6 +363,7 @@ crate::settings! {
         "strandline.rocksdb.access-ns" => rocksdb_access_ns: u64 = 1_000, "With rocksdb: what a record costs the thread for each place that its key is looked for in, and for the write, ns.";
         "strandline.heap.copy-ns" => heap_copy_ns: u64 = 0, "With hashmap: what a snapshot costs the thread for each entry, ns.";
         #[serde(skip)] "strandline.checkpointing.every-records" => checkpoint_every: u64 = 0, "A source's subtask that has read so many records since the last checkpoint asks for one; 0: never. Flink has no such trigger.";
+        #[serde(skip)] "strandline.checkpointing.coordination" => coordination: Coordination = Coordination::Barriers, "barriers: checkpoints of the whole job, as Flink takes them; none: each task takes snapshots each interval for itself, and a failure goes back to their recovery line. Flink has no such mode.";
         "strandline.sink.cost-us" => store_cost_us: u64 = 0, "What a row costs the store outside, µs.";
     }
 }
@@ -385,6 +397,12 @@ impl JobConfig {
     #[must_use]
     pub fn takes_checkpoints(&self) -> bool {
         self.checkpoint_interval.0 > 0 || self.checkpoint_every > 0
+    }
+
+    /// Whether tasks take snapshots each for itself.
+    #[must_use]
+    pub fn is_uncoordinated(&self) -> bool {
+        self.coordination == Coordination::None
     }
 
     /// Whether TaskManagers keep copies of the states that they upload.

@@ -2,7 +2,7 @@
 
 use super::clients::{TopicRows, rows_of};
 use super::expected;
-use super::jobmanager::{Cause, Completed, JobManager};
+use super::jobmanager::{Cause, Completed, JobManager, RecoveryLine};
 use super::node::Machine;
 use super::probe::{JobProbe, MachineProbe, OperatorProbe, Probe, StoreProbe};
 use super::protocol::TaskFailure;
@@ -207,6 +207,11 @@ fn of_job(world: &World<Node>, it: &JobManager, probe: JobProbe) -> Value {
             .filter(|it| !it.done.retained)
             .count()),
         JobProbe::Rescales => it.autoscaler().map_or(Value::None, |it| int(it.rescales())),
+        JobProbe::SnapshotsTaken => int(it.own_snapshots().unwrap_or_default().0),
+        JobProbe::SnapshotsUseless => int(it.own_snapshots().unwrap_or_default().1),
+        JobProbe::LineStarts => line(it, |it| int(it.starts)),
+        JobProbe::LineReach => line(it, |it| Value::Time(it.reach)),
+        JobProbe::LineSteps => line(it, |it| int(it.steps)),
         JobProbe::LastFailed => {
             let last = it.failed().last();
             last.map_or(Value::None, |it| Value::Int(it.id))
@@ -245,6 +250,11 @@ pub fn reason(world: &World<Node>, probe: &Probe) -> Option<String> {
 fn failed_for(it: &JobManager, such: fn(FailureReason) -> bool) -> Value {
     let each = it.failed_for().iter().filter(|it| such(*it.0));
     int(each.map(|it| it.1).sum::<u64>())
+}
+
+/// Of the last recovery line.
+fn line(it: &JobManager, of: fn(&RecoveryLine) -> Value) -> Value {
+    it.recovery_line().map_or(Value::None, of)
 }
 
 /// Of the newest completed checkpoint.

@@ -2,6 +2,7 @@
 //! transcript, the timeline and the event-time plot are made from them.
 
 use super::element::{Key, Origin};
+use super::jobmanager::RecoveryLine;
 use super::operator::KeyedState;
 use super::protocol::{TaskEnd, TaskId};
 use super::rules::assigner::Window;
@@ -79,6 +80,9 @@ pub enum Rule {
     HeapExhausted,
     /// A savepoint was written anew (the State Processor API). After: its id.
     SavepointWritten,
+    /// A snapshot that a task took for itself is in the storage. Before: how many there are now of
+    /// all tasks. After: its number.
+    SnapshotStored,
 }
 
 /// Why an autoscaler does not do what it would.
@@ -195,6 +199,8 @@ pub enum Note {
         /// Why it is not done, if so.
         held: Option<Held>,
     },
+    /// Tasks go back to the snapshots of a recovery line.
+    RecoveryLine(Box<RecoveryLine>),
     /// Entries of a savepoint were changed (the State Processor API).
     StateEdited {
         /// Whose state.
@@ -228,6 +234,7 @@ impl Note {
                 | Note::Evolved { .. }
                 | Note::StateEdited { .. }
                 | Note::Scaled { .. }
+                | Note::RecoveryLine(_)
         )
     }
 
@@ -241,6 +248,7 @@ impl Note {
             Note::Evolved { .. } => "state-migration",
             Note::StateEdited { .. } => "state-edited",
             Note::Scaled { .. } => "autoscaler",
+            Note::RecoveryLine(_) => "recovery-line",
             Note::Judged { .. } | Note::Purged { .. } | Note::Restored { .. } | Note::Kafka(_) => {
                 ""
             }

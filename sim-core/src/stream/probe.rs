@@ -104,6 +104,11 @@ probes! {
         GroupsByModulo = "key-groups-moved-by-modulo": Type::Int, "How many that would have been if groups were dealt round by modulo, which Flink does not do.";
         LastFailure = "last-checkpoint-failure": Type::Word(REASON_NAMES), "Why that one failed, by Flink's word.";
         Cause = "failure": Type::Word(CAUSES), "Why the job, or a part of it, failed last; none without a failure.";
+        SnapshotsTaken = "snapshots-taken": Type::Int, "Without coordination: snapshots that tasks took for themselves and wrote, so far; else 0.";
+        SnapshotsUseless = "snapshots-useless": Type::Int, "Of these, the ones that recovery lines have made useless.";
+        LineStarts = "line-tasks-at-start": Type::Int, "Without coordination: tasks that the last recovery line sent back to their start; none before the first.";
+        LineReach = "line-reach": Type::Time, "How far back the oldest part of that line lay.";
+        LineSteps = "line-steps": Type::Int, "Steps back, each of one task, that led to that line.";
         Savepoints = "savepoints": Type::Int, "Savepoints that the user has: those that were asked for and are complete.";
         Rescales = "rescales": Type::Int, "Times that the job's autoscaler rescaled it; none without one.";
     }

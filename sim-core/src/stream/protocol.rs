@@ -11,9 +11,10 @@ use super::rules::barrier::channel::Item;
 use super::rules::barrier::{Alignment, Barrier, Declined};
 use super::rules::fault::transactional_ids::Ownership;
 use super::rules::lsm::registry::Discarded;
-use super::snapshot::{BackendFiles, Handle, Schemas, StateEdit, TaskSnapshot};
+use super::snapshot::{BackendFiles, Counts, Handle, Schemas, StateEdit, TaskSnapshot};
 use super::taskmanager::TaskMetrics;
 use crate::kafka;
+use crate::kernel::Nanos;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -404,6 +405,19 @@ pub enum Packet {
         round: u32,
         /// What each task has measured.
         tasks: Vec<TaskMetrics>,
+    },
+    /// TaskManager → JobManager: a snapshot that a task took for itself is in the storage.
+    AcknowledgeSnapshot {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Which subtask.
+        task: TaskId,
+        /// Where it lies.
+        handle: Handle,
+        /// When it was taken, ns.
+        taken: Nanos,
+        /// What the task had sent and received by then in its attempt.
+        counts: Arc<Counts>,
     },
 }
 

@@ -18,8 +18,8 @@ use crate::kernel::{Digest, World};
 use crate::systems;
 use std::collections::BTreeMap;
 
-/// Checkpoints that are remembered: a job keeps few.
-const REMEMBERED: usize = 64;
+/// Checkpoints that are remembered: a job keeps few, its tasks' own snapshots aside.
+const REMEMBERED: usize = 512;
 
 /// The digest of each key group of each operator.
 type Groups = BTreeMap<(u32, u32), u64>;
@@ -65,7 +65,7 @@ impl RestoreCheck {
         };
         match note {
             Note::Rule {
-                rule: Rule::CheckpointCompleted | Rule::SavepointWritten,
+                rule: Rule::CheckpointCompleted | Rule::SavepointWritten | Rule::SnapshotStored,
                 after,
                 ..
             } => {
@@ -97,13 +97,13 @@ impl RestoreCheck {
             Machine::Storage(it) => Some(it),
             _ => None,
         });
-        let (Some(done), Some(storage)) = (done, storage) else {
+        let own = manager.and_then(|it| it.own_snapshot(checkpoint));
+        let of_job = done.into_iter().flat_map(|it| it.handles.values().copied());
+        let handles = of_job.chain(own);
+        let Some(storage) = storage else {
             return;
         };
-        let states = done
-            .handles
-            .values()
-            .filter_map(|it| storage.kept().get(it));
+        let states = handles.filter_map(|it| storage.kept().get(&it));
         let operators = states
             .filter_map(|it| it.state.as_ref())
             .flat_map(|it| &it.operators);

@@ -6,7 +6,7 @@
 
 use super::element::{Buffer, Key, Record};
 use super::operator::KeyedState;
-use super::protocol::{ChannelId, StoreTransaction, TaskId};
+use super::protocol::{Attempt, ChannelId, StoreTransaction, TaskId};
 use super::rules::lsm::SstFile;
 use super::rules::serializer::StateSchema;
 use serde::Serialize;
@@ -21,6 +21,36 @@ pub struct Handle {
     pub task: Option<TaskId>,
     /// Its size, bytes.
     pub bytes: u64,
+}
+
+/// Where the numbers of snapshots begin that tasks take for themselves, once for each attempt:
+/// checkpoints of a job never come so far.
+const OWN_IDS: i64 = 1_000_000_000;
+
+/// The number of a snapshot that a task takes for itself. No other task has it, nor has any attempt.
+#[must_use]
+pub fn own_id(attempt: Attempt, number: i64) -> i64 {
+    i64::from(attempt)
+        .saturating_mul(OWN_IDS)
+        .saturating_add(number)
+}
+
+/// A checkpoint, or a snapshot that a task took for itself, in words.
+#[must_use]
+pub fn called(id: i64) -> String {
+    match (id.div_euclid(OWN_IDS), id.rem_euclid(OWN_IDS)) {
+        (attempt, number) if attempt > 0 => format!("snapshot {attempt}-{number}"),
+        _ => format!("checkpoint {id}"),
+    }
+}
+
+/// What a task had sent and received on its channels.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Records sent.
+    pub sent: Vec<(ChannelId, u64)>,
+    /// Records received, and worked on.
+    pub received: Vec<(ChannelId, u64)>,
 }
 
 /// An item of operator state.

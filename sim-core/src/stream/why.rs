@@ -3,6 +3,7 @@
 use super::config::StateBackend;
 use super::facts::job_manager;
 use super::job::Job;
+use super::jobmanager::RecoveryLine;
 use super::memory::readable;
 use super::node::Machine;
 use super::note::{Note, Rule, Verdict};
@@ -11,8 +12,8 @@ use super::protocol::{TaskEnd, TaskFailure, TaskId};
 use super::rules::serializer::{Compatibility, Evolution, StateSchema};
 use super::rules::window::machine::Purge;
 use super::rules::{FINAL_WATERMARK, NO_WATERMARK};
-use super::snapshot::Row;
-use crate::kernel::World;
+use super::snapshot::{Row, called};
+use crate::kernel::{MILLISECOND, World};
 use crate::systems;
 use std::sync::Arc;
 
@@ -169,6 +170,11 @@ pub fn rule_text(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "savepoint {a} was written anew: what nobody changed is as it was",
             "SavepointWriter.write",
         ),
+        Rule::SnapshotStored => (
+            "snapshot-stored",
+            "its {a}, which it took for itself, is in the storage: there are {b} of all tasks",
+            "uncoordinated checkpointing",
+        ),
         Rule::Fenced => (
             "fenced",
             "a writer of an older epoch was refused",
@@ -300,7 +306,7 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             task, checkpoint, ..
         } => (
             task_name(job, *task),
-            format!("it has its state of checkpoint {checkpoint}"),
+            format!("it has its state of {}", called(*checkpoint)),
         ),
         Note::Evolved {
             task,
@@ -331,6 +337,7 @@ pub fn words(note: &Note, world: &World<systems::Node>, _names: &[String]) -> (S
             let at = job.spec.job_manager.clone();
             (at, super::why_scaled::words(job, changes, held.as_ref()))
         }
+        Note::RecoveryLine(line) => (job.spec.job_manager.clone(), line_words(job, line)),
         // It goes out as a note of the other system.
         Note::Kafka(_) => (String::new(), String::new()),
         Note::TaskEnded { task, end } => (task_name(job, *task), ended(job, *end)),
@@ -427,6 +434,7 @@ fn with_savepoint(text: String, rule: Rule, id: i64, world: &World<systems::Node
 fn filled(rule: Rule, before: i64, after: i64) -> String {
     use super::rules::fault::checkpoint_failures::FailureReason;
     let (_, text, _) = rule_text(rule);
+    let after_id = after;
     let (before, after) = match rule {
         Rule::Watermark | Rule::AlignmentPause => (event_time(before), event_time(after)),
         Rule::JobStatus => (String::new(), status(after).to_owned()),
@@ -434,10 +442,48 @@ fn filled(rule: Rule, before: i64, after: i64) -> String {
             let bytes = |it: i64| readable(it.unsigned_abs());
             (bytes(before), bytes(after))
         }
+        Rule::SnapshotStored => (before.to_string(), called(after)),
         Rule::CheckpointFailed => (FailureReason::name_of(before).to_owned(), after.to_string()),
         _ => (before.to_string(), after.to_string()),
     };
+    let text = match (rule, after_id) {
+        (Rule::Snapshot, id) => text.replace("checkpoint {a}", &called(id)),
+        _ => text.to_owned(),
+    };
     text.replace("{b}", &before).replace("{a}", &after)
+}
+
+/// A recovery line, in words.
+fn line_words(job: &Job, it: &RecoveryLine) -> String {
+    let reach = event_time((it.reach / MILLISECOND) as i64);
+    let (tasks, useless, steps) = (it.tasks, it.useless, it.steps);
+    let line = match it.starts {
+        0 => {
+            format!("the recovery line is {reach} back: each of {tasks} tasks has a snapshot of it")
+        }
+        starts if starts == tasks => {
+            format!("the recovery line is the start, {reach} back: all {tasks} tasks begin anew")
+        }
+        starts => {
+            format!("the recovery line is {reach} back: {starts} of {tasks} tasks begin anew")
+        }
+    };
+    let Some(first) = &it.first else {
+        return format!("{line}; the newest snapshots fit together");
+    };
+    let edge = job.graph.edges.get(usize::from(first.channel.edge));
+    let (from, to) = edge.map_or((0, 0), |it| (it.from.0, it.to));
+    let name = |vertex, subtask| task_name(job, TaskId { vertex, subtask });
+    let (from, to) = (name(from, first.channel.from), name(to, first.channel.to));
+    let (sent, received) = first.counts;
+    let wrong = match received.checked_sub(sent) {
+        Some(orphans) => format!("{orphans} would be orphans"),
+        None => format!("{} would be lost", sent.abs_diff(received)),
+    };
+    format!(
+        "{line}. {useless} snapshots are useless, after {steps} steps back. The first: {from} had \
+         sent {sent} records to {to} by its newest, which had received {received} by its own: {wrong}"
+    )
 }
 
 /// A note as a mark on the timeline, if it is worth one.
@@ -457,7 +503,10 @@ pub fn milestone(note: &Note, world: &World<systems::Node>) -> Option<String> {
                 | Rule::HeapExhausted
         ),
         Note::TaskEnded { end, .. } => matches!(end, TaskEnd::Failed(_)),
-        Note::Evolved { .. } | Note::StateEdited { .. } | Note::Scaled { .. } => true,
+        Note::Evolved { .. }
+        | Note::StateEdited { .. }
+        | Note::Scaled { .. }
+        | Note::RecoveryLine(_) => true,
         Note::Fired { .. }
         | Note::Judged { .. }
         | Note::Purged { .. }

@@ -4,6 +4,7 @@ use super::node::{Machine, Order, Timer};
 use super::note::Note;
 use super::protocol::{Packet, StoreRequest};
 use super::rules::barrier::channel::Item;
+use super::snapshot::called;
 use crate::apart::Apart;
 use crate::kernel::{Context, Digest, EventId, Input, Message, Nanos, NodeId, Purpose, TimerId};
 use crate::systems;
@@ -51,6 +52,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "RequestCheckpoint",
     "QueryMetrics",
     "Metrics",
+    "AcknowledgeSnapshot",
 ];
 
 /// A message between the machines of a job, with the code that knows it: a world without a job
@@ -265,6 +267,7 @@ impl Packet {
             Packet::RequestCheckpoint { .. } => "RequestCheckpoint",
             Packet::QueryMetrics { .. } => "QueryMetrics",
             Packet::Metrics { .. } => "Metrics",
+            Packet::AcknowledgeSnapshot { .. } => "AcknowledgeSnapshot",
             Packet::WriteState { .. } => "WriteState",
             Packet::StateWritten { .. } => "StateWritten",
             Packet::DiscardState { .. } => "DiscardState",
@@ -346,7 +349,11 @@ impl Packet {
                 format!("{label}: partition {}", names.join(", "))
             }
             Packet::WriteState { handle, .. } | Packet::StateWritten { handle } => {
-                format!("{label} of checkpoint {}", handle.checkpoint)
+                format!("{label} of {}", called(handle.checkpoint))
+            }
+            Packet::AcknowledgeSnapshot { handle, .. } => {
+                let which = called(handle.checkpoint);
+                format!("{label}: {which}, {} bytes", handle.bytes)
             }
             Packet::Metrics { tasks, .. } => format!("{label} of {} tasks", tasks.len()),
             Packet::ToStore { order, .. } => match order {

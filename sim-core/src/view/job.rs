@@ -247,6 +247,10 @@ pub struct CheckpointsView {
     pub failed: Vec<CheckpointFailed>,
     /// How many were completed, and failed, in this life of the JobManager.
     pub counts: (u64, u64),
+    /// Where nobody coordinates them: snapshots that tasks took for themselves, and those of them that
+    /// recovery lines have made useless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<(u64, u64)>,
     /// States that the storage keeps, and their bytes.
     pub stored: (u64, u64),
     /// `execution.checkpointing.interval`, ms; zero takes none by itself.

@@ -308,6 +308,7 @@ impl JobManager {
     /// from now on (`CheckpointProperties.forCheckpoint`).
     pub(super) fn end_checkpoints(&mut self, cx: &mut StreamCx<'_>) {
         self.abort_all(FailureReason::CheckpointCoordinatorShutdown, cx);
+        self.end_own(cx);
         let retention = self.job.spec.config.retention;
         let outlives = match self.status {
             JobStatus::Failed => retention != Retention::Nothing,

@@ -6,6 +6,7 @@
 //! refers to outlives the checkpoint that wrote it, as shared state does.
 
 use super::enumerator::Enumerated;
+use super::uncoordinated::Uncoordinated;
 use crate::kernel::{Nanos, TimerId};
 use crate::stream::config::{CheckpointingMode, JobConfig};
 use crate::stream::protocol::{CheckpointMetrics, TaskId};
@@ -127,6 +128,9 @@ pub(super) struct Coordinator {
     pub(super) next: Nanos,
     /// How often periodic checkpoints began: the ordinal of its draws.
     pub(super) starts: u64,
+    /// What is known of snapshots that tasks take each for itself, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) own: Option<Box<Uncoordinated>>,
 }
 
 impl Coordinator {
@@ -154,6 +158,7 @@ impl Coordinator {
             timer: None,
             next: 0,
             starts: 0,
+            own: config.is_uncoordinated().then(Box::default),
         }
     }
 
@@ -165,6 +170,7 @@ impl Coordinator {
         self.subsumed.clone_from(&other.subsumed);
         self.registry.clone_from(&other.registry);
         self.starts = other.starts;
+        self.own.clone_from(&other.own);
     }
 
     /// Begins a new job after one that has ended, from a savepoint or from nothing. Nothing is called
@@ -207,7 +213,7 @@ impl Coordinator {
         let done = self.completed.iter().map(|it| it.handles.len());
         let open = self.pending.values();
         let open = open.map(|it| it.handles.len() + it.waiting.len());
-        done.chain(open).sum::<usize>() * entry
+        done.chain(open).sum::<usize>() * entry + self.own_weight()
     }
 
     pub(super) fn request(&mut self, savepoint: bool, periodic: bool, now_ms: i64) -> Request {

@@ -5,7 +5,8 @@
 //! TaskManagers and deploys, [`trigger`] begins checkpoints and [`checkpoints`] ends them,
 //! [`failover`] restarts the job, [`rescale`] stops it with a savepoint and starts it with another
 //! parallelism, [`savepoint`] takes savepoints, ends the job and submits it again, [`alignment`] holds back fast sources, [`enumerator`] finds new
-//! partitions of topics, [`autoscaler`] rescales the job by what it measures. What is to be done is decided by
+//! partitions of topics, [`autoscaler`] rescales the job by what it measures, [`uncoordinated`] keeps
+//! snapshots that tasks take each for itself. What is to be done is decided by
 //! [`super::rules::fault`]; here it is carried out.
 //!
 //! Left out: the ResourceManager and the dispatcher, other schedulers, a standby JobManager,
@@ -25,11 +26,13 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod uncoordinated;
 
 pub use autoscaler::{Autoscaler, Phase};
 pub use coordinator::{Completed, FailedCheckpoint, Pending};
 pub use failover::Cause;
 pub use savepoint::Savepoint;
+pub use uncoordinated::{FirstStep, RecoveryLine};
 
 use super::job::Job;
 use super::node::{Order, StreamCx, StreamInput, Timer};
@@ -201,6 +204,10 @@ pub enum JobManagerTimer {
     Autoscale,
 }
 
+/// Why what needs a checkpoint of the whole job is refused.
+const UNCOORDINATED: &str = "the tasks of the job take snapshots each for itself, and the job has no \
+                             checkpoint";
+
 /// The JobManager.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct JobManager {
@@ -343,6 +350,13 @@ impl JobManager {
                 self.user_checkpoint(cx);
             }
             Packet::Metrics { round, tasks } => self.measured(round, &tasks, cx),
+            Packet::AcknowledgeSnapshot {
+                attempt,
+                task,
+                handle,
+                taken,
+                counts,
+            } => self.own_acknowledged((attempt, task), handle, (taken, counts), cx),
             Packet::Kafka(msg) => self.broker_says(from, *msg, cx),
             _ => {}
         }
@@ -410,6 +424,9 @@ impl JobManager {
         match order {
             Order::TriggerCheckpoint if self.status.is_terminal() => {
                 Some(format!("the job is {}", self.status.name()))
+            }
+            Order::TriggerCheckpoint if self.job.spec.config.is_uncoordinated() => {
+                Some(UNCOORDINATED.to_owned())
             }
             Order::TriggerCheckpoint if self.rescaling.is_some() => {
                 Some("the job stops with a savepoint".to_owned())

@@ -149,6 +149,9 @@ impl JobManager {
     ///
     /// Why the job cannot stop with a savepoint now.
     pub(super) fn stoppable(&self) -> Result<(), String> {
+        if self.job.spec.config.is_uncoordinated() {
+            return Err(super::UNCOORDINATED.to_owned());
+        }
         if self.status != JobStatus::Running || self.rescaling.is_some() || !self.all_run() {
             return Err("not all tasks of the job are running".to_owned());
         }

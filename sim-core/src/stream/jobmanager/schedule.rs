@@ -142,6 +142,7 @@ impl JobManager {
             self.begin_discovery(cx);
         }
         self.attempt += 1;
+        self.go_back(tasks, cx);
         let scheduled = Execution {
             state: ExecutionState::Scheduled,
             node: None,
@@ -249,7 +250,10 @@ impl JobManager {
             };
             let restore = self.restore(*task);
             let latest = self.coordinator.latest().map(|it| it.id);
-            let finished = restore.iter().any(|it| Some(it.checkpoint) != latest);
+            let finished = latest.is_some_and(|latest| {
+                let mut each = restore.iter();
+                each.any(|it| it.checkpoint != latest)
+            });
             let forgotten = self.coordinator.latest().map(|it| it.forgotten.clone());
             let unshared = self.coordinator.latest().is_some_and(|it| it.retained);
             let deployments = of_node.entry(node).or_default();
@@ -271,7 +275,8 @@ impl JobManager {
             );
         }
         let latest = self.coordinator.latest().map(|it| it.id);
-        if latest.is_some() || attempt > self.ended_attempts + 1 {
+        let again = attempt > self.ended_attempts + 1 && self.coordinator.own.is_none();
+        if latest.is_some() || again {
             let after = latest.unwrap_or(-1);
             cx.note(Note::rule(Rule::Restored, None, 0, after));
         }
@@ -299,6 +304,9 @@ impl JobManager {
     /// that of the old subtasks whose key groups it owns now. Where a vertex holds list state, which
     /// is dealt out item by item, every subtask is given all of it and its operators pick.
     fn restore(&self, task: TaskId) -> Vec<Handle> {
+        if let Some(own) = self.own_of(task) {
+            return own.into_iter().collect();
+        }
         let Some(latest) = self.coordinator.latest() else {
             return Vec::new();
         };

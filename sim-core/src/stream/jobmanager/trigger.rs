@@ -30,7 +30,7 @@ impl JobManager {
     pub(super) fn start_checkpoints(&mut self, cx: &mut StreamCx<'_>) {
         let config = &self.job.spec.config;
         let interval = config.checkpoint_interval.0;
-        if interval < SHORTEST_INTERVAL_MS {
+        if interval < SHORTEST_INTERVAL_MS || config.is_uncoordinated() {
             return;
         }
         let pause = config.checkpoint_min_pause.0.max(0);
@@ -73,7 +73,8 @@ impl JobManager {
     /// A checkpoint that the user asks for, or a source that has read enough since the last.
     pub(super) fn user_checkpoint(&mut self, cx: &mut StreamCx<'_>) {
         // While the job stops with a savepoint its sources read nothing, and are to stay so.
-        if self.status.is_terminal() || self.rescaling.is_some() {
+        let own = self.job.spec.config.is_uncoordinated();
+        if self.status.is_terminal() || self.rescaling.is_some() || own {
             return;
         }
         let request = self.coordinator.request(false, false, now_ms(cx));

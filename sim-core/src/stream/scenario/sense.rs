@@ -33,6 +33,16 @@ pub(super) fn check(
         match &draft.kind {
             OperatorKind::Source(source) => {
                 let (splits, subtasks) = (source.splits.len() as u64, u64::from(draft.parallelism));
+                if source.kafka.is_some() && spec.config.is_uncoordinated() {
+                    let message = format!(
+                        "what `{}` knows of its topic's partitions is part of checkpoints of the whole \
+                         job, and there are none: its tasks take snapshots each for itself",
+                        draft.name
+                    );
+                    let help = "a source with a `load` or `records` of its own";
+                    let problem = Problem::new("contradiction", message).help(help);
+                    reader.report(draft.place(), problem);
+                }
                 let makes = source.watermarks.strategy != WatermarkStrategy::None;
                 let waits = makes && source.watermarks.idleness_ms.is_none();
                 if subtasks > splits && !source.bounded && waits {
@@ -158,6 +168,20 @@ fn sink_of(draft: &Draft<'_>, how: &Guarantee, spec: &JobSpec, reader: &mut Read
             draft.parallelism
         );
         reader.report(&at.span, Problem::new("contradiction", message).warning());
+    }
+    let commits = matches!(
+        how,
+        Guarantee::ExactlyOnce { .. } | Guarantee::WriteAheadLog
+    );
+    if commits && spec.config.is_uncoordinated() {
+        let message = format!(
+            "`{}` commits when a checkpoint of the whole job is complete, and there is none: its tasks \
+             take snapshots each for itself",
+            draft.name
+        );
+        let help = "guarantee = \"at-least-once\", or \"idempotent\"";
+        let problem = Problem::new("contradiction", message).help(help);
+        return reader.report(draft.place(), problem);
     }
     let Guarantee::ExactlyOnce {
         transaction_timeout_ms,

@@ -7,7 +7,8 @@ use super::document::RawStream;
 use crate::scenario::{At, Config, Problem, Reader, Settings};
 use crate::settings::{KeySpec, Ratio, SettingError, SettingValue};
 use crate::stream::config::{
-    CheckpointingMode, JobConfig, KafkaSourceConfig, Millis, RestartType, Serializer, StateBackend,
+    CheckpointingMode, JobConfig, KafkaSourceConfig, Millis, RestartType, Retention, Serializer,
+    StateBackend,
 };
 use std::ops::Range;
 
@@ -151,6 +152,7 @@ fn check(config: &Config<JobConfig>, whole: &Range<usize>, reader: &mut Reader<'
             wrong(&message).help(format!("set `{UNALIGNED}`")).warning(),
         );
     }
+    uncoordinated(config, &mut say);
     debloating(config, &mut say);
     scaling(config, &mut say);
     memory(config, &mut say);
@@ -305,6 +307,43 @@ fn scaling(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)) {
         let problem = Problem::new("contradiction", message);
         let help = format!("a longer `{INTERVAL}`, or a shorter `{WINDOW}`");
         say(&[INTERVAL, WINDOW], problem.help(help));
+    }
+}
+
+/// Settings of checkpoints of the whole job, where there are none.
+fn uncoordinated(config: &Config<JobConfig>, say: &mut impl FnMut(&[&str], Problem)) {
+    let c = &config.value;
+    if !c.is_uncoordinated() {
+        return;
+    }
+    const OWN: &str = "strandline.checkpointing.coordination";
+    const LOCAL: &str = "state.backend.local-recovery";
+    let set = [
+        ("execution.checkpointing.unaligned.enabled", c.unaligned),
+        ("execution.checkpointing.incremental", c.incremental),
+        (
+            "execution.checkpointing.local-backup.enabled",
+            c.local_backup,
+        ),
+        ("execution.state-recovery.from-local", c.from_local),
+        (LOCAL, c.local_recovery),
+        (Retention::KEY, c.retention != Retention::Nothing),
+        ("job.autoscaler.enabled", c.autoscaler),
+        (
+            "strandline.checkpointing.every-records",
+            c.checkpoint_every > 0,
+        ),
+    ];
+    for (key, _) in set.iter().filter(|(_, on)| *on) {
+        let message =
+            format!("`{key}` is for checkpoints of the whole job, and `{OWN}` takes none");
+        say(&[key, OWN], Problem::new("contradiction", message));
+    }
+    if c.checkpoint_interval.0 == 0 {
+        let message = "no task takes a snapshot: a failure begins anew";
+        let help = "set `execution.checkpointing.interval`";
+        let problem = Problem::new("no-checkpoints", message).help(help);
+        say(&[OWN], problem.warning());
     }
 }
 

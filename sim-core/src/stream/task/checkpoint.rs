@@ -8,23 +8,30 @@
 //! (`registerAlignmentTimer`, `PipelinedSubpartition.alignedBarrierTimeout`). The barrier of a checkpoint
 //! that is known to be aborted when it comes only passes its end on (`notifyCheckpointAborted`): nobody
 //! waits for that snapshot, and the storage takes it no more. A source whose input has ended takes
-//! part in one more checkpoint before it ends (FLIP-147).
+//! part in one more checkpoint before it ends (FLIP-147). Where checkpoints are not coordinated, which is
+//! our own, a task takes snapshots by its own clock, without barriers, and tells with each what it had
+//! sent and received on its channels in its attempt; while one is being written it takes no other.
 
 use super::{Io, Moment, Task};
+use crate::kernel::{MILLISECOND, Nanos, Purpose, below, draw};
 use crate::stream::element::Buffer;
 use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule};
-use crate::stream::protocol::{ChannelId, CheckpointMetrics, Decline, Packet, TaskFailure};
+use crate::stream::protocol::{
+    Attempt, ChannelId, CheckpointMetrics, Decline, Packet, TaskFailure, TaskId,
+};
 use crate::stream::rules::FINAL_WATERMARK;
 use crate::stream::rules::barrier::channel::Item;
-use crate::stream::rules::barrier::{Action, Barrier};
-use crate::stream::snapshot::{BackendFiles, Handle, TaskSnapshot};
+use crate::stream::rules::barrier::{Action, Alignment, Barrier};
+use crate::stream::snapshot::{BackendFiles, Counts, Handle, TaskSnapshot, own_id};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Most aborted checkpoints that are remembered (`MAX_RECORD_ABORTED_CHECKPOINTS`).
 const ABORTED_MAX: usize = 128;
+/// When in its interval a task takes the snapshots that it takes for itself.
+const OWN_CLOCK: Purpose = Purpose::named("stream/own-snapshot");
 
 /// A checkpoint that is under way at a task.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -48,6 +55,44 @@ struct Pending {
     /// The stream was ended for it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     drained: bool,
+    /// The task takes it for itself: when, and what it had sent and received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<(Nanos, Arc<Counts>)>,
+}
+
+/// The clock of a task that takes snapshots for itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+struct OwnClock {
+    /// When it takes the next, and after how long another, ns.
+    due: Nanos,
+    every: Nanos,
+    /// The number of the next, and how far apart its numbers are: others have those between.
+    next: i64,
+    step: i64,
+}
+
+impl OwnClock {
+    fn of(
+        job: &Job,
+        (task, attempt): (TaskId, Attempt),
+        parallelism: &[u32],
+        now: Nanos,
+    ) -> Option<Self> {
+        let config = &job.spec.config;
+        let every = config.checkpoint_interval.0.max(0).unsigned_abs() * MILLISECOND;
+        if !config.is_uncoordinated() || every == 0 {
+            return None;
+        }
+        let place = job.graph.tasks(parallelism).position(|it| it == task)? as i64;
+        let seat = u64::from(task.vertex) << 16 | u64::from(task.subtask);
+        let phase = below(draw(job.seed, OWN_CLOCK, seat, 0, 0), every);
+        Some(OwnClock {
+            due: now.saturating_add(phase),
+            every,
+            next: own_id(attempt, place + 1),
+            step: job.graph.tasks(parallelism).count() as i64,
+        })
+    }
 }
 
 /// An order to begin a checkpoint.
@@ -77,11 +122,21 @@ pub struct Checkpoints {
     complete: i64,
     /// The first snapshot taken after everything had been read.
     last: Option<i64>,
+    /// When the task takes snapshots for itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<OwnClock>,
 }
 
 impl Checkpoints {
-    pub(super) fn new(restored: i64) -> Self {
+    pub(super) fn new(
+        job: &Job,
+        of: (TaskId, Attempt),
+        parallelism: &[u32],
+        restored: i64,
+        now: Nanos,
+    ) -> Self {
         Checkpoints {
+            own: OwnClock::of(job, of, parallelism, now),
             pending: BTreeMap::new(),
             flushing: None,
             begun: restored,
@@ -110,6 +165,11 @@ impl Checkpoints {
     /// Whether the thread waits for its sinks before it takes a snapshot.
     pub(super) fn is_flushing(&self) -> bool {
         self.flushing.is_some()
+    }
+
+    /// When the task takes its next snapshot for itself, ns.
+    pub(super) fn own_due(&self) -> Option<Nanos> {
+        self.own.map(|it| it.due)
     }
 
     /// Those under way: the id, and whether it waits for its sinks, its barriers or its storage.
@@ -266,8 +326,52 @@ impl Task {
                 taken_ms: at.wall_ms,
                 writing: None,
                 drained: false,
+                own: None,
             },
         );
+        self.checkpoints.flushing = Some(id);
+    }
+
+    /// By its own clock it is time for a snapshot: no barrier tells anybody, and nothing of what is in
+    /// flight is part of it.
+    pub(super) fn take_own(&mut self, at: Moment, io: &mut Io) {
+        let Some(clock) = &mut self.checkpoints.own else {
+            return;
+        };
+        // At a fixed rate: one that could not be taken is left out.
+        let late = at.now.saturating_sub(clock.due) / clock.every;
+        clock.due = clock.due.saturating_add((late + 1) * clock.every);
+        if self.ended || !self.checkpoints.pending.is_empty() {
+            return;
+        }
+        let id = clock.next;
+        clock.next += clock.step;
+        let counts = Counts {
+            sent: self.output.sent(),
+            received: self.input.received(),
+        };
+        self.checkpoints.begun = id;
+        self.chain.flush(&mut io.effects);
+        let pending = Pending {
+            barrier: Barrier {
+                checkpoint: id,
+                created_ms: at.wall_ms,
+                alignment: Alignment::Aligned,
+                savepoint: false,
+            },
+            metrics: CheckpointMetrics::default(),
+            snapshot: None,
+            bytes: (0, 0),
+            files: Arc::default(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            whole: true,
+            taken_ms: at.wall_ms,
+            writing: None,
+            drained: false,
+            own: Some((at.now, Arc::new(counts))),
+        };
+        self.checkpoints.pending.insert(id, pending);
         self.checkpoints.flushing = Some(id);
     }
 
@@ -381,6 +485,16 @@ impl Task {
         let Some(mut it) = self.checkpoints.pending.remove(&handle.checkpoint) else {
             return;
         };
+        if let Some((taken, counts)) = it.own {
+            io.reports.push(Packet::AcknowledgeSnapshot {
+                attempt: self.attempt,
+                task: self.id,
+                handle,
+                taken,
+                counts,
+            });
+            return;
+        }
         it.metrics.async_ms = at.wall_ms.saturating_sub(it.taken_ms).max(0);
         io.reports.push(Packet::AcknowledgeCheckpoint {
             attempt: self.attempt,
@@ -403,6 +517,9 @@ impl Task {
             .collect();
         for checkpoint in lost {
             self.abort(checkpoint);
+            if self.checkpoints.own.is_some() {
+                continue;
+            }
             io.reports.push(Packet::DeclineCheckpoint {
                 attempt: self.attempt,
                 checkpoint,

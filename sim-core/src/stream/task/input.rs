@@ -37,6 +37,9 @@ pub struct InChannel {
     backlog: u32,
     /// Buffers of a restored checkpoint that are still to be read; they took no room.
     restored: u32,
+    /// Records of it that were worked on, if they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<u64>,
 }
 
 /// The input of a subtask.
@@ -77,6 +80,7 @@ impl Input {
                 unannounced: config.buffers_per_channel,
                 backlog: 0,
                 restored: 0,
+                received: config.is_uncoordinated().then_some(0),
             });
             valves[input as usize] += 1;
         }
@@ -248,6 +252,23 @@ impl Input {
                 out.push((it.node, it.id, credit));
             }
         }
+    }
+
+    /// A record of a channel is worked on; which input of the head the channel belongs to.
+    pub fn take(&mut self, channel: u32) -> u8 {
+        if let Some(it) = self.channels.get_mut(channel as usize)
+            && let Some(received) = &mut it.received
+        {
+            *received += 1;
+        }
+        self.input_of(channel)
+    }
+
+    /// Records of each channel that were worked on, where they are counted.
+    #[must_use]
+    pub fn received(&self) -> Vec<(ChannelId, u64)> {
+        let all = self.channels.iter();
+        all.filter_map(|it| Some((it.id, it.received?))).collect()
     }
 
     /// Which input of the head a channel belongs to.

@@ -187,7 +187,13 @@ impl Task {
             behind: Tick::default(),
             busy_until: 0,
             inputs: two,
-            checkpoints: Checkpoints::new(checkpoint.unwrap_or(0)),
+            checkpoints: Checkpoints::new(
+                job,
+                (id, attempt),
+                parallelism,
+                checkpoint.unwrap_or(0),
+                at.now,
+            ),
             tick_at: None,
             flush_at: None,
             arrives_at: None,
@@ -395,6 +401,11 @@ impl Task {
             self.time_out(checkpoint);
             worked = true;
         }
+        if self.checkpoints.own_due().is_some_and(|due| due <= at.now) {
+            self.take_own(at, io);
+            // It goes on when the sinks are flushed, before anything else is done.
+            return Ok(true);
+        }
         if self.tick_at.is_some_and(|due| due <= at.now) {
             self.tick_at = None;
             self.tick(job, at, io)?;
@@ -441,13 +452,14 @@ impl Task {
         if self.ended || !read || !idle || self.is_merging() {
             return;
         }
-        let checkpointing = job.spec.config.checkpoint_interval.0 > 0;
+        let config = &job.spec.config;
+        let checkpointing = config.checkpoint_interval.0 > 0 && !config.is_uncoordinated();
         if checkpointing && !self.checkpoints.is_settled(self.is_source()) {
             return;
         }
         // What an unaligned barrier overtook may still be on its way. Behind an aligned one nothing
         // is, so that nobody need be asked.
-        if checkpointing && job.spec.config.unaligned && !self.output.is_processed() {
+        if checkpointing && config.unaligned && !self.output.is_processed() {
             return;
         }
         self.chain.flush(&mut io.effects);
@@ -492,7 +504,8 @@ impl Task {
         // A thread that is held back or has stopped reads nothing until it is told.
         let reads = self.doing == Doing::Idle && self.stopped_at.is_none() && !self.drained;
         let arrives = self.arrives_at.filter(|_| reads);
-        let first = [self.tick_at, self.flush_at, arrives];
+        let own = self.checkpoints.own_due().filter(|_| !self.ended);
+        let first = [self.tick_at, self.flush_at, arrives, own];
         let first = first.into_iter().flatten().min();
         let wall = self
             .chain

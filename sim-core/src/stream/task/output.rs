@@ -52,6 +52,9 @@ pub struct Subpartition {
     /// Whether the receiver has processed the last record.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     processed: bool,
+    /// Records written to it, if they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<u64>,
 }
 
 impl Subpartition {
@@ -91,6 +94,9 @@ impl Subpartition {
     fn put(&mut self, element: Element, bytes: u32, full: u32) {
         if self.filling.is_empty() {
             self.filling_size = self.size;
+        }
+        if let (Some(sent), Element::Record(_)) = (&mut self.sent, &element) {
+            *sent += 1;
         }
         let full = self.filling_size.unwrap_or(full).min(full);
         self.filling.push(element);
@@ -213,6 +219,7 @@ impl Output {
                 size: None,
                 filling_size: None,
                 processed: false,
+                sent: job.spec.config.is_uncoordinated().then_some(0),
             });
             let subpartitions: Vec<_> = subpartitions.collect();
             let start = below(
@@ -419,6 +426,13 @@ impl Output {
         }
     }
 
+    /// Records written to each channel, where they are counted: also those that have not left.
+    #[must_use]
+    pub fn sent(&self) -> Vec<(ChannelId, u64)> {
+        let each = self.all().filter_map(|it| Some((it.channel, it.sent?)));
+        each.collect()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Subpartition> {
         self.partitions.iter().flat_map(|it| &it.subpartitions)
     }
@@ -516,6 +530,7 @@ mod tests {
                 size: None,
                 filling_size: None,
                 processed: false,
+                sent: None,
             }],
         }];
         it

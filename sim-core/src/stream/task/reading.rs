@@ -203,7 +203,7 @@ impl Task {
     ) -> Result<(), TaskFailure> {
         match element {
             Element::Record(record) => {
-                let input = self.input.input_of(channel);
+                let input = self.input.take(channel);
                 self.record(input, record, job, at, io)
             }
             Element::Watermark(watermark) => {

@@ -41,6 +41,9 @@ impl Look<'_> {
     /// The newest checkpoint under way at a task, and what it waits for.
     pub(super) fn checkpoint_at(&self, task: TaskId) -> Option<(i64, &'static str)> {
         let (_, _, at) = self.task(task)?;
+        if self.job.spec.config.is_uncoordinated() {
+            return None;
+        }
         let latest = match at.input.gate().barriers() {
             Barriers::Single(it) => Some(it.latest_checkpoint()),
             Barriers::Tracker(it) => it.pending_checkpoints().next(),
@@ -151,6 +154,7 @@ impl Look<'_> {
             failed: failed.collect(),
             interval_ms: self.job.spec.config.checkpoint_interval.0,
             counts: self.manager.counts(),
+            own: self.manager.own_snapshots(),
             stored: stored.unwrap_or_default(),
         }
     }

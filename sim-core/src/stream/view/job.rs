@@ -69,9 +69,11 @@ pub fn job(world: &World<Node>) -> Option<JobView> {
 pub fn control(world: &World<Node>) -> String {
     let text = job_manager(world).map(|it| {
         let last = it.completed().last();
-        let last = last.map_or("no checkpoint yet".to_owned(), |it| {
-            format!("checkpoint {} complete", it.id)
-        });
+        let none = || match it.own_snapshots() {
+            Some((taken, _)) => format!("{taken} snapshots, each task's own"),
+            None => "no checkpoint yet".to_owned(),
+        };
+        let last = last.map_or_else(none, |it| format!("checkpoint {} complete", it.id));
         format!(
             "job {} · attempt {} · {last}",
             it.status().name(),

@@ -62,7 +62,12 @@ pub(super) fn checkpoints(job: &JobView, now: u64) -> Vec<Kid> {
     let list = el("ul").class("jb-done").test("checkpoints-completed");
     let list = list.all(ends.into_iter().map(|it| it.2));
     if it.completed.is_empty() && it.failed.is_empty() && it.under_way.is_empty() {
-        kids.push(el("span").class("muted").with("none yet").into());
+        let none = || "none yet".to_owned();
+        let said = it.own.map_or_else(none, |(taken, useless)| {
+            let (taken, useless) = (count(taken), count(useless));
+            format!("none: {taken} snapshots, each a task's own, {useless} of them useless")
+        });
+        kids.push(el("span").class("muted").with(said).into());
     }
     kids.push(list.into());
     let stored = format!("{} states, {} B", count(it.stored.0), count(it.stored.1));

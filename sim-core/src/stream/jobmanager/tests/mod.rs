@@ -6,6 +6,7 @@ mod deploy;
 mod failure;
 mod rescale;
 mod savepoint;
+mod uncoordinated;
 
 use super::{JobManager, JobStatus};
 use crate::kernel::{

@@ -60,6 +60,8 @@ fn in_the_graph() {
     check("name = \"clicks\"", "name = \"clicks\"\nbounded = false\nparallelism = 2", "no-watermarks", "\"clicks\"", "2 subtasks read 1 splits");
     check("guarantee = \"exactly-once\"", "guarantee = \"exactly-once\"\ntransaction-timeout = \"10s\"", "contradiction", "\"out\"", "before the checkpoint that would commit them");
     check(CONFIG, &format!("{CONFIG}, \"execution.checkpointing.mode\" = \"AT_LEAST_ONCE\""), "contradiction", "\"out\"", "what the job's state may count twice");
+    let own = "\"strandline.checkpointing.coordination\" = \"none\"";
+    check(CONFIG, &format!("{CONFIG}, {own}"), "contradiction", "\"out\"", "commits when a checkpoint of the whole job is complete");
     check("guarantee = \"exactly-once\"", "guarantee = \"exactly-once\"\nparallelism = 2\npartition = \"broadcast\"", "contradiction", "\"broadcast\"", "each row is written 2 times");
     let retracts = format!("{WINDOW}\naccumulation = \"retracting\"\n[[stream.window]]\nname = \"again\"\ninput = \"count\"\nwindow = {{ kind = \"tumbling\", size = \"1min\" }}");
     check(WINDOW, &retracts, "contradiction", "\"count\"", "doesn't support consuming update and delete changes");
@@ -353,4 +355,49 @@ fn what_multiplies_its_records_too_much_is_refused() {
         );
         assert_eq!(refused, !fits, "{text}");
     }
+}
+
+/// Where tasks take snapshots each for itself, what needs a checkpoint of the whole job is refused.
+#[test]
+fn without_coordination() {
+    let own = "\"strandline.checkpointing.coordination\" = \"none\"";
+    let check = |config: &str, guarantee: &str, code: &str, said: &str| {
+        let exactly = "guarantee = \"exactly-once\"";
+        assert!(BASE.contains(CONFIG) && BASE.contains(exactly));
+        let text = BASE.replace(CONFIG, &format!("{own}, {config}"));
+        let text = text.replace(exactly, &format!("guarantee = \"{guarantee}\""));
+        let (_, problems) = read(&text);
+        let shown = render(&problems, "test", &text);
+        let codes: Vec<&str> = problems.iter().map(|it| it.code).collect();
+        let expected: Vec<&str> = Some(code).filter(|it| !it.is_empty()).into_iter().collect();
+        assert_eq!(codes, expected, "{shown}");
+        assert!(shown.contains(said), "no `{said}` in:\n{shown}");
+    };
+    check(CONFIG, "at-least-once", "", "");
+    check(CONFIG, "idempotent", "", "");
+    for guarantee in ["exactly-once", "write-ahead-log"] {
+        check(CONFIG, guarantee, "contradiction", "and there is none");
+    }
+    for key in [
+        "execution.checkpointing.unaligned.enabled",
+        "execution.checkpointing.local-backup.enabled",
+        "execution.state-recovery.from-local",
+        "state.backend.local-recovery",
+        "job.autoscaler.enabled",
+    ] {
+        let config = format!("{CONFIG}, \"{key}\" = true");
+        check(&config, "at-least-once", "contradiction", key);
+    }
+    let retained = "execution.checkpointing.externalized-checkpoint-retention";
+    let config = format!("{CONFIG}, \"{retained}\" = \"RETAIN_ON_CANCELLATION\"");
+    check(&config, "at-least-once", "contradiction", retained);
+    let every = format!("{CONFIG}, \"strandline.checkpointing.every-records\" = 5");
+    check(&every, "at-least-once", "contradiction", "takes none");
+    let never = "\"execution.checkpointing.interval\" = 0";
+    check(
+        never,
+        "at-least-once",
+        "no-checkpoints",
+        "a failure begins anew",
+    );
 }
