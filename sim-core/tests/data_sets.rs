@@ -154,6 +154,46 @@ fn pairs_of_the_page_on_joins() {
             sink("out", "pairs", "", &rows(" window", &sliding)),
         ],
     );
+    // Three sessions: the last one has nothing of the right side.
+    check(
+        "session",
+        &[
+            side("orange", &[1, 2, 5, 6, 8, 9]),
+            side("green", &[0, 4, 5]),
+            join("kind = \"window\"\ngap = \"1ms\""),
+            sink(
+                "out",
+                "pairs",
+                "",
+                &rows(
+                    " window",
+                    &[
+                        "1 0 0ms..3ms",
+                        "2 0 0ms..3ms",
+                        "5 4 4ms..7ms",
+                        "5 5 4ms..7ms",
+                        "6 4 4ms..7ms",
+                        "6 5 4ms..7ms",
+                    ],
+                ),
+            ),
+        ],
+    );
+    // Windows of two milliseconds that begin at odd ones.
+    check(
+        "shifted",
+        &[
+            side("orange", &[0, 1, 2, 3, 4, 5]),
+            side("green", &[0, 1, 3, 4]),
+            join("kind = \"window\"\nsize = \"2ms\"\noffset = \"1ms\""),
+            sink(
+                "out",
+                "pairs",
+                "",
+                &rows("", &["0 0", "1 1", "2 1", "3 3", "4 3", "3 4", "4 4"]),
+            ),
+        ],
+    );
     check(
         "interval",
         &[
@@ -375,4 +415,101 @@ fn a_day_by_seconds() {
                 .to_owned(),
         ],
     );
+}
+
+/// A source without event time: `at value` to a line.
+fn untimed(rows: &str) -> String {
+    let rows = rows.lines().map(|line| {
+        let (at, value) = line.trim().split_once(' ').expect("two columns");
+        format!("{at} a {value}\n")
+    });
+    format!(
+        "[[stream.source]]\nname = \"rows\"\ntime = \"none\"\nbounded = false\n\
+         records = \"\"\"\nat key value\n{}\"\"\"\n\n",
+        rows.collect::<String>()
+    )
+}
+
+/// A timer of the wall clock fires once its millisecond is over: a record of that millisecond still
+/// comes before it (`ProcessingTimeServiceUtil.getProcessingTimeDelay`).
+#[test]
+fn a_timer_waits_for_the_records_of_its_millisecond() {
+    let by_clock =
+        |settings: &str| window("w", "rows", &format!("time = \"processing\"\n{settings}"));
+    let timeout = "[[stream.process]]\nname = \"w\"\ninput = \"rows\"\nfunction = \"count-with-timeout\"\n\
+                   time = \"processing\"\ntimeout = \"10s\"\n\n";
+    for (name, records, operator, rows) in [
+        (
+            "the last millisecond of a window",
+            "10100ms 1\n12s 2\n19999ms 4\n20s 8",
+            by_clock("window = { kind = \"tumbling\", size = \"10s\" }"),
+            "a 7 19999\na 8 29999",
+        ),
+        (
+            "the last millisecond of a session",
+            "5s 1\n14999ms 2\n16s 4",
+            by_clock("window = { kind = \"session\", gap = \"10s\" }"),
+            "a 7 25999",
+        ),
+        (
+            "the millisecond of a trigger",
+            "5s 1\n10s 2\n15s 4",
+            by_clock(
+                "window = { kind = \"tumbling\", size = \"1min\" }\n\
+                 trigger = { kind = \"continuous-processing-time\", interval = \"10s\" }",
+            ),
+            "a 3 59999\na 7 59999\na 7 59999",
+        ),
+        (
+            "the millisecond of a timeout",
+            "5s 1\n15s 2\n16s 4",
+            timeout.to_owned(),
+            "a 3 -",
+        ),
+    ] {
+        let text = [
+            untimed(records),
+            operator,
+            sink("out", "w", "", &format!("key value ts\n{rows}")),
+        ];
+        let text = text.concat();
+        let text = format!(
+            "strandline = 1\ntitle = \"{name}\"\nduration = \"40s\"\n\n[stream]\n\
+             config = {{ \"execution.buffer-timeout.interval\" = \"0ms\" }}\n\n{text}"
+        );
+        holds(name, &text);
+    }
+}
+
+/// Windows without an end ask for no timestamp, and an evictor by time lets records without one be.
+#[test]
+fn records_without_a_time_in_windows_without_an_end() {
+    let records = "5s 1\n6s 2\n16s 4\n17s 8";
+    for (name, settings, rows) in [
+        (
+            "count",
+            "window = { kind = \"count\", count = 2 }",
+            "a 3\na 12",
+        ),
+        (
+            "global",
+            "window = { kind = \"global\" }\ntrigger = { kind = \"count\", count = 2 }",
+            "a 3\na 15",
+        ),
+        (
+            "evicting",
+            "window = { kind = \"global\" }\ntrigger = { kind = \"count\", count = 2 }\n\
+             evictor = { time = \"2s\" }\naggregate = \"elements\"",
+            "a [1,2]\na [1,2,4,8]",
+        ),
+    ] {
+        check(
+            name,
+            &[
+                untimed(records),
+                window("w", "rows", settings),
+                sink("out", "w", ORDERED, &format!("key value\n{rows}")),
+            ],
+        );
+    }
 }

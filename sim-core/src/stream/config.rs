@@ -76,6 +76,26 @@ impl SettingValue for Bytes {
     }
 }
 
+/// A size of which 32 bits hold the bytes, written as [`Bytes`] is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct SmallBytes(pub u32);
+
+impl SettingValue for SmallBytes {
+    const EXPECTED: &'static str = "a size below 4 gb, e.g. 32 kb";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let bytes = Bytes::parse(text).ok();
+        let bytes = bytes.and_then(|it| u32::try_from(it.0).ok());
+        bytes
+            .map(SmallBytes)
+            .ok_or_else(|| format!("`{text}` is not {}", Self::EXPECTED))
+    }
+
+    fn show(&self) -> String {
+        Bytes(u64::from(self.0)).show()
+    }
+}
+
 /// A size that is given or not.
 impl SettingValue for Option<Bytes> {
     const EXPECTED: &'static str = Bytes::EXPECTED;
@@ -291,7 +311,7 @@ crate::settings! {
         "heartbeat.timeout" => heartbeat_timeout: Millis = Millis(50_000), "A TaskManager that is silent for so long is taken for dead.";
         "slot.request.timeout" => slot_timeout: Millis = Millis(300_000), "How long the job waits for slots before it fails.";
         "taskmanager.load-balance.mode" => load_balance: LoadBalance = LoadBalance::None, "How the job's slots are spread over TaskManagers.";
-        "taskmanager.memory.segment-size" => segment_size: u32 = 32_768, "Bytes of a network buffer.";
+        "taskmanager.memory.segment-size" => segment_size: SmallBytes = SmallBytes(32_768), "Size of a network buffer.";
         "taskmanager.network.memory.buffers-per-channel" => buffers_per_channel: u32 = 2, "Exclusive buffers of an input channel.";
         "taskmanager.network.memory.floating-buffers-per-gate" => floating_buffers: u32 = 8, "Buffers that the channels of an input share.";
         "taskmanager.network.memory.max-buffers-per-channel" => max_buffers_per_channel: u32 = 10, "Buffers that may wait in one outgoing subpartition.";
@@ -300,7 +320,7 @@ crate::settings! {
         "taskmanager.network.memory.buffer-debloat.period" => debloat_period: Millis = Millis(200), "Time between two calculations of the size.";
         #[serde(skip)] "taskmanager.network.memory.buffer-debloat.samples" => debloat_samples: u32 = 20, "Calculations that the size is smoothed over.";
         #[serde(skip)] "taskmanager.network.memory.buffer-debloat.threshold-percentages" => debloat_threshold: u32 = 25, "A size that differs by less than this from the one that holds is not announced, %.";
-        #[serde(skip)] "taskmanager.memory.min-segment-size" => min_segment_size: u32 = 256, "Bytes of a network buffer that debloating shrinks as far as it may.";
+        #[serde(skip)] "taskmanager.memory.min-segment-size" => min_segment_size: SmallBytes = SmallBytes(256), "Size of a network buffer that debloating shrinks as far as it may.";
         #[serde(skip)] "taskmanager.memory.process.size" => process_size: Option<Bytes> = None, "Total memory of a TaskManager's process: what its container is asked for. With this, with `flink.size`, or with both `task.heap.size` and `managed.size`, memory is limited.";
         #[serde(skip)] "taskmanager.memory.flink.size" => flink_size: Option<Bytes> = None, "The same without what the JVM takes for itself.";
         #[serde(skip)] "taskmanager.memory.framework.heap.size" => framework_heap: Bytes = Bytes(128 << 20), "Heap of the framework.";

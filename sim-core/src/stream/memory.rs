@@ -334,7 +334,7 @@ impl JobSpec {
                 areas.managed / slots.unwrap_or(1).max(1) / parts
             }
         };
-        let page = u64::from(config.segment_size);
+        let page = u64::from(config.segment_size.0);
         SortPlan::new(memory, page, config.max_fan, config.sort_threshold)
     }
 }

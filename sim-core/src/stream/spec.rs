@@ -273,6 +273,10 @@ impl ProcessFunction {
     }
 }
 
+pub(crate) fn is_zero(offset: &i64) -> bool {
+    *offset == 0
+}
+
 /// A join.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum JoinSpec {
@@ -282,6 +286,9 @@ pub enum JoinSpec {
         size: i64,
         /// How often one begins, ms; the size if they do not overlap.
         slide: i64,
+        /// How far they are shifted, ms.
+        #[serde(skip_serializing_if = "is_zero")]
+        offset: i64,
         /// Inner or outer.
         join: JoinType,
     },
@@ -304,6 +311,13 @@ pub enum JoinSpec {
         left_outer: bool,
         /// How long the right side's rows may stay idle.
         retention: Retention,
+    },
+    /// Pairs within a session of both sides.
+    Session {
+        /// Silence that ends it, ms.
+        gap: i64,
+        /// Inner or outer.
+        join: JoinType,
     },
 }
 

@@ -213,7 +213,7 @@ pub fn failure(job: &Job, failure: TaskFailure) -> String {
 /// `NetworkBufferPool`'s sentence.
 fn too_few_buffers(job: &Job, required: u32, available: u32) -> String {
     let config = &job.spec.config;
-    let size = config.segment_size;
+    let size = config.segment_size.0;
     let network = config.memory().ok().flatten().map_or(0, |it| it.network);
     let total = network / u64::from(size.max(1));
     let keys = ["fraction", "min", "max"].map(|it| format!("'taskmanager.memory.network.{it}'"));

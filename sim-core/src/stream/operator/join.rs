@@ -7,6 +7,8 @@
 //! expire (`table.exec.state.ttl`) go when their key is read, and in the background as with other
 //! state. A join's input may be the result of another one; of such a row the first value counts.
 
+mod windows;
+
 use super::keyed::Keyed;
 use super::{OperatorSnapshot, Outs, Site, StateSize, broadcast};
 use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
@@ -14,10 +16,11 @@ use crate::stream::job::Job;
 use crate::stream::note::{Note, Rule, Verdict};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
-use crate::stream::rules::assigner::{Window, window_start};
+use crate::stream::rules::assigner::Window;
 use crate::stream::rules::join::broadcast::BroadcastState;
 use crate::stream::rules::join::interval::{IntervalBounds, IntervalJoin, IntervalOut};
 use crate::stream::rules::join::retention::Retention;
+use crate::stream::rules::join::session::SessionJoin;
 use crate::stream::rules::join::table::TableJoin;
 use crate::stream::rules::join::temporal::{TemporalJoin, TemporalRules, TimedRow};
 use crate::stream::rules::join::temporal_now::TemporalNowJoin;
@@ -27,6 +30,7 @@ use crate::stream::rules::window::aggregate::Value;
 use crate::stream::snapshot::ListItem;
 use crate::stream::spec::{JoinSpec, Output};
 use serde::Serialize;
+use windows::Windows;
 
 /// A row in the state of a join. Two rows are the same if they say the same: that is how a row of a
 /// changelog finds the one that it takes back.
@@ -57,6 +61,8 @@ impl From<Record> for Row {
 
 /// Windows of two sides.
 pub type WindowPiece = WindowJoin<Key, Row, Row>;
+/// Sessions of two sides.
+pub type SessionPiece = SessionJoin<Key, Row, Row>;
 /// Two sides within a span of time.
 pub type IntervalPiece = IntervalJoin<Key, Row, Row>;
 /// Rows that wait, and versions.
@@ -76,13 +82,14 @@ const CLEANUP_SIZE: u32 = 5;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 enum State {
-    /// Size, slide.
-    Window((i64, i64), JoinType, Keyed<WindowPiece>),
+    Window(Windows, JoinType, Keyed<WindowPiece>),
     Interval(IntervalBounds, Keyed<IntervalPiece>),
     Temporal(TemporalRules, Keyed<TemporalPiece>),
     Table(JoinType, Option<i64>, Keyed<TablePiece>),
     Broadcast(BroadcastState<Key, i64>),
     TemporalNow((bool, Retention), Keyed<NowPiece>),
+    /// The gap.
+    Session(i64, JoinType, Keyed<SessionPiece>),
 }
 
 /// A subtask of a join.
@@ -130,31 +137,6 @@ impl Results<'_> {
             self.outs.notes.push(note);
         }
     }
-
-    fn windows(&mut self, rows: Vec<(i64, Joined<Row, Row>)>, size: i64, join: JoinType) {
-        let alone = join.wants_match().is_some();
-        let mut last = None;
-        for (timestamp, row) in rows {
-            let end = timestamp.saturating_add(1);
-            let window = Window {
-                start: end.saturating_sub(size),
-                end,
-            };
-            let key = row.left.as_ref().or(row.right.as_ref()).map(|it| it.key);
-            if let Some(key) = key
-                && last != Some((key, window))
-            {
-                last = Some((key, window));
-                self.outs.notes.push(Note::Fired {
-                    operator: self.site.operator,
-                    subtask: self.site.subtask,
-                    key,
-                    window,
-                });
-            }
-            self.push(row, timestamp, Some(window), alone);
-        }
-    }
 }
 
 impl JoinTask {
@@ -165,8 +147,21 @@ impl JoinTask {
         restored: &[&OperatorSnapshot],
     ) -> Self {
         let state = match *spec {
-            JoinSpec::Window { size, slide, join } => {
-                State::Window((size, slide), join, Keyed::open(site, restored))
+            JoinSpec::Window {
+                size,
+                slide,
+                offset,
+                join,
+            } => {
+                let windows = Windows {
+                    size,
+                    slide,
+                    offset,
+                };
+                State::Window(windows, join, Keyed::open(site, restored))
+            }
+            JoinSpec::Session { gap, join } => {
+                State::Session(gap, join, Keyed::open(site, restored))
             }
             JoinSpec::Interval(bounds) => State::Interval(bounds, Keyed::open(site, restored)),
             JoinSpec::Temporal(rules) => State::Temporal(rules, Keyed::open(site, restored)),
@@ -211,16 +206,16 @@ impl JoinTask {
         // The clean-up of a table reads all groups; the others look only at the record's.
         let foreign = TaskFailure::UserCode;
         let late = match &mut self.state {
-            State::Window(sizes, join, keyed) => {
+            State::Window(windows, join, keyed) => {
                 let at = keyed.groups.of(record.key, job).ok_or(foreign)?;
-                on_window(
-                    keyed,
-                    (at, *sizes, *join),
-                    watermark,
-                    is_left,
-                    record,
-                    &mut results,
-                )?
+                let join = (at, *windows, *join);
+                windows::on_record(keyed, join, watermark, is_left, record, &mut results)?
+            }
+            State::Session(gap, join, keyed) => {
+                let at = keyed.groups.of(record.key, job).ok_or(foreign)?;
+                let new = || SessionJoin::new(*gap, *join);
+                let to = (at, new);
+                windows::in_session(keyed, to, watermark, is_left, record, &mut results)?
             }
             State::Interval(bounds, keyed) => {
                 let at = keyed.groups.of(record.key, job).ok_or(foreign)?;
@@ -308,12 +303,21 @@ impl JoinTask {
             outs,
         };
         match &mut self.state {
-            State::Window((size, _), join, keyed) => {
+            State::Window(windows, join, keyed) => {
                 while let Some((time, at)) = keyed.event.due(watermark) {
                     let new = || WindowJoin::new(*join);
                     let fire = |piece: &mut WindowPiece| piece.on_watermark(time, &|_, _| true);
                     let rows = keyed.with(at, NO_WATERMARK, new, fire)?;
-                    results.windows(rows, *size, *join);
+                    let rows = rows.into_iter().map(|it| (windows.ending(it.0), it.1));
+                    results.windows(rows, *join);
+                }
+            }
+            State::Session(gap, join, keyed) => {
+                while let Some((time, at)) = keyed.event.due(watermark) {
+                    let new = || SessionJoin::new(*gap, *join);
+                    let fire = |piece: &mut SessionPiece| piece.on_watermark(time, &|_, _| true);
+                    let rows = keyed.with(at, NO_WATERMARK, new, fire)?;
+                    results.windows(rows.into_iter(), *join);
                 }
             }
             State::Interval(bounds, keyed) => {
@@ -377,6 +381,7 @@ impl JoinTask {
     pub(super) fn snapshot(&self) -> OperatorSnapshot {
         match &self.state {
             State::Window(_, _, keyed) => keyed.snapshot(),
+            State::Session(_, _, keyed) => keyed.snapshot(),
             State::Interval(_, keyed) => keyed.snapshot(),
             State::Temporal(_, keyed) => keyed.snapshot(),
             State::Table(_, _, keyed) => keyed.snapshot(),
@@ -397,6 +402,7 @@ impl JoinTask {
     pub(super) fn size(&self) -> StateSize {
         let (entries, each) = match &self.state {
             State::Window(_, _, keyed) => (keyed.rows, ROW_BYTES),
+            State::Session(_, _, keyed) => (keyed.rows, ROW_BYTES),
             State::Interval(_, keyed) => (keyed.rows, ROW_BYTES),
             State::Temporal(_, keyed) => (keyed.rows, ROW_BYTES),
             State::Table(_, _, keyed) => (keyed.rows, ROW_BYTES),
@@ -416,38 +422,6 @@ impl JoinTask {
     pub(super) fn late_dropped(&self) -> u64 {
         self.late_dropped
     }
-}
-
-fn on_window(
-    keyed: &mut Keyed<WindowPiece>,
-    (at, (size, slide), join): (u32, (i64, i64), JoinType),
-    watermark: i64,
-    is_left: bool,
-    record: Record,
-    results: &mut Results<'_>,
-) -> Result<Option<Record>, TaskFailure> {
-    if record.timestamp == NO_TIMESTAMP {
-        return Err(TaskFailure::Window);
-    }
-    let key = record.key;
-    let row = Row::from(record.clone());
-    let mut taken = false;
-    let mut start = window_start(record.timestamp, 0, slide);
-    while start > record.timestamp.saturating_sub(size) {
-        let (end, row) = (start.saturating_add(size), row.clone());
-        let new = || WindowJoin::new(join);
-        let refused = keyed.with(at, watermark, new, |piece| match is_left {
-            true => piece.on_left(key, end, row),
-            false => piece.on_right(key, end, row),
-        })?;
-        taken |= refused.is_none();
-        start = start.saturating_sub(slide);
-    }
-    if !taken {
-        return Ok(Some(record));
-    }
-    results.judge_taken(&record, watermark);
-    Ok(None)
 }
 
 fn on_interval(

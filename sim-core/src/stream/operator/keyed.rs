@@ -4,7 +4,7 @@
 //! that moves must not touch pieces without timers that are due.
 
 use super::groups::{Due, Groups};
-use super::join::{IntervalPiece, NowPiece, TablePiece, TemporalPiece, WindowPiece};
+use super::join::{IntervalPiece, NowPiece, SessionPiece, TablePiece, TemporalPiece, WindowPiece};
 use super::{KeyedState, OperatorSnapshot, Site};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
@@ -56,6 +56,13 @@ piece!(
     WindowJoin,
     WindowPiece::set_watermark,
     WindowPiece::next_timer,
+    |_| None
+);
+piece!(
+    SessionPiece,
+    SessionJoin,
+    SessionPiece::set_watermark,
+    SessionPiece::next_timer,
     |_| None
 );
 piece!(

@@ -35,7 +35,9 @@ use crate::kernel::{Nanos, Purpose, below, draw};
 use serde::Serialize;
 use std::sync::Arc;
 
-pub use join::{IntervalPiece, JoinTask, NowPiece, Row, TablePiece, TemporalPiece, WindowPiece};
+pub use join::{
+    IntervalPiece, JoinTask, NowPiece, Row, SessionPiece, TablePiece, TemporalPiece, WindowPiece,
+};
 pub use lookup::LookupTask;
 pub use process::{Kept, Piece as ProcessPiece, ProcessTask};
 pub use reuse::Reuse;
@@ -148,6 +150,8 @@ pub enum KeyedState {
     TableJoin(Arc<TablePiece>),
     /// The version of the moment.
     TemporalNow(Arc<NowPiece>),
+    /// Sessions of two sides.
+    SessionJoin(Arc<SessionPiece>),
 }
 
 impl KeyedState {
@@ -162,6 +166,7 @@ impl KeyedState {
             KeyedState::TemporalJoin(it) => it.rows(),
             KeyedState::TableJoin(it) => it.rows(),
             KeyedState::TemporalNow(it) => it.rows(),
+            KeyedState::SessionJoin(it) => it.rows(),
         }
     }
 
@@ -199,6 +204,7 @@ impl KeyedState {
             (S::TemporalJoin(it), Some(S::TemporalJoin(other))) => Arc::ptr_eq(it, other),
             (S::TableJoin(it), Some(S::TableJoin(other))) => Arc::ptr_eq(it, other),
             (S::TemporalNow(it), Some(S::TemporalNow(other))) => Arc::ptr_eq(it, other),
+            (S::SessionJoin(it), Some(S::SessionJoin(other))) => Arc::ptr_eq(it, other),
             _ => false,
         }
     }
@@ -230,7 +236,8 @@ impl KeyedState {
             IntervalJoin,
             TemporalJoin,
             TableJoin,
-            TemporalNow
+            TemporalNow,
+            SessionJoin
         )
     }
 }
@@ -447,6 +454,7 @@ impl Operator {
         job: &Job,
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
+        let now_ms = now_ms.saturating_sub(self.timer_delay());
         match self {
             Operator::Plain(_) | Operator::Lookup(_) => Ok(()),
             Operator::Process(it) => {
@@ -469,6 +477,21 @@ impl Operator {
     /// The wall clock at which [`Operator::on_processing_time`] wants to be called, ms.
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
+        let wait = self.timer_delay();
+        self.timer().map(|due| due.saturating_add(wait))
+    }
+
+    /// How long after its time a timer of the wall clock fires, ms: only then no record of that
+    /// millisecond can follow (`ProcessingTimeServiceUtil.getProcessingTimeDelay`). A sort waits for
+    /// its disk and watermarks for their interval, which nobody set a timer for.
+    fn timer_delay(&self) -> i64 {
+        match self {
+            Operator::Sort(_) | Operator::Watermarks(_) => 0,
+            _ => 1,
+        }
+    }
+
+    fn timer(&self) -> Option<i64> {
         match self {
             Operator::Plain(_) | Operator::Lookup(_) => None,
             Operator::Process(it) => it.next_timer(),

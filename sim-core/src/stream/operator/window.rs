@@ -11,6 +11,7 @@ use crate::stream::job::Job;
 use crate::stream::note::{Note, Verdict};
 use crate::stream::protocol::TaskFailure;
 use crate::stream::rules::NO_WATERMARK;
+use crate::stream::rules::assigner::Assigner;
 use crate::stream::rules::window::machine::{Scratch, Windows};
 use crate::stream::rules::window::operator::{Element, Fate, Out, Settings, WindowState};
 use crate::stream::rules::window::trigger::TimeDomain;
@@ -125,8 +126,11 @@ impl WindowTask {
         outs: &mut Outs,
     ) -> Result<(), TaskFailure> {
         self.now = outs.now_ms;
-        // `TumblingEventTimeWindows.assignWindows` throws at a record without a timestamp.
-        if record.timestamp == NO_TIMESTAMP && self.settings.time == TimeDomain::Event {
+        // `TumblingEventTimeWindows.assignWindows` throws at a record without a timestamp;
+        // `GlobalWindows` asks for none.
+        let timed = self.settings.time == TimeDomain::Event;
+        let timed = timed && self.settings.assigner != Assigner::Global;
+        if record.timestamp == NO_TIMESTAMP && timed {
             return Err(TaskFailure::Window);
         }
         let at = self

@@ -442,7 +442,10 @@ fn clock(at: usize, drafts: &[Draft<'_>], reader: &mut Reader<'_>) {
         OperatorKind::Join(it) => (
             matches!(
                 it,
-                JoinSpec::Window { .. } | JoinSpec::Interval(_) | JoinSpec::Temporal(_)
+                JoinSpec::Window { .. }
+                    | JoinSpec::Session { .. }
+                    | JoinSpec::Interval(_)
+                    | JoinSpec::Temporal(_)
             ),
             false,
         ),

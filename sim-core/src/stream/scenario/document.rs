@@ -381,8 +381,10 @@ operator! { optional,
         "cache" => cache: RawCache, optional, "With lookup: the cache before the table (lookup.cache = PARTIAL; default none).";
         "lookup-cost" => lookup_cost: Time, optional, "With lookup: what a question to the table costs the thread (default 0s).";
         "type" => join_type: JoinTypeWord, optional, "What comes out besides pairs, or instead of them (default inner).";
-        "size" => size: Millis, optional, "With window: length of the windows.";
+        "size" => size: Millis, optional, "With window: length of the windows; or a gap.";
         "slide" => slide: Millis, optional, "With window: one begins this often (default: its size).";
+        "offset" => offset: Millis, optional, "With window: how far the windows are shifted (default 0s).";
+        "gap" => gap: Millis, optional, "With window, in place of size: silence of both sides that ends a session.";
         "lower" => lower: Millis, optional, "With interval: the right row is at least this much after the left one (may be negative).";
         "upper" => upper: Millis, optional, "With interval: the right row is at most this much after the left one.";
         "lower-exclusive" => lower_exclusive: bool, optional, "With interval: the lower bound itself does not pair (default false).";
@@ -394,7 +396,7 @@ operator! { optional,
 choice! {
     /// How rows of two inputs meet.
     pub(crate) enum JoinKind {
-        "window" => Window, "Pairs within a tumbling or sliding window.";
+        "window" => Window, "Pairs within a tumbling or sliding window, or within a session.";
         "interval" => Interval, "Pairs within a span of event time.";
         "temporal" => Temporal, "The version of the right row that was valid at the left one's time.";
         "table" => Table, "All pairs, as a changelog.";

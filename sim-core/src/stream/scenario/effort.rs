@@ -211,6 +211,8 @@ fn pairs(join: &JoinSpec, left: Flow, right: Flow) -> Option<u64> {
             let copies = u64::try_from(size / (*slide).max(1)).unwrap_or(1);
             within(*size).saturating_mul(copies.max(1))
         }
+        // Without a silence a session has no end.
+        JoinSpec::Session { .. } => all,
         JoinSpec::Interval(bounds) => within(bounds.width()),
         JoinSpec::Table { ttl_ms, .. } => ttl_ms.map_or(all, within),
         JoinSpec::Temporal(_) | JoinSpec::Broadcast | JoinSpec::TemporalNow { .. } => return None,

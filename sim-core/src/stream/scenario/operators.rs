@@ -266,11 +266,23 @@ fn join_keys(raw: &At<RawJoin>, kind: JoinKind, reader: &mut Reader<'_>) {
     let doc = &raw.value;
     let whole = (doc, &raw.span);
     let (time, other) = ("a time such as \"10s\"", "this kind of join");
-    match kind == Window {
-        true => needed(doc.size.as_ref(), "size", whole, time, reader),
-        false => {
-            foreign(doc.size.as_ref(), "size", other, reader);
-            foreign(doc.slide.as_ref(), "slide", other, reader);
+    let sizes = [
+        ("size", &doc.size),
+        ("slide", &doc.slide),
+        ("offset", &doc.offset),
+    ];
+    match (kind == Window, &doc.gap) {
+        (true, None) => needed(doc.size.as_ref(), "size", whole, time, reader),
+        (true, Some(_)) => {
+            for (key, given) in sizes {
+                foreign(given.as_ref(), key, "a session, which has a `gap`", reader);
+            }
+        }
+        (false, gap) => {
+            foreign(gap.as_ref(), "gap", other, reader);
+            for (key, given) in sizes {
+                foreign(given.as_ref(), key, other, reader);
+            }
         }
     }
     for (key, given) in [("lower", &doc.lower), ("upper", &doc.upper)] {
@@ -382,6 +394,17 @@ pub(super) fn join(
             let spec = lookup(raw, left_outer, keys, reader);
             return OperatorKind::Lookup(Arc::new(spec));
         }
+        Window if doc.gap.is_some() => {
+            let gap = doc.gap.as_ref().map_or(1, |at| at.value.0);
+            if let Some(at) = doc.gap.as_ref().filter(|_| gap <= 0) {
+                let problem = Problem::bad_value("sessions need a gap > 0", "a time above 0");
+                reader.report(&at.span, problem);
+            }
+            JoinSpec::Session {
+                gap: gap.max(1),
+                join: join.rule(),
+            }
+        }
         Window => {
             let size = doc.size.as_ref().map_or(1, |at| at.value.0);
             if let Some(at) = &doc.size
@@ -395,9 +418,19 @@ pub(super) fn join(
                 let problem = Problem::bad_value("windows need a slide > 0", "a time above 0");
                 reader.report(&at.span, problem);
             }
+            let offset = doc.offset.as_ref().map_or(0, |at| at.value.0);
+            if let Some(at) = doc.offset.as_ref()
+                && offset.saturating_abs() >= slide.max(1)
+            {
+                let message = "windows need abs(offset) < slide";
+                let problem =
+                    Problem::bad_value(message, "less than `slide`, or `size` without one");
+                reader.report(&at.span, problem);
+            }
             JoinSpec::Window {
                 size: size.max(1),
                 slide: slide.max(1),
+                offset,
                 join: join.rule(),
             }
         }

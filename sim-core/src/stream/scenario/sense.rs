@@ -84,12 +84,16 @@ fn changelogs(drafts: &[Draft<'_>], order: &[usize], reader: &mut Reader<'_>) {
             OperatorKind::Join(JoinSpec::Table { join, .. }) => {
                 any.is_some() || !matches!(join, JoinType::Inner | JoinType::Semi)
             }
-            OperatorKind::Join(JoinSpec::Window { .. } | JoinSpec::Interval(_)) => false,
+            OperatorKind::Join(
+                JoinSpec::Window { .. } | JoinSpec::Session { .. } | JoinSpec::Interval(_),
+            ) => false,
             _ => left.is_some(),
         };
         let name = match &draft.kind {
             OperatorKind::Window(_) => "StreamPhysicalWindowAggregate",
-            OperatorKind::Join(JoinSpec::Window { .. }) => "StreamPhysicalWindowJoin",
+            OperatorKind::Join(JoinSpec::Window { .. } | JoinSpec::Session { .. }) => {
+                "StreamPhysicalWindowJoin"
+            }
             OperatorKind::Join(JoinSpec::Interval(_)) => "StreamPhysicalIntervalJoin",
             OperatorKind::Sort(_) => "SortPartitionOperator",
             _ => continue,

@@ -32,7 +32,7 @@ impl Debloat {
     /// A debloater, if the settings ask for one.
     pub(super) fn of(config: &JobConfig) -> Option<Box<Self>> {
         let target = u32::try_from(config.debloat_target.0).unwrap_or(u32::MAX);
-        let (least, most) = (config.min_segment_size, config.segment_size);
+        let (least, most) = (config.min_segment_size.0, config.segment_size.0);
         let percent = config.debloat_threshold;
         config.debloat.then(|| {
             let least = least.min(most);

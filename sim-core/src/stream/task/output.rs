@@ -240,7 +240,7 @@ impl Output {
         };
         Output {
             partitions: edges.iter().filter_map(partition).collect(),
-            segment: job.spec.config.segment_size,
+            segment: job.spec.config.segment_size.0,
             record_bytes: job.spec.config.record_bytes,
             max_buffers: job.spec.config.max_buffers_per_channel,
         }

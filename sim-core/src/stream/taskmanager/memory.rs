@@ -54,7 +54,7 @@ impl Memory {
     pub(super) fn of(job: &Job) -> Option<Box<Self>> {
         // Contradictions were reported when the file was read.
         let areas = job.spec.config.memory().ok().flatten()?;
-        let segments = areas.network / u64::from(job.spec.config.segment_size.max(1));
+        let segments = areas.network / u64::from(job.spec.config.segment_size.0.max(1));
         Some(Box::new(Memory {
             areas,
             segments: u32::try_from(segments).unwrap_or(u32::MAX),

@@ -30,7 +30,10 @@ fn judges(kind: &OperatorKind) -> Option<bool> {
         }
         OperatorKind::Join(it) => Some(matches!(
             it,
-            JoinSpec::Window { .. } | JoinSpec::Interval(_) | JoinSpec::Temporal(_)
+            JoinSpec::Window { .. }
+                | JoinSpec::Session { .. }
+                | JoinSpec::Interval(_)
+                | JoinSpec::Temporal(_)
         )),
         _ => None,
     }

@@ -62,7 +62,10 @@ pub(super) fn checkpoints(job: &JobView, now: u64) -> Vec<Kid> {
     let list = el("ul").class("jb-done").test("checkpoints-completed");
     let list = list.all(ends.into_iter().map(|it| it.2));
     if it.completed.is_empty() && it.failed.is_empty() && it.under_way.is_empty() {
-        let none = || "none yet".to_owned();
+        let none = || match it.counts {
+            (0, 0) => "none yet".to_owned(),
+            _ => "none kept".to_owned(),
+        };
         let said = it.own.map_or_else(none, |(taken, useless)| {
             let (taken, useless) = (count(taken), count(useless));
             format!("none: {taken} snapshots, each a task's own, {useless} of them useless")

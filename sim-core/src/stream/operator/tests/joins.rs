@@ -18,6 +18,7 @@ fn joins() {
         assert_eq!(got, expected, "{join:?}");
     };
     let window = |join| JoinSpec::Window {
+        offset: 0,
         size: 10,
         slide: 10,
         join,
@@ -135,6 +136,7 @@ fn joins() {
         ],
     );
     let sliding = JoinSpec::Window {
+        offset: 0,
         size: 10,
         slide: 5,
         join: JoinType::Inner,

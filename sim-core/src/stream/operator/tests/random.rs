@@ -68,6 +68,7 @@ fn kinds() -> Vec<OperatorKind> {
     let retention = Retention { min: 10, max: 15 };
     kinds.extend([
         OperatorKind::Join(JoinSpec::Window {
+            offset: 0,
             size: 10,
             slide: 10,
             join: JoinType::Full,

@@ -13,6 +13,7 @@ pub mod broadcast;
 pub mod interval;
 pub mod lookup;
 pub mod retention;
+pub mod session;
 pub mod table;
 pub mod temporal;
 pub mod temporal_now;

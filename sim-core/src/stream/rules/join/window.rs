@@ -53,7 +53,7 @@ impl JoinType {
 }
 
 /// The rows of a window: of the left side and of the right.
-type Sides<L, R> = (Vec<L>, Vec<R>);
+pub(super) type Sides<L, R> = (Vec<L>, Vec<R>);
 
 /// The operator with its keyed state; its timers are the keys of the map.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -163,7 +163,8 @@ impl<K: Ord + Clone, L: Clone, R: Clone> WindowJoin<K, L, R> {
     }
 }
 
-fn joined<L: Clone, R: Clone>(
+/// What the rows of a window put out.
+pub(super) fn joined<L: Clone, R: Clone>(
     join: JoinType,
     (left, right): &Sides<L, R>,
     condition: &impl Fn(&L, &R) -> bool,

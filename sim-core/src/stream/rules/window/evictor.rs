@@ -4,6 +4,7 @@
 //! their values.
 
 use super::aggregate::Record;
+use crate::stream::element::NO_TIMESTAMP;
 use serde::Serialize;
 
 /// What an evictor leaves in the window.
@@ -35,6 +36,11 @@ impl Evictor {
                 let excess = records.len().saturating_sub(most);
                 records.drain(..excess);
             }
+            // Records without a time have no age: the first one tells.
+            Keep::Time(_)
+                if records
+                    .first()
+                    .is_none_or(|it| it.timestamp == NO_TIMESTAMP) => {}
             Keep::Time(span) => {
                 let newest = records.iter().map(|it| it.timestamp).max();
                 let cutoff = newest.map_or(i64::MIN, |it| it.saturating_sub(span));
