@@ -70,6 +70,9 @@ pub(crate) struct RunArgs {
     /// Stop at this simulated time (`30s`, `1m30s`) and judge what is known by then.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
+    /// Print the rows that each sink of a job holds, as `[[stream.expect]]` takes them.
+    #[arg(long)]
+    pub(crate) rows: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 
 use sim_core::check::{Ending, RunReport};
 use sim_core::run::span_words;
+use sim_core::stream::rows::{Output, Row};
 use sim_core::stream::summary::{Answer, Fact, Subject, SubjectKind};
 use sim_core::view::{LedgerView, VerdictState};
 use std::fmt::Write;
@@ -27,6 +28,7 @@ pub(crate) fn table(title: &str, report: &RunReport) -> String {
         ledger(&mut out, &report.ledger);
     }
     job(&mut out, &report.job);
+    report.outputs.iter().for_each(|it| rows(&mut out, it));
     if !report.verdicts.is_empty() {
         let _ = writeln!(out, "\nexpectations");
     }
@@ -89,6 +91,61 @@ fn ledger(out: &mut String, ledger: &LedgerView) {
     let _ = writeln!(out);
     for (name, value) in rows {
         let _ = writeln!(out, "  {name:<14}{value:>12}");
+    }
+}
+
+/// A column: its name, and what a row has there.
+type Column = (&'static str, fn(&Row) -> Option<String>);
+
+/// The rows of a sink as a table that a scenario takes; columns that no row fills are left out.
+fn rows(out: &mut String, output: &Output) {
+    let of = |named: Column| {
+        let cells: Vec<_> = output.rows.iter().map(named.1).collect();
+        (named.0, cells)
+    };
+    let all: [Column; 7] = [
+        ("key", |it| Some(it.key.clone())),
+        ("value", |it| Some(it.value.clone())),
+        ("right", |it| it.right.clone()),
+        ("window", |it| it.window.clone()),
+        ("ts", |it| it.ts.clone()),
+        ("kind", |it| Some(it.kind.to_owned())),
+        ("timing", |it| it.timing.map(str::to_owned)),
+    ];
+    let changelog = output.rows.iter().any(|it| it.kind != "+I");
+    let columns = all.map(of).into_iter().filter(|(name, cells)| match *name {
+        "kind" => changelog,
+        _ => cells.iter().any(Option::is_some),
+    });
+    let columns: Vec<_> = columns
+        .map(|(name, cells)| {
+            let cells = cells.into_iter().map(|it| it.unwrap_or("-".to_owned()));
+            let cells: Vec<String> = cells.collect();
+            let widest = cells.iter().map(|it| it.chars().count()).max();
+            (name, widest.unwrap_or(0).max(name.len()), cells)
+        })
+        .collect();
+    let _ = writeln!(out, "\nrows of {}", output.sink);
+    if output.rows.is_empty() {
+        let _ = writeln!(out, "  none");
+        return;
+    }
+    let line = |of: &dyn Fn(&Vec<String>, &'static str) -> String| {
+        let cells = columns.iter().map(|(name, wide, cells)| {
+            let cell = of(cells, name);
+            format!("{cell:<wide$}")
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        format!("  {}\n", line.trim_end())
+    };
+    out.push_str(&line(&|_, name| name.to_owned()));
+    for at in 0..output.rows.len() {
+        out.push_str(&line(&|cells, _| {
+            cells.get(at).cloned().unwrap_or_default()
+        }));
+    }
+    if output.more > 0 {
+        let _ = writeln!(out, "  … and {} more", output.more);
     }
 }
 

@@ -25,6 +25,7 @@ fn try_run(args: &RunArgs) -> Result<Outcome, Outcome> {
     let seed = args.seed.unwrap_or(scenario.seed);
     let mut plan = RunPlan::of(scenario.clone(), seed);
     plan.until = until;
+    plan.rows = args.rows;
     let mut progress = Progress::new(until.unwrap_or(scenario.duration));
     let report = plan.run(|at, events| progress.show(at, events));
     progress.end();

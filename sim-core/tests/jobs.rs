@@ -413,7 +413,11 @@ fn the_rows_that_a_file_states_are_judged() {
     assert_eq!((&*all[0].0, all[0].1), (stated, VerdictState::Held));
     let wrong = judged(999, "");
     assert_eq!((&*wrong[0].0, wrong[0].1), (stated, VerdictState::Broken));
-    assert_eq!(wrong[0].2, "out: red = 999 in [0, 10000) is missing");
+    assert_eq!(
+        wrong[0].2,
+        "out: red = 999 in [0, 10000) is missing; red = 14 in [0, 10000) at 9999, pane 0, on time \
+         is there and not expected"
+    );
     let denied = "[[expect]]\nthat = \"not job.output-as-expected\"\nat = \"19s\"";
     let own = judged(999, denied);
     assert_eq!(own.len(), 2);

@@ -6,6 +6,7 @@ use crate::run::{Action, Bounds, Occurrence, Run, RunScratch, Stopped};
 use crate::scenario::Scenario;
 use crate::stream::delivery::{Delivered, broken, delivered};
 use crate::stream::restored::RestoreCheck;
+use crate::stream::rows::{Output, outputs};
 use crate::stream::summary::{Subject, summary};
 use crate::stream::why;
 use crate::view::{LedgerView, Verdict};
@@ -48,6 +49,9 @@ pub struct RunReport {
     /// What the job came to, if there is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub job: Vec<Subject>,
+    /// What its sinks hold, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
     /// Broken invariants, in words.
     pub violations: Vec<String>,
     /// An expectation of the scenario is about the invariants: then its verdict counts. Stories
@@ -89,6 +93,8 @@ pub struct RunPlan {
     pub bounds: Bounds,
     /// What a job delivers when nothing fails: the run is to deliver the same.
     pub clean: Vec<Delivered>,
+    /// Whether the rows that sinks hold are wanted.
+    pub rows: bool,
 }
 
 impl RunPlan {
@@ -102,6 +108,7 @@ impl RunPlan {
             until: None,
             bounds: Bounds::default(),
             clean: Vec::new(),
+            rows: false,
         }
     }
 
@@ -190,6 +197,10 @@ impl RunPlan {
             digest: format!("{:016x}", run.world().digest()),
             ledger: run.ledger().view(committed),
             job: summary(run.world()),
+            outputs: match self.rows {
+                true => outputs(run.world()),
+                false => Vec::new(),
+            },
             violations,
             invariants_judged: self.scenario.judges_invariants(),
             verdicts: run.judge().view(&self.scenario),

@@ -79,7 +79,7 @@ fn fits(expected: &ExpectedRow, found: &Found<'_>) -> bool {
     let window = row.window.map(|it| (it.start, it.end));
     let right = expected.right.as_ref();
     expected.key.is_none_or(|it| row.key == it)
-        && expected.value == row.value
+        && (expected.any_value || expected.value == row.value)
         && right.is_none_or(|it| row.right.as_ref() == Some(it))
         && expected.window.is_none_or(|it| window == Some(it))
         && expected.timestamp.is_none_or(|it| row.timestamp == it)
@@ -105,26 +105,30 @@ fn in_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -> Op
 
 fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -> Option<String> {
     type Group<'a> = (Vec<&'a ExpectedRow>, Vec<Found<'a>>);
-    // A row without a key may take one of any key.
+    // A row without a key or a value may take one of any.
     let keyed = expected.rows.iter().all(|it| it.key.is_some());
-    let mut groups: BTreeMap<(Option<Key>, &Value), Group<'_>> = BTreeMap::new();
+    let valued = !expected.rows.iter().any(|it| it.any_value);
+    let mut groups: BTreeMap<(Option<Key>, Option<&Value>), Group<'_>> = BTreeMap::new();
     for row in &expected.rows {
         groups
-            .entry((row.key.filter(|_| keyed), &row.value))
+            .entry((row.key.filter(|_| keyed), valued.then_some(&row.value)))
             .or_default()
             .0
             .push(row);
     }
     for row in held {
-        let of = (keyed.then_some(row.record.key), &row.record.value);
+        let value = valued.then_some(&row.record.value);
+        let of = (keyed.then_some(row.record.key), value);
         groups.entry(of).or_default().1.push(*row);
     }
-    let mut surplus = None;
+    let mut missing: Option<&ExpectedRow> = None;
+    let mut surplus: Vec<Found<'_>> = Vec::new();
     for (wanted_rows, found) in groups.values_mut() {
         // Those that leave less open choose first.
         wanted_rows.sort_by_key(|it| {
             let open = [
                 it.key.is_none(),
+                it.any_value,
                 it.right.is_none(),
                 it.window.is_none(),
                 it.timestamp.is_none(),
@@ -135,13 +139,22 @@ fn in_any_order(spec: &JobSpec, expected: &ExpectedOutput, held: &[Found<'_>]) -
             open.iter().filter(|it| **it).count()
         });
         let pairs = Pairs::of(wanted_rows, found);
-        if let Some(row) = pairs.without.map(|at| wanted_rows[at]) {
-            return Some(format!("{} is missing", wanted(spec, row)));
-        }
-        let free = pairs.taken_by.iter().position(Option::is_none);
-        surplus = surplus.or_else(|| free.and_then(|at| found.get(at).copied()));
+        missing = missing.or_else(|| pairs.without.map(|at| wanted_rows[at]));
+        let free = pairs.taken_by.iter().zip(found.iter());
+        surplus.extend(free.filter(|it| it.0.is_none()).map(|it| *it.1));
     }
-    surplus.map(|it| format!("{} is not expected", shown(spec, &it)))
+    let Some(row) = missing else {
+        let first = surplus.first()?;
+        return Some(format!("{} is not expected", shown(spec, first)));
+    };
+    let lost = format!("{} is missing", wanted(spec, row));
+    // What came in its place, most likely.
+    let alike = |it: &&Found<'_>| row.key.is_none_or(|key| key == it.record.key);
+    let instead = surplus.iter().find(alike).or(surplus.first());
+    Some(match instead {
+        Some(it) => format!("{lost}; {} is there and not expected", shown(spec, it)),
+        None => lost,
+    })
 }
 
 /// Which row is taken by which expected one: as many pairs as there can be, by paths along which
@@ -166,8 +179,7 @@ impl Pairs {
             if let Some(place) = free {
                 pairs.taken_by[place] = Some(at);
             } else if !pairs.change(at, expected, found) {
-                pairs.without = Some(at);
-                break;
+                pairs.without.get_or_insert(at);
             }
         }
         pairs
@@ -220,7 +232,8 @@ fn value(value: &Value) -> String {
 /// What is said of a row.
 struct Words<'a> {
     key: Option<Key>,
-    value: &'a Value,
+    /// None where it may be anything.
+    value: Option<&'a Value>,
     right: Option<&'a Value>,
     window: Option<(i64, i64)>,
     timestamp: Option<i64>,
@@ -237,12 +250,14 @@ impl Words<'_> {
         let key = self
             .key
             .map_or("any key".to_owned(), |it| spec.keys.name(it));
-        let mut text = format!("{kind}{key} = {}", value(self.value));
+        let said = self.value.map_or("anything".to_owned(), value);
+        let mut text = format!("{kind}{key} = {said}");
         // Writing to a text does not fail.
         if let Some(right) = self.right {
             let _ = write!(text, " with {}", value(right));
         }
-        if let Some((start, end)) = self.window {
+        let global = (Window::GLOBAL.start, Window::GLOBAL.end);
+        if let Some((start, end)) = self.window.filter(|it| *it != global) {
             let _ = write!(text, " in [{start}, {end})");
         }
         if let Some(timestamp) = self.timestamp {
@@ -263,7 +278,7 @@ impl Words<'_> {
 fn wanted(spec: &JobSpec, it: &ExpectedRow) -> String {
     let words = Words {
         key: it.key,
-        value: &it.value,
+        value: Some(&it.value).filter(|_| !it.any_value),
         right: it.right.as_ref(),
         window: it.window,
         timestamp: it.timestamp,
@@ -279,7 +294,7 @@ fn shown(spec: &JobSpec, found: &Found<'_>) -> String {
     // Of the rows of a window alone there may be several.
     let words = Words {
         key: Some(it.key),
-        value: &it.value,
+        value: Some(&it.value),
         right: it.right.as_ref(),
         window: it.window.map(|it| (it.start, it.end)),
         timestamp: Some(it.timestamp).filter(|it| *it != NO_TIMESTAMP),
@@ -345,6 +360,7 @@ mod tests {
         let expected = expected.iter().map(|(key, value, start, at)| ExpectedRow {
             key: (*key != ANY).then_some(Key(*key)),
             value: Value::Number(*value),
+            any_value: false,
             right: None,
             window: start.map(|start| (start, start + 10)),
             timestamp: *at,
@@ -432,7 +448,9 @@ mod tests {
             false,
             &[window, time],
             &[crossed, crossed],
-            Some("it: a = 1 at 9 is missing"),
+            Some(
+                "it: a = 1 at 9 is missing; a = 1 in [0, 10) at 5, pane 1 is there and not expected",
+            ),
         );
     }
 

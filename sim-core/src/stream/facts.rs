@@ -77,7 +77,7 @@ fn ended(
 }
 
 /// The store of a sink.
-fn store(world: &World<Node>, operator: u32) -> Option<&Store> {
+pub(super) fn store(world: &World<Node>, operator: u32) -> Option<&Store> {
     machines(world).find_map(|it| match it {
         Machine::Store(it) if it.operator() == operator => Some(&**it),
         _ => None,

@@ -26,6 +26,7 @@ pub mod positions;
 pub mod probe;
 pub mod protocol;
 pub mod restored;
+pub mod rows;
 pub mod rules;
 pub mod scenario;
 pub mod sink;

@@ -262,6 +262,8 @@ pub enum ProcessFunction {
     },
     /// `MapState`: the n greatest of the values that are there (`RetractableTopNFunction`).
     Top(u32),
+    /// `ValueState`: the newest row of each key as a changelog (`ChangelogNormalize`).
+    Upsert,
 }
 
 impl ProcessFunction {
@@ -396,6 +398,21 @@ pub enum SplitSpec {
     Partition,
 }
 
+impl SourceSpec {
+    /// Whether a row of it may take another back.
+    #[must_use]
+    pub fn is_changelog(&self) -> bool {
+        self.splits.iter().any(|it| match it {
+            SplitSpec::Records(rows) => rows.iter().any(|it| !is_insert(&it.kind)),
+            _ => false,
+        })
+    }
+}
+
+fn is_insert(kind: &RowKind) -> bool {
+    *kind == RowKind::Insert
+}
+
 /// An explicit record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct InputRecord {
@@ -411,6 +428,9 @@ pub struct InputRecord {
     pub watermark: Option<i64>,
     /// There is no record: only the watermark.
     pub only_watermark: bool,
+    /// What it does in a changelog.
+    #[serde(skip_serializing_if = "is_insert")]
+    pub kind: RowKind,
 }
 
 /// Records made by rule; the same offset always gives the same record.
@@ -526,6 +546,9 @@ pub struct ExpectedRow {
     pub key: Option<super::element::Key>,
     /// Its value.
     pub value: super::rules::window::aggregate::Value,
+    /// Its value may be anything.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_value: bool,
     /// The value of the other side of a join.
     pub right: Option<super::rules::window::aggregate::Value>,
     /// Start and end of its window, ms.

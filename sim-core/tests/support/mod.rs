@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
+pub(crate) mod listed;
+
 use sim_core::check::{FaultProfile, RunPlan, RunReport};
 use sim_core::scenario::{self, Scenario};
 use sim_core::view::VerdictState;

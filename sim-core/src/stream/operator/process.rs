@@ -13,6 +13,8 @@
 //! greatest values (`RetractableTopNFunction`; the whole list is put out each time, not its changes);
 //! other functions see a record like any other.
 
+mod upsert;
+
 use super::groups::Groups;
 use super::{KeyedState, OperatorSnapshot, Outs, Site, StateSize, number};
 use crate::stream::element::{Key, NO_TIMESTAMP, Origin, Record};
@@ -152,10 +154,12 @@ impl ProcessTask {
         if self.spec.ttl_ms.is_some() {
             expired += self.expire_for(at, record.key, value, now);
         }
-        let said = self
+        if self.spec.function == ProcessFunction::Upsert {
+            self.upsert(at, record, value, outs)?;
+        } else if let Some(value) = self
             .write(at, &record, value, now)
-            .ok_or(TaskFailure::UserCode)?;
-        if let Some(value) = said {
+            .ok_or(TaskFailure::UserCode)?
+        {
             record.value = value;
             if self.spec.function.takes_back() {
                 record.kind = RowKind::Insert;
@@ -546,9 +550,10 @@ fn begin(function: ProcessFunction) -> Kept {
         ProcessFunction::Last(_) | ProcessFunction::Top(_) => KeyState::Last(Arc::default()),
         ProcessFunction::Max => KeyState::Number(i64::MIN),
         ProcessFunction::Silence { .. } => KeyState::Waits(Arc::default()),
-        ProcessFunction::Count | ProcessFunction::Sum | ProcessFunction::FailOn(_) => {
-            KeyState::Number(0)
-        }
+        ProcessFunction::Count
+        | ProcessFunction::Sum
+        | ProcessFunction::Upsert
+        | ProcessFunction::FailOn(_) => KeyState::Number(0),
     };
     Kept { written: 0, state }
 }

@@ -1,6 +1,6 @@
 //! The `[stream]` section as it stands in the document.
 
-use super::expected_words::RawOutput;
+use super::expected_words::{KindWord, RawOutput};
 use super::items::{KeyName, Millis, Names, Rows, TaskManagers};
 use super::window_words::{
     Accumulation, AggregateWord, ClockWord, LateWord, RawAssigner, RawEvictor, RawTrigger,
@@ -221,6 +221,7 @@ document! {
         "ts" => ts: Millis, optional, "Its event time (default: when it can be read).";
         "key" => key: KeyName, optional, "Its key (default none).";
         "value" => value: i64, optional, "Its value (default 1).";
+        "kind" => kind: KindWord, optional, "What it does if the source is a changelog (default +I); a tombstone is -D.";
         "watermark" => watermark: Millis, optional, "With watermark kind = \"listed\": the watermark behind it; a line with nothing else but `at` and `split` is no record.";
     }
 }
@@ -365,6 +366,7 @@ choice! {
         "distinct" => Distinct, "MapState: only the first record of each key and value passes.";
         "last" => Last, "ListState: the last n values.";
         "top" => Top, "MapState: the n greatest of the values that are there, the greatest first; a row that is taken back leaves.";
+        "upsert" => Upsert, "ValueState: the newest row of each key as a changelog (ChangelogNormalize): another one takes it back, a row of kind -D or -U deletes it.";
         "fail-on" => FailOn, "Passes records on and throws an exception at the value n (a poison record).";
         "count-with-timeout" => CountWithTimeout, "Counts a key's records, and puts the count out when none has come for a while, by a timer.";
     }

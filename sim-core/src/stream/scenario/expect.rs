@@ -4,6 +4,7 @@ use super::expected_words::{RawExpectedRow, RawOutput};
 use super::keys::KeyTable;
 use super::read::list;
 use crate::scenario::{At, Problem, Reader, units};
+use crate::stream::rules::window::aggregate::Value;
 use crate::stream::spec::{ExpectedOutput, ExpectedRow, OperatorKind, OperatorSpec};
 
 /// Reads them. `number_of` gives an operator's number and whether it is a sink.
@@ -51,19 +52,23 @@ pub(super) fn read(
             sink,
             ordered: doc.ordered.as_ref().is_some_and(|at| at.value),
             changelog,
-            rows: rows().filter_map(|it| row(&it.value, keys)).collect(),
+            rows: rows().map(|it| row(&it.value, keys)).collect(),
         });
     }
     expected
 }
 
-fn row(doc: &RawExpectedRow, keys: &mut KeyTable) -> Option<ExpectedRow> {
-    Some(ExpectedRow {
+fn row(doc: &RawExpectedRow, keys: &mut KeyTable) -> ExpectedRow {
+    ExpectedRow {
         key: doc
             .key
             .as_ref()
             .map(|at| keys.key(Some(at.value.0.as_str()))),
-        value: doc.value.as_ref()?.value.0.clone(),
+        value: doc
+            .value
+            .as_ref()
+            .map_or(Value::Nothing, |at| at.value.0.clone()),
+        any_value: doc.value.is_none(),
         right: doc.right.as_ref().map(|at| at.value.0.clone()),
         window: doc
             .window
@@ -73,5 +78,5 @@ fn row(doc: &RawExpectedRow, keys: &mut KeyTable) -> Option<ExpectedRow> {
         kind: doc.kind.as_ref().map(|at| at.value.rule()),
         pane: doc.pane.as_ref().map(|at| at.value),
         timing: doc.timing.as_ref().map(|at| at.value.rule()),
-    })
+    }
 }

@@ -19,7 +19,7 @@ document! {
     /// A row that a sink is to hold. What is left out may be anything.
     pub(crate) struct RawExpectedRow {
         "key" => key: KeyName, optional, "Its key.";
-        "value" => value: RowValue, required, "Its value: a number, a list of them, or \"null\".";
+        "value" => value: RowValue, optional, "Its value: a number, a list of them, or \"null\".";
         "right" => right: RowValue, optional, "The right side's value, in what a join puts out.";
         "window" => window: RowWindow, optional, "Start and end of its window.";
         "ts" => ts: Millis, optional, "Its event time.";

@@ -212,6 +212,7 @@ pub(super) fn process(raw: &At<RawProcess>, reader: &mut Reader<'_>) -> Operator
         Some(ProcessWord::Max) => ProcessFunction::Max,
         Some(ProcessWord::Distinct) => ProcessFunction::Distinct,
         Some(ProcessWord::Last) => ProcessFunction::Last(small(n, 1, MOST, reader)),
+        Some(ProcessWord::Upsert) => ProcessFunction::Upsert,
         Some(ProcessWord::Top) => ProcessFunction::Top(small(n, 1, MOST, reader)),
         Some(ProcessWord::FailOn) => ProcessFunction::FailOn(n.map_or(0, |at| at.value)),
         Some(ProcessWord::CountWithTimeout) => ProcessFunction::Silence {

@@ -9,7 +9,9 @@ use crate::stream::config::CheckpointingMode;
 use crate::stream::rules::assigner::Assigner;
 use crate::stream::rules::join::window::JoinType;
 use crate::stream::rules::window::trigger::{TimeDomain, Trigger};
-use crate::stream::spec::{Guarantee, JobSpec, JoinSpec, OperatorKind, Output, WatermarkStrategy};
+use crate::stream::spec::{
+    Guarantee, JobSpec, JoinSpec, OperatorKind, Output, ProcessFunction, WatermarkStrategy,
+};
 
 /// Looks at the whole job; `order` is that of the operators in it.
 pub(super) fn check(
@@ -80,6 +82,8 @@ fn changelogs(drafts: &[Draft<'_>], order: &[usize], reader: &mut Reader<'_>) {
         let any = left.clone().or_else(|| right.clone());
         changes[*at] = match &draft.kind {
             OperatorKind::Window(it) => it.refine.retracting,
+            OperatorKind::Source(it) => it.is_changelog(),
+            OperatorKind::Process(it) if it.function == ProcessFunction::Upsert => true,
             OperatorKind::Process(it) => left.is_some() && !it.function.takes_back(),
             OperatorKind::Join(JoinSpec::Table { join, .. }) => {
                 any.is_some() || !matches!(join, JoinType::Inner | JoinType::Semi)

@@ -10,6 +10,7 @@ use super::topics::{self, Cluster};
 use crate::kernel::{MILLISECOND, Nanos};
 use crate::scenario::{At, Problem, Reader, Table, limits};
 use crate::stream::element::Key;
+use crate::stream::rules::join::RowKind;
 use crate::stream::spec::{
     Generated, InputRecord, SourceSpec, SourceTime, SplitSpec, WatermarkSpec, WatermarkStrategy,
 };
@@ -245,8 +246,13 @@ fn of_records(
         let before = splits[split].last().map_or(0, |it| it.arrives);
         let arrives = doc.at.as_ref().map_or(before, |at| at.value.0);
         let key = doc.key.as_ref().map(|at| at.value.0.as_str());
-        let says = [key.is_some(), doc.ts.is_some(), doc.value.is_some()];
-        let only_watermark = doc.watermark.is_some() && says == [false; 3];
+        let says = [
+            key.is_some(),
+            doc.ts.is_some(),
+            doc.value.is_some(),
+            doc.kind.is_some(),
+        ];
+        let only_watermark = doc.watermark.is_some() && says == [false; 4];
         *keyed &= key.is_some() || only_watermark;
         let arrival_ms = (arrives / MILLISECOND) as i64;
         splits[split].push(InputRecord {
@@ -259,6 +265,10 @@ fn of_records(
             value: doc.value.as_ref().map_or(1, |at| at.value),
             watermark: doc.watermark.as_ref().map(|at| at.value.0),
             only_watermark,
+            kind: doc
+                .kind
+                .as_ref()
+                .map_or(RowKind::Insert, |at| at.value.rule()),
         });
     }
     let ordered = |mut records: Vec<InputRecord>| {

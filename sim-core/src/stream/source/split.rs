@@ -198,7 +198,7 @@ impl SplitReader {
             },
             value: Value::Number(input.value),
             right: None,
-            kind: RowKind::Insert,
+            kind: input.kind,
             window: None,
             timing: None,
             origin,
@@ -320,5 +320,6 @@ fn generated(
         value: offset as i64,
         watermark: None,
         only_watermark: false,
+        kind: RowKind::Insert,
     })
 }

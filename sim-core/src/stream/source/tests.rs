@@ -22,6 +22,7 @@ fn records(all: &[(u64, i64)]) -> SplitSpec {
         value: *timestamp,
         watermark: None,
         only_watermark: false,
+        kind: Default::default(),
     });
     SplitSpec::Records(Arc::new(each.collect()))
 }

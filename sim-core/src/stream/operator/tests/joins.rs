@@ -123,8 +123,11 @@ fn joins() {
         of(1, 5, 50),
         right(1, 60, 21),
         of(1, 5, 51),
+        // Its timer is of 15, and fires once that millisecond is over.
         Step::Time(15),
         of(1, 5, 52),
+        Step::Time(31),
+        of(1, 5, 53),
     ];
     check(
         now,
@@ -132,7 +135,8 @@ fn joins() {
         &[
             (5, Some(50), Some(20)),
             (5, Some(51), Some(21)),
-            (5, Some(52), None),
+            (5, Some(52), Some(21)),
+            (5, Some(53), None),
         ],
     );
     let sliding = JoinSpec::Window {

@@ -103,6 +103,7 @@ fn a_small_job_is_read() {
             value: 7,
             watermark: None,
             only_watermark: false,
+            kind: Default::default(),
         },
         InputRecord {
             arrives: second,
@@ -111,6 +112,7 @@ fn a_small_job_is_read() {
             value: 1,
             watermark: None,
             only_watermark: false,
+            kind: Default::default(),
         },
     ];
     assert_eq!(records, [SplitSpec::Records(expect.into())]);
