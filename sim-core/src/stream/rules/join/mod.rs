@@ -2,10 +2,11 @@
 //!
 //! Follows Flink's `IntervalJoinOperator` ([`interval`]), `TemporalRowTimeJoinOperator`
 //! ([`temporal`]), `TemporalProcessTimeJoinOperator` ([`temporal_now`], which is also how a stream is
-//! joined with a table by its changelog), `WindowJoinOperator` ([`window`]), `StreamingJoinOperator`
-//! ([`table`]), lookup joins with their cache ([`lookup`]) and broadcast state ([`broadcast`]). Each
-//! operator is plain state that a node drives: an element, a watermark or a moment of processing time
-//! goes in, rows come out. Which of two inputs holds the watermark back is the node's matter
+//! joined with a table by its changelog), `WindowJoinOperator` ([`window`]), `JoinedStreams` with
+//! session windows ([`session`]), `StreamingJoinOperator` ([`table`]), lookup joins with their cache
+//! ([`lookup`]) and broadcast state ([`broadcast`]). Each operator is plain state that a node drives:
+//! an element, a watermark or a moment of processing time goes in, rows come out. Which of two inputs
+//! holds the watermark back is the node's matter
 //! ([`watermark_combine`](super::watermark_combine)); so is passing the watermark on, which it does
 //! after what the operator put out for it.
 
