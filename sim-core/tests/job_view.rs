@@ -300,6 +300,23 @@ fn where_no_operator_judges_there_is_no_plot() {
     }
 }
 
+/// A checkpoint that outlived its job is the user's, and no savepoint for that.
+#[test]
+fn a_retained_checkpoint_is_not_called_a_savepoint() {
+    let check = |story: &str, seconds: u64, expect: (i64, bool)| {
+        let mut session = opened(story);
+        session.seek(seconds * SECOND);
+        let done = job(&session).checkpoints.completed;
+        let done: Vec<_> = done.iter().map(|it| (it.id, it.savepoint)).collect();
+        assert_eq!(done, [expect], "{story}");
+    };
+    let retained = include_str!("../../scenarios/job-retained-checkpoint.toml");
+    check(retained, 28, (2, false));
+    check(retained, 32, (2, false));
+    let stopped = include_str!("../../scenarios/job-stop-with-savepoint.toml");
+    check(stopped, 25, (2, true));
+}
+
 #[test]
 fn checkpoints_that_failed_are_listed_with_their_reason() {
     let mut session = opened(include_str!("../../scenarios/job-slow-sink-expiry.toml"));

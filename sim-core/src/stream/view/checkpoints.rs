@@ -124,7 +124,7 @@ impl Look<'_> {
         let completed = completed.into_iter().rev().take(FEW);
         let completed = completed.map(|it| CheckpointDone {
             id: it.id,
-            savepoint: it.savepoint,
+            savepoint: it.savepoint && !it.retained,
             at: it.span.1,
             took: it.span.1.saturating_sub(it.span.0),
             bytes: it.bytes().1,

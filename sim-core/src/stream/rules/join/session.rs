@@ -74,17 +74,18 @@ impl<K: Ord + Clone, L: Clone, R: Clone> SessionJoin<K, L, R> {
             start: timestamp,
             end: timestamp.saturating_add(self.gap),
         };
+        // Open sessions lie apart, so that those it touches stand together.
         let open = self.sessions.get(&key).map_or(&[][..], Vec::as_slice);
-        let near = open.iter().filter(|it| it.0.intersects(&own));
-        let window = near.fold(own, |cover, it| cover.cover(&it.0));
+        let first = open.partition_point(|it| it.0.end < own.start);
+        let near = open.iter().skip(first);
+        let near = near.take_while(|it| it.0.intersects(&own));
+        let (window, merged) =
+            near.fold((own, 0), |(cover, many), it| (cover.cover(&it.0), many + 1));
         if window.end != FINAL_WATERMARK && window.max_timestamp() <= self.watermark {
             return None;
         }
         self.rows += 1;
         let open = self.sessions.write(key.clone(), Vec::new);
-        let first = open.partition_point(|it| it.0.end < own.start);
-        let merged = open.iter().skip(first);
-        let merged = merged.take_while(|it| it.0.intersects(&own)).count();
         let mut sides: Sides<L, R> = Default::default();
         for (old, (left, right)) in open.drain(first..first + merged) {
             sides.0.extend(left);
